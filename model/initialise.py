@@ -1,0 +1,55 @@
+"""Initial weights, the same for any order, sharding or number of processes."""
+
+import hashlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from math import sqrt
+
+import torch
+from torch import Tensor, nn
+
+from model.config import ModelConfig
+from model.transformer import Transformer
+
+RESIDUAL_OUTPUTS = ("attention.output.weight", "feed_forward.output.weight")
+"""Endings of the names of the matrices that write into the residual stream."""
+
+
+def initial_std(config: ModelConfig, name: str) -> float:
+    """Standard deviation of the initial values of the matrix called `name` (see `initialise`)."""
+    std = 1 / sqrt(3 * config.width)
+    return std / sqrt(2 * config.layers) if name.endswith(RESIDUAL_OUTPUTS) else std
+
+
+def initialise(
+    model: Transformer,
+    seed: int,
+    gather: Callable[[list[nn.Parameter]], AbstractContextManager[object]] = nullcontext,
+) -> None:
+    """Set every parameter as BloombergGPT did (appendix A.4), in place.
+
+    | parameter                               | initial value                                              |
+    | --------------------------------------- | ---------------------------------------------------------- |
+    | attention.output, feed_forward.output   | normal, standard deviation 1 / sqrt(3 width) / sqrt(2 layers) |
+    | every other matrix, embedding included  | normal, standard deviation 1 / sqrt(3 width)               |
+    | norm gains                              | 1                                                          |
+    | biases                                  | 0                                                          |
+
+    Each tensor is drawn in float32 on the CPU from a generator of its own, seeded by `seed` and its name.
+
+    Args:
+        gather: makes a context in which the given parameters are whole and may be written, for sharded models.
+    """
+    for name, parameter in model.named_parameters():
+        with gather([parameter]), torch.no_grad():
+            if parameter.ndim >= 2:
+                values = _normal(f"{seed}:{name}", parameter.shape)
+                parameter.copy_(values.mul_(initial_std(model.config, name)))
+            else:
+                parameter.fill_(0.0 if name.endswith("bias") else 1.0)
+
+
+def _normal(key: str, shape: torch.Size) -> Tensor:
+    digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest, "little"))
+    return torch.randn(shape, generator=generator, dtype=torch.float32)

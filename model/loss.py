@@ -1,0 +1,119 @@
+"""Cross-entropy straight from hidden states: the logits of all tokens are never in memory together."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+IGNORE = -100
+"""Target that does not count."""
+
+CHUNK_TOKENS = 1024
+"""Tokens whose logits are alive at once: enough to keep the matrix products at full speed."""
+
+
+def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, z_loss: float = 0.0) -> Tensor:
+    """Mean over counted targets of -log softmax(hidden @ weight.T)[target] + z_loss * log_partition^2, in nats.
+
+    The softmax is in float32, or wider where the input is. Without any counted target the loss is 0.
+
+    Args:
+        hidden: (tokens, width).
+        weight: (vocabulary, width), of the dtype of `hidden`.
+        targets: int64 (tokens,), IGNORE where a token does not count.
+        z_loss: weight of the squared log-partition, which keeps the logits from drifting.
+    """
+    if torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad):
+        loss: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets, z_loss)  # type: ignore[no-untyped-call]
+        return loss
+    return token_losses(hidden, weight, targets, z_loss).sum() / _counted_targets(targets)
+
+
+@torch.no_grad()
+def token_losses(hidden: Tensor, weight: Tensor, targets: Tensor, z_loss: float = 0.0) -> Tensor:
+    """The loss of each token, float32 (tokens,) and without gradient: 0 where ignored. Arguments as above."""
+    return torch.cat([chunk.losses(z_loss) for chunk in _chunks(hidden, weight, targets)])
+
+
+class _Chunk(NamedTuple):
+    """A stretch of tokens and the pieces of its softmax; columns are (tokens, 1)."""
+
+    rows: slice
+    exponentials: Tensor  # exp(logit - largest logit), (tokens, vocabulary); its memory serves the next chunk too
+    total: Tensor  # their sum
+    log_partition: Tensor
+    target: Tensor  # with 0 in the place of IGNORE
+    target_logit: Tensor
+    counted: Tensor  # 1 or 0
+
+    def losses(self, z_loss: float) -> Tensor:
+        losses = self.log_partition - self.target_logit + z_loss * self.log_partition.square()
+        return (losses * self.counted).squeeze(1)
+
+
+def _chunks(hidden: Tensor, weight: Tensor, targets: Tensor) -> Iterator[_Chunk]:
+    precise = torch.promote_types(hidden.dtype, torch.float32)
+    buffer = hidden.new_empty(min(CHUNK_TOKENS, len(hidden)), len(weight))
+    for start in range(0, len(hidden), CHUNK_TOKENS):
+        rows = slice(start, min(start + CHUNK_TOKENS, len(hidden)))
+        logits = torch.mm(hidden[rows], weight.t(), out=buffer[: rows.stop - start]).to(precise)
+        target = targets[rows, None]
+        counted = target != IGNORE
+        target = target.where(counted, 0)
+        target_logit = logits.gather(1, target)
+        largest = logits.amax(1, keepdim=True)
+        exponentials = logits.sub_(largest).exp_()
+        total = exponentials.sum(1, keepdim=True)
+        log_partition = largest + total.log()
+        yield _Chunk(rows, exponentials, total, log_partition, target, target_logit, counted.to(precise))
+
+
+def _counted_targets(targets: Tensor) -> Tensor:
+    return (targets != IGNORE).sum().clamp(min=1)
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    """Makes both gradients while each chunk's logits are at hand; backward only scales them.
+
+    d loss / d logits = softmax * (1 + 2 * z_loss * log_partition) - one_hot(target), over the number of targets.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, z_loss: float) -> Tensor:
+        precise = torch.promote_types(hidden.dtype, torch.float32)
+        grad_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        grad_weight = torch.zeros_like(weight, dtype=precise) if ctx.needs_input_grad[1] else None
+        loss = hidden.new_zeros((), dtype=precise)
+        for chunk in _chunks(hidden, weight, targets):
+            loss += chunk.losses(z_loss).sum()
+            scale = (1 + 2 * z_loss * chunk.log_partition) / chunk.total * chunk.counted
+            grad_logits = chunk.exponentials.mul_(scale).scatter_add_(1, chunk.target, -chunk.counted).to(hidden.dtype)
+            if grad_hidden is not None:
+                torch.mm(grad_logits, weight, out=grad_hidden[chunk.rows])
+            if grad_weight is not None:
+                _add_product(grad_weight, grad_logits.t(), hidden[chunk.rows])
+        count = _counted_targets(targets)
+        ctx.save_for_backward(grad_hidden, grad_weight, count)
+        ctx.weight_dtype = weight.dtype
+        return loss / count
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        grad_hidden, grad_weight, count = ctx.saved_tensors
+        scale = grad_output / count
+        if grad_hidden is not None:
+            grad_hidden = grad_hidden * scale
+        if grad_weight is not None:
+            grad_weight = torch.mul(grad_weight, scale, out=torch.empty_like(grad_weight, dtype=ctx.weight_dtype))
+        return grad_hidden, grad_weight, None, None
+
+
+def _add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
+    """total += a @ b, in the precision of `total` where a and b are narrower."""
+    if total.dtype == a.dtype:
+        total.addmm_(a, b)
+    else:
+        total += a @ b
