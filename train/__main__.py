@@ -1,0 +1,54 @@
+"""One rank of a training run: `deepspeed --module train CONFIG`, `srun python -m train CONFIG`, `python -m train CONFIG`."""
+
+import argparse
+import os
+import sys
+import traceback
+
+from data.errors import DataError
+from train.checkpoint import CheckpointError
+from train.config import ConfigError, load_config
+
+
+def main() -> int:
+    """Train as one rank; returns the exit code: 0 done or stopped on request, 1 failed, 2 refused to start."""
+    parser = argparse.ArgumentParser(
+        prog="train",
+        description="Train one rank of a run, or go on from its newest checkpoint. Start one process a GPU with "
+        "DeepSpeed's launcher, torchrun or srun; alone it is a run of one rank.",
+        epilog="example: deepspeed --num_gpus 2 --module train configs/demo.yaml training.steps=100",
+    )
+    parser.add_argument("--local_rank", type=int, help=argparse.SUPPRESS)  # DeepSpeed's launcher adds it
+    parser.add_argument("config", help="the run's YAML file")
+    parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="changes to the file's values")
+    arguments = parser.parse_args()
+    try:
+        config = load_config(arguments.config, arguments.overrides)
+        from train.loop import train  # after the configuration is known to be good: this loads DeepSpeed
+
+        train(config)
+    except (ConfigError, DataError, CheckpointError) as error:
+        return _refuse(str(error))
+    except Exception:
+        print(f"rank {_rank()} failed:\n{traceback.format_exc()}", file=sys.stderr, flush=True)
+        # Peers may sit in a collective for ever: leave at once, so that the launcher ends them with this exit code.
+        os._exit(1)
+    return 0
+
+
+def _refuse(message: str) -> int:
+    """Say what is wrong once: before the ranks are connected all of them find it, and rank 0 speaks."""
+    connected = "torch" in sys.modules and sys.modules["torch"].distributed.is_initialized()
+    if connected or _rank() == "0":
+        print(f"error: {message}", file=sys.stderr, flush=True)
+    if connected:
+        os._exit(2)
+    return 2
+
+
+def _rank() -> str:
+    return os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,159 @@
+"""Checkpoints on disk: written beside and renamed whole, found again, refused when they are of another run.
+
+    checkpoints/step_000500/     DeepSpeed's files, one set a rank, and manifest.json (written last: the folder is whole)
+    checkpoints/latest           the name of the newest
+    checkpoints/.step_000600.partial   a save that is under way, or was interrupted
+"""
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data.files import write_atomically
+from train.config import RunConfig, differences, to_yaml
+
+ARCHITECTURE_KEYS = ("model.",)
+"""A checkpoint of a configuration that differs in these keys cannot be continued."""
+
+
+class CheckpointError(Exception):
+    """A checkpoint that is missing, broken or of another run."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A whole checkpoint on disk."""
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    @property
+    def step(self) -> int:
+        return int(self.manifest["step"])
+
+
+def partial_folder(checkpoints: Path, step: int) -> Path:
+    """Where the checkpoint of `step` is written before it is whole."""
+    return checkpoints / f".step_{step:06d}.partial"
+
+
+def discard_partial(checkpoints: Path) -> None:
+    """Remove what interrupted saves left behind."""
+    for folder in checkpoints.glob(".step_*.partial"):
+        shutil.rmtree(folder)
+
+
+def publish(
+    checkpoints: Path, step: int, config: RunConfig, *, world_size: int, data_digest: str, samples: int
+) -> Checkpoint:
+    """Make the partial checkpoint of `step` whole: manifest, rename, then `latest` (one rank calls this)."""
+    partial, folder = partial_folder(checkpoints, step), checkpoints / f"step_{step:06d}"
+    write_atomically(partial / "config.yaml", to_yaml(config))
+    manifest = {
+        "step": step,
+        "samples": samples,
+        "world_size": world_size,
+        "zero_stage": config.training.zero_stage,
+        "data_digest": data_digest,
+        "config": config.model_dump(mode="json"),
+        "files": {str(file.relative_to(partial)): file.stat().st_size for file in _files(partial)},
+    }
+    for file in _files(partial):
+        _sync(file)
+    write_atomically(partial / "manifest.json", json.dumps(manifest, indent=1))
+    if folder.exists():
+        shutil.rmtree(folder)
+    partial.rename(folder)
+    _sync(checkpoints)
+    write_atomically(checkpoints / "latest", folder.name)
+    return Checkpoint(folder, manifest)
+
+
+def find_latest(checkpoints: Path) -> Checkpoint | None:
+    """The newest whole checkpoint, or None where there is none at all.
+
+    Raises:
+        CheckpointError: there are checkpoints, and every one of them is broken.
+    """
+    folders = sorted(checkpoints.glob("step_*"), key=_step_number, reverse=True)
+    broken = []
+    for folder in folders:
+        try:
+            return read_checkpoint(folder)
+        except CheckpointError as error:
+            broken.append(str(error))
+    if broken:
+        raise CheckpointError(f"{checkpoints}: no whole checkpoint left: " + "; ".join(broken))
+    return None
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """Open one checkpoint and check that every file has the size that its manifest states."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+        expected = dict(manifest["files"])
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{folder}: no readable manifest.json ({error}); use another checkpoint") from None
+    for name, size in expected.items():
+        file = folder / name
+        found = file.stat().st_size if file.exists() else None
+        if found != size:
+            state = "is missing" if found is None else f"has {found} bytes instead of {size}"
+            raise CheckpointError(f"{file} {state}: the checkpoint is damaged; use another one or delete {folder}")
+    return Checkpoint(folder, manifest)
+
+
+def check_continues(checkpoint: Checkpoint, config: RunConfig, world_size: int, data_digest: str) -> dict[str, Any]:
+    """Refuse a checkpoint that this run cannot continue exactly; returns the harmless differences of configuration.
+
+    Raises:
+        CheckpointError: another architecture, other data, world size or ZeRO stage; each difference is named.
+    """
+    manifest = checkpoint.manifest
+    changed = differences(manifest["config"], config.model_dump(mode="json"))
+    refused = [
+        f"{key} was {old}, now {new}" for key, (old, new) in changed.items() if key.startswith(ARCHITECTURE_KEYS)
+    ]
+    for what, old, new in (
+        ("the data (shards, mixture, sequence length or seed)", manifest["data_digest"], data_digest),
+        ("the number of ranks", manifest["world_size"], world_size),
+        ("the ZeRO stage", manifest["zero_stage"], config.training.zero_stage),
+    ):
+        if old != new:
+            refused.append(f"{what} was {old}, now {new}")
+    if refused:
+        raise CheckpointError(
+            f"{checkpoint.folder} belongs to another run: {'; '.join(refused)}. "
+            "Undo the change, or give the new run another name or folder"
+        )
+    return {key: {"was": old, "now": new} for key, (old, new) in changed.items()}
+
+
+def prune(checkpoints: Path, keep: int) -> list[str]:
+    """Delete all but the `keep` newest checkpoints; returns their names."""
+    old = sorted(checkpoints.glob("step_*"), key=_step_number, reverse=True)[keep:]
+    for folder in old:
+        # Renamed first: a deletion that is interrupted must not leave a folder that looks like a checkpoint.
+        doomed = folder.rename(folder.with_name(f".{folder.name}.partial"))
+        shutil.rmtree(doomed)
+    return [folder.name for folder in old]
+
+
+def _step_number(folder: Path) -> int:
+    number = folder.name.removeprefix("step_")
+    return int(number) if number.isdigit() else -1
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.is_file())
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,364 @@
+"""The configuration of a run: one strict YAML file, plus trailing `section.key=value` overrides.
+
+Precedence: defaults < file < overrides, nothing else. A configuration is read whole; the only files it may name are a
+model preset (configs/model/NAME.yaml) and a DeepSpeed JSON file, and both are part of the resolved configuration.
+"""
+
+import difflib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+import yaml
+from pydantic import BaseModel, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
+from pydantic import Field, field_validator, model_validator
+
+from data.config import DataConfig, TokenizerConfig
+from model.config import ModelConfig
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+OWNED_DEEPSPEED_KEYS = {
+    "train_batch_size": "training.batch_size",
+    "train_micro_batch_size_per_gpu": "training.micro_batch",
+    "gradient_accumulation_steps": "training.batch_size and training.micro_batch",
+    "gradient_clipping": "training.gradient_clipping",
+    "bf16": "training.precision",
+    "fp16": "training.precision",
+    "data_types": "training.precision",
+    "communication_data_type": "training.precision",
+    "optimizer": "training.learning_rate, betas, epsilon and weight_decay",
+    "scheduler": "training.schedule",
+}
+"""DeepSpeed settings that the framework derives, and the keys that decide them."""
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be run; the message has one line for each thing that is wrong."""
+
+
+class TrainingConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """How the model is optimised; the defaults are the published recipe's where it has one (arXiv 2303.17564 §3.3)."""
+
+    steps: PositiveInt
+    """Optimizer steps of the whole run."""
+    batch_size: PositiveInt | dict[NonNegativeInt, PositiveInt]
+    """Sequences in a global batch; or a batch-size warm-up as {first step: sequences}, such as {0: 1024, 7200: 2048}."""
+    micro_batch: PositiveInt
+    """Sequences that one rank takes through the model at a time."""
+    learning_rate: PositiveFloat
+    """Highest learning rate, reached at the end of the warm-up."""
+    minimum_learning_rate: NonNegativeFloat = 0.0
+    """Learning rate at the last step."""
+    schedule: Literal["cosine", "wsd"] = "cosine"
+    """cosine: half a cosine from the warm-up to the last step; wsd: warm-up, stable, linear decay at the end."""
+    warmup_steps: NonNegativeInt = 0
+    """Steps of linear warm-up from zero."""
+    decay_fraction: float = Field(default=0.2, gt=0, le=1)
+    """Share of the steps over which `wsd` decays."""
+    weight_decay: NonNegativeFloat = 0.1
+    """AdamW's decay of matrices; biases and norm gains are never decayed."""
+    betas: tuple[float, float] = (0.9, 0.95)
+    """AdamW's decay rates of the first and second moment."""
+    epsilon: PositiveFloat = 1e-8
+    """AdamW's epsilon."""
+    gradient_clipping: NonNegativeFloat = 1.0
+    """Largest global norm of the gradient; 0 turns clipping off."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16: weights and activations in bfloat16; master weights, accumulation and reductions stay in fp32."""
+    activation_checkpointing: bool = False
+    """Recompute each block in the backward pass: about a third more computation, far less memory."""
+    deepspeed: dict[str, Any]
+    """DeepSpeed's own configuration: a JSON file (configs/deepspeed/zero1.json) or its content."""
+    save_every: PositiveInt = 500
+    """Steps between checkpoints; the last step is always saved."""
+    keep_checkpoints: PositiveInt = 2
+    """How many of the newest checkpoints stay on disk."""
+    log_every: PositiveInt = 1
+    """Steps between console lines; metrics.jsonl has every step."""
+    local_ranks: PositiveInt | None = None
+    """Ranks that `domainlm train` starts on this machine: default one a GPU, or one on a machine without."""
+
+    @field_validator("batch_size")
+    @classmethod
+    def _batch_size_starts_at_zero(cls, value: int | dict[int, int]) -> int | dict[int, int]:
+        if isinstance(value, dict) and 0 not in value:
+            raise ValueError("a batch-size schedule starts at step 0: {0: 1024, 7200: 2048}")
+        return dict(sorted(value.items())) if isinstance(value, dict) else value
+
+    @field_validator("deepspeed")
+    @classmethod
+    def _deepspeed_leaves_ours_alone(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for key, decides in OWNED_DEEPSPEED_KEYS.items():
+            if value.get(key, "auto") != "auto":
+                raise ValueError(f"`{key}` belongs to the framework: take it out of the DeepSpeed file, set {decides}")
+        return {key: part for key, part in value.items() if key not in OWNED_DEEPSPEED_KEYS}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.warmup_steps >= self.steps:
+            raise ValueError(f"warmup_steps {self.warmup_steps} leaves nothing of steps {self.steps}")
+        if self.minimum_learning_rate > self.learning_rate:
+            raise ValueError(
+                f"minimum_learning_rate {self.minimum_learning_rate} is above learning_rate {self.learning_rate}"
+            )
+        if self.precision == "bf16" and self.zero_stage == 0:
+            raise ValueError(
+                "bf16 needs ZeRO stage 1, 2 or 3: at stage 0 DeepSpeed keeps no fp32 master weights of its own kind "
+                "and trains visibly worse; set deepspeed to configs/deepspeed/zero1.json or precision to fp32"
+            )
+        sizes = self.batch_size.values() if isinstance(self.batch_size, dict) else [self.batch_size]
+        for size in sizes:
+            if size % self.micro_batch:
+                raise ValueError(f"batch_size {size} is not a multiple of micro_batch {self.micro_batch}")
+        return self
+
+    @property
+    def zero_stage(self) -> int:
+        """DeepSpeed's ZeRO stage, 0 to 3."""
+        return int(self.deepspeed.get("zero_optimization", {}).get("stage", 0))
+
+
+class EvaluationConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """What is measured on the held-out text, during the run and after it."""
+
+    every: PositiveInt = 500
+    """Steps between evaluations during training; the last step is always evaluated."""
+    batch_size: PositiveInt = 16
+    """Windows that one rank scores at a time."""
+    training_tokens: PositiveInt = 20_000
+    """Tokens of each source and split that an evaluation during training scores; the final one scores all."""
+    baselines: tuple[Literal["ngram", "xz", "zstd"], ...] = ("ngram", "xz", "zstd")
+    """Models that need no GPU, measured on the same text."""
+    prompts: tuple[str, ...] = ()
+    """Beginnings that the trained model continues in the report."""
+    new_tokens: PositiveInt = 120
+    """Tokens of each continuation."""
+    temperature: NonNegativeFloat = 0.8
+    """Sampling temperature of the continuations; 0 is greedy."""
+    top_p: float = Field(default=0.95, gt=0, le=1)
+    """Nucleus of the continuations: the smallest set of tokens with this much probability."""
+
+
+class MonitoringConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """Where the metrics go besides metrics.jsonl."""
+
+    wandb: bool = True
+    """Mirror to Weights & Biases: offline unless the environment sets WANDB_MODE."""
+    project: str = "domainlm"
+    """W&B project."""
+    group: str | None = None
+    """W&B group."""
+    tags: tuple[str, ...] = ()
+    """W&B tags."""
+
+
+class RunConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """A whole run: with the documents and the seed it decides every token and every weight."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Name of the run; its folder is runs/NAME unless `folder` says otherwise."""
+    folder: str | None = None
+    """The run's folder."""
+    seed: NonNegativeInt = 0
+    """Decides splits, initial weights, data order, dropout and samples."""
+    data: DataConfig
+    tokenizer: TokenizerConfig
+    model: ModelConfig
+    training: TrainingConfig
+    evaluation: EvaluationConfig = EvaluationConfig()
+    monitoring: MonitoringConfig = MonitoringConfig()
+
+    @model_validator(mode="after")
+    def _vocabulary_fits(self) -> Self:
+        if self.tokenizer.vocabulary_size > self.model.vocabulary_size:
+            raise ValueError(
+                f"tokenizer.vocabulary_size {self.tokenizer.vocabulary_size} does not fit model.vocabulary_size "
+                f"{self.model.vocabulary_size}: make them equal"
+            )
+        return self
+
+    @property
+    def run_folder(self) -> Path:
+        """Everything that the run makes lies below it."""
+        return Path(self.folder or f"runs/{self.name}")
+
+    @property
+    def data_folder(self) -> Path:
+        """Where corpus/, tokenizer/ and shards/ lie: the run's folder, or one shared by several runs."""
+        return Path(self.data.folder) if self.data.folder else self.run_folder
+
+    @property
+    def corpus(self) -> Path:
+        return self.data_folder / "corpus"
+
+    @property
+    def tokenizer_folder(self) -> Path:
+        return self.data_folder / "tokenizer"
+
+    @property
+    def shards(self) -> Path:
+        return self.data_folder / "shards"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.run_folder / "checkpoints"
+
+    @property
+    def reports(self) -> Path:
+        return self.run_folder / "reports"
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """PyYAML's safe loader, with a key given twice refused instead of the first one lost."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise ConfigError(f"line {key_node.start_mark.line + 1}: key given twice: {key}")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """Read, complete and check the configuration of a run.
+
+    Args:
+        path: the YAML file.
+        overrides: `section.key=value` strings; values are read as YAML.
+
+    Raises:
+        ConfigError: anything is missing, unknown, of the wrong type or contradictory; one line for each.
+    """
+    path = Path(path)
+    content = _read_yaml(path)
+    for override in overrides:
+        _apply_override(content, override)
+    _resolve_preset(path, content)
+    _resolve_deepspeed(path, content)
+    try:
+        return RunConfig.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError("\n".join(f"{path}: {line}" for line in _lines(error))) from None
+
+
+def to_yaml(config: RunConfig) -> str:
+    """The resolved configuration as YAML; `load_config` reads it back to an equal one."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
+    """Keys whose values differ between two resolved configurations: {dotted key: (old, new)}."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for key in sorted(old.keys() | new.keys(), key=str):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            found |= differences(before, after, f"{prefix}{key}.")
+        elif before != after:
+            found[f"{prefix}{key}"] = (before, after)
+    return found
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.load(path.read_text("utf-8"), Loader=_StrictLoader)  # noqa: S506 (a safe loader)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected sections such as `data:` and `model:`, found {type(content).__name__}")
+    return content
+
+
+def _apply_override(content: dict[str, Any], override: str) -> None:
+    dotted, equals, text = override.partition("=")
+    keys = dotted.split(".")
+    if not equals or not all(keys):
+        raise ConfigError(f"override {override!r} is not of the form section.key=value")
+    try:
+        value = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 (a safe loader)
+    except (yaml.YAMLError, ConfigError):
+        raise ConfigError(f"override {override!r}: the value is not valid YAML") from None
+    section: Any = content
+    for key in keys[:-1]:
+        section = section[_index(section, key, override)] if isinstance(section, list) else section.setdefault(key, {})
+        if not isinstance(section, dict | list):
+            raise ConfigError(f"override {override!r}: `{key}` is not a section")
+    section[_index(section, keys[-1], override) if isinstance(section, list) else keys[-1]] = value
+
+
+def _index(section: list[Any], key: str, override: str) -> int:
+    """Position of a list's item named by its number or by its `name`, as in data.sources.wikipedia.weight=0.2."""
+    for position, item in enumerate(section):
+        if key == str(position) or (isinstance(item, dict) and item.get("name") == key):
+            return position
+    raise ConfigError(f"override {override!r}: nothing there is called {key!r}")
+
+
+def _resolve_preset(path: Path, content: dict[str, Any]) -> None:
+    model = content.get("model")
+    if not isinstance(model, dict) or "preset" not in model:
+        return
+    preset = model.pop("preset")
+    folder = CHECKOUT / "configs" / "model"
+    known = sorted(file.stem for file in folder.glob("*.yaml"))
+    if preset not in known:
+        raise ConfigError(f"{path}: model.preset: {_unknown(str(preset), known)}")
+    content["model"] = _read_yaml(folder / f"{preset}.yaml") | model
+
+
+def _resolve_deepspeed(path: Path, content: dict[str, Any]) -> None:
+    training = content.get("training")
+    if not isinstance(training, dict) or not isinstance(training.get("deepspeed"), str):
+        return
+    named = Path(training["deepspeed"])
+    file = named if named.is_absolute() or named.exists() else CHECKOUT / named
+    try:
+        training["deepspeed"] = json.loads(file.read_text("utf-8"))
+    except OSError:
+        raise ConfigError(f"{path}: training.deepspeed: no such file: {named}") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: training.deepspeed: {named} is not valid JSON: {error}") from None
+
+
+def _lines(error: ValidationError) -> list[str]:
+    """One line for each problem: dotted key, what is wrong, what would be right."""
+    lines = []
+    for problem in error.errors():
+        location = [str(part) for part in problem["loc"] if part not in ("int", "dict[constrained-int,constrained-int]")]
+        where = ".".join(location)
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            fields = _fields_at(RunConfig, location[:-1])
+            lines.append(f"{where}: {_unknown(location[-1], fields)}")
+        elif problem["type"] == "missing":
+            lines.append(f"{where}: this key is required")
+        elif problem["type"] == "value_error":
+            lines.append(f"{where}: {message}" if where else message)
+        else:
+            lines.append(f"{where}: {message[0].lower()}{message[1:]} (got {problem['input']!r})")
+    return list(dict.fromkeys(lines))
+
+
+def _fields_at(model: type[BaseModel], location: Sequence[str]) -> list[str]:
+    """Names of the keys allowed in the section at `location`."""
+    for part in location:
+        if part.isdigit():
+            continue
+        annotation = model.model_fields[part].annotation
+        inner = [item for item in (annotation, *get_args(annotation)) if isinstance(item, type)]
+        model = next(item for item in inner if issubclass(item, BaseModel))
+    return list(model.model_fields)
+
+
+def _unknown(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return "unknown key; did you mean `%s`?" % close[0] if close else f"unknown key; known are {', '.join(known)}"

@@ -1,0 +1,56 @@
+"""Starts the ranks of a run on this machine with DeepSpeed's launcher, and passes a request to stop on to them."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+import torch
+
+from train.config import CHECKOUT, RunConfig
+from train.process import free_port
+
+
+def launch(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> int:
+    """Run `deepspeed --module train CONFIG` with the configured number of ranks; returns its exit code.
+
+    The ranks are in a session of their own: Ctrl-C, SIGTERM and SIGUSR1 reach this process only, which asks the run to
+    stop by its STOP file, so that all ranks agree on a step and save it. A second signal kills them.
+    """
+    command = [
+        *(sys.executable, "-m", "deepspeed.launcher.runner"),
+        *("--num_gpus", str(local_ranks(config)), "--master_port", str(free_port()), "--log_level", "error"),
+        *("--module", "train", str(config_file), *overrides),
+    ]
+    environment = dict(os.environ)
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(CHECKOUT), environment.get("PYTHONPATH", "")]))
+    if not _accelerators():
+        environment.setdefault("DS_ACCELERATOR", "cpu")
+    ranks = subprocess.Popen(command, env=environment, start_new_session=True)
+    asked = False
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            os.killpg(ranks.pid, signal.SIGKILL)
+        asked = True
+        (config.run_folder / "STOP").touch()
+
+    previous = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        return ranks.wait()
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def local_ranks(config: RunConfig) -> int:
+    """Ranks on this machine: as configured, or one a GPU, or one."""
+    return config.training.local_ranks or max(1, _accelerators())
+
+
+def _accelerators() -> int:
+    return torch.cuda.device_count()

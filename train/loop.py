@@ -1,0 +1,291 @@
+"""The training loop: batch → step → log → evaluate → save, until the last step or a request to stop."""
+
+import fcntl
+import json
+import math
+import os
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from data.files import write_atomically
+from data.stream import TokenStream
+from evaluation.bits_per_byte import Score, score_held_out
+from model.sizes import flop_per_token, parameter_count
+from train import checkpoint, engine
+from train.config import RunConfig, to_yaml
+from train.monitor import Monitor, say
+from train.optimizer import describe_groups
+from train.plan import open_stream
+from train.process import Rank, StopRequest, find_rank, peak_flops, use_machine
+from train.schedule import batch_size, consumed_samples, learning_rate
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything that the steps of a run need."""
+
+    config: RunConfig
+    rank: Rank
+    device: torch.device
+    stream: TokenStream
+    engine: engine.Engine
+    stop: StopRequest
+    monitor: Monitor | None
+    """Rank 0's; the others say nothing."""
+
+
+def train(config: RunConfig) -> None:
+    """Train to the last step, or go on from the newest checkpoint; every rank calls this.
+
+    The run is finished when its DONE file says so; a run that was asked to stop has saved its step and can be
+    continued by the same command.
+
+    Raises:
+        DataError, CheckpointError, RuntimeError: nothing was started.
+    """
+    if finished_step(config) >= config.training.steps:
+        say(f"training: already finished at step {finished_step(config)} ({config.run_folder / 'DONE'})")
+        return
+    rank, variables = find_rank(os.environ)
+    os.environ.update(variables)
+    stream = open_stream(config)
+    config.checkpoints.mkdir(parents=True, exist_ok=True)
+    with _only_writer(config, rank):
+        stop = StopRequest(config.run_folder / "STOP" if rank.is_first else None)
+        device = use_machine(rank)
+        engine.connect(device)
+        started = engine.build_engine(config, device, rank.world_size)
+        first_step = _resume(config, rank, stream, started)
+        with _monitor(config, rank, device, first_step) as monitor:
+            _describe(config, rank, stream, started)
+            _steps(Run(config, rank, device, stream, started, stop, monitor), first_step)
+        engine.disconnect()
+
+
+def finished_step(config: RunConfig) -> int:
+    """The last step that the DONE file names, or -1 while there is none."""
+    done = config.run_folder / "DONE"
+    return int(json.loads(done.read_text("utf-8"))["step"]) if done.exists() else -1
+
+
+def _resume(config: RunConfig, rank: Rank, stream: TokenStream, started: engine.Engine) -> int:
+    """Load the newest whole checkpoint, if there is one; returns its step, or 0."""
+    found = checkpoint.find_latest(config.checkpoints)
+    dist.barrier()
+    if rank.is_first:
+        checkpoint.discard_partial(config.checkpoints)
+        (config.run_folder / "STOP").unlink(missing_ok=True)
+        write_atomically(config.run_folder / "config.yaml", to_yaml(config))
+    if found is None:
+        return 0
+    changed = checkpoint.check_continues(found, config, rank.world_size, stream.digest)
+    if rank.is_first:
+        for key, values in changed.items():
+            say(f"resuming with another {key}: was {values['was']}, now {values['now']}")
+        say(f"resuming from {found.folder}")
+    engine.load(started, found.folder)
+    return found.step
+
+
+def _steps(run: Run, first_step: int) -> None:
+    """Run the steps after `first_step`."""
+    config, training = run.config, run.config.training
+    step = first_step
+    flops = flop_per_token(config.model) / (peak_flops(run.device) * run.rank.world_size)
+    begin, stopping = time.perf_counter(), False
+    for step in range(first_step + 1, training.steps + 1):
+        step_begin = time.perf_counter()
+        loss, gradient_norm, stopping = _step(run, step)
+        seconds = time.perf_counter() - step_begin
+        tokens = batch_size(training, step) * config.model.sequence_length
+        if run.monitor:
+            elapsed = time.perf_counter() - begin
+            run.monitor.step(
+                {
+                    "step": step,
+                    "loss": loss,
+                    "learning_rate": learning_rate(training, step),
+                    "gradient_norm": gradient_norm,
+                    "tokens": consumed_samples(training, step) * config.model.sequence_length,
+                    "tokens_per_second": tokens / seconds,
+                    "mfu": flops * tokens / seconds,
+                    "seconds": seconds,
+                },
+                training.steps,
+                elapsed / (step - first_step) * (training.steps - step),
+            )
+        last = step == training.steps
+        if last or (step % config.evaluation.every == 0 and not stopping):
+            _evaluate(run, step)
+        if last or stopping or step % training.save_every == 0:
+            _save(run, step)
+        if stopping:
+            break
+    if run.monitor:
+        _finish(run, step, stopped=stopping and step < training.steps)
+
+
+def _step(run: Run, step: int) -> tuple[float, float, bool]:
+    """One optimizer step on all ranks: mean loss, gradient norm, and whether all agree to stop after it.
+
+    Rank r takes, of each group of micro_batch × ranks samples, the r-th part: the global batch does not depend on how
+    many ranks there are.
+    """
+    training, rank = run.config.training, run.rank
+    # Dropout, the only other use of chance, is a function of seed, step and rank, so that a resumed run repeats it.
+    torch.manual_seed(hash((run.config.seed, step, rank.rank)))
+    micro_batches = engine.set_step(run.engine, training, step, learning_rate(training, step))
+    first = consumed_samples(training, step - 1) + rank.rank * training.micro_batch
+    total = torch.zeros(2, device=run.device)
+    norm = 0.0
+    for micro_batch in range(micro_batches):
+        rows = run.stream.rows(first + micro_batch * training.micro_batch * rank.world_size, training.micro_batch)
+        tokens = torch.from_numpy(rows).to(run.device, non_blocking=True)
+        loss = run.engine(tokens[:, :-1], tokens[:, 1:])
+        total[0] += loss.detach()
+        norm = engine.backward_and_step(run.engine, loss)
+    total[0] /= micro_batches * rank.world_size
+    total[1] = bool(run.stop.reason)
+    dist.all_reduce(total)
+    mean, stopping = total.tolist()
+    if not (math.isfinite(mean) and math.isfinite(norm)) and rank.is_first:
+        say(f"step {step}: loss {mean} or gradient norm {norm} is not finite; the step was not applied")
+    return mean, norm, stopping > 0
+
+
+def _evaluate(run: Run, step: int) -> None:
+    """Bits per byte of a sample of the held-out text, by source and split."""
+    begin = time.perf_counter()
+    run.engine.eval()
+    scores = score_held_out(
+        _token_losses(run),
+        run.config.shards,
+        sequence_length=run.config.model.sequence_length,
+        batch_size=run.config.evaluation.batch_size,
+        maximum_tokens=run.config.evaluation.training_tokens,
+        rank=run.rank.rank,
+        world_size=run.rank.world_size,
+    )
+    run.engine.train()
+    totals = _summed_over_ranks(scores, run.device)
+    if run.monitor:
+        bits = {
+            source: {split: score.bits_per_byte for split, score in splits.items()} for source, splits in totals.items()
+        }
+        run.monitor.evaluation(step, bits, time.perf_counter() - begin)
+
+
+def _token_losses(run: Run) -> Any:
+    @torch.no_grad()
+    def token_losses(inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        tokens, wanted = (torch.from_numpy(part).to(run.device) for part in (inputs, targets))
+        losses: np.ndarray = run.engine(tokens, wanted, reduction="none").float().cpu().numpy()
+        return losses
+
+    return token_losses
+
+
+def _summed_over_ranks(
+    scores: dict[str, dict[str, Score]], device: torch.device
+) -> dict[str, dict[str, Score]]:
+    cells = [(source, split) for source in scores for split in scores[source]]
+    sums = torch.tensor(
+        [[scores[a][b].nats, scores[a][b].tokens, scores[a][b].bytes] for a, b in cells],
+        dtype=torch.float64,
+        device=device,
+    )
+    dist.all_reduce(sums)
+    totals: dict[str, dict[str, Score]] = {}
+    for (source, split), (nats, tokens, size) in zip(cells, sums.tolist(), strict=True):
+        totals.setdefault(source, {})[split] = Score(nats, int(tokens), int(size))
+    return totals
+
+
+def _save(run: Run, step: int) -> None:
+    """Save the step: all ranks write, then rank 0 publishes the folder and removes old ones."""
+    begin = time.perf_counter()
+    config = run.config
+    engine.save(run.engine, checkpoint.partial_folder(config.checkpoints, step))
+    dist.barrier()
+    if run.monitor:
+        saved = checkpoint.publish(
+            config.checkpoints,
+            step,
+            config,
+            world_size=run.rank.world_size,
+            data_digest=run.stream.digest,
+            samples=consumed_samples(config.training, step),
+        )
+        removed = checkpoint.prune(config.checkpoints, config.training.keep_checkpoints)
+        seconds = time.perf_counter() - begin
+        run.monitor.event("save", step=step, seconds=round(seconds, 3), folder=saved.folder.name, removed=removed)
+        say(f"step {step}  saved {saved.folder} in {seconds:.1f} s")
+    dist.barrier()
+
+
+def _finish(run: Run, step: int, stopped: bool) -> None:
+    assert run.monitor is not None
+    if stopped:
+        run.monitor.event("stop", step=step, reason=run.stop.reason or "another rank was asked to stop")
+        say(f"stopped after step {step} ({run.stop.reason or 'another rank'}); the same command goes on from there")
+        return
+    tokens = consumed_samples(run.config.training, step) * run.config.model.sequence_length
+    run.monitor.event("done", step=step, tokens=tokens)
+    run.monitor.summary(step=step, tokens=tokens)
+    write_atomically(run.config.run_folder / "DONE", json.dumps({"step": step, "tokens": tokens}))
+    say(f"finished at step {step}: {tokens:,} tokens")
+
+
+def _describe(config: RunConfig, rank: Rank, stream: TokenStream, started: engine.Engine) -> None:
+    """What is about to be trained, on what."""
+    if not rank.is_first:
+        return
+    training = config.training
+    samples = consumed_samples(training, training.steps)
+    say(
+        f"{config.name}: {parameter_count(config.model):,} parameters, {training.steps:,} steps, "
+        f"{samples * config.model.sequence_length:,} tokens, {rank.world_size} ranks, ZeRO-{training.zero_stage}, "
+        f"{training.precision}"
+    )
+    epochs = "  ".join(f"{name} {passes:.2f}" for name, passes in stream.epochs(samples).items())
+    say(f"passes over each source: {epochs}")
+    say(describe_groups(started.module, training.weight_decay))
+
+
+def _monitor(config: RunConfig, rank: Rank, device: torch.device, first_step: int) -> AbstractContextManager[Any]:
+    """Rank 0's monitor, and environment.json beside its files; nothing on the other ranks."""
+    if not rank.is_first:
+        return nullcontext()
+    environment = {
+        "versions": {name: version(name) for name in ("torch", "deepspeed", "tokenizers", "numpy")}
+        | {"python": platform.python_version()},
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
+        "host": platform.node(),
+        "ranks": rank.world_size,
+        "threads": torch.get_num_threads(),
+    }
+    write_atomically(config.run_folder / "environment.json", json.dumps(environment, indent=1))
+    return Monitor(config, environment, first_step)
+
+
+@contextmanager
+def _only_writer(config: RunConfig, rank: Rank) -> Iterator[None]:
+    """Hold the run folder's lock, so that a requeued job never writes beside one that still runs."""
+    if not rank.is_first:
+        yield
+        return
+    with (config.run_folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise checkpoint.CheckpointError(f"{config.run_folder}: another process is training there") from None
+        yield

@@ -1,0 +1,140 @@
+"""What a run tells people: the console, metrics.jsonl (the truth), journal.jsonl (events), and Weights & Biases."""
+
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+from data.files import write_atomically
+from train.config import RunConfig
+
+
+def say(text: str) -> None:
+    """One line for people, on standard error and at once: standard output is left to results."""
+    print(text, file=sys.stderr, flush=True)
+
+
+class Monitor:
+    """Records of one run, written by rank 0; a context manager that closes them."""
+
+    def __init__(self, config: RunConfig, environment: Mapping[str, Any], resumed_at: int) -> None:
+        self._config = config
+        folder = config.run_folder
+        dropped = drop_lines_after(folder / "metrics.jsonl", resumed_at)
+        self._metrics = _append(folder / "metrics.jsonl")
+        self._journal = _append(folder / "journal.jsonl")
+        self._wandb = _start_wandb(config, environment) if config.monitoring.wandb else None
+        self.event("resume" if resumed_at else "start", step=resumed_at, steps_repeated=dropped, **environment)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if error is not None:
+            self.event("failure", error=f"{kind.__name__ if kind else ''}: {error}")
+        if self._wandb is not None:
+            self._wandb.finish(exit_code=0 if error is None else 1)
+        self._metrics.close()
+        self._journal.close()
+
+    def event(self, name: str, **facts: Any) -> None:
+        """Add one event to the journal."""
+        _write_line(self._journal, {"event": name, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **facts})
+
+    def step(self, metrics: Mapping[str, float], steps: int, seconds_left: float) -> None:
+        """Record one training step; every `log_every`-th is shown."""
+        _write_line(self._metrics, metrics)
+        if self._wandb is not None:
+            self._wandb.log({("step" if key == "step" else f"train/{key}"): value for key, value in metrics.items()})
+        step = int(metrics["step"])
+        if step % self._config.training.log_every == 0 or step in (1, steps):
+            say(
+                f"step {step:>{len(str(steps))}}/{steps}  loss {metrics['loss']:.4f}  rate {metrics['learning_rate']:.2e}"
+                f"  gradient {metrics['gradient_norm']:.3f}  {metrics['tokens_per_second']:,.0f} tokens/s"
+                f"  MFU {metrics['mfu']:.1%}  {duration(seconds_left)} left"
+            )
+
+    def evaluation(self, step: int, bits_per_byte: Mapping[str, Mapping[str, float]], seconds: float) -> None:
+        """Record bits per byte by source and split."""
+        _write_line(self._metrics, {"step": step, "evaluation": bits_per_byte, "seconds": round(seconds, 3)})
+        flat = {f"{source}/{split}": x for source, splits in bits_per_byte.items() for split, x in splits.items()}
+        if self._wandb is not None:
+            self._wandb.log({"step": step, **{f"evaluation/{name}": value for name, value in flat.items()}})
+        say(f"step {step}  bits per byte: " + "  ".join(f"{name} {value:.3f}" for name, value in flat.items()))
+
+    def summary(self, **facts: float) -> None:
+        """Final figures, shown first by W&B."""
+        if self._wandb is not None:
+            self._wandb.summary.update(facts)
+
+
+def drop_lines_after(file: Path, step: int) -> int:
+    """Remove from metrics.jsonl what lies after `step` (those steps are run again); returns how many steps that was.
+
+    A line that an interrupted write cut short is removed too.
+    """
+    if not file.exists():
+        return 0
+    kept, dropped = [], set()
+    for line in file.read_text("utf-8").splitlines():
+        try:
+            number = int(json.loads(line)["step"])
+        except ValueError:
+            continue
+        if number <= step:
+            kept.append(line)
+        else:
+            dropped.add(number)
+    write_atomically(file, "".join(f"{line}\n" for line in kept))
+    return len(dropped)
+
+
+def duration(seconds: float) -> str:
+    """A length of time as people say it: 45 s, 12 min, 3 h 05 min, 2 d 04 h."""
+    if not math.isfinite(seconds):
+        return "?"
+    minutes, hours, days = seconds / 60, seconds / 3600, seconds / 86400
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if minutes < 90:
+        return f"{minutes:.0f} min"
+    if hours < 48:
+        return f"{int(hours)} h {int(minutes) % 60:02d} min"
+    return f"{int(days)} d {int(hours) % 24:02d} h"
+
+
+def _append(file: Path) -> TextIO:
+    return file.open("a", encoding="utf-8", buffering=1)
+
+
+def _write_line(file: TextIO, record: Mapping[str, Any]) -> None:
+    file.write(json.dumps(record) + "\n")
+
+
+def _start_wandb(config: RunConfig, environment: Mapping[str, Any]) -> Any:
+    """Start or continue this run in W&B under the id that the run's folder remembers."""
+    import wandb
+
+    identity = config.run_folder / "wandb_id"
+    if not identity.exists():
+        write_atomically(identity, wandb.util.generate_id())
+    monitoring = config.monitoring
+    run = wandb.init(
+        project=monitoring.project,
+        group=monitoring.group,
+        name=config.name,
+        tags=list(monitoring.tags),
+        id=identity.read_text("utf-8").strip(),
+        resume="allow",
+        mode=os.environ.get("WANDB_MODE", "offline"),
+        dir=str(config.run_folder),
+        config={**config.model_dump(mode="json"), "environment": dict(environment)},
+        settings=wandb.Settings(console="off", silent=True),
+    )
+    run.define_metric("*", step_metric="step")
+    return run

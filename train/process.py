@@ -1,0 +1,155 @@
+"""This process: which rank it is, how it uses its machine, and when it is asked to stop."""
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import torch
+
+
+@dataclass(frozen=True)
+class Rank:
+    """This process among all that train together."""
+
+    rank: int
+    local_rank: int
+    world_size: int
+    local_size: int = 1
+    """Ranks on this machine."""
+
+    @property
+    def is_first(self) -> bool:
+        """Rank 0 speaks, writes and decides."""
+        return self.rank == 0
+
+
+def find_rank(environment: Mapping[str, str]) -> tuple[Rank, dict[str, str]]:
+    """This process's rank, and the variables that torch.distributed still needs to be set.
+
+    A launcher (deepspeed, torchrun) sets RANK, LOCAL_RANK and WORLD_SIZE. Under Slurm, one `srun` task is one rank, and
+    only inside a step: in a bare allocation the same variables stand for tasks that nobody started. Otherwise this
+    process is the only rank.
+
+    Raises:
+        RuntimeError: under srun, the job script did not export the address of the first rank.
+    """
+    if "RANK" in environment:
+        local_size = environment.get("LOCAL_WORLD_SIZE", environment.get("LOCAL_SIZE", "1"))
+        return Rank(
+            int(environment["RANK"]),
+            int(environment.get("LOCAL_RANK", "0")),
+            int(environment.get("WORLD_SIZE", "1")),
+            int(local_size),
+        ), {}
+    if "SLURM_STEP_ID" in environment and int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
+        missing = [name for name in ("MASTER_ADDR", "MASTER_PORT") if name not in environment]
+        if missing:
+            raise RuntimeError(f"under srun the job script must export {' and '.join(missing)}: see slurm/pretrain.sbatch")
+        tasks_per_node = environment.get("SLURM_STEP_TASKS_PER_NODE", "1")  # such as 8(x64)
+        rank = Rank(
+            int(environment["SLURM_PROCID"]),
+            int(environment["SLURM_LOCALID"]),
+            int(environment["SLURM_STEP_NUM_TASKS"]),
+            int(tasks_per_node.split("(")[0].split(",")[0]),
+        )
+        return rank, _variables(rank)
+    alone = Rank(0, 0, 1)
+    return alone, _variables(alone) | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+
+
+def _variables(rank: Rank) -> dict[str, str]:
+    return {"RANK": str(rank.rank), "LOCAL_RANK": str(rank.local_rank), "WORLD_SIZE": str(rank.world_size)}
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def use_machine(rank: Rank) -> torch.device:
+    """Set this process up for speed; returns the device that it trains on.
+
+    On a CPU the cores are divided over the ranks of the machine, freed memory is kept instead of given back to the
+    kernel (a page fault for every activation costs a fifth of a step), and denormal numbers are flushed to zero (ALiBi
+    makes them in every softmax).
+    """
+    if torch.cuda.is_available():
+        device = torch.device("cuda", rank.local_rank)
+        torch.cuda.set_device(device)
+        torch.backends.cuda.matmul.allow_tf32 = True
+        return device
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // rank.local_size))
+    torch.set_flush_denormal(True)
+    if sys.platform == "linux":
+        _keep_freed_memory()
+    return torch.device("cpu")
+
+
+def _keep_freed_memory() -> None:
+    trim_threshold, top_pad, mmap_max = -1, -2, -4  # glibc's malloc.h
+    library = ctypes.CDLL(None)
+    if hasattr(library, "mallopt"):
+        library.mallopt(mmap_max, 0)
+        library.mallopt(trim_threshold, 2**31 - 1)
+        library.mallopt(top_pad, 64 << 20)
+
+
+def peak_flops(device: torch.device) -> float:
+    """FLOP/s that this rank's device can reach in matrix products: what MFU is a share of.
+
+    For data-centre GPUs the dense bf16 figure of the vendor's data sheet; for a CPU, and for GPUs not listed, measured
+    with a product of 1,024 × 1,024 matrices.
+    """
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+        for part, flops in {"H100": 989e12, "H200": 989e12, "B200": 2250e12, "A100": 312e12, "L40S": 362e12}.items():
+            if part in name:
+                return flops
+    return _measured_flops(device)
+
+
+def _measured_flops(device: torch.device, size: int = 1024, repeats: int = 5) -> float:
+    matrix = torch.randn(size, size, device=device)
+    out = torch.empty_like(matrix)
+    best = float("inf")
+    for _ in range(repeats):
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        begin = time.perf_counter()
+        torch.mm(matrix, matrix, out=out)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        best = min(best, time.perf_counter() - begin)
+    return 2 * size**3 / best
+
+
+class StopRequest:
+    """Remembers that this process was asked to stop: SIGTERM, SIGUSR1, the first Ctrl-C, or a STOP file (rank 0)."""
+
+    def __init__(self, stop_file: Path | None) -> None:
+        self._stop_file = stop_file
+        self._reason = ""
+        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and self._reason:
+            raise KeyboardInterrupt
+        self._reason = signal.Signals(number).name
+
+    @property
+    def reason(self) -> str:
+        """Why to stop, or an empty string."""
+        if not self._reason and self._stop_file is not None and self._stop_file.exists():
+            self._reason = f"{self._stop_file} exists"
+        return self._reason

@@ -1,0 +1,60 @@
+"""Schedules as pure functions of the step: learning rate, batch size and consumed samples.
+
+Step n is the n-th optimizer step, counted from 1: the line of metrics.jsonl and the checkpoint that carry its number.
+"""
+
+import math
+from collections.abc import Mapping
+
+from train.config import TrainingConfig
+
+
+def learning_rate(training: TrainingConfig, step: int) -> float:
+    """Learning rate of step `step` (from 1): linear warm-up, then a cosine or a stable phase with a linear decay.
+
+    The warm-up reaches the highest rate at `warmup_steps`; step `steps` has the minimum rate.
+    """
+    high, low = training.learning_rate, training.minimum_learning_rate
+    if step <= training.warmup_steps:
+        return high * step / training.warmup_steps
+    if training.schedule == "cosine":
+        progress = (step - training.warmup_steps) / (training.steps - training.warmup_steps)
+        return low + (high - low) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+    decay_steps = max(1, round(training.decay_fraction * training.steps))
+    remaining = max(training.steps - step, 0) / decay_steps
+    return low + (high - low) * min(remaining, 1.0)
+
+
+def batch_size(training: TrainingConfig, step: int) -> int:
+    """Sequences in the global batch of step `step` (from 1)."""
+    if isinstance(training.batch_size, int):
+        return training.batch_size
+    return next(size for first, size in reversed(training.batch_size.items()) if step > first)
+
+
+def consumed_samples(training: TrainingConfig, step: int) -> int:
+    """Sequences consumed by the first `step` steps: the index of the first sample of step `step` + 1."""
+    if isinstance(training.batch_size, int):
+        return step * training.batch_size
+    return _scheduled_samples(training.batch_size, step)
+
+
+def _scheduled_samples(schedule: Mapping[int, int], step: int) -> int:
+    firsts = [*schedule, max(step, *schedule)]
+    phases = zip(firsts, firsts[1:], schedule.values(), strict=False)
+    return sum(max(0, min(end, step) - begin) * size for begin, end, size in phases)
+
+
+def accumulation(training: TrainingConfig, step: int, world_size: int) -> int:
+    """Micro-batches that each rank takes in step `step`.
+
+    Raises:
+        ValueError: the batch cannot be divided over the ranks.
+    """
+    size, slots = batch_size(training, step), training.micro_batch * world_size
+    if size % slots:
+        raise ValueError(
+            f"training.batch_size {size} cannot be divided: it must be a multiple of micro_batch × ranks = "
+            f"{training.micro_batch} × {world_size} = {slots}"
+        )
+    return size // slots
