@@ -148,4 +148,5 @@ class Attention(nn.Module):
             is_causal=mask is None and time > 1,
             enable_gqa=config.key_value_heads < config.heads,
         )
-        return self.output(mixed.transpose(1, 2).flatten(2))
+        output: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
+        return output

@@ -77,7 +77,10 @@ class ModelConfig(BaseModel):
         if value is not None:
             return value
         # An invalid `heads` or `width` is absent here and reported by itself: one error is enough.
-        return info.data.get("heads", 1) if info.field_name == "key_value_heads" else 4 * info.data.get("width", 1)
+        default: int = (
+            info.data.get("heads", 1) if info.field_name == "key_value_heads" else 4 * info.data.get("width", 1)
+        )
+        return default
 
     @model_validator(mode="after")
     def _check_shape(self) -> Self:

@@ -31,5 +31,8 @@ class FeedForward(nn.Module):
         hidden = self.expand(hidden)
         if self.gated:
             gate, up = hidden.chunk(2, dim=-1)
-            return self.output(F.silu(gate) * up)
-        return self.output(F.gelu(hidden, approximate="tanh"))
+            hidden = F.silu(gate) * up
+        else:
+            hidden = F.gelu(hidden, approximate="tanh")
+        output: Tensor = self.output(hidden)
+        return output

@@ -100,7 +100,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return loss / count
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         grad_hidden, grad_weight, count = ctx.saved_tensors
         scale = grad_output / count

@@ -1,7 +1,7 @@
 """The decoder-only transformer: embedding, pre-norm blocks, final norm, output head."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import torch
 import torch.nn.functional as F
@@ -40,7 +40,7 @@ class OutputHead(nn.Module):
     the module that runs (ZeRO stage 3) finds it.
     """
 
-    def __init__(self, config: ModelConfig, tied_weight: nn.Parameter | None) -> None:
+    def __init__(self, config: ModelConfig, tied_weight: Tensor | None) -> None:
         super().__init__()
         self.z_loss = config.z_loss
         self.weight = (
@@ -116,7 +116,7 @@ class Transformer(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         # `to_empty` and `to` from the meta device replace parameters module by module, which would untie the head.
-        result: Any = super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         if self.config.tied:
             self.head.weight = self.embedding.weight
-        return result
+        return self
