@@ -1,0 +1,97 @@
+"""Initial weights: the published deviations, and independence of everything but seed and name."""
+
+from contextlib import contextmanager
+
+import pytest
+import torch
+
+from model.config import ModelConfig
+from model.initialise import initial_std, initialise
+from model.transformer import Transformer
+
+
+def config(**changes):
+    settings = {"layers": 3, "width": 96, "heads": 4, "vocabulary_size": 200, "sequence_length": 16}
+    settings |= {"positions": "alibi", "norm": "layernorm", "activation": "gelu"}
+    settings |= {"embedding_norm": True, "bias": True, "tied": True, "query_key_norm": False}
+    return ModelConfig.model_validate(settings | changes)
+
+
+def initialised(settings, seed=0):
+    model = Transformer(settings)
+    initialise(model, seed)
+    return model
+
+
+def test_the_published_deviations_of_bloomberggpt():
+    shape = config(layers=70, width=7680, heads=40)
+    for name in (
+        "embedding.weight",
+        "blocks.0.attention.query_key_value.weight",
+        "blocks.9.feed_forward.expand.weight",
+    ):
+        assert round(initial_std(shape, name), 6) == 0.006588
+    for name in ("blocks.0.attention.output.weight", "blocks.69.feed_forward.output.weight"):
+        assert round(initial_std(shape, name), 6) == 0.000557
+
+
+@pytest.mark.parametrize("changes", [{}, {"tied": False, "query_key_norm": True, "activation": "swiglu"}])
+def test_every_parameter_follows_the_table(changes):
+    model = initialised(config(**changes))
+    residual = [name for name, p in model.named_parameters() if p.ndim == 2 and p.std() < 0.04]
+    assert residual == [f"blocks.{i}.{part}.output.weight" for i in range(3) for part in ("attention", "feed_forward")]
+    for name, parameter in model.named_parameters():
+        if parameter.ndim == 2:
+            # Five standard errors of a sample deviation.
+            expected = initial_std(model.config, name)
+            assert parameter.std().item() == pytest.approx(expected, rel=5 / (2 * parameter.numel()) ** 0.5)
+            assert abs(parameter.mean().item()) < 5 * expected / parameter.numel() ** 0.5
+        elif name.endswith("bias"):
+            assert torch.equal(parameter, torch.zeros_like(parameter))
+        else:
+            assert "norm" in name
+            assert torch.equal(parameter, torch.ones_like(parameter))
+
+
+def test_a_tensor_depends_on_seed_and_name_only():
+    first, again, other = initialised(config()), initialised(config()), initialised(config(), seed=1)
+    larger = initialised(config(vocabulary_size=300, tied=False, query_key_norm=True))
+    name = "blocks.1.attention.query_key_value.weight"
+    tensor = first.get_parameter(name)
+    assert torch.equal(tensor, again.get_parameter(name))
+    assert torch.equal(tensor, larger.get_parameter(name))
+    assert not torch.equal(tensor, other.get_parameter(name))
+    assert not torch.equal(tensor, first.get_parameter("blocks.2.attention.query_key_value.weight"))
+
+
+def test_initial_values_never_change_between_releases():
+    weight = initialised(config(), seed=7).embedding.weight
+    expected = torch.tensor([0.05792665, -0.01505630, -0.04028689, -0.005226552])
+    torch.testing.assert_close(weight[0, :4], expected, rtol=1e-5, atol=0)
+
+
+def test_sharded_parameters_are_written_while_gathered():
+    model, expected = Transformer(config()), initialised(config())
+    whole = {p: p.data for p in model.parameters()}
+    for parameter in model.parameters():
+        parameter.data = torch.empty(0)
+
+    @contextmanager
+    def gather(parameters):
+        for parameter in parameters:
+            parameter.data = whole[parameter]
+        yield
+        for parameter in parameters:
+            parameter.data = torch.empty(0)
+
+    initialise(model, 0, gather)
+    assert all(p.numel() == 0 for p in model.parameters())
+    for parameter, name in zip(model.parameters(), dict(expected.named_parameters()), strict=True):
+        assert torch.equal(whole[parameter], expected.get_parameter(name))
+
+
+def test_bfloat16_weights_are_the_float32_ones_rounded():
+    narrow = Transformer(config()).to(torch.bfloat16)
+    initialise(narrow, 0)
+    for name, parameter in initialised(config()).named_parameters():
+        assert torch.equal(narrow.get_parameter(name), parameter.to(torch.bfloat16))
