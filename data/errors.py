@@ -1,0 +1,5 @@
+"""The error of everything that is wrong with the user's data."""
+
+
+class DataError(Exception):
+    """Input that cannot be used; the message says what, where and what to do about it, in one line."""

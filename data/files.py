@@ -1,0 +1,132 @@
+"""Files that are whole or absent: atomic writing, digests, and the manifest that marks a stage's folder as finished."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from data.errors import DataError
+from data.progress import say
+
+MANIFEST = "manifest.json"
+DIGEST_BYTES = 16
+READ_BYTES = 1 << 20
+
+
+@contextlib.contextmanager
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """Open a binary file beside `path` that takes its name, synced to disk, when the block ends without an error.
+
+    A reader sees the old content or the new, never a part. Missing parent folders are made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a whole text file in UTF-8 through `atomic_write`."""
+    with atomic_write(path) as file:
+        file.write(text.encode())
+
+
+def new_digest(content: bytes = b"") -> "hashlib.blake2b":
+    """The project's hash: BLAKE2b of 128 bits, fed with `content`."""
+    return hashlib.blake2b(content, digest_size=DIGEST_BYTES)
+
+
+def file_digest(path: Path) -> str:
+    """Hexadecimal digest of a file's bytes, read in blocks."""
+    digest = new_digest()
+    with path.open("rb") as file:
+        while block := file.read(READ_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def value_digest(value: Any) -> str:
+    """Hexadecimal digest of a JSON value in one canonical spelling, independent of the order of keys."""
+    return new_digest(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def file_stamp(path: Path) -> list[int]:
+    """Size in bytes and modification time in nanoseconds: what tells a changed file without reading it."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
+def is_finished(stage: str, folder: Path, inputs: Mapping[str, Any]) -> bool:
+    """Whether `folder` holds the whole output of a stage made from exactly these inputs; says what was found.
+
+    Args:
+        stage: its name, for the message.
+        inputs: everything that decides the output, as JSON values under names that the user knows.
+    """
+    if not folder.exists():
+        return False
+    manifest = _read_manifest(folder)
+    if manifest is None:
+        say(f"{stage}: {folder} is unfinished or damaged, redoing it")
+        return False
+    old, new = manifest["inputs"], json.loads(json.dumps(inputs))
+    changed = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    if changed:
+        say(f"{stage}: inputs changed ({', '.join(changed)}), redoing {folder}")
+        return False
+    say(f"{stage}: {folder} is up to date")
+    return True
+
+
+def begin_stage(folder: Path, owned: Iterable[str]) -> None:
+    """Make `folder` ready for a stage to write into: its manifest goes first, then the entries that the stage owns."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MANIFEST).unlink(missing_ok=True)
+    for path in (folder / name for name in owned):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def finish_stage(folder: Path, inputs: Mapping[str, Any], outputs: Iterable[Path]) -> None:
+    """Write the manifest, which says that every output is whole; nothing may be written to the folder after it."""
+    files = {
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "digest": file_digest(path)}
+        for path in sorted(outputs)
+    }
+    manifest = {"digest": value_digest(files), "files": files, "inputs": inputs}
+    write_atomically(folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True))
+
+
+def stage_digest(folder: Path) -> str:
+    """Digest of a finished stage's output: equal for equal files, whenever, wherever and from whatever they were made.
+
+    Raises:
+        DataError: the folder has no manifest, or a file that it names is missing or has another size.
+    """
+    manifest = _read_manifest(folder)
+    if manifest is None:
+        raise DataError(f"{folder} is missing or unfinished: run the stage that makes it first")
+    digest: str = manifest["digest"]
+    return digest
+
+
+def _read_manifest(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a folder, or None if there is none or the folder is not as it says."""
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
+        whole = all((folder / name).stat().st_size == file["bytes"] for name, file in manifest["files"].items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return manifest if whole and {"digest", "inputs"} <= manifest.keys() else None

@@ -1,0 +1,42 @@
+"""Progress of long work on stderr: a bar in a terminal, plain lines in a log."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sized
+from typing import TypeVar
+
+from tqdm import tqdm
+
+SECONDS_BETWEEN_LINES = 10.0
+
+Item = TypeVar("Item")
+
+
+def say(message: str) -> None:
+    """Print one line to stderr, at once and without breaking a bar."""
+    tqdm.write(message, file=sys.stderr)
+    sys.stderr.flush()
+
+
+def progress(
+    iterable: Iterable[Item], description: str, total: int | None = None, unit: str = "documents"
+) -> Iterator[Item]:
+    """Pass the items on and show how many are done, of how many, and how many a second.
+
+    Args:
+        total: number of items, where the iterable has no length.
+        unit: what the items are, in the plural.
+    """
+    if total is None and isinstance(iterable, Sized):
+        total = len(iterable)
+    if sys.stderr.isatty():
+        yield from tqdm(iterable, description, total, unit=f" {unit}", file=sys.stderr)
+        return
+    begin = last_line = time.monotonic()
+    for done, item in enumerate(iterable, start=1):
+        yield item
+        now = time.monotonic()
+        if now - last_line >= SECONDS_BETWEEN_LINES:
+            of_total = f"/{total:,} ({done / total:.0%})" if total else ""
+            say(f"{description}: {done:,}{of_total} {unit}, {done / (now - begin):,.1f} a second")
+            last_line = now
