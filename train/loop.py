@@ -17,12 +17,13 @@ import torch
 import torch.distributed as dist
 
 from data.files import write_atomically
+from data.progress import say
 from data.stream import TokenStream
 from evaluation.bits_per_byte import Score, score_held_out
 from model.sizes import flop_per_token, parameter_count
 from train import checkpoint, engine
 from train.config import RunConfig, to_yaml
-from train.monitor import Monitor, say
+from train.monitor import Monitor
 from train.optimizer import describe_groups
 from train.plan import open_stream
 from train.process import Rank, StopRequest, find_rank, peak_flops, use_machine
@@ -104,7 +105,7 @@ def _steps(run: Run, first_step: int) -> None:
     begin, stopping = time.perf_counter(), False
     for step in range(first_step + 1, training.steps + 1):
         step_begin = time.perf_counter()
-        loss, gradient_norm, stopping = _step(run, step)
+        loss, gradient_norm, stopping = take_step(run, step)
         seconds = time.perf_counter() - step_begin
         tokens = batch_size(training, step) * config.model.sequence_length
         if run.monitor:
@@ -134,7 +135,7 @@ def _steps(run: Run, first_step: int) -> None:
         _finish(run, step, stopped=stopping and step < training.steps)
 
 
-def _step(run: Run, step: int) -> tuple[float, float, bool]:
+def take_step(run: Run, step: int) -> tuple[float, float, bool]:
     """One optimizer step on all ranks: mean loss, gradient norm, and whether all agree to stop after it.
 
     Rank r takes, of each group of micro_batch × ranks samples, the r-th part: the global batch does not depend on how

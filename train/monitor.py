@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,12 +10,8 @@ from types import TracebackType
 from typing import Any, Self, TextIO
 
 from data.files import write_atomically
+from data.progress import say
 from train.config import RunConfig
-
-
-def say(text: str) -> None:
-    """One line for people, on standard error and at once: standard output is left to results."""
-    print(text, file=sys.stderr, flush=True)
 
 
 class Monitor:

@@ -1,0 +1,104 @@
+"""Fixtures that more than one test file needs: a small run's configuration and its text."""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from train.config import RunConfig, load_config
+
+WORDS = """the bank raised its policy rate by a quarter point after inflation rose while lending to small firms fell and
+exports of machinery grew in spring as harbour traffic recovered from winter storms under new rules for insurers""".split()
+
+
+def sentences(seed: int, count: int) -> str:
+    """Text with some structure to learn: sentences of the same few words, with numbers, capitals and full stops."""
+    chance = random.Random(seed)
+    made = []
+    for _ in range(count):
+        words = [chance.choice(WORDS) for _ in range(chance.randint(5, 12))]
+        made.append(" ".join(words).capitalize() + f" in {chance.randint(1990, 2020)}.")
+    return " ".join(made)
+
+
+@pytest.fixture(scope="session")
+def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two sources: dated news.jsonl and undated general.jsonl."""
+    folder = tmp_path_factory.mktemp("documents")
+    news = [
+        {"id": f"n{i}", "text": sentences(i, 12), "date": f"{2000 + i % 20}-0{1 + i % 9}-15"} for i in range(120)
+    ]
+    general = [{"id": f"g{i}", "text": sentences(1000 + i, 8)} for i in range(60)]
+    for name, records in (("news", news), ("general", general)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records), "utf-8")
+    return folder
+
+
+@pytest.fixture
+def make_config(documents: Path, tmp_path: Path) -> Callable[..., RunConfig]:
+    """Makes a small run in `tmp_path`; keyword arguments are sections to change."""
+
+    def make(**sections: dict[str, Any]) -> RunConfig:
+        return load_config(write_config(tmp_path / "run.yaml", documents, tmp_path / "run", **sections))
+
+    return make
+
+
+def write_config(file: Path, documents: Path, run_folder: Path, **sections: dict[str, Any]) -> Path:
+    """Write the configuration of a small run as JSON, which is YAML."""
+    content: dict[str, Any] = {
+        "name": "small",
+        "seed": 7,
+        "folder": str(run_folder),
+        "data": {
+            "cutoff": "2017-01-01",
+            "past_fraction": 0.1,
+            "sources": [
+                {"name": "news", "path": str(documents / "news.jsonl"), "domain": True, "weight": 0.7},
+                {"name": "general", "path": str(documents / "general.jsonl"), "undated": "train", "weight": 0.3},
+            ],
+        },
+        "tokenizer": {"kind": "bpe", "vocabulary_size": 400},
+        "model": {
+            "layers": 2,
+            "width": 32,
+            "heads": 2,
+            "vocabulary_size": 400,
+            "sequence_length": 32,
+            "positions": "alibi",
+            "norm": "layernorm",
+            "activation": "gelu",
+            "embedding_norm": True,
+            "bias": True,
+            "tied": True,
+            "query_key_norm": False,
+        },
+        "training": {
+            "steps": 12,
+            "batch_size": 8,
+            "micro_batch": 2,
+            "learning_rate": 3e-3,
+            "warmup_steps": 2,
+            "deepspeed": {"zero_optimization": {"stage": 1}},
+            "save_every": 4,
+        },
+        "evaluation": {"every": 6, "batch_size": 4, "training_tokens": 500, "prompts": ["The bank"], "new_tokens": 8},
+        "monitoring": {"wandb": False},
+    }
+    for name, change in sections.items():
+        content[name] = content[name] | change if isinstance(content[name], dict) else change
+    file.write_text(json.dumps(content), "utf-8")
+    return file
+
+
+@pytest.fixture(scope="session")
+def write_small_config(documents: Path) -> Callable[..., Path]:
+    """Writes a small run's configuration: (file, run folder, sections to change) → the file."""
+
+    def write(file: Path, run_folder: Path, **sections: dict[str, Any]) -> Path:
+        return write_config(file, documents, run_folder, **sections)
+
+    return write

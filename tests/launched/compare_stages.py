@@ -1,0 +1,64 @@
+"""One rank that trains the same small run at several ZeRO stages and writes what it saw to a JSON file.
+
+    RANK=0 WORLD_SIZE=2 ... python tests/launched/compare_stages.py CONFIG OUT STAGE:PRECISION [STAGE:PRECISION ...]
+
+Several cases share one start, because most of a small run's time is importing DeepSpeed.
+"""
+
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from deepspeed.utils import safe_get_full_fp32_param
+
+from train import engine
+from train.config import load_config
+from train.loop import Run, take_step
+from train.plan import open_stream
+from train.process import StopRequest, find_rank, use_machine
+
+
+def digest(started: engine.Engine) -> str:
+    """SHA-256 over all fp32 (master) parameters, by name, whatever their partitioning."""
+    whole = hashlib.sha256()
+    for name, parameter in sorted(started.module.named_parameters()):
+        value = safe_get_full_fp32_param(parameter)
+        whole.update(name.encode())
+        whole.update((parameter.detach() if value is None else value).float().cpu().numpy().tobytes())
+    return whole.hexdigest()
+
+
+def train_case(config_file: str, case: str) -> dict[str, Any]:
+    stage, precision = case.split(":")
+    config = load_config(
+        config_file,
+        [f"training.deepspeed={{zero_optimization: {{stage: {stage}}}}}", f"training.precision={precision}"],
+    )
+    rank, variables = find_rank(os.environ)
+    os.environ.update(variables)
+    device = use_machine(rank)
+    engine.connect(device)
+    started = engine.build_engine(config, device, rank.world_size)
+    initial = digest(started)
+    run = Run(config, rank, device, open_stream(config), started, StopRequest(None), None)
+    steps = [take_step(run, step) for step in range(1, config.training.steps + 1)]
+    result = {
+        "initial": initial,
+        "final": digest(started),
+        "losses": [loss for loss, _, _ in steps],
+        "norms": [norm for _, norm, _ in steps],
+    }
+    started.destroy()
+    return result
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    results = {case: train_case(sys.argv[1], case) for case in sys.argv[3:]}
+    if os.environ["RANK"] == "0":
+        Path(sys.argv[2]).write_text(json.dumps(results))
+    engine.disconnect()

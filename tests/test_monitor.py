@@ -1,0 +1,68 @@
+"""metrics.jsonl and journal.jsonl, and the mirror in Weights & Biases, read back from its own offline file."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from train.config import RunConfig
+from train.monitor import Monitor, drop_lines_after, duration
+
+Make = Callable[..., RunConfig]
+
+
+def metrics(step: int) -> dict[str, float]:
+    return {
+        "step": step,
+        "loss": 5.0 - step / 10,
+        "learning_rate": 1e-3,
+        "gradient_norm": 1.5,
+        "tokens": step * 100,
+        "tokens_per_second": 1000.0,
+        "mfu": 0.25,
+    }
+
+
+def lines(file: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def test_steps_after_the_checkpoint_are_forgotten_at_resume(make_config: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    config = make_config()
+    config.run_folder.mkdir()
+    with Monitor(config, {"ranks": 2}, resumed_at=0) as monitor:
+        for step in range(1, 7):
+            monitor.step(metrics(step), 12, 60.0)
+        monitor.evaluation(6, {"news": {"past": 1.5}}, 0.5)
+    with (config.run_folder / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 7, "lo')  # kill -9 in the middle of a line
+    with Monitor(config, {"ranks": 2}, resumed_at=4) as monitor:
+        monitor.step(metrics(5), 12, 30.0)
+    assert [line["step"] for line in lines(config.run_folder / "metrics.jsonl")] == [1, 2, 3, 4, 5]
+    journal = lines(config.run_folder / "journal.jsonl")
+    assert [event["event"] for event in journal] == ["start", "resume"]
+    assert journal[1]["steps_repeated"] == 2
+    shown = capsys.readouterr().err
+    assert "step  1/12  loss 4.9000  rate 1.00e-03  gradient 1.500  1,000 tokens/s  MFU 25.0%  60 s left" in shown
+    assert "step 6  bits per byte: news/past 1.500" in shown
+
+
+def test_a_failure_is_in_the_journal(make_config: Make) -> None:
+    config = make_config()
+    config.run_folder.mkdir()
+    with pytest.raises(ValueError, match="broken"), Monitor(config, {}, resumed_at=0):
+        raise ValueError("broken")
+    assert lines(config.run_folder / "journal.jsonl")[-1]["error"] == "ValueError: broken"
+
+
+def test_no_metrics_file_is_nothing_to_drop(tmp_path: Path) -> None:
+    assert drop_lines_after(tmp_path / "metrics.jsonl", 3) == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(45, "45 s"), (720, "12 min"), (11_100, "3 h 05 min"), (187_200, "2 d 04 h"), (float("inf"), "?")],
+)
+def test_durations_read_well(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

@@ -1,0 +1,138 @@
+"""All stages, as `domainlm run` runs them, on a small run: what lies in the folder afterwards, and a second run."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from train import pipeline
+from train.config import CHECKOUT, RunConfig, load_config
+from train.plan import open_stream
+from train.trained import load_trained
+
+
+def run(file: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "train.main", "run", str(file), *overrides, "--json"],
+        env=os.environ | {"PYTHONPATH": str(CHECKOUT), "OMP_NUM_THREADS": "1"},
+        cwd=CHECKOUT,
+        text=True,
+        capture_output=True,
+        timeout=280,
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(write_small_config: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[RunConfig, Any]:
+    """A small run taken through every stage by one command, with W&B on; its configuration and the JSON it printed."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    file = write_small_config(
+        folder / "run.yaml", folder / "run", monitoring={"wandb": True, "tags": ["test"], "group": "small"}
+    )
+    result = run(file)
+    assert result.returncode == 0, result.stderr
+    return load_config(file), json.loads(result.stdout.splitlines()[-1])
+
+
+def test_the_run_folder_holds_what_the_contract_says(finished: tuple[RunConfig, Any]) -> None:
+    config, printed = finished
+    assert printed["finished"] is True
+    for name in (
+        *("config.yaml", "environment.json", "journal.jsonl", "metrics.jsonl", "DONE"),
+        *("corpus/manifest.json", "tokenizer/tokenizer.json", "shards/manifest.json", "checkpoints/latest"),
+        *("reports/evaluate.json", "reports/report.html", "reports/samples.json"),
+        *("export/config.json", "export/tokenizer.json"),
+    ):
+        assert (config.run_folder / name).exists(), name
+    assert load_config(config.run_folder / "config.yaml") == config
+
+
+def test_evaluate_json_keeps_its_contract(finished: tuple[RunConfig, Any]) -> None:
+    config, _ = finished
+    result = json.loads((config.reports / "evaluate.json").read_text())
+    assert result["step"] == 12
+    assert set(result["sources"]) == {"news", "general"}
+    assert set(result["sources"]["news"]) == {"past", "future"}
+    future = result["sources"]["news"]["future"]
+    assert future.keys() >= {"bits_per_byte", "bytes", "tokens"}
+    assert 0 < future["bits_per_byte"] < 8
+    for name in ("ngram", "xz", "zstd"):
+        assert 0 < result["baselines"][name]["news"]["future"] < 8
+
+
+def test_exported_folder_is_the_trained_model(finished: tuple[RunConfig, Any]) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    config, _ = finished
+    theirs = AutoModelForCausalLM.from_pretrained(config.run_folder / "export").eval()
+    tokenizer = AutoTokenizer.from_pretrained(config.run_folder / "export")
+    tokens = torch.tensor([tokenizer.encode("The bank raised its rate in 2011.")])
+    with torch.no_grad():
+        torch.testing.assert_close(theirs(tokens).logits, load_trained(config).model(tokens), rtol=1e-4, atol=1e-4)
+
+
+def test_trace_agrees_in_both_directions(finished: tuple[RunConfig, Any]) -> None:
+    config, _ = finished
+    documents = pipeline.trace_step(config, 3)["documents"]
+    assert documents
+    for document in documents[:5]:
+        assert 3 in pipeline.trace_document(config, document["id"])["steps"]
+
+
+def test_bits_per_byte_are_those_of_the_loss(finished: tuple[RunConfig, Any]) -> None:
+    """The evaluation's figure for one short document, recomputed from the model's logits by hand."""
+    config, _ = finished
+    from data.shards import held_out_documents
+
+    trained = load_trained(config)
+    document = next(d for d in held_out_documents(config.shards, "future", "news") if 20 < len(d.tokens))
+    tokens = torch.tensor([[0, *document.tokens.astype("int64")[:32]]])
+    with torch.no_grad():
+        log_probabilities = trained.model(tokens[:, :-1]).double().log_softmax(-1)
+    by_hand = -log_probabilities.gather(2, tokens[:, 1:, None]).sum()
+    losses = trained.token_losses()(tokens[:, :-1].numpy(), tokens[:, 1:].numpy())
+    assert losses.sum() == pytest.approx(by_hand.item(), rel=1e-5)
+
+
+def test_wandb_has_the_same_metrics_as_the_file(finished: tuple[RunConfig, Any]) -> None:
+    config, _ = finished
+    from wandb.proto import wandb_internal_pb2
+    from wandb.sdk.internal.datastore import DataStore
+
+    (file,) = (config.run_folder / "wandb").glob("offline-run-*/*.wandb")
+    store = DataStore()
+    store.open_for_scan(str(file))
+    losses, tags, group = {}, [], ""
+    while (data := store.scan_data()) is not None:
+        record = wandb_internal_pb2.Record()
+        record.ParseFromString(data)
+        values = {"/".join(item.nested_key) or item.key: json.loads(item.value_json) for item in record.history.item}
+        if "train/loss" in values:
+            losses[values["step"]] = values["train/loss"]
+        if record.HasField("run"):
+            tags, group = list(record.run.tags), record.run.run_group
+    lines = [json.loads(line) for line in (config.run_folder / "metrics.jsonl").read_text().splitlines()]
+    assert losses == {line["step"]: line["loss"] for line in lines if "loss" in line}
+    assert (tags, group) == (["test"], "small")
+
+
+def test_a_second_run_finds_everything_done(finished: tuple[RunConfig, Any]) -> None:
+    config, _ = finished
+    before = {name: (config.run_folder / name).stat().st_mtime_ns for name in ("corpus/manifest.json", "shards/manifest.json")}
+    checkpoint = (config.checkpoints / "latest").stat().st_mtime_ns
+    result = run(config.run_folder.parent / "run.yaml")
+    assert result.returncode == 0, result.stderr
+    assert {name: (config.run_folder / name).stat().st_mtime_ns for name in before} == before
+    assert (config.checkpoints / "latest").stat().st_mtime_ns == checkpoint
+    assert "already finished at step 12" in result.stderr
+
+
+def test_the_stream_is_the_configurations(finished: tuple[RunConfig, Any]) -> None:
+    config, _ = finished
+    assert open_stream(config).weights == {"news": 0.7, "general": 0.3}

@@ -1,0 +1,70 @@
+"""The shape of the project: imports point one way, modules and functions stay small, nothing is left half-said."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("model", "data", "evaluation", "train")
+ALLOWED = {
+    "model": {"model"},
+    "data": {"data"},
+    "evaluation": {"evaluation", "data", "model"},
+    "train": {"train", "evaluation", "data", "model"},
+}
+CONFINED = {"deepspeed": {"train/engine.py"}, "wandb": {"train/monitor.py"}}
+MAXIMUM_MODULE_LINES = 320
+MAXIMUM_FUNCTION_LINES = 60
+
+MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+
+def imported(tree: ast.AST) -> set[str]:
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide the direction"
+            names.add((node.module or "").partition(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_module_keeps_the_house_rules(path: Path) -> None:
+    text = path.read_text("utf-8")
+    tree = ast.parse(text)
+    package = path.relative_to(ROOT).parts[0]
+    names = imported(tree)
+    assert names & set(PACKAGES) <= ALLOWED[package], "imports point one way: train → evaluation → data, model"
+    for dependency, homes in CONFINED.items():
+        assert dependency not in names or str(path.relative_to(ROOT)) in homes
+    assert package != "data" or "torch" not in names, "data is numpy"
+    assert ast.get_docstring(tree), "the first line says what the module is for"
+    assert len(text.splitlines()) <= MAXIMUM_MODULE_LINES
+    long = [
+        f"{node.name}: {node.end_lineno - node.lineno + 1}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno >= MAXIMUM_FUNCTION_LINES
+    ]
+    assert not long, f"functions over {MAXIMUM_FUNCTION_LINES} lines: {long}"
+
+
+def test_every_module_has_a_test_file() -> None:
+    """Modules whose whole content is driven by another file's tests are listed with that file."""
+    elsewhere = {
+        "engine": "test_training",
+        "loop": "test_training",
+        "launcher": "test_training",
+        "trained": "test_pipeline",
+        "commands": "test_main",
+        "errors": "test_documents",
+        "baselines": "test_compressors",
+    }
+    tests = {path.stem for path in (ROOT / "tests").glob("test_*.py")}
+    for path in MODULES:
+        if path.stem not in ("__init__", "__main__"):
+            name = path.stem
+            wanted = {elsewhere.get(name, f"test_{name}"), f"test_{path.parent.name}_{name}"}
+            assert wanted & tests, f"{path.relative_to(ROOT)} has no test file"

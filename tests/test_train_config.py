@@ -1,0 +1,173 @@
+"""The configuration: every shipped file is good, every mistake is one clear line."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from train.config import CHECKOUT, ConfigError, RunConfig, differences, load_config, to_yaml
+
+SHIPPED = sorted((CHECKOUT / "configs").glob("*.yaml"))
+
+GOOD: dict[str, Any] = {
+    "name": "small",
+    "data": {"sources": [{"name": "news", "path": "news.jsonl", "weight": 1.0}]},
+    "tokenizer": {"vocabulary_size": 512},
+    "model": {
+        "layers": 2,
+        "width": 32,
+        "heads": 2,
+        "vocabulary_size": 512,
+        "sequence_length": 32,
+        "positions": "alibi",
+        "norm": "layernorm",
+        "activation": "gelu",
+        "embedding_norm": True,
+        "bias": True,
+        "tied": True,
+        "query_key_norm": False,
+    },
+    "training": {
+        "steps": 10,
+        "batch_size": 4,
+        "micro_batch": 2,
+        "learning_rate": 1e-3,
+        "deepspeed": "configs/deepspeed/zero1.json",
+    },
+}
+
+
+def write(folder: Path, content: Any) -> Path:
+    file = folder / "run.yaml"
+    file.write_text(content if isinstance(content, str) else yaml.safe_dump(content), encoding="utf-8")
+    return file
+
+
+def changed(**sections: Any) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(json.dumps(GOOD))
+    for name, change in sections.items():
+        content[name] = content[name] | change if isinstance(content.get(name), dict) else change
+    return content
+
+
+def refusal(folder: Path, content: Any, *overrides: str) -> str:
+    file = write(folder, content)
+    with pytest.raises(ConfigError) as caught:
+        load_config(file, overrides)
+    return str(caught.value).replace(str(file), "FILE")
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.name)
+def test_every_shipped_configuration_loads_and_survives_a_round_trip(file: Path, tmp_path: Path) -> None:
+    config = load_config(file)
+    assert load_config(write(tmp_path, to_yaml(config))) == config
+
+
+def test_shipped_configurations_of_the_published_recipe() -> None:
+    config = load_config(CHECKOUT / "configs" / "bloomberggpt-50b.yaml")
+    assert config.training.betas == (0.9, 0.95)
+    assert config.training.weight_decay == 0.1
+    assert config.training.gradient_clipping == 0.3
+    assert config.training.zero_stage == 3
+
+
+def test_overrides_win_and_reach_list_items_by_name(tmp_path: Path) -> None:
+    config = load_config(
+        write(tmp_path, GOOD),
+        ["training.learning_rate=3e-4", "data.sources.news.path=other.jsonl", "data.sources.0.weight=2", "name=b"],
+    )
+    assert config.training.learning_rate == 3e-4
+    assert config.data.sources[0].path == "other.jsonl"
+    assert config.data.sources[0].weight == 2
+    assert config.run_folder == Path("runs/b")
+
+
+def test_a_preset_is_completed_by_the_file(tmp_path: Path) -> None:
+    content = changed(tokenizer={"vocabulary_size": 32768})
+    content["model"] = {"preset": "bbg-125m", "dropout": 0.1}
+    model = load_config(write(tmp_path, content)).model
+    assert (model.layers, model.width, model.dropout) == (12, 768, 0.1)
+
+
+def test_deepspeed_is_passed_through(tmp_path: Path) -> None:
+    settings = {"zero_optimization": {"stage": 2, "reduce_bucket_size": 1000}, "train_batch_size": "auto"}
+    config = load_config(write(tmp_path, changed(training={"deepspeed": settings})))
+    assert config.training.deepspeed == {"zero_optimization": {"stage": 2, "reduce_bucket_size": 1000}}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (changed(model={"layer": 3}), "FILE: model.layer: unknown key; did you mean `layers`?"),
+        (changed(model={"zzz": 3}), "FILE: model.zzz: unknown key; known are layers"),
+        (changed(trainings={"steps": 1}), "FILE: trainings: unknown key; did you mean `training`?"),
+        (changed(data={"sources": [{"name": "a", "paht": "b"}]}), "paht: unknown key; did you mean `path`?"),
+        (changed(training={"learning_rate": "fast"}), "FILE: training.learning_rate: input should be a valid number"),
+        (changed(training={"learning_rate": -1}), "input should be greater than 0 (got -1)"),
+        (changed(training={"schedule": "linear"}), "input should be 'cosine' or 'wsd' (got 'linear')"),
+        (changed(model={"heads": 7}), "heads=7 must divide width=32"),
+        (changed(tokenizer={"vocabulary_size": 1024}), "1024 does not fit model.vocabulary_size 512: make them equal"),
+        (changed(training={"batch_size": 5}), "batch_size 5 is not a multiple of micro_batch 2"),
+        (changed(training={"batch_size": {5: 4}}), "a batch-size schedule starts at step 0"),
+        (changed(training={"warmup_steps": 10}), "warmup_steps 10 leaves nothing of steps 10"),
+        (changed(training={"minimum_learning_rate": 1}), "minimum_learning_rate 1.0 is above learning_rate 0.001"),
+        (changed(training={"precision": "bf16", "deepspeed": {}}), "bf16 needs ZeRO stage 1, 2 or 3"),
+        (changed(training={"deepspeed": {"gradient_clipping": 1.0}}), "set training.gradient_clipping"),
+        (changed(training={"deepspeed": "no.json"}), "FILE: training.deepspeed: no such file: no.json"),
+        (changed(model={"preset": "bbg-125"}), "FILE: model.preset: unknown key; did you mean `bbg-125m`?"),
+        ("name: a\nname: b\n", "FILE: line 2: key given twice: name"),
+        ("name: [", "FILE: not valid YAML"),
+        ("- a\n", "FILE: expected sections such as `data:` and `model:`, found list"),
+        ("name: a\n", "FILE: training: this key is required"),
+        (changed(name="../evil"), "FILE: name: string should match pattern"),
+    ],
+)
+def test_every_mistake_is_one_clear_line(tmp_path: Path, content: Any, message: str) -> None:
+    assert message in refusal(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("training", "override 'training' is not of the form section.key=value"),
+        ("training.steps=[", "the value is not valid YAML"),
+        ("training.steps.x=1", "`steps` is not a section"),
+        ("data.sources.olds.weight=1", "nothing there is called 'olds'"),
+        ("training.step=1", "FILE: training.step: unknown key; did you mean `steps`?"),
+    ],
+)
+def test_bad_overrides(tmp_path: Path, override: str, message: str) -> None:
+    assert message in refusal(tmp_path, GOOD, override)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such file"):
+        load_config(tmp_path / "none.yaml")
+    (tmp_path / "latin.yaml").write_bytes(b"name: caf\xe9\n")
+    with pytest.raises(ConfigError, match="not UTF-8 text"):
+        load_config(tmp_path / "latin.yaml")
+
+
+def test_several_mistakes_are_all_said_at_once(tmp_path: Path) -> None:
+    lines = refusal(tmp_path, changed(model={"layer": 3}, training={"learning_rate": "fast"})).splitlines()
+    assert len(lines) == 2
+
+
+def test_yaml_cannot_run_code(tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    assert "not valid YAML" in refusal(tmp_path, f"name: !!python/object/apply:pathlib.Path.touch ['{marker}']")
+    assert not marker.exists()
+
+
+def test_differences_name_dotted_keys() -> None:
+    old = {"a": {"b": 1, "c": 2}, "d": 3}
+    assert differences(old, {"a": {"b": 1, "c": 5}}) == {"a.c": (2, 5), "d": (3, None)}
+
+
+def test_configuration_is_frozen(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, GOOD))
+    with pytest.raises(ValueError, match="frozen"):
+        config.seed = 3  # type: ignore[misc]
+    assert isinstance(config, RunConfig)

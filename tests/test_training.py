@@ -1,0 +1,272 @@
+"""Training with the real DeepSpeed engine and launcher: parity, resume, stopping, killing."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from data.corpus import prepare_corpus
+from data.encode import encode_corpus
+from data.tokenizer import build_tokenizer
+from train.checkpoint import find_latest
+from train.config import CHECKOUT, RunConfig, load_config
+from train.engine import consolidated_weights
+from train.process import free_port
+
+WriteConfig = Callable[..., Path]
+DEEPSPEED = Path(sys.executable).with_name("deepspeed")
+STEPS = 12
+
+
+@pytest.fixture(scope="module")
+def data_folder(write_small_config: WriteConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Corpus, tokenizer and shards that all runs of this file share."""
+    folder = tmp_path_factory.mktemp("data")
+    config = load_config(write_small_config(folder / "data.yaml", folder))
+    prepare_corpus(config.data, folder / "corpus", config.seed)
+    build_tokenizer(config.tokenizer, folder / "corpus", folder / "tokenizer")
+    encode_corpus(folder / "corpus", folder / "tokenizer", folder / "shards", config.seed)
+    return folder
+
+
+@pytest.fixture
+def small_run(write_small_config: WriteConfig, data_folder: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Writes the configuration of a run that uses the shared data; returns its file."""
+
+    def make(name: str, **training: Any) -> Path:
+        base = json.loads(write_small_config(tmp_path / f"{name}.json", tmp_path / name).read_text())
+        base["data"]["folder"] = str(data_folder)
+        base["training"] |= training
+        file = tmp_path / f"{name}.yaml"
+        file.write_text(json.dumps(base))
+        return file
+
+    return make
+
+
+def environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE", "LOCAL_RANK")}
+    return kept | {"PYTHONPATH": str(CHECKOUT), "DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1"}
+
+
+def start(config_file: Path, *overrides: str) -> subprocess.Popen[str]:
+    """`deepspeed --module train CONFIG` on two ranks."""
+    command = [str(DEEPSPEED), "--num_accelerators", "2", "--master_port", str(free_port())]
+    return subprocess.Popen(
+        [*command, "--module", "train", str(config_file), *overrides],
+        env=environment(),
+        cwd=CHECKOUT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    output, _ = process.communicate(timeout=240)
+    return output
+
+
+def metrics(config: RunConfig) -> dict[int, dict[str, float]]:
+    lines = [json.loads(line) for line in (config.run_folder / "metrics.jsonl").read_text().splitlines()]
+    return {line["step"]: line for line in lines if "loss" in line}
+
+
+def losses(config: RunConfig) -> list[float]:
+    by_step = metrics(config)
+    assert sorted(by_step) == list(range(1, len(by_step) + 1)), "every step once, no gap"
+    return [by_step[step]["loss"] for step in sorted(by_step)]
+
+
+def weights(config: RunConfig) -> dict[str, torch.Tensor]:
+    found = find_latest(config.checkpoints)
+    assert found is not None
+    return consolidated_weights(found.folder, config.training.zero_stage)
+
+
+def assert_same_run(config: RunConfig, reference: RunConfig) -> None:
+    """Losses and weights equal to the bit."""
+    assert losses(config) == losses(reference)
+    ours, theirs = weights(config), weights(reference)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(write_small_config: WriteConfig, data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
+    """A run that was never stopped, started by the `deepspeed` launcher with two ranks."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    base = json.loads(write_small_config(folder / "base.json", folder / "run").read_text())
+    base["data"]["folder"] = str(data_folder)
+    file = folder / "run.yaml"
+    file.write_text(json.dumps(base))
+    process = start(file)
+    output = finish(process)
+    assert process.returncode == 0, output
+    return load_config(file)
+
+
+def run_ranks(script: Path, world_size: int, arguments: Sequence[str]) -> None:
+    """Run `script` as `world_size` ranks of one process group."""
+    port = str(free_port())
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, str(script), *arguments],
+            env=environment()
+            | {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world_size)}
+            | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "LOCAL_WORLD_SIZE": str(world_size)},
+            cwd=CHECKOUT,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        for rank in range(world_size)
+    ]
+    outputs = [finish(rank) for rank in ranks]
+    assert all(rank.returncode == 0 for rank in ranks), "\n".join(outputs)
+
+
+def test_every_zero_stage_and_world_size_trains_the_same_run(small_run: Callable[..., Path], tmp_path: Path) -> None:
+    config_file = small_run("stages", steps=50)
+    cases = ["0:fp32", "1:fp32", "2:fp32", "3:fp32", "1:bf16", "2:bf16", "3:bf16"]
+    script = CHECKOUT / "tests" / "launched" / "compare_stages.py"
+    seen: dict[int, dict[str, Any]] = {}
+    for world_size in (1, 2):
+        out = tmp_path / f"world{world_size}.json"
+        run_ranks(script, world_size, [str(config_file), str(out), *cases])
+        seen[world_size] = json.loads(out.read_text())
+    results = {(world, case): result for world, cases_seen in seen.items() for case, result in cases_seen.items()}
+
+    fp32 = {key: result for key, result in results.items() if key[1].endswith("fp32")}
+    assert len({result["initial"] for result in fp32.values()}) == 1, "initial weights"
+    reference = fp32[1, "0:fp32"]
+    for result in fp32.values():
+        assert result["losses"] == pytest.approx(reference["losses"], rel=1e-4)
+        assert result["norms"] == pytest.approx(reference["norms"], rel=1e-3)
+    assert reference["losses"][-1] < 0.8 * reference["losses"][0], "it learns"
+
+    bf16 = {key: result for key, result in results.items() if key[1].endswith("bf16")}
+    assert len({result["initial"] for result in bf16.values()}) == 1
+    assert len({result["final"] for result in bf16.values()}) == 1, "to the bit, at one rank and at two"
+
+
+def test_a_finished_run_is_recognised(undisturbed: RunConfig) -> None:
+    assert len(losses(undisturbed)) == STEPS
+    assert json.loads((undisturbed.run_folder / "DONE").read_text())["step"] == STEPS
+    assert sorted(path.name for path in undisturbed.checkpoints.glob("step_*")) == ["step_000008", "step_000012"]
+    events = [json.loads(line)["event"] for line in (undisturbed.run_folder / "journal.jsonl").read_text().splitlines()]
+    assert events == ["start", "save", "save", "save", "done"]
+    first = metrics(undisturbed)[1]
+    wanted = {"step", "loss", "learning_rate", "gradient_norm", "tokens", "tokens_per_second", "mfu"}
+    assert wanted <= first.keys()
+    evaluations = [
+        json.loads(line)
+        for line in (undisturbed.run_folder / "metrics.jsonl").read_text().splitlines()
+        if "evaluation" in line
+    ]
+    assert [line["step"] for line in evaluations] == [6, 12]
+    assert set(evaluations[0]["evaluation"]) == {"news", "general"}
+
+
+@pytest.mark.parametrize("how", ["STOP", "SIGTERM"])
+def test_stopped_and_resumed_equals_never_stopped(
+    small_run: Callable[..., Path], undisturbed: RunConfig, how: str
+) -> None:
+    file = small_run("stopped")
+    config = load_config(file)
+    process = start(file)
+    wait_for(lambda: (config.run_folder / "metrics.jsonl").exists() and len(metrics(config)) >= 2, process)
+    if how == "STOP":
+        (config.run_folder / "STOP").touch()
+    else:
+        signal_one_rank(file, signal.SIGTERM)
+    output = finish(process)
+    assert process.returncode == 0, output
+    found = find_latest(config.checkpoints)
+    assert found is not None
+    assert "goes on from there" in output
+    assert not (config.run_folder / "DONE").exists()
+    assert 2 <= found.step < STEPS
+
+    process = start(file)
+    output = finish(process)
+    assert process.returncode == 0, output
+    assert f"resuming from {found.folder}" in output
+    assert_same_run(config, undisturbed)
+
+
+@pytest.mark.parametrize("moment", ["a step", "a save"])
+def test_kill_9_of_a_rank_loses_only_the_steps_since_the_last_save(
+    small_run: Callable[..., Path], undisturbed: RunConfig, moment: str
+) -> None:
+    file = small_run("killed", save_every=2, keep_checkpoints=9)
+    config = load_config(file)
+    process = start(file)
+    if moment == "a step":
+        wait_for(lambda: (config.run_folder / "metrics.jsonl").exists() and len(metrics(config)) >= 5, process)
+    else:
+        wait_for(lambda: any(config.checkpoints.glob(".step_*.partial")), process, pause=0.0005)
+    signal_one_rank(file, signal.SIGKILL)
+    output = finish(process)
+    assert process.returncode != 0, output
+    assert not (config.run_folder / "DONE").exists()
+
+    process = start(file)
+    output = finish(process)
+    assert process.returncode == 0, output
+    assert_same_run(config, undisturbed)
+    assert not list(config.checkpoints.glob(".step_*.partial"))
+
+
+def test_domainlm_train_does_the_same_as_the_deepspeed_launcher(
+    small_run: Callable[..., Path], undisturbed: RunConfig
+) -> None:
+    file = small_run("domainlm", local_ranks=2)
+    command = [sys.executable, "-m", "train.main", "train", str(file), "--json"]
+    output = subprocess.run(command, env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=240)
+    assert output.returncode == 0, output.stderr
+    assert json.loads(output.stdout.splitlines()[-1])["finished"] is True
+    assert_same_run(load_config(file), undisturbed)
+    again = subprocess.run(command, env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=240)
+    assert again.returncode == 0
+    assert f"already finished at step {STEPS}" in again.stderr
+
+
+def test_a_checkpoint_of_another_world_size_or_architecture_is_refused(undisturbed: RunConfig) -> None:
+    file = undisturbed.run_folder.parent / "run.yaml"
+    command = [sys.executable, "-m", "train", str(file), "training.steps=20", "model.layers=3"]
+    output = subprocess.run(command, env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=240)
+    assert output.returncode == 2
+    assert "model.layers was 2, now 3" in output.stderr
+    assert "the number of ranks was 2, now 1" in output.stderr
+    assert "Traceback" not in output.stderr
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], pause: float = 0.02) -> None:
+    deadline = time.monotonic() + 200
+    while not condition():
+        assert process.poll() is None, finish(process)
+        assert time.monotonic() < deadline, "nothing happened for 200 s"
+        time.sleep(pause)
+
+
+def signal_one_rank(config_file: Path, number: signal.Signals) -> None:
+    """Send a signal to one rank of the run, found by its command line as an operator would."""
+    ranks = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().decode().split("\0")
+        except OSError:
+            continue
+        if str(config_file) in words and any(word.startswith("--local_rank=") for word in words):
+            ranks.append(int(folder.name))
+    os.kill(random.choice(ranks), number)

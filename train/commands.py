@@ -1,0 +1,109 @@
+"""The commands of `domainlm`: each runs stages of train.pipeline, shows the result to people and returns it for --json."""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from data.progress import say
+from train import pipeline
+from train.config import RunConfig
+from train.plan import describe
+from train.plan import plan as make_plan
+
+Result = dict[str, Any]
+
+
+def plan(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    planned = make_plan(config)
+    _show(arguments, describe(planned))
+    return asdict(planned)
+
+
+def prepare(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    return pipeline.prepare(config)
+
+
+def tokenize(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    return pipeline.tokenize(config)
+
+
+def train(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    return pipeline.train(config, Path(arguments.config), arguments.overrides)
+
+
+def evaluate(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    result = pipeline.evaluate(config)
+    _show(arguments, _table(result))
+    return result
+
+
+def generate(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    wanted = config.evaluation
+    samples = pipeline.generate(
+        config,
+        arguments.prompt or wanted.prompts,
+        new_tokens=wanted.new_tokens if arguments.tokens is None else arguments.tokens,
+        temperature=wanted.temperature if arguments.temperature is None else arguments.temperature,
+        top_p=wanted.top_p,
+    )
+    _show(arguments, "\n\n".join(f"{sample['prompt']}▸{sample['text']}" for sample in samples))
+    return {"samples": samples}
+
+
+def report(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    return pipeline.report(config)
+
+
+def export(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    return pipeline.export(config, arguments.out)
+
+
+def trace(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    if arguments.document is not None:
+        result = pipeline.trace_document(config, arguments.document)
+        _show(arguments, f"{arguments.document}: steps {', '.join(map(str, result['steps'])) or 'none'}")
+        return result
+    result = pipeline.trace_step(config, arguments.step)
+    lines = [
+        f"{document['source']}  {document['id']}  {document['date'] or 'undated'}  {document['tokens']} tokens"
+        for document in result["documents"]
+    ]
+    _show(arguments, "\n".join(lines))
+    return result
+
+
+def run(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    """All stages in order; ends early, with nothing lost, when training is asked to stop."""
+    pipeline.prepare(config)
+    pipeline.tokenize(config)
+    say(describe(make_plan(config)))
+    if not pipeline.train(config, Path(arguments.config), arguments.overrides)["finished"]:
+        say("training was asked to stop: run the same command again to go on")
+        return {"finished": False}
+    result = pipeline.evaluate(config)
+    reported = pipeline.report(config)
+    exported = pipeline.export(config)
+    _show(arguments, _table(result))
+    for sample in reported["samples"]:
+        _show(arguments, f"\n{sample['prompt']}▸{sample['text']}")
+    _show(arguments, f"\nreport  {reported['report']}\nmodel   {exported['folder']}")
+    return {"finished": True, "evaluation": result, "report": reported["report"], "export": exported["folder"]}
+
+
+def _show(arguments: argparse.Namespace, text: str) -> None:
+    if not arguments.json:
+        print(text)
+
+
+def _table(result: Mapping[str, Any]) -> str:
+    """Bits per byte of the model and of each baseline, a line for each source and split."""
+    names = list(result["baselines"])
+    lines = [f"{'bits per byte':<36} {'model':>8} " + " ".join(f"{name:>12}" for name in names)]
+    for source, splits in result["sources"].items():
+        for split, figures in splits.items():
+            beside = [result["baselines"][name].get(source, {}).get(split) for name in names]
+            cells = " ".join(f"{value:>12.3f}" if value is not None else f"{'':>12}" for value in beside)
+            lines.append(f"{f'{source} / {split}':<36} {figures['bits_per_byte']:>8.3f} {cells}")
+    return "\n".join(lines)

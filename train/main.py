@@ -1,0 +1,84 @@
+"""The command line: `domainlm COMMAND CONFIG [section.key=value ...]`. The commands themselves are in train.commands."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from data.errors import DataError
+from train.checkpoint import CheckpointError
+from train.config import ConfigError, load_config
+
+DESCRIPTION = """Pretrain a domain language model from scratch.
+
+  domainlm run  configs/demo.yaml                      everything below, in order
+  domainlm plan configs/demo.yaml training.steps=500   what a run would be, before it is started
+
+Every command takes the run's YAML file and changes to its values, says on standard error what it does, and can be run
+again safely: what is finished with the same inputs is kept."""
+
+
+def main() -> None:
+    """Entry point. Exit code 0: done; 1: failed; 2: refused, with one clear line for each thing that is wrong."""
+    arguments = _parse(sys.argv[1:])
+    try:
+        config = load_config(arguments.config, arguments.overrides)
+        from train import commands  # loads torch: not before the command line and the configuration are good
+
+        result = getattr(commands, arguments.command)(arguments, config)
+    except (ConfigError, DataError, CheckpointError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    if arguments.json:
+        print(json.dumps(result, default=str))
+
+
+def _parse(words: list[str]) -> argparse.Namespace:
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(words)
+    # argparse takes no further positional words after an option, but an override may stand anywhere.
+    unknown = [word for word in rest if word.startswith("-") or "=" not in word]
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    arguments.overrides += rest
+    return arguments
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="domainlm", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, dest="command")
+    _add(commands, "plan", "parameters, computation, tokens, and passes over each source")
+    _add(commands, "prepare", "documents → corpus: clean, de-duplicate, split by date")
+    _add(commands, "tokenize", "train the tokenizer (or take one), then corpus → shards")
+    _add(commands, "train", "train, or go on from the newest checkpoint, with DeepSpeed's launcher")
+    _add(commands, "evaluate", "bits per byte by source, split and year, with baselines beside it")
+    generate = _add(commands, "generate", "continue a prompt with the newest checkpoint")
+    generate.add_argument("--prompt", action="append", help="text to continue; may be given more than once")
+    generate.add_argument("--tokens", type=int, help="tokens of each continuation")
+    generate.add_argument("--temperature", type=float, help="sampling temperature; 0 is greedy")
+    _add(commands, "report", "one HTML page with plots, figures and samples")
+    export = _add(commands, "export", "newest checkpoint → Hugging Face folder")
+    export.add_argument("--out", type=Path, help="the folder (default: export/ in the run's folder)")
+    trace = _add(commands, "trace", "which documents were in a step, or which steps saw a document")
+    wanted = trace.add_mutually_exclusive_group(required=True)
+    wanted.add_argument("--step", type=int, help="step, counted from 1 as in metrics.jsonl")
+    wanted.add_argument("--document", metavar="ID", help="document id")
+    _add(commands, "run", "all of it in order: prepare, tokenize, train, evaluate, report, export")
+    return parser
+
+
+def _add(commands: Any, name: str, summary: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=summary, description=summary, epilog=f"example: domainlm {name} configs/demo.yaml seed=1"
+    )
+    parser.add_argument("config", help="the run's YAML file")
+    parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="changes to the file's values")
+    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""The stages of a run, each a function of its configuration: prepare → tokenize → train → evaluate → report → export.
+
+Every stage recognises finished work with the same inputs and skips it, so that all of them can be run again safely.
+"""
+
+import bisect
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from data.corpus import prepare_corpus
+from data.encode import encode_corpus
+from data.errors import DataError
+from data.files import write_atomically
+from data.ledger import documents_of, samples_of
+from data.progress import say
+from data.tokenizer import END_OF_TEXT, build_tokenizer, load_tokenizer
+from evaluation.baselines import measure_baselines
+from evaluation.bits_per_byte import by_split, by_year, score_documents, to_json
+from evaluation.report import ReportInputs, write_report
+from model.generate import generate as generate_tokens
+from model.huggingface import export_folder
+from train import launcher
+from train.config import RunConfig
+from train.plan import open_stream, plan
+from train.schedule import batch_size, consumed_samples
+from train.trained import Trained, load_trained
+
+
+def prepare(config: RunConfig) -> dict[str, Any]:
+    """Documents → corpus."""
+    return prepare_corpus(config.data, config.corpus, config.seed)
+
+
+def tokenize(config: RunConfig) -> dict[str, Any]:
+    """Corpus → tokenizer and shards."""
+    report = build_tokenizer(config.tokenizer, config.corpus, config.tokenizer_folder)
+    manifest = encode_corpus(config.corpus, config.tokenizer_folder, config.shards, config.seed)
+    tokens = {
+        split: {name: source.tokens for name, source in sources.items()} for split, sources in manifest.splits.items()
+    }
+    return {"tokenizer": report, "tokens": tokens}
+
+
+def train(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> dict[str, Any]:
+    """Shards → checkpoints, on this machine's ranks; `finished` is false when the run was asked to stop.
+
+    Raises:
+        SystemExit: training failed; the ranks have said why.
+    """
+    open_stream(config)  # a wrong input is named here once, before ranks are started
+    config.run_folder.mkdir(parents=True, exist_ok=True)
+    code = launcher.launch(config, config_file, overrides)
+    if code:
+        raise SystemExit(code)
+    finished = (config.run_folder / "DONE").exists()
+    return {"finished": finished, "folder": str(config.run_folder)}
+
+
+def evaluate(config: RunConfig) -> dict[str, Any]:
+    """Newest checkpoint → reports/evaluate.json: bits per byte by source, split and year, and the baselines'."""
+    trained = load_trained(config)
+    say(f"evaluating step {trained.step} on the held-out text")
+    begin = time.perf_counter()
+    documents = score_documents(
+        trained.token_losses(),
+        config.shards,
+        sequence_length=config.model.sequence_length,
+        batch_size=config.evaluation.batch_size,
+    )
+    seconds = time.perf_counter() - begin
+    result = {
+        "step": trained.step,
+        **to_json(by_split(documents), by_year(documents)),
+        **measure_baselines(config.corpus, config.reports, config.evaluation.baselines),
+        "seconds": round(seconds, 1),
+    }
+    write_atomically(config.reports / "evaluate.json", json.dumps(result, indent=1))
+    return result
+
+
+def generate(
+    config: RunConfig, prompts: Sequence[str], *, new_tokens: int, temperature: float, top_p: float
+) -> list[dict[str, str]]:
+    """Continue each prompt with the newest checkpoint's model."""
+    return _continue(load_trained(config), config, prompts, new_tokens, temperature, top_p)
+
+
+def _continue(
+    trained: Trained, config: RunConfig, prompts: Sequence[str], new_tokens: int, temperature: float, top_p: float
+) -> list[dict[str, str]]:
+    tokenizer = load_tokenizer(config.tokenizer_folder)
+    end_of_text = tokenizer.token_to_id(END_OF_TEXT)
+    # Every training document begins after an end-of-text token, and so does a prompt.
+    encoded = [[end_of_text, *tokenizer.encode(prompt).ids] for prompt in prompts]
+    continued = generate_tokens(
+        trained.model,
+        encoded,
+        max_new_tokens=new_tokens,
+        temperature=temperature,
+        top_p=top_p,
+        seed=config.seed,
+        stop_token=end_of_text,
+    )
+    return [
+        {"prompt": prompt, "text": tokenizer.decode(tokens)} for prompt, tokens in zip(prompts, continued, strict=True)
+    ]
+
+
+def report(config: RunConfig) -> dict[str, Any]:
+    """Samples at the configured prompts and one HTML page with all that the run has shown."""
+    wanted = config.evaluation
+    samples = generate(
+        config, wanted.prompts, new_tokens=wanted.new_tokens, temperature=wanted.temperature, top_p=wanted.top_p
+    )
+    write_atomically(config.reports / "samples.json", json.dumps(samples, indent=1, ensure_ascii=False))
+    planned = plan(config)
+    inputs = ReportInputs(
+        name=config.name,
+        metrics=config.run_folder / "metrics.jsonl",
+        evaluation=config.reports / "evaluate.json",
+        corpus=config.corpus / "report.json",
+        tokenizer=config.tokenizer_folder / "report.json",
+        samples=samples,
+        domain_sources=tuple(source.name for source in config.data.sources if source.domain),
+        parameters=planned.parameters,
+    )
+    page = write_report(inputs, config.reports)
+    say(f"report: {page}")
+    return {"report": str(page), "samples": samples}
+
+
+def export(config: RunConfig, folder: Path | None = None) -> dict[str, Any]:
+    """Newest checkpoint → a Hugging Face folder."""
+    target = folder or config.run_folder / "export"
+    trained = load_trained(config)
+    export_folder(
+        trained.model.state_dict(), config.model, target, config.tokenizer_folder / "tokenizer.json", END_OF_TEXT
+    )
+    say(f"exported step {trained.step} to {target}")
+    return {"folder": str(target), "step": trained.step}
+
+
+def trace_step(config: RunConfig, step: int) -> dict[str, Any]:
+    """Which documents were in the batch of a step."""
+    if not 1 <= step <= config.training.steps:
+        raise DataError(f"step {step} is not of this run: its steps are 1 to {config.training.steps}")
+    first = consumed_samples(config.training, step - 1)
+    return {"step": step, "documents": documents_of(open_stream(config), first, batch_size(config.training, step))}
+
+
+def trace_document(config: RunConfig, document: str) -> dict[str, Any]:
+    """In which steps a document was seen."""
+    samples = samples_of(open_stream(config), document, consumed_samples(config.training, config.training.steps))
+    ends = [consumed_samples(config.training, step) for step in range(1, config.training.steps + 1)]
+    return {"document": document, "steps": sorted({bisect.bisect_right(ends, sample) + 1 for sample in samples})}

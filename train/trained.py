@@ -1,0 +1,53 @@
+"""The trained model of a run: its newest checkpoint as a plain torch module, for evaluation, samples and export."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from evaluation.bits_per_byte import TokenLosses
+from model.transformer import Transformer
+from train.checkpoint import CheckpointError, find_latest
+from train.config import RunConfig
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Weights of a checkpoint in a model that is ready for inference."""
+
+    model: Transformer
+    step: int
+    device: torch.device
+
+    def token_losses(self) -> TokenLosses:
+        """A function from int64 inputs and targets (batch, time) to losses in nats (batch, time)."""
+
+        @torch.inference_mode()
+        def losses(inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+            tokens, wanted = (torch.from_numpy(part).to(self.device) for part in (inputs, targets))
+            result: np.ndarray = self.model(tokens, wanted, reduction="none").float().cpu().numpy()
+            return result
+
+        return losses
+
+
+def load_trained(config: RunConfig) -> Trained:
+    """Read the newest whole checkpoint of the run, of any world size and ZeRO stage, in fp32.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    from train.engine import consolidated_weights  # loads DeepSpeed, seconds that a wrong folder need not cost
+
+    found = find_latest(config.checkpoints)
+    if found is None:
+        raise CheckpointError(f"{config.checkpoints}: no checkpoint yet; run `domainlm train` first")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with torch.device("meta"):
+        model = Transformer(config.model)
+    weights = consolidated_weights(found.folder, int(found.manifest["zero_stage"]))
+    try:
+        model.load_state_dict(weights, assign=True)
+    except RuntimeError as error:
+        raise CheckpointError(f"{found.folder}: not a checkpoint of this model: {error}") from None
+    return Trained(model.to(device).eval(), found.step, device)
