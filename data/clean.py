@@ -1,0 +1,54 @@
+"""Light cleaning of one text: what no reader would see is normalised, and what nobody wrote is dropped."""
+
+import re
+import unicodedata
+import zlib
+from collections import Counter
+
+NEWLINES = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
+# Control characters but tab and newline; the byte order mark and the zero-width space, word joiner and Mongolian
+# separator. The zero-width (non-)joiner stays: Persian, the scripts of India and emoji are written with it.
+INVISIBLE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ufeff\u200b\u2060\u180e]")
+TRAILING_SPACE = re.compile(r"[^\S\n]+(?=\n)")
+BLANK_LINES = re.compile(r"\n{4,}")
+LARGEST_SHARE_OF_ONE_CHARACTER = 0.5
+LARGEST_COMPRESSION = 50
+SAMPLED_CHARACTERS = 1_000
+
+
+def clean(text: str, minimum_characters: int, maximum_characters: int) -> tuple[str, None] | tuple[None, str]:
+    """Normalise a text, or say why it is dropped: (text, None) or (None, reason). Cleaning again changes nothing.
+
+    Normalised: Unicode to NFC, line ends to newlines; control and invisible characters, trailing spaces and blank
+    lines beyond two in a row are removed. Dropped: `empty`; `too short`; `too long`; `repetitive`, which means that
+    one character makes up more than half of the text or zlib compresses it more than 50-fold (prose: 2 to 4-fold).
+    """
+    text = normalise(text)
+    if not text:
+        return None, "empty"
+    if len(text) < minimum_characters:
+        return None, "too short"
+    if len(text) > maximum_characters:
+        return None, "too long"
+    if is_repetitive(text):
+        return None, "repetitive"
+    return text, None
+
+
+def normalise(text: str) -> str:
+    """The same text for a reader, in one spelling; see `clean`."""
+    text = INVISIBLE.sub("", NEWLINES.sub("\n", text))
+    text = unicodedata.normalize("NFC", text)
+    text = BLANK_LINES.sub("\n\n\n", TRAILING_SPACE.sub("", text))
+    return text.rstrip().lstrip("\n")
+
+
+def is_repetitive(text: str) -> bool:
+    """Whether a text (not empty) is a character or a token over and over, such as half a million backslashes."""
+    # The commonest character of the text, if it makes up half of it, is the sample's: only that one is counted in full.
+    sample = text[:: len(text) // SAMPLED_CHARACTERS + 1]
+    commonest = Counter(sample).most_common(1)[0][0]
+    if text.count(commonest) > LARGEST_SHARE_OF_ONE_CHARACTER * len(text):
+        return True
+    encoded = text.encode()
+    return len(zlib.compress(encoded, level=1)) * LARGEST_COMPRESSION < len(encoded)

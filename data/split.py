@@ -1,0 +1,22 @@
+"""Which split a document belongs to: a pure function of its date and its content."""
+
+import datetime
+import hashlib
+from typing import Literal
+
+Split = Literal["train", "past", "future"]
+SPLITS: tuple[Split, ...] = ("train", "past", "future")
+
+
+def split(
+    date: datetime.date | None, digest: bytes, cutoff: datetime.date | None, past_fraction: float, seed: int
+) -> Split:
+    """The split of the document with this date and this digest of its text.
+
+    Documents of the cutoff's day and later are `future`. Of the others, about `past_fraction` are `past`, chosen by a
+    hash of seed and content, so that equal texts never lie on both sides of train and past. Undated ones are others.
+    """
+    if cutoff is not None and date is not None and date >= cutoff:
+        return "future"
+    drawn = hashlib.blake2b(digest, digest_size=8, key=str(seed).encode()).digest()
+    return "past" if int.from_bytes(drawn, "big") < past_fraction * 2**64 else "train"
