@@ -92,8 +92,10 @@ def mixture_shares(weights: Mapping[str, float | int]) -> dict[str, int]:
     Weights count as the decimal fractions they are written as (0.1 is 1/10), so a mixture of a common denominator up to
     65,536 is met exactly. A finer one is rounded to 65,536 samples by largest remainder.
 
-    Raises ValueError when a weight is not positive and finite, or so small that it would be rounded to nothing.
+    Raises ValueError when there is no weight, or one is not positive and finite or would be rounded to nothing.
     """
+    if not weights:
+        raise ValueError("no source has a weight above 0")
     for source, weight in weights.items():
         if not (math.isfinite(weight) and weight > 0):
             raise ValueError(f"the weight of source '{source}' is {weight}; it must be a number above 0")
