@@ -10,8 +10,11 @@ import pytest
 
 from train.config import RunConfig, load_config
 
-WORDS = """the bank raised its policy rate by a quarter point after inflation rose while lending to small firms fell and
-exports of machinery grew in spring as harbour traffic recovered from winter storms under new rules for insurers""".split()
+PHRASE = (
+    "the bank raised its policy rate by a quarter point after inflation rose while lending to small firms fell and "
+    "exports of machinery grew in spring as harbour traffic recovered from winter storms under new rules for insurers"
+)
+WORDS = PHRASE.split(" ")
 
 
 def sentences(seed: int, count: int) -> str:
@@ -28,9 +31,7 @@ def sentences(seed: int, count: int) -> str:
 def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two sources: dated news.jsonl and undated general.jsonl."""
     folder = tmp_path_factory.mktemp("documents")
-    news = [
-        {"id": f"n{i}", "text": sentences(i, 12), "date": f"{2000 + i % 20}-0{1 + i % 9}-15"} for i in range(120)
-    ]
+    news = [{"id": f"n{i}", "text": sentences(i, 12), "date": f"{2000 + i % 20}-0{1 + i % 9}-15"} for i in range(120)]
     general = [{"id": f"g{i}", "text": sentences(1000 + i, 8)} for i in range(60)]
     for name, records in (("news", news), ("general", general)):
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records), "utf-8")

@@ -29,7 +29,9 @@ def run(file: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def finished(write_small_config: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[RunConfig, Any]:
+def finished(
+    write_small_config: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[RunConfig, Any]:
     """A small run taken through every stage by one command, with W&B on; its configuration and the JSON it printed."""
     folder = tmp_path_factory.mktemp("pipeline")
     file = write_small_config(
@@ -91,7 +93,7 @@ def test_bits_per_byte_are_those_of_the_loss(finished: tuple[RunConfig, Any]) ->
     from data.shards import held_out_documents
 
     trained = load_trained(config)
-    document = next(d for d in held_out_documents(config.shards, "future", "news") if 20 < len(d.tokens))
+    document = next(d for d in held_out_documents(config.shards, "future", "news") if len(d.tokens) > 20)
     tokens = torch.tensor([[0, *document.tokens.astype("int64")[:32]]])
     with torch.no_grad():
         log_probabilities = trained.model(tokens[:, :-1]).double().log_softmax(-1)
@@ -124,7 +126,9 @@ def test_wandb_has_the_same_metrics_as_the_file(finished: tuple[RunConfig, Any])
 
 def test_a_second_run_finds_everything_done(finished: tuple[RunConfig, Any]) -> None:
     config, _ = finished
-    before = {name: (config.run_folder / name).stat().st_mtime_ns for name in ("corpus/manifest.json", "shards/manifest.json")}
+    before = {
+        name: (config.run_folder / name).stat().st_mtime_ns for name in ("corpus/manifest.json", "shards/manifest.json")
+    }
     checkpoint = (config.checkpoints / "latest").stat().st_mtime_ns
     result = run(config.run_folder.parent / "run.yaml")
     assert result.returncode == 0, result.stderr

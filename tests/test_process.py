@@ -29,7 +29,7 @@ def test_a_slurm_step_gives_one_rank_a_task() -> None:
     assert rank == Rank(9, 1, 16, 8)
     assert variables == {"RANK": "9", "LOCAL_RANK": "1", "WORLD_SIZE": "16"}
     del environment["MASTER_PORT"]
-    with pytest.raises(RuntimeError, match="export MASTER_PORT: see slurm/pretrain.sbatch"):
+    with pytest.raises(RuntimeError, match=r"export MASTER_PORT: see slurm/pretrain\.sbatch"):
         find_rank(environment)
 
 

@@ -1,5 +1,6 @@
 """Schedules against the published recipe (arXiv 2303.17564) and against simple loops."""
 
+import itertools
 import math
 
 import pytest
@@ -68,7 +69,7 @@ def test_learning_rate_stays_in_bounds_and_never_rises_after_the_warmup(
     rates = [learning_rate(config, step) for step in range(1, steps + 1)]
     assert all(0 < rate <= 1e-3 for rate in rates)
     after = rates[warmup:]
-    assert all(later <= earlier + 1e-12 for earlier, later in zip(after, after[1:], strict=False))
+    assert all(later <= earlier + 1e-12 for earlier, later in itertools.pairwise(after))
     assert math.isclose(rates[-1], 1e-5) or warmup == steps - 1 or schedule == "wsd"
 
 

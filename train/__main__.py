@@ -1,4 +1,4 @@
-"""One rank of a training run: `deepspeed --module train CONFIG`, `srun python -m train CONFIG`, `python -m train CONFIG`."""
+"""One rank of a run: `deepspeed --module train CONFIG`, `srun python -m train CONFIG`, or `python -m train CONFIG`."""
 
 import argparse
 import os
@@ -24,7 +24,11 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         config = load_config(arguments.config, arguments.overrides)
-        from train.loop import train  # after the configuration is known to be good: this loads DeepSpeed
+        # After the configuration is known to be good: these load torch and DeepSpeed, which takes seconds.
+        from train.process import name_accelerator
+
+        name_accelerator()
+        from train.loop import train
 
         train(config)
     except (ConfigError, DataError, CheckpointError) as error:

@@ -1,8 +1,8 @@
 """Checkpoints on disk: written beside and renamed whole, found again, refused when they are of another run.
 
-    checkpoints/step_000500/     DeepSpeed's files, one set a rank, and manifest.json (written last: the folder is whole)
-    checkpoints/latest           the name of the newest
-    checkpoints/.step_000600.partial   a save that is under way, or was interrupted
+checkpoints/step_000500/     DeepSpeed's files, one set a rank, and manifest.json (written last: the folder is whole)
+checkpoints/latest           the name of the newest
+checkpoints/.step_000600.partial   a save that is under way, or was interrupted
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The commands of `domainlm`: each runs stages of train.pipeline, shows the result to people and returns it for --json."""
+"""The commands of `domainlm`: run stages of train.pipeline, show the result to people, return it for --json."""
 
 import argparse
 from collections.abc import Mapping

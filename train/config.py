@@ -11,8 +11,17 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from data.config import DataConfig, TokenizerConfig
 from model.config import ModelConfig
@@ -44,7 +53,7 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
     steps: PositiveInt
     """Optimizer steps of the whole run."""
     batch_size: PositiveInt | dict[NonNegativeInt, PositiveInt]
-    """Sequences in a global batch; or a batch-size warm-up as {first step: sequences}, such as {0: 1024, 7200: 2048}."""
+    """Sequences in a global batch; or a warm-up as {steps done: sequences}, such as {0: 1024, 7200: 2048}."""
     micro_batch: PositiveInt
     """Sequences that one rank takes through the model at a time."""
     learning_rate: PositiveFloat
@@ -264,7 +273,7 @@ def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> d
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(path.read_text("utf-8"), Loader=_StrictLoader)  # noqa: S506 (a safe loader)
+        content = yaml.load(path.read_text("utf-8"), Loader=_StrictLoader)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
     except UnicodeDecodeError as error:
@@ -284,7 +293,7 @@ def _apply_override(content: dict[str, Any], override: str) -> None:
     if not equals or not all(keys):
         raise ConfigError(f"override {override!r} is not of the form section.key=value")
     try:
-        value = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 (a safe loader)
+        value = yaml.load(text, Loader=_StrictLoader)
     except (yaml.YAMLError, ConfigError):
         raise ConfigError(f"override {override!r}: the value is not valid YAML") from None
     section: Any = content
@@ -333,7 +342,9 @@ def _lines(error: ValidationError) -> list[str]:
     """One line for each problem: dotted key, what is wrong, what would be right."""
     lines = []
     for problem in error.errors():
-        location = [str(part) for part in problem["loc"] if part not in ("int", "dict[constrained-int,constrained-int]")]
+        location = [
+            str(part) for part in problem["loc"] if part not in ("int", "dict[constrained-int,constrained-int]")
+        ]
         where = ".".join(location)
         message = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
@@ -361,4 +372,4 @@ def _fields_at(model: type[BaseModel], location: Sequence[str]) -> list[str]:
 
 def _unknown(name: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
-    return "unknown key; did you mean `%s`?" % close[0] if close else f"unknown key; known are {', '.join(known)}"
+    return f"unknown key; did you mean `{close[0]}`?" if close else f"unknown key; known are {', '.join(known)}"

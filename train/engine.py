@@ -1,12 +1,14 @@
-"""Everything that is DeepSpeed: its configuration, the engine, the step, its checkpoints. No other module imports it."""
+"""Everything that is DeepSpeed: configuration, engine, step and checkpoints. No other module imports it."""
 
 import logging
 import os
+import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import deepspeed
 import torch
@@ -24,7 +26,7 @@ from train.config import RunConfig, TrainingConfig
 from train.optimizer import build_optimizer, set_hyperparameters
 from train.schedule import accumulation
 
-Engine = deepspeed.DeepSpeedEngine
+Engine: TypeAlias = deepspeed.DeepSpeedEngine
 
 COLLECTIVE_TIMEOUT = timedelta(minutes=30)
 """A rank that waits this long for another one gives up and ends the run."""
@@ -33,7 +35,9 @@ COLLECTIVE_TIMEOUT = timedelta(minutes=30)
 def connect(device: torch.device) -> None:
     """Join the other ranks: NCCL between GPUs, gloo between CPUs. Needs RANK, WORLD_SIZE and MASTER_ADDR/PORT."""
     deepspeed.utils.logger.setLevel(logging.WARNING)
-    # DeepSpeed would compile this optional CPU collective with ninja, for minutes, at the first run; gloo does its work.
+    # DeepSpeed 0.19 calls collectives by names that torch 2.13 has begun to rename: nothing that a user can mend.
+    warnings.filterwarnings("ignore", message=r"`torch\.distributed\.", category=FutureWarning)
+    # DeepSpeed would compile this optional CPU collective with ninja, for minutes; gloo does its work.
     __compatible_ops__["deepspeed_shm_comm"] = False
     if not dist.is_initialized():
         deepspeed.init_distributed(
@@ -97,7 +101,8 @@ def build_engine(config: RunConfig, device: torch.device, world_size: int) -> En
 
 
 def _gathered(parameters: list[nn.Parameter]) -> AbstractContextManager[Any]:
-    return deepspeed.zero.GatheredParameters(parameters, modifier_rank=0)
+    gathered: AbstractContextManager[Any] = deepspeed.zero.GatheredParameters(parameters, modifier_rank=0)
+    return gathered
 
 
 def set_step(engine: Engine, training: TrainingConfig, step: int, learning_rate: float) -> int:
@@ -155,7 +160,8 @@ def consolidated_weights(folder: Path, zero_stage: int) -> dict[str, torch.Tenso
             state = torch.load(folder / "mp_rank_00_model_states.pt", map_location="cpu", weights_only=True)
             weights: dict[str, torch.Tensor] = state["module"]
         else:
-            weights = get_fp32_state_dict_from_zero_checkpoint(str(folder.parent), tag=folder.name)
+            with redirect_stdout(StringIO()):  # it reports to standard output, which is left to results
+                weights = get_fp32_state_dict_from_zero_checkpoint(str(folder.parent), tag=folder.name)
     return {name: tensor.float() for name, tensor in weights.items()}
 
 

@@ -11,7 +11,7 @@ from types import FrameType
 import torch
 
 from train.config import CHECKOUT, RunConfig
-from train.process import free_port
+from train.process import free_port, name_accelerator
 
 
 def launch(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> int:
@@ -25,10 +25,9 @@ def launch(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> in
         *("--num_gpus", str(local_ranks(config)), "--master_port", str(free_port()), "--log_level", "error"),
         *("--module", "train", str(config_file), *overrides),
     ]
+    name_accelerator()
     environment = dict(os.environ)
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(CHECKOUT), environment.get("PYTHONPATH", "")]))
-    if not _accelerators():
-        environment.setdefault("DS_ACCELERATOR", "cpu")
     ranks = subprocess.Popen(command, env=environment, start_new_session=True)
     asked = False
 
@@ -49,8 +48,4 @@ def launch(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> in
 
 def local_ranks(config: RunConfig) -> int:
     """Ranks on this machine: as configured, or one a GPU, or one."""
-    return config.training.local_ranks or max(1, _accelerators())
-
-
-def _accelerators() -> int:
-    return torch.cuda.device_count()
+    return config.training.local_ranks or max(1, torch.cuda.device_count())

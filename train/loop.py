@@ -195,9 +195,7 @@ def _token_losses(run: Run) -> Any:
     return token_losses
 
 
-def _summed_over_ranks(
-    scores: dict[str, dict[str, Score]], device: torch.device
-) -> dict[str, dict[str, Score]]:
+def _summed_over_ranks(scores: dict[str, dict[str, Score]], device: torch.device) -> dict[str, dict[str, Score]]:
     cells = [(source, split) for source in scores for split in scores[source]]
     sums = torch.tensor(
         [[scores[a][b].nats, scores[a][b].tokens, scores[a][b].bytes] for a, b in cells],

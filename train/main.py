@@ -1,4 +1,4 @@
-"""The command line: `domainlm COMMAND CONFIG [section.key=value ...]`. The commands themselves are in train.commands."""
+"""The command line: `domainlm COMMAND CONFIG [section.key=value ...]`. Its commands are in train.commands."""
 
 import argparse
 import json

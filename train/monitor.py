@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import secrets
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,9 +50,9 @@ class Monitor:
         step = int(metrics["step"])
         if step % self._config.training.log_every == 0 or step in (1, steps):
             say(
-                f"step {step:>{len(str(steps))}}/{steps}  loss {metrics['loss']:.4f}  rate {metrics['learning_rate']:.2e}"
-                f"  gradient {metrics['gradient_norm']:.3f}  {metrics['tokens_per_second']:,.0f} tokens/s"
-                f"  MFU {metrics['mfu']:.1%}  {duration(seconds_left)} left"
+                f"step {step:>{len(str(steps))}}/{steps}  loss {metrics['loss']:.4f}  "
+                f"rate {metrics['learning_rate']:.2e}  gradient {metrics['gradient_norm']:.3f}  "
+                f"{metrics['tokens_per_second']:,.0f} tokens/s  MFU {metrics['mfu']:.1%}  {duration(seconds_left)} left"
             )
 
     def evaluation(self, step: int, bits_per_byte: Mapping[str, Mapping[str, float]], seconds: float) -> None:
@@ -117,7 +118,7 @@ def _start_wandb(config: RunConfig, environment: Mapping[str, Any]) -> Any:
 
     identity = config.run_folder / "wandb_id"
     if not identity.exists():
-        write_atomically(identity, wandb.util.generate_id())
+        write_atomically(identity, secrets.token_hex(4))
     monitoring = config.monitoring
     run = wandb.init(
         project=monitoring.project,
@@ -126,7 +127,7 @@ def _start_wandb(config: RunConfig, environment: Mapping[str, Any]) -> Any:
         tags=list(monitoring.tags),
         id=identity.read_text("utf-8").strip(),
         resume="allow",
-        mode=os.environ.get("WANDB_MODE", "offline"),
+        mode=None if "WANDB_MODE" in os.environ else "offline",
         dir=str(config.run_folder),
         config={**config.model_dump(mode="json"), "environment": dict(environment)},
         settings=wandb.Settings(console="off", silent=True),

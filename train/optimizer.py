@@ -5,7 +5,7 @@ dimensions or more are decayed, and the groups are printed and tested.
 """
 
 from collections.abc import Iterable
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import torch
 from torch import nn
@@ -27,7 +27,8 @@ def decays(shape: Iterable[int]) -> bool:
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[ParameterGroup]:
     """The model's parameters in two groups, decayed and not; a tied parameter appears once."""
-    decayed, kept = [], []
+    decayed: list[nn.Parameter] = []
+    kept: list[nn.Parameter] = []
     for parameter in model.parameters():
         # Under ZeRO-3 a parameter is partitioned and empty; DeepSpeed keeps its whole shape in ds_shape.
         (decayed if decays(getattr(parameter, "ds_shape", parameter.shape)) else kept).append(parameter)
@@ -36,10 +37,8 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[ParameterGro
 
 def build_optimizer(model: nn.Module, training: TrainingConfig) -> torch.optim.AdamW:
     """Fused AdamW over the parameter groups; the loop sets the learning rate before every step."""
-    groups = parameter_groups(model, training.weight_decay)
-    return torch.optim.AdamW(
-        groups, lr=training.learning_rate, betas=training.betas, eps=training.epsilon, fused=True
-    )
+    groups: list[Any] = list(parameter_groups(model, training.weight_decay))
+    return torch.optim.AdamW(groups, lr=training.learning_rate, betas=training.betas, eps=training.epsilon, fused=True)
 
 
 def set_hyperparameters(optimizer: torch.optim.Optimizer, training: TrainingConfig, learning_rate: float) -> None:

@@ -10,16 +10,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from data.tokenizer import END_OF_TEXT, build_tokenizer, load_tokenizer
+from evaluation.baselines import measure_baselines
+from evaluation.report import ReportInputs, write_report
+
 from data.corpus import prepare_corpus
 from data.encode import encode_corpus
 from data.errors import DataError
 from data.files import write_atomically
 from data.ledger import documents_of, samples_of
 from data.progress import say
-from data.tokenizer import END_OF_TEXT, build_tokenizer, load_tokenizer
-from evaluation.baselines import measure_baselines
 from evaluation.bits_per_byte import by_split, by_year, score_documents, to_json
-from evaluation.report import ReportInputs, write_report
 from model.generate import generate as generate_tokens
 from model.huggingface import export_folder
 from train import launcher

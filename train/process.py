@@ -51,7 +51,9 @@ def find_rank(environment: Mapping[str, str]) -> tuple[Rank, dict[str, str]]:
     if "SLURM_STEP_ID" in environment and int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
         missing = [name for name in ("MASTER_ADDR", "MASTER_PORT") if name not in environment]
         if missing:
-            raise RuntimeError(f"under srun the job script must export {' and '.join(missing)}: see slurm/pretrain.sbatch")
+            raise RuntimeError(
+                f"under srun the job script must export {' and '.join(missing)}: see slurm/pretrain.sbatch"
+            )
         tasks_per_node = environment.get("SLURM_STEP_TASKS_PER_NODE", "1")  # such as 8(x64)
         rank = Rank(
             int(environment["SLURM_PROCID"]),
@@ -102,6 +104,12 @@ def _keep_freed_memory() -> None:
         library.mallopt(mmap_max, 0)
         library.mallopt(trim_threshold, 2**31 - 1)
         library.mallopt(top_pad, 64 << 20)
+
+
+def name_accelerator() -> None:
+    """Tell DeepSpeed that a machine without a GPU is meant: it looks when it is imported, and warns when not told."""
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
 
 
 def peak_flops(device: torch.device) -> float:

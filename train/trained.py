@@ -9,6 +9,7 @@ from evaluation.bits_per_byte import TokenLosses
 from model.transformer import Transformer
 from train.checkpoint import CheckpointError, find_latest
 from train.config import RunConfig
+from train.process import name_accelerator
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,12 @@ def load_trained(config: RunConfig) -> Trained:
     Raises:
         CheckpointError: there is none.
     """
-    from train.engine import consolidated_weights  # loads DeepSpeed, seconds that a wrong folder need not cost
-
     found = find_latest(config.checkpoints)
     if found is None:
         raise CheckpointError(f"{config.checkpoints}: no checkpoint yet; run `domainlm train` first")
+    name_accelerator()
+    from train.engine import consolidated_weights  # loads DeepSpeed: seconds that a wrong folder need not cost
+
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with torch.device("meta"):
         model = Transformer(config.model)
