@@ -11,6 +11,8 @@ NEWLINES = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
 INVISIBLE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ufeff\u200b\u2060\u180e]")
 TRAILING_SPACE = re.compile(r"[^\S\n]+(?=\n)")
 BLANK_LINES = re.compile(r"\n{4,}")
+# No language stacks a thousand marks or symbols; the time that NFC takes grows with the square of such a run.
+SYMBOL_RUN = re.compile(r"[^\w\x00-\x7f]{1000}")
 LARGEST_SHARE_OF_ONE_CHARACTER = 0.5
 LARGEST_COMPRESSION = 50
 SAMPLED_CHARACTERS = 1_000
@@ -21,34 +23,31 @@ def clean(text: str, minimum_characters: int, maximum_characters: int) -> tuple[
 
     Normalised: Unicode to NFC, line ends to newlines; control and invisible characters, trailing spaces and blank
     lines beyond two in a row are removed. Dropped: `empty`; `too short`; `too long`; `repetitive`, which means that
-    one character makes up more than half of the text or zlib compresses it more than 50-fold (prose: 2 to 4-fold).
+    one character makes up more than half of the text, that zlib compresses it more than 50-fold (prose: 2 to 4-fold),
+    or that a thousand symbols outside ASCII follow one another.
     """
-    text = normalise(text)
+    text = INVISIBLE.sub("", NEWLINES.sub("\n", text))
+    if SYMBOL_RUN.search(text):
+        return None, "repetitive"
+    text = unicodedata.normalize("NFC", text)
+    text = BLANK_LINES.sub("\n\n\n", TRAILING_SPACE.sub("", text)).rstrip().lstrip("\n")
     if not text:
         return None, "empty"
     if len(text) < minimum_characters:
         return None, "too short"
     if len(text) > maximum_characters:
         return None, "too long"
-    if is_repetitive(text):
+    if _is_repetitive(text):
         return None, "repetitive"
     return text, None
 
 
-def normalise(text: str) -> str:
-    """The same text for a reader, in one spelling; see `clean`."""
-    text = INVISIBLE.sub("", NEWLINES.sub("\n", text))
-    text = unicodedata.normalize("NFC", text)
-    text = BLANK_LINES.sub("\n\n\n", TRAILING_SPACE.sub("", text))
-    return text.rstrip().lstrip("\n")
-
-
-def is_repetitive(text: str) -> bool:
+def _is_repetitive(text: str) -> bool:
     """Whether a text (not empty) is a character or a token over and over, such as half a million backslashes."""
     # The commonest character of the text, if it makes up half of it, is the sample's: only that one is counted in full.
     sample = text[:: len(text) // SAMPLED_CHARACTERS + 1]
     commonest = Counter(sample).most_common(1)[0][0]
-    if text.count(commonest) > LARGEST_SHARE_OF_ONE_CHARACTER * len(text):
+    if text.count(commonest) > LARGEST_SHARE_OF_ONE_CHARACTER * len(text) or SYMBOL_RUN.search(text):
         return True
     encoded = text.encode()
     return len(zlib.compress(encoded, level=1)) * LARGEST_COMPRESSION < len(encoded)

@@ -43,7 +43,7 @@ class BadRecord:
 
     file: str
     line: int
-    reason: str
+    reason: str  # its kind, or "kind: details"
 
 
 @dataclass(frozen=True)
@@ -121,11 +121,12 @@ def hub_rows(dataset: HubDataset) -> Iterator[Mapping[str, Any]]:
 
 def _records(source: SourceConfig) -> Records:
     if source.path.startswith("hub://"):
-        for row, fields in enumerate(hub_rows(hub_dataset(source.path)), start=1):
-            yield source.path, row, fields
+        yield from (
+            (source.path, row, fields) for row, fields in enumerate(hub_rows(hub_dataset(source.path)), start=1)
+        )
     elif source.path.startswith("demo://"):
-        for row, record in enumerate(demo.demo_records(source.path.removeprefix("demo://")), start=1):
-            yield source.path, row, record
+        records = demo.demo_records(source.path.removeprefix("demo://"))
+        yield from ((source.path, row, fields) for row, fields in enumerate(records, start=1))
     else:
         root = _root(Path(source.path).expanduser())
         for file in input_files(source):
@@ -192,7 +193,7 @@ def _parse_json(line: bytes) -> object:
     try:
         return json.loads(line.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        return _MalformedError(f"invalid UTF-8 at byte {error.start + 1} of the line")
+        return _MalformedError(f"invalid UTF-8: byte {error.start + 1} of the line")
     except json.JSONDecodeError as error:
         return _MalformedError(f"broken JSON: {error.msg} at character {error.pos + 1}")
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits, thousands of brackets
@@ -205,7 +206,7 @@ def _read_text(file: Path, source: SourceConfig) -> Iterator[tuple[int, object]]
     try:
         yield 1, {source.text_field: content.decode("utf-8-sig")}
     except UnicodeDecodeError as error:
-        yield 1, _MalformedError(f"invalid UTF-8 at byte {error.start + 1}")
+        yield 1, _MalformedError(f"invalid UTF-8: byte {error.start + 1}")
 
 
 def _read_parquet(file: Path, source: SourceConfig) -> Iterator[tuple[int, object]]:
@@ -234,10 +235,10 @@ def _document(source: SourceConfig, file: str, line: int, fields: object) -> Doc
     if isinstance(fields, _MalformedError):
         raise fields
     if not isinstance(fields, Mapping):
-        raise _MalformedError(f"a value of type {type(fields).__name__}, not an object")
+        raise _MalformedError(f"not an object: a value of type {type(fields).__name__}")
     text = fields.get(source.text_field)
     if text is None:
-        raise _MalformedError(f"no field '{source.text_field}' (fields: {', '.join(map(str, fields)) or 'none'})")
+        raise _MalformedError(f"no field '{source.text_field}': the record has {', '.join(map(str, fields)) or 'none'}")
     return Document(
         id=_id(fields.get(source.id_field), file, line),
         text=_string(text, source.text_field),
@@ -252,9 +253,9 @@ def _document(source: SourceConfig, file: str, line: int, fields: object) -> Doc
 
 def _string(value: object, field: str) -> str:
     if not isinstance(value, str):
-        raise _MalformedError(f"'{field}' is of type {type(value).__name__}, not a string")
+        raise _MalformedError(f"'{field}' is no string: its type is {type(value).__name__}")
     if not value.isascii() and re.search("[\ud800-\udfff]", value):
-        raise _MalformedError(f"'{field}' holds half of a surrogate pair, which is no Unicode text")
+        raise _MalformedError(f"'{field}' is no Unicode text: it holds half of a surrogate pair")
     return value
 
 
@@ -280,4 +281,4 @@ def _date(value: object) -> datetime.date | None:
     try:
         return datetime.datetime.fromisoformat(_string(value, "date")).date()
     except ValueError:
-        raise _MalformedError(f"date {value!r:.40} is not in ISO 8601, such as 2018-12-31") from None
+        raise _MalformedError(f"unreadable date: {value!r:.40} is not in ISO 8601, such as 2018-12-31") from None
