@@ -21,7 +21,7 @@ from data.shards import (
     write_manifest,
     write_source,
 )
-from data.tokenizer import load_tokenizer
+from data.tokenizer import TOKENIZER, load_tokenizer
 
 SPLITS = ("train", "past", "future")
 ROWS_READ = 1024
@@ -39,13 +39,10 @@ def encode_corpus(
     Raises DataError when corpus or tokenizer are unfinished, or a document gets an id that the shards cannot hold.
     """
     engine = load_tokenizer(tokenizer)
-    engine.no_truncation()
-    engine.no_padding()
-    engine.encode_special_tokens = True  # a document that spells out the end-of-text token must not end there
     vocabulary_size = max(engine.get_vocab(with_added_tokens=True).values()) + 1
     dtype = dtype_name(vocabulary_size)
     inputs: dict[str, Any] = {
-        "tokenizer_digest": file_digest(tokenizer / "tokenizer.json"),
+        "tokenizer_digest": file_digest(tokenizer / TOKENIZER),
         "corpus_digest": stage_digest(corpus),
         "seed": seed,
         "tokens_per_shard": tokens_per_shard,

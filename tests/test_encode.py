@@ -1,0 +1,193 @@
+"""Encoding keeps every token and byte of the corpus, alike on any machine, and never trusts half-written output."""
+
+import datetime
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+from data.encode import encode_corpus
+from data.errors import DataError
+from data.files import finish_stage
+from data.shards import Manifest, held_out_documents, read_manifest, verify_digests
+from data.tokenizer import END_OF_TEXT
+
+ROOT = Path(__file__).resolve().parent.parent
+DAY = datetime.date(2021, 3, 4)
+TEXTS = {
+    ("train", "news"): [f"Rates rose by {place} basis points in März. " * (place % 7 + 1) for place in range(90)],
+    ("train", "web"): ["", "Profits fell 日本 🙂", f"A text that spells {END_OF_TEXT} out."],
+    ("past", "news"): ["An earlier day.", "Another earlier day."],
+    ("future", "news"): ["A later day."],
+    ("future", "web"): [],
+}
+
+
+def write_corpus(folder: Path, texts: dict[tuple[str, str], list[str]] = TEXTS) -> Path:
+    schema = pa.schema({"id": pa.string(), "text": pa.string(), "source": pa.string(), "date": pa.date32()})
+    for (split, source), texts_of_source in texts.items():
+        (folder / split).mkdir(parents=True, exist_ok=True)
+        rows = [
+            {"id": f"{source}-{place}", "text": text, "source": source, "date": DAY if source == "news" else None}
+            for place, text in enumerate(texts_of_source)
+        ]
+        pq.write_table(pa.Table.from_pylist(rows, schema), folder / split / f"{source}.parquet")
+    finish_stage(folder, {}, folder.rglob("*.parquet"))
+    return folder
+
+
+def write_tokenizer(folder: Path, tokenizer: Tokenizer) -> Path:
+    folder.mkdir()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    finish_stage(folder, {}, [folder / "tokenizer.json"])
+    return folder
+
+
+def train_tokenizer(vocabulary_size: int = 300) -> Tokenizer:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary_size,
+        special_tokens=[END_OF_TEXT],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(TEXTS["train", "news"], trainer)
+    return tokenizer
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tokenizer(tmp_path_factory.mktemp("tokenizer") / "bpe", train_tokenizer())
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_every_document_can_be_read_back(corpus: Path, tokenizer: Path, tmp_path: Path) -> None:
+    manifest = encode_corpus(corpus, tokenizer, tmp_path, seed=3, tokens_per_shard=200)
+    assert manifest == verify_digests(tmp_path)
+    assert (manifest.dtype, manifest.vocabulary_size, manifest.seed) == ("uint16", 300, 3)
+    assert len(manifest.source("train", "news").files) > 3
+    engine = Tokenizer.from_file(str(tokenizer / "tokenizer.json"))
+    for (split, source), texts in TEXTS.items():
+        documents = list(held_out_documents(tmp_path, split, source))
+        assert [document.id for document in documents] == [f"{source}-{place}" for place in range(len(texts))]
+        assert [document.bytes for document in documents] == [len(text.encode()) for text in texts]
+        assert all(document.date == (DAY if source == "news" else None) for document in documents)
+        for document, text in zip(documents, texts, strict=True):
+            letters = "".join(engine.id_to_token(token) for token in document.tokens.tolist())
+            assert letters == "".join(token for token, _ in pre_tokenizers.ByteLevel(False).pre_tokenize_str(text))
+
+
+def test_a_text_cannot_end_itself(corpus: Path, tokenizer: Path, tmp_path: Path) -> None:
+    encode_corpus(corpus, tokenizer, tmp_path, seed=0)
+    ids = np.fromfile(tmp_path / "train/web-00000.bin", "<u2")
+    assert ids[0] == 0  # the empty document
+    assert (ids == 0).sum() == len(TEXTS["train", "web"])
+
+
+def test_bytes_do_not_depend_on_threads(corpus: Path, tokenizer: Path, tmp_path: Path) -> None:
+    program = "import sys, pathlib, data.encode; data.encode.encode_corpus(*map(pathlib.Path, sys.argv[1:]), seed=0)"
+    for parallelism in ("true", "false"):
+        subprocess.run(
+            [sys.executable, "-c", program, str(corpus), str(tokenizer), str(tmp_path / parallelism)],
+            env=os.environ | {"TOKENIZERS_PARALLELISM": parallelism},
+            cwd=ROOT,
+            check=True,
+        )
+    assert content(tmp_path / "true") == content(tmp_path / "false")
+
+
+def test_finished_work_is_kept(
+    corpus: Path, tokenizer: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = encode_corpus(corpus, tokenizer, tmp_path, seed=0)
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert encode_corpus(corpus, tokenizer, tmp_path, seed=0) == first
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == times
+    assert "is up to date" in capsys.readouterr().err
+
+
+def test_changed_inputs_are_said_and_redone(
+    corpus: Path, tokenizer: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shards = tmp_path / "shards"
+    encode_corpus(corpus, tokenizer, shards, seed=0, tokens_per_shard=100)
+    smaller = write_corpus(tmp_path / "corpus", {("train", "news"): TEXTS["train", "news"][:9]})
+    again = encode_corpus(smaller, tokenizer, shards, seed=0, tokens_per_shard=100)
+    assert "inputs changed (corpus_digest)" in capsys.readouterr().err
+    assert content(shards) == content_of_fresh(smaller, tokenizer, tmp_path / "fresh")
+    assert again.source("train", "news").documents == 9
+
+
+def content_of_fresh(corpus: Path, tokenizer: Path, folder: Path) -> dict[str, bytes]:
+    encode_corpus(corpus, tokenizer, folder, seed=0, tokens_per_shard=100)
+    return content(folder)
+
+
+def test_damaged_shards_are_redone(
+    corpus: Path, tokenizer: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    encode_corpus(corpus, tokenizer, tmp_path, seed=0)
+    whole = content(tmp_path)
+    (tmp_path / "train/news-00000.bin").write_bytes(b"")
+    encode_corpus(corpus, tokenizer, tmp_path, seed=0)
+    assert "news-00000.bin has 0 bytes" in capsys.readouterr().err
+    assert content(tmp_path) == whole
+
+
+def test_an_interrupted_run_is_unfinished_and_can_be_run_again(
+    corpus: Path, tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = content_of_fresh(corpus, tokenizer, tmp_path / "fresh")
+    shards = tmp_path / "shards"
+
+    def die(folder: Path, manifest: Manifest) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("data.encode.write_manifest", die)
+        with pytest.raises(KeyboardInterrupt):
+            encode_corpus(corpus, tokenizer, shards, seed=0, tokens_per_shard=37)
+    with pytest.raises(DataError, match="manifest.json does not exist"):
+        read_manifest(shards)
+    assert content_of_fresh(corpus, tokenizer, shards) == fresh
+
+
+def word_tokenizer(end: str, words: dict[str, int]) -> Tokenizer:
+    tokenizer = Tokenizer(models.WordLevel({end: 0, **words}, unk_token=end))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return tokenizer
+
+
+def test_a_large_vocabulary_takes_four_bytes(corpus: Path, tmp_path: Path) -> None:
+    words = {
+        word: 70_000 + place
+        for place, word in enumerate(sorted(set(" ".join(text for texts in TEXTS.values() for text in texts).split())))
+    }
+    tokenizer = write_tokenizer(tmp_path / "words", word_tokenizer(END_OF_TEXT, words))
+    only_news: Any = {key: texts for key, texts in TEXTS.items() if key[1] == "news"}
+    manifest = encode_corpus(write_corpus(tmp_path / "corpus", only_news), tokenizer, tmp_path / "shards", seed=0)
+    assert (manifest.dtype, manifest.vocabulary_size) == ("uint32", 70_000 + len(words))
+    first = next(held_out_documents(tmp_path / "shards", "future", "news"))
+    assert first.tokens.tolist() == [words[word] for word in "A later day.".split()]
+
+
+def test_an_end_of_text_inside_a_text_is_refused(corpus: Path, tmp_path: Path) -> None:
+    tokenizer = write_tokenizer(tmp_path / "words", word_tokenizer(END_OF_TEXT, {"Rates": 1}))
+    with pytest.raises(DataError, match=r"train/news.parquet: the tokenizer gives document 'news-0' ids 0 to 1"):
+        encode_corpus(corpus, tokenizer, tmp_path / "shards", seed=0)
