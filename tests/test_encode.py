@@ -163,7 +163,7 @@ def test_an_interrupted_run_is_unfinished_and_can_be_run_again(
         patch.setattr("data.encode.write_manifest", die)
         with pytest.raises(KeyboardInterrupt):
             encode_corpus(corpus, tokenizer, shards, seed=0, tokens_per_shard=37)
-    with pytest.raises(DataError, match="manifest.json does not exist"):
+    with pytest.raises(DataError, match=r"manifest.json does not exist"):
         read_manifest(shards)
     assert content_of_fresh(corpus, tokenizer, shards) == fresh
 
@@ -184,7 +184,7 @@ def test_a_large_vocabulary_takes_four_bytes(corpus: Path, tmp_path: Path) -> No
     manifest = encode_corpus(write_corpus(tmp_path / "corpus", only_news), tokenizer, tmp_path / "shards", seed=0)
     assert (manifest.dtype, manifest.vocabulary_size) == ("uint32", 70_000 + len(words))
     first = next(held_out_documents(tmp_path / "shards", "future", "news"))
-    assert first.tokens.tolist() == [words[word] for word in "A later day.".split()]
+    assert first.tokens.tolist() == [words[word] for word in ("A", "later", "day.")]
 
 
 def test_an_end_of_text_inside_a_text_is_refused(corpus: Path, tmp_path: Path) -> None:
