@@ -1,0 +1,1 @@
+"""Evaluation: bits per byte of held-out text, baselines that need no GPU, and the report of a run."""

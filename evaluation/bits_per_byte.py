@@ -1,0 +1,220 @@
+"""Bits per byte of held-out documents under a language model: by source, split and year.
+
+A figure in bits per byte of text does not depend on the tokenizer, so models of any vocabulary, n-grams and
+compressors can be compared. Documents are scored as in arXiv 2303.17564 §5.1: in windows with half a window of context,
+each token once.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from data.progress import progress
+from data.shards import END_OF_TEXT_ID, EncodedDocument, held_out_documents, read_manifest
+
+Tokens = npt.NDArray[np.int64]
+TokenLosses = Callable[[Tokens, Tokens], npt.NDArray[np.floating[Any]]]
+"""From inputs and targets (batch, time), NOT_SCORED where no loss is wanted, to losses in nats (batch, time)."""
+BySplit = dict[str, dict[str, "Score"]]
+ByYear = dict[str, dict[str, dict[int, "Score"]]]
+
+HELD_OUT_SPLITS = ("past", "future")
+NOT_SCORED = -100
+
+
+@dataclass(frozen=True)
+class Score:
+    """Summed loss in nats of some tokens, and the bytes of the text that they spell."""
+
+    nats: float
+    tokens: int
+    bytes: int
+
+    @property
+    def bits_per_byte(self) -> float:
+        return self.nats / math.log(2) / self.bytes
+
+    def __add__(self, other: "Score") -> "Score":
+        return Score(self.nats + other.nats, self.tokens + other.tokens, self.bytes + other.bytes)
+
+
+NOTHING = Score(0.0, 0, 0)
+
+
+@dataclass(frozen=True)
+class DocumentScore:
+    """What one rank has scored of a document: sum over ranks for the whole."""
+
+    source: str
+    split: str
+    year: int | None
+    score: Score
+
+
+class Window(NamedTuple):
+    """The model reads inputs `start` to `end` and is scored on the targets `scored` to `end` (ends excluded)."""
+
+    start: int
+    scored: int
+    end: int
+
+
+def windows(length: int, window: int) -> Iterator[Window]:
+    """Cut a document of `length` tokens so that every token is scored once, in a context of at most `window` inputs.
+
+    Input 0 is the end-of-text token that precedes the document, input i its token i - 1, target i its token i. The
+    first window scores all its targets; each later one reads half a window again as context and scores the rest.
+    """
+    context = window // 2
+    yield from [Window(0, 0, min(window, length))] if length else []
+    for scored in range(window, length, window - context):
+        yield Window(scored - context, scored, min(scored - context + window, length))
+
+
+def choose_evenly(lengths: Sequence[int], maximum: int | None) -> list[int]:
+    """Indices, in order, of documents spread evenly over all of them, of at most `maximum` tokens together.
+
+    Documents are taken in bit-reversed order of their index (van der Corput's sequence), any beginning of which is
+    evenly spread, up to the first that does not fit; one is always taken. Lengths may be in another unit than tokens.
+    """
+    if maximum is None:
+        return list(range(len(lengths)))
+    bits = len(lengths).bit_length()
+    chosen: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda index: f"{index:0{bits}b}"[::-1]):
+        if chosen and lengths[index] > maximum:
+            break
+        chosen.append(index)
+        maximum -= lengths[index]
+    return sorted(chosen)
+
+
+def score_documents(
+    token_losses: TokenLosses,
+    shards: Path,
+    *,
+    sequence_length: int,
+    batch_size: int,
+    splits: Sequence[str] = HELD_OUT_SPLITS,
+    maximum_tokens: int | None = None,
+    rank: int = 0,
+    world_size: int = 1,
+) -> list[DocumentScore]:
+    """Score held-out documents; every rank gets the same list of documents, with the sums of its own batches.
+
+    Every rank calls `token_losses` equally often, on batches of nearly the same length, for the model may gather its
+    parameters from all ranks in each call: a rank without a batch left scores one in which every target is ignored.
+
+    Args:
+        sequence_length: the window, in tokens.
+        batch_size: windows in a call of one rank.
+        maximum_tokens: of each source and split: whole documents, evenly spread over it; None for all.
+
+    Raises:
+        DataError: the shards are missing or damaged.
+    """
+    owners, documents = _read_documents(shards, splits, maximum_tokens)
+    # The longest batches come first, so that a batch too large for the memory fails at once.
+    cut = sorted(
+        (
+            (window, index)
+            for index, document in enumerate(documents)
+            for window in windows(len(document.tokens), sequence_length)
+        ),
+        key=lambda item: item[0].start - item[0].end,
+    )
+    batches = [cut[first : first + batch_size] for first in range(0, len(cut), batch_size)]
+    rounds = range(rank, rank + math.ceil(len(batches) / world_size) * world_size, world_size)
+    scores = [NOTHING] * len(documents)
+    for number in progress(rounds, "held-out text", unit="batches") if rank == 0 else rounds:
+        batch = batches[number] if number < len(batches) else []
+        inputs, targets = _fill_batch(batch, documents)
+        losses = np.where(targets == NOT_SCORED, 0.0, token_losses(inputs, targets).astype(np.float64))
+        for (window, index), nats in zip(batch, losses.sum(axis=1).tolist(), strict=False):
+            size = documents[index].bytes if window.start == 0 else 0
+            scores[index] += Score(nats, window.end - window.scored, size)
+    return [
+        DocumentScore(source, split, document.date.year if document.date else None, score)
+        for (source, split), document, score in zip(owners, documents, scores, strict=True)
+    ]
+
+
+def _read_documents(
+    shards: Path, splits: Sequence[str], maximum_tokens: int | None
+) -> tuple[list[tuple[str, str]], list[EncodedDocument]]:
+    """The documents to score, and the source and split of each; their tokens stay mapped files."""
+    manifest = read_manifest(shards)
+    owners, documents = [], []
+    for split in splits:
+        for source in manifest.splits.get(split, {}):
+            found = list(held_out_documents(shards, split, source))
+            chosen = choose_evenly([len(document.tokens) for document in found], maximum_tokens)
+            owners += [(source, split)] * len(chosen)
+            documents += [found[index] for index in chosen]
+    return owners, documents
+
+
+def _fill_batch(batch: Sequence[tuple[Window, int]], documents: Sequence[EncodedDocument]) -> tuple[Tokens, Tokens]:
+    """Inputs and targets (batch, time) of the windows; one row of one ignored target when there are none."""
+    time = max((window.end - window.start for window, _ in batch), default=1)
+    inputs = np.full((max(len(batch), 1), time), END_OF_TEXT_ID, np.int64)
+    targets = np.full_like(inputs, NOT_SCORED)
+    for row, (window, index) in enumerate(batch):
+        tokens, length = documents[index].tokens, window.end - window.start
+        before = max(window.start - 1, 0)
+        # Input 0 of the document is the end-of-text token, with which the row is already filled.
+        inputs[row, before + 1 - window.start : length] = tokens[before : window.end - 1]
+        targets[row, window.scored - window.start : length] = tokens[window.scored : window.end]
+    return inputs, targets
+
+
+def score_held_out(token_losses: TokenLosses, shards: Path, **options: Any) -> BySplit:
+    """`score_documents`, of which the options are, summed by source and split."""
+    return by_split(score_documents(token_losses, shards, **options))
+
+
+def by_split(documents: Iterable[DocumentScore]) -> BySplit:
+    """{source: {split: Score}}; what has no documents is left out."""
+    sums: dict[str, dict[str, Score]] = defaultdict(lambda: defaultdict(lambda: NOTHING))
+    for document in documents:
+        sums[document.source][document.split] += document.score
+    return {source: dict(splits) for source, splits in sums.items()}
+
+
+def by_year(documents: Iterable[DocumentScore]) -> ByYear:
+    """{source: {split: {year: Score}}} of the dated documents, years in order."""
+    sums: dict[str, dict[str, dict[int, Score]]] = defaultdict(
+        lambda: defaultdict(lambda: defaultdict(lambda: NOTHING))
+    )
+    for document in documents:
+        if document.year is not None:
+            sums[document.source][document.split][document.year] += document.score
+    return {
+        source: {split: dict(sorted(years.items())) for split, years in splits.items()}
+        for source, splits in sums.items()
+    }
+
+
+def to_json(splits: BySplit, years: Mapping[str, Mapping[str, Mapping[int, Score]]]) -> dict[str, Any]:
+    """The `sources` of reports/evaluate.json, and `years` in the same form with a level for the year."""
+
+    def figures(score: Score) -> dict[str, float]:
+        return {"bits_per_byte": score.bits_per_byte, "bytes": score.bytes, "tokens": score.tokens}
+
+    return {
+        "sources": {
+            source: {split: figures(score) for split, score in found.items()} for source, found in splits.items()
+        },
+        "years": {
+            source: {
+                split: {str(year): figures(score) for year, score in scores.items()} for split, scores in found.items()
+            }
+            for source, found in years.items()
+        },
+    }
