@@ -127,6 +127,21 @@ def test_logits_and_gradients_in_float64(settings, tmp_path):
 
 
 @ALL
+def test_settings_are_those_of_the_model(settings, tmp_path):
+    config = build(settings).config
+    folder = export(build(settings), tmp_path / "export")
+    written = json.loads((folder / "config.json").read_text())
+    theirs = AutoModelForCausalLM.from_pretrained(folder).config
+    assert theirs.tie_word_embeddings == config.tied
+    assert theirs.vocab_size == config.vocabulary_size
+    if config.positions == "rope":
+        assert theirs.max_position_embeddings == config.sequence_length
+        assert theirs.rope_parameters == written["rope_parameters"]
+        # The first is what transformers 5 reads, the second what earlier ones and other programs do.
+        assert written["rope_parameters"]["rope_theta"] == written["rope_theta"] == 1000.0
+
+
+@ALL
 def test_greedy_tokens_are_those_of_transformers(settings, tmp_path):
     model = build(settings)
     folder = export(model, tmp_path / "export", tokenizer_json=write_tokenizer(tmp_path))

@@ -112,6 +112,36 @@ def test_activation_checkpointing_repeats_the_dropout_it_drew():
         torch.testing.assert_close(recomputed[name], expected[name], rtol=0, atol=1e-13, msg=name)
 
 
+def dropped_share(before, after, probability):
+    """Share of elements that became 0; the rest must have been scaled up to keep the mean."""
+    kept = after != 0
+    torch.testing.assert_close(after[kept], before[kept] / (1 - probability), rtol=1e-9, atol=1e-12)
+    return 1 - kept.double().mean().item()
+
+
+def test_dropout_acts_on_the_embedding_and_on_both_residual_branches():
+    model, (tokens, _) = build(BLOOM.model_copy(update={"dropout": 0.25})), batch(time=60, count=8)
+    seen = {}
+    block = model.blocks[0]
+    for name, module in {
+        "embedding": model.embedding_norm,
+        "block": block,
+        "attention": block.attention,
+        "middle": block.feed_forward_norm,
+        "feed_forward": block.feed_forward,
+    }.items():
+        module.register_forward_hook(lambda _, inputs, output, name=name: seen.update({name: (inputs[0], output)}))
+    model(tokens)
+    entering, leaving = seen["block"]
+    middle = seen["middle"][0]
+    for before, after in (
+        (seen["embedding"][1], entering),
+        (seen["attention"][1], middle - entering),
+        (seen["feed_forward"][1], leaving - middle),
+    ):
+        assert dropped_share(before, after, 0.25) == pytest.approx(0.25, abs=0.03)
+
+
 def test_dropout_acts_in_training_only():
     model, (tokens, _) = build(BLOOM.model_copy(update={"dropout": 0.3})), batch()
     assert not torch.equal(model(tokens), model(tokens))
@@ -119,8 +149,10 @@ def test_dropout_acts_in_training_only():
 
 
 @BOTH
-def test_the_cache_gives_the_logits_of_the_whole_sequence(config):
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_the_cache_gives_the_logits_of_the_whole_sequence(config, checkpointing):
     model, (tokens, _) = build(config), batch()
+    model.activation_checkpointing = checkpointing
     cache = [LayerCache() for _ in model.blocks]
     parts = [model(piece, cache=cache) for piece in tokens.split([4, 1, 3, 1], dim=1)]
     torch.testing.assert_close(torch.cat(parts, dim=1), model(tokens), rtol=0, atol=1e-12)
