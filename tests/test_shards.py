@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.errors import DataError
@@ -113,6 +113,7 @@ def test_an_unknown_split_or_source_is_named(tmp_path: Path) -> None:
         list(held_out_documents(tmp_path, "future", "news"))
 
 
+@settings(max_examples=40)
 @given(data=st.data(), lengths=st.lists(st.integers(0, 9), min_size=1, max_size=30), cut=st.integers(1, 20))
 def test_reads_are_stitched_across_files(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, lengths: list[int], cut: int
