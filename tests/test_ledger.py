@@ -59,7 +59,7 @@ def searched(stream: TokenStream, sample: int) -> set[str]:
     }
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(length=st.integers(1, 170), seed=st.integers(0, 99), first=st.integers(0, 10**9), count=st.integers(0, 12))
 def test_documents_of_finds_what_a_search_finds(shards: Path, length: int, seed: int, first: int, count: int) -> None:
     stream = open_stream(shards, length, seed)
@@ -74,7 +74,7 @@ def test_documents_of_finds_what_a_search_finds(shards: Path, length: int, seed:
         assert (document["source"], document["first_token"], document["tokens"]) == (source, start, end - start)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(length=st.integers(5, 170), seed=st.integers(0, 99), name=st.sampled_from(DOCUMENTS), data=st.data())
 def test_samples_of_finds_what_a_search_finds(
     shards: Path, length: int, seed: int, name: str, data: st.DataObject

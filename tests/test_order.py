@@ -13,11 +13,13 @@ from data.order import MAXIMUM_PERIOD, build_mixture, derive_key, mixture_shares
 KEYS = st.integers(0, 2**64 - 1)
 
 
+@settings(deadline=None)
 @given(n=st.integers(1, 3000), key=KEYS)
 def test_permute_is_a_bijection(n: int, key: int) -> None:
     assert np.array_equal(np.sort(permute(np.arange(n), n, key)), np.arange(n))
 
 
+@settings(deadline=None)
 @given(n=st.integers(1, 2**62 - 1), key=KEYS, data=st.data())
 def test_unpermute_undoes_permute_at_any_size(n: int, key: int, data: st.DataObject) -> None:
     index = np.array(data.draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=20)))
@@ -106,7 +108,7 @@ def test_a_source_is_never_rounded_away() -> None:
 MIXTURES = st.lists(st.integers(1, 300), min_size=1, max_size=12)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(shares=MIXTURES)
 def test_every_prefix_is_within_one_of_exact(shares: list[int]) -> None:
     mixture = build_mixture(shares)
@@ -117,6 +119,7 @@ def test_every_prefix_is_within_one_of_exact(shares: list[int]) -> None:
     assert np.bincount(mixture.pattern).tolist() == shares
 
 
+@settings(deadline=None)
 @given(weights=st.lists(st.floats(0.01, 100), min_size=1, max_size=12))
 def test_random_weights_make_a_schedule_that_meets_them(weights: list[float]) -> None:
     named = {str(place): weight for place, weight in enumerate(weights)}
@@ -126,6 +129,7 @@ def test_random_weights_make_a_schedule_that_meets_them(weights: list[float]) ->
     assert all(abs(shares[name] - Fraction(str(weight)) / total * period) < 1 for name, weight in named.items())
 
 
+@settings(deadline=None)
 @given(shares=MIXTURES, first=st.integers(0, 2**45))
 def test_samples_and_ordinals_are_inverse_to_each_other(shares: list[int], first: int) -> None:
     mixture = build_mixture(shares)

@@ -113,7 +113,7 @@ def test_an_unknown_split_or_source_is_named(tmp_path: Path) -> None:
         list(held_out_documents(tmp_path, "future", "news"))
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data(), lengths=st.lists(st.integers(0, 9), min_size=1, max_size=30), cut=st.integers(1, 20))
 def test_reads_are_stitched_across_files(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, lengths: list[int], cut: int

@@ -51,7 +51,7 @@ LENGTH = st.integers(1, 200)
 SEED = st.integers(0, 2**63 - 1)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(length=LENGTH, seed=SEED, cuts=st.lists(st.integers(0, 120), max_size=8), first=st.integers(0, 10**12))
 def test_rows_do_not_depend_on_how_they_are_asked_for(
     shards: Path, length: int, seed: int, cuts: list[int], first: int
@@ -66,7 +66,7 @@ def test_rows_do_not_depend_on_how_they_are_asked_for(
     assert np.array_equal(TokenStream(shards, WEIGHTS, length, seed).rows(first, 120), whole)
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(length=LENGTH, seed=SEED, source=st.sampled_from(sorted(LENGTHS)), epoch=st.integers(0, 5))
 def test_every_row_comes_once_in_every_pass(shards: Path, length: int, seed: int, source: str, epoch: int) -> None:
     stream = TokenStream(shards, {name: float(name == source) for name in LENGTHS}, length, seed)
@@ -102,6 +102,7 @@ def test_ranks_together_read_the_same_batches(
     assert np.array_equal(np.concatenate(read), expected)
 
 
+@settings(deadline=None)
 @given(samples=st.integers(0, 500))
 def test_the_mixture_holds_at_every_moment(shards: Path, samples: int) -> None:
     stream = TokenStream(shards, WEIGHTS, 1, 3)
