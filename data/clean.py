@@ -23,8 +23,8 @@ def clean(text: str, minimum_characters: int, maximum_characters: int) -> tuple[
 
     Normalised: Unicode to NFC, line ends to newlines; control and invisible characters, trailing spaces and blank
     lines beyond two in a row are removed. Dropped: `empty`; `too short`; `too long`; `repetitive`, which means that
-    one character makes up more than half of the text, that zlib compresses it more than 50-fold (prose: 2 to 4-fold),
-    or that a thousand symbols outside ASCII follow one another.
+    one character other than space makes up more than half of the text, that zlib compresses it more than 50-fold
+    (prose: 2 to 4-fold), or that a thousand symbols outside ASCII follow one another.
     """
     text = INVISIBLE.sub("", NEWLINES.sub("\n", text))
     if SYMBOL_RUN.search(text):
@@ -44,10 +44,13 @@ def clean(text: str, minimum_characters: int, maximum_characters: int) -> tuple[
 
 def _is_repetitive(text: str) -> bool:
     """Whether a text (not empty) is a character or a token over and over, such as half a million backslashes."""
-    # The commonest character of the text, if it makes up half of it, is the sample's: only that one is counted in full.
-    sample = text[:: len(text) // SAMPLED_CHARACTERS + 1]
-    commonest = Counter(sample).most_common(1)[0][0]
-    if text.count(commonest) > LARGEST_SHARE_OF_ONE_CHARACTER * len(text) or SYMBOL_RUN.search(text):
+    # A character that makes up half of the text is the sample's commonest: only that one is counted in full. Space is
+    # not: the columns of a table are mostly space.
+    sample = "".join(text[:: len(text) // SAMPLED_CHARACTERS + 1].split())
+    commonest = Counter(sample).most_common(1)
+    if commonest and text.count(commonest[0][0]) > LARGEST_SHARE_OF_ONE_CHARACTER * len(text):
+        return True
+    if SYMBOL_RUN.search(text):
         return True
     encoded = text.encode()
     return len(zlib.compress(encoded, level=1)) * LARGEST_COMPRESSION < len(encoded)
