@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from train.config import RunConfig, load_config
+from train.config import RunConfig
+from train.config_file import load_config
 
 PHRASE = (
     "the bank raised its policy rate by a quarter point after inflation rose while lending to small firms fell and "

@@ -100,7 +100,9 @@ def test_continuing_is_refused_with_named_differences(make_config: Make) -> None
     saved = save(config, 4)
     assert check_continues(saved, config, 2, "d") == {}
     other = make_config(model={"layers": 3})
-    with pytest.raises(CheckpointError, match=r"model.layers was 2, now 3; .*data.* was d, now e; .*ranks was 2, now 4"):
+    with pytest.raises(
+        CheckpointError, match=r"model.layers was 2, now 3; .*data.* was d, now e; .*ranks was 2, now 4"
+    ):
         check_continues(saved, other, 4, "e")
     stage = make_config(training={"deepspeed": {"zero_optimization": {"stage": 2}}})
     with pytest.raises(CheckpointError, match="the ZeRO stage was 1, now 2"):

@@ -28,7 +28,9 @@ def lines(file: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
-def test_steps_after_the_checkpoint_are_forgotten_at_resume(make_config: Make, capsys: pytest.CaptureFixture[str]) -> None:
+def test_steps_after_the_checkpoint_are_forgotten_at_resume(
+    make_config: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = make_config()
     config.run_folder.mkdir()
     with Monitor(config, {"ranks": 2}, resumed_at=0) as monitor:

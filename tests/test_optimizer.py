@@ -70,4 +70,6 @@ def test_configuration_overrides_what_a_checkpoint_brought_along() -> None:
 
 
 def test_groups_are_described_for_people() -> None:
-    assert describe_groups(Tied(), 0.1) == "weight decay: 2 tensors (44 elements) at 0.1, 3 tensors (12 elements) at 0.0"
+    assert (
+        describe_groups(Tied(), 0.1) == "weight decay: 2 tensors (44 elements) at 0.1, 3 tensors (12 elements) at 0.0"
+    )

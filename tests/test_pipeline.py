@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from train import pipeline
-from train.config import CHECKOUT, RunConfig, load_config
+from train.config import CHECKOUT, RunConfig
+from train.config_file import load_config
 from train.plan import open_stream
 from train.trained import load_trained
 

@@ -8,7 +8,8 @@ from data.corpus import prepare_corpus
 from data.encode import encode_corpus
 from data.errors import DataError
 from data.tokenizer import build_tokenizer
-from train.config import CHECKOUT, RunConfig, load_config
+from train.config import CHECKOUT, RunConfig
+from train.config_file import load_config
 from train.plan import describe, open_stream, plan
 
 Make = Callable[..., RunConfig]

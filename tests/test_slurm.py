@@ -22,7 +22,9 @@ def test_script_is_valid_and_clean(script: Path) -> None:
 
 def test_ranks_find_themselves_with_what_the_script_exports() -> None:
     text = (CHECKOUT / "slurm" / "pretrain.sbatch").read_text()
-    exported = {name for line in re.findall(r"^export (.*)$", text, re.M) for name in re.findall(r"([A-Z_]+)(?==| |$)", line)}
+    exported = {
+        name for line in re.findall(r"^export (.*)$", text, re.M) for name in re.findall(r"([A-Z_]+)(?==| |$)", line)
+    }
     assert {"MASTER_ADDR", "MASTER_PORT", "OMP_NUM_THREADS", "WANDB_MODE", "PYTHONUNBUFFERED"} <= exported
     task = {"SLURM_STEP_ID": "0", "SLURM_PROCID": "3", "SLURM_LOCALID": "1", "SLURM_STEP_NUM_TASKS": "4"}
     rank, _ = find_rank(task | dict.fromkeys(exported, "1") | {"SLURM_STEP_TASKS_PER_NODE": "2(x2)"})

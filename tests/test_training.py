@@ -18,7 +18,8 @@ from data.corpus import prepare_corpus
 from data.encode import encode_corpus
 from data.tokenizer import build_tokenizer
 from train.checkpoint import find_latest
-from train.config import CHECKOUT, RunConfig, load_config
+from train.config import CHECKOUT, RunConfig
+from train.config_file import load_config
 from train.engine import consolidated_weights
 from train.process import free_port
 
@@ -102,7 +103,9 @@ def assert_same_run(config: RunConfig, reference: RunConfig) -> None:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(write_small_config: WriteConfig, data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
+def undisturbed(
+    write_small_config: WriteConfig, data_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> RunConfig:
     """A run that was never stopped, started by the `deepspeed` launcher with two ranks."""
     folder = tmp_path_factory.mktemp("undisturbed")
     base = json.loads(write_small_config(folder / "base.json", folder / "run").read_text())

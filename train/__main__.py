@@ -7,7 +7,7 @@ import traceback
 
 from data.errors import DataError
 from train.checkpoint import CheckpointError
-from train.config import ConfigError, load_config
+from train.config_file import ConfigError, load_config
 
 
 def main() -> int:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from data.files import write_atomically
-from train.config import RunConfig, differences, to_yaml
+from train.config import RunConfig, to_yaml
+from train.config_file import differences
 
 ARCHITECTURE_KEYS = ("model.",)
 """A checkpoint of a configuration that differs in these keys cannot be continued."""

@@ -1,14 +1,7 @@
-"""The configuration of a run: one strict YAML file, plus trailing `section.key=value` overrides.
+"""The configuration of a run: what may be set, its defaults, and what contradicts what."""
 
-Precedence: defaults < file < overrides, nothing else. A configuration is read whole; the only files it may name are a
-model preset (configs/model/NAME.yaml) and a DeepSpeed JSON file, and both are part of the resolved configuration.
-"""
-
-import difflib
-import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
 import yaml
 from pydantic import (
@@ -18,7 +11,6 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    ValidationError,
     field_validator,
     model_validator,
 )
@@ -41,10 +33,6 @@ OWNED_DEEPSPEED_KEYS = {
     "scheduler": "training.schedule",
 }
 """DeepSpeed settings that the framework derives, and the keys that decide them."""
-
-
-class ConfigError(Exception):
-    """A configuration that cannot be run; the message has one line for each thing that is wrong."""
 
 
 class TrainingConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -219,157 +207,6 @@ class RunConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
         return self.run_folder / "reports"
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """PyYAML's safe loader, with a key given twice refused instead of the first one lost."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise ConfigError(f"line {key_node.start_mark.line + 1}: key given twice: {key}")
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """Read, complete and check the configuration of a run.
-
-    Args:
-        path: the YAML file.
-        overrides: `section.key=value` strings; values are read as YAML.
-
-    Raises:
-        ConfigError: anything is missing, unknown, of the wrong type or contradictory; one line for each.
-    """
-    path = Path(path)
-    content = _read_yaml(path)
-    for override in overrides:
-        _apply_override(content, override)
-    _resolve_preset(path, content)
-    _resolve_deepspeed(path, content)
-    try:
-        return RunConfig.model_validate(content)
-    except ValidationError as error:
-        raise ConfigError("\n".join(f"{path}: {line}" for line in _lines(error))) from None
-
-
 def to_yaml(config: RunConfig) -> str:
     """The resolved configuration as YAML; `load_config` reads it back to an equal one."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-
-
-def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
-    """Keys whose values differ between two resolved configurations: {dotted key: (old, new)}."""
-    found: dict[str, tuple[Any, Any]] = {}
-    for key in sorted(old.keys() | new.keys(), key=str):
-        before, after = old.get(key), new.get(key)
-        if isinstance(before, dict) and isinstance(after, dict):
-            found |= differences(before, after, f"{prefix}{key}.")
-        elif before != after:
-            found[f"{prefix}{key}"] = (before, after)
-    return found
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.load(path.read_text("utf-8"), Loader=_StrictLoader)
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: expected sections such as `data:` and `model:`, found {type(content).__name__}")
-    return content
-
-
-def _apply_override(content: dict[str, Any], override: str) -> None:
-    dotted, equals, text = override.partition("=")
-    keys = dotted.split(".")
-    if not equals or not all(keys):
-        raise ConfigError(f"override {override!r} is not of the form section.key=value")
-    try:
-        value = yaml.load(text, Loader=_StrictLoader)
-    except (yaml.YAMLError, ConfigError):
-        raise ConfigError(f"override {override!r}: the value is not valid YAML") from None
-    section: Any = content
-    for key in keys[:-1]:
-        section = section[_index(section, key, override)] if isinstance(section, list) else section.setdefault(key, {})
-        if not isinstance(section, dict | list):
-            raise ConfigError(f"override {override!r}: `{key}` is not a section")
-    section[_index(section, keys[-1], override) if isinstance(section, list) else keys[-1]] = value
-
-
-def _index(section: list[Any], key: str, override: str) -> int:
-    """Position of a list's item named by its number or by its `name`, as in data.sources.wikipedia.weight=0.2."""
-    for position, item in enumerate(section):
-        if key == str(position) or (isinstance(item, dict) and item.get("name") == key):
-            return position
-    raise ConfigError(f"override {override!r}: nothing there is called {key!r}")
-
-
-def _resolve_preset(path: Path, content: dict[str, Any]) -> None:
-    model = content.get("model")
-    if not isinstance(model, dict) or "preset" not in model:
-        return
-    preset = model.pop("preset")
-    folder = CHECKOUT / "configs" / "model"
-    known = sorted(file.stem for file in folder.glob("*.yaml"))
-    if preset not in known:
-        raise ConfigError(f"{path}: model.preset: {_unknown(str(preset), known)}")
-    content["model"] = _read_yaml(folder / f"{preset}.yaml") | model
-
-
-def _resolve_deepspeed(path: Path, content: dict[str, Any]) -> None:
-    training = content.get("training")
-    if not isinstance(training, dict) or not isinstance(training.get("deepspeed"), str):
-        return
-    named = Path(training["deepspeed"])
-    file = named if named.is_absolute() or named.exists() else CHECKOUT / named
-    try:
-        training["deepspeed"] = json.loads(file.read_text("utf-8"))
-    except OSError:
-        raise ConfigError(f"{path}: training.deepspeed: no such file: {named}") from None
-    except ValueError as error:
-        raise ConfigError(f"{path}: training.deepspeed: {named} is not valid JSON: {error}") from None
-
-
-def _lines(error: ValidationError) -> list[str]:
-    """One line for each problem: dotted key, what is wrong, what would be right."""
-    lines = []
-    for problem in error.errors():
-        location = [
-            str(part) for part in problem["loc"] if part not in ("int", "dict[constrained-int,constrained-int]")
-        ]
-        where = ".".join(location)
-        message = problem["msg"].removeprefix("Value error, ")
-        if problem["type"] == "extra_forbidden":
-            fields = _fields_at(RunConfig, location[:-1])
-            lines.append(f"{where}: {_unknown(location[-1], fields)}")
-        elif problem["type"] == "missing":
-            lines.append(f"{where}: this key is required")
-        elif problem["type"] == "value_error":
-            lines.append(f"{where}: {message}" if where else message)
-        else:
-            lines.append(f"{where}: {message[0].lower()}{message[1:]} (got {problem['input']!r})")
-    return list(dict.fromkeys(lines))
-
-
-def _fields_at(model: type[BaseModel], location: Sequence[str]) -> list[str]:
-    """Names of the keys allowed in the section at `location`."""
-    for part in location:
-        if part.isdigit():
-            continue
-        annotation = model.model_fields[part].annotation
-        inner = [item for item in (annotation, *get_args(annotation)) if isinstance(item, type)]
-        model = next(item for item in inner if issubclass(item, BaseModel))
-    return list(model.model_fields)
-
-
-def _unknown(name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"unknown key; did you mean `{close[0]}`?" if close else f"unknown key; known are {', '.join(known)}"

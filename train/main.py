@@ -8,7 +8,7 @@ from typing import Any
 
 from data.errors import DataError
 from train.checkpoint import CheckpointError
-from train.config import ConfigError, load_config
+from train.config_file import ConfigError, load_config
 
 DESCRIPTION = """Pretrain a domain language model from scratch.
 

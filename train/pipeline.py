@@ -20,6 +20,7 @@ from data.errors import DataError
 from data.files import write_atomically
 from data.ledger import documents_of, samples_of
 from data.progress import say
+from data.shards import END_OF_TEXT_ID
 from evaluation.bits_per_byte import by_split, by_year, score_documents, to_json
 from model.generate import generate as generate_tokens
 from model.huggingface import export_folder
@@ -93,9 +94,8 @@ def _continue(
     trained: Trained, config: RunConfig, prompts: Sequence[str], new_tokens: int, temperature: float, top_p: float
 ) -> list[dict[str, str]]:
     tokenizer = load_tokenizer(config.tokenizer_folder)
-    end_of_text = tokenizer.token_to_id(END_OF_TEXT)
     # Every training document begins after an end-of-text token, and so does a prompt.
-    encoded = [[end_of_text, *tokenizer.encode(prompt).ids] for prompt in prompts]
+    encoded = [[END_OF_TEXT_ID, *tokenizer.encode(prompt).ids] for prompt in prompts]
     continued = generate_tokens(
         trained.model,
         encoded,
@@ -103,7 +103,7 @@ def _continue(
         temperature=temperature,
         top_p=top_p,
         seed=config.seed,
-        stop_token=end_of_text,
+        stop_token=END_OF_TEXT_ID,
     )
     return [
         {"prompt": prompt, "text": tokenizer.decode(tokens)} for prompt, tokens in zip(prompts, continued, strict=True)

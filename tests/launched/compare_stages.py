@@ -16,7 +16,7 @@ import torch
 from deepspeed.utils import safe_get_full_fp32_param
 
 from train import engine
-from train.config import load_config
+from train.config_file import load_config
 from train.loop import Run, take_step
 from train.plan import open_stream
 from train.process import StopRequest, find_rank, use_machine

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from train.config import CHECKOUT, ConfigError, RunConfig, differences, load_config, to_yaml
+from train.config import CHECKOUT, RunConfig, to_yaml
+from train.config_file import ConfigError, differences, load_config
 
 SHIPPED = sorted((CHECKOUT / "configs").glob("*.yaml"))
 
