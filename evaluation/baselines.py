@@ -32,7 +32,7 @@ HeldOut = dict[str, dict[str, list[bytes]]]
 class Limits:
     """How much text is looked at. The figures depend on it, so a kept result is of one set of limits."""
 
-    training_bytes: int = 64_000_000
+    training_bytes: int = 32_000_000
     """For the n-gram model: of all sources, evenly spread. For the compressors: the source's own newest documents."""
     held_out_bytes: int = 8_000_000
     """Of each source and split: whole documents, evenly spread over it."""
