@@ -139,27 +139,31 @@ def run_ranks(script: Path, world_size: int, arguments: Sequence[str]) -> None:
 
 
 def test_every_zero_stage_and_world_size_trains_the_same_run(small_run: Callable[..., Path], tmp_path: Path) -> None:
-    config_file = small_run("stages", steps=50)
-    cases = ["0:fp32", "1:fp32", "2:fp32", "3:fp32", "1:bf16", "2:bf16", "3:bf16"]
+    # Two micro-batches: their sum does not depend on whether one rank adds them or two. Of more, fp32 sums depend on
+    # the order of addition in the last bit.
+    config_file = small_run("stages", steps=50, batch_size=4)
+    clipped = [f"{stage}:fp32:1.0" for stage in range(4)] + [f"{stage}:bf16:1.0" for stage in range(1, 4)]
+    unclipped = [f"{stage}:bf16:0.0" for stage in range(1, 4)]
     script = CHECKOUT / "tests" / "launched" / "compare_stages.py"
     seen: dict[int, dict[str, Any]] = {}
     for world_size in (1, 2):
         out = tmp_path / f"world{world_size}.json"
-        run_ranks(script, world_size, [str(config_file), str(out), *cases])
+        run_ranks(script, world_size, [str(config_file), str(out), *clipped, *unclipped])
         seen[world_size] = json.loads(out.read_text())
     results = {(world, case): result for world, cases_seen in seen.items() for case, result in cases_seen.items()}
 
-    fp32 = {key: result for key, result in results.items() if key[1].endswith("fp32")}
-    assert len({result["initial"] for result in fp32.values()}) == 1, "initial weights"
-    reference = fp32[1, "0:fp32"]
-    for result in fp32.values():
-        assert result["losses"] == pytest.approx(reference["losses"], rel=1e-4)
-        assert result["norms"] == pytest.approx(reference["norms"], rel=1e-3)
-    assert reference["losses"][-1] < 0.8 * reference["losses"][0], "it learns"
+    for precision, reference in (("fp32", results[1, "0:fp32:1.0"]), ("bf16", results[1, "1:bf16:1.0"])):
+        for (_, case), result in results.items():
+            if precision in case:
+                assert result["initial"] == reference["initial"], "initial weights, zero.Init included"
+            if case.endswith(f"{precision}:1.0"):
+                assert result["losses"] == pytest.approx(reference["losses"], rel=1e-4 if precision == "fp32" else 1e-3)
+                assert result["norms"] == pytest.approx(reference["norms"], rel=1e-3 if precision == "fp32" else 1e-2)
+        assert max(reference["norms"]) > 1.0, "clipping has something to clip"
+        assert reference["losses"][-1] < 0.8 * reference["losses"][0], "it learns"
 
-    bf16 = {key: result for key, result in results.items() if key[1].endswith("bf16")}
-    assert len({result["initial"] for result in bf16.values()}) == 1
-    assert len({result["final"] for result in bf16.values()}) == 1, "to the bit, at one rank and at two"
+    bit_equal = {result["final"] for (_, case), result in results.items() if case in unclipped}
+    assert len(bit_equal) == 1, "bf16 with fp32 accumulation, to the bit, at any stage, at one rank and at two"
 
 
 def test_a_finished_run_is_recognised(undisturbed: RunConfig) -> None:

@@ -146,7 +146,7 @@ def take_step(run: Run, step: int) -> tuple[float, float, bool]:
     torch.manual_seed(hash((run.config.seed, step, rank.rank)))
     micro_batches = engine.set_step(run.engine, training, step, learning_rate(training, step))
     first = consumed_samples(training, step - 1) + rank.rank * training.micro_batch
-    total = torch.zeros(2, device=run.device)
+    total = torch.zeros(2, dtype=torch.float64, device=run.device)
     norm = 0.0
     for micro_batch in range(micro_batches):
         rows = run.stream.rows(first + micro_batch * training.micro_batch * rank.world_size, training.micro_batch)

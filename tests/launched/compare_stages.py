@@ -1,6 +1,6 @@
 """One rank that trains the same small run at several ZeRO stages and writes what it saw to a JSON file.
 
-    RANK=0 WORLD_SIZE=2 ... python tests/launched/compare_stages.py CONFIG OUT STAGE:PRECISION [STAGE:PRECISION ...]
+    RANK=0 WORLD_SIZE=2 ... python tests/launched/compare_stages.py CONFIG OUT STAGE:PRECISION:CLIPPING [...]
 
 Several cases share one start, because most of a small run's time is importing DeepSpeed.
 """
@@ -33,11 +33,13 @@ def digest(started: engine.Engine) -> str:
 
 
 def train_case(config_file: str, case: str) -> dict[str, Any]:
-    stage, precision = case.split(":")
-    config = load_config(
-        config_file,
-        [f"training.deepspeed={{zero_optimization: {{stage: {stage}}}}}", f"training.precision={precision}"],
-    )
+    stage, precision, clipping = case.split(":")
+    overrides = [
+        f"training.deepspeed={{zero_optimization: {{stage: {stage}}}}}",
+        f"training.precision={precision}",
+        f"training.gradient_clipping={clipping}",
+    ]
+    config = load_config(config_file, overrides)
     rank, variables = find_rank(os.environ)
     os.environ.update(variables)
     device = use_machine(rank)
