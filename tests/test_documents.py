@@ -1,0 +1,263 @@
+import datetime
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data.config import SourceConfig
+from data.documents import BadRecord, Document, HubDataset, hub_dataset, hub_rows, input_files, read_documents
+from data.errors import DataError
+
+RECORDS = [{"id": f"d{index}", "text": f"text {index}", "date": f"2001-02-{index + 1:02d}"} for index in range(5)]
+
+
+def lines(records: list[Any]) -> bytes:
+    return b"".join(json.dumps(record).encode() + b"\n" for record in records)
+
+
+def read(path: Path | str, **changes: Any) -> tuple[list[Document], list[BadRecord]]:
+    bad: list[BadRecord] = []
+    documents = list(read_documents(SourceConfig(name="news", path=str(path), **changes), bad.append))
+    return documents, bad
+
+
+def reason(tmp_path: Path, line: bytes, **changes: Any) -> str:
+    """Why the second of three lines is no document."""
+    (tmp_path / "a.jsonl").write_bytes(lines(RECORDS[:1]) + line + b"\n" + lines(RECORDS[1:2]))
+    documents, bad = read(tmp_path / "a.jsonl", **changes)
+    assert [document.line for document in documents] == [1, 3]
+    assert [(record.file, record.line) for record in bad] == [("a.jsonl", 2)]
+    return bad[0].reason
+
+
+@pytest.mark.parametrize("extension", ["jsonl", "json", "ndjson"])
+@pytest.mark.parametrize("compression", ["", ".gz", ".zst"])
+def test_json_lines_in_every_wrapping(tmp_path: Path, extension: str, compression: str) -> None:
+    pack = {"": bytes, ".gz": gzip.compress, ".zst": zstandard.ZstdCompressor().compress}[compression]
+    file = tmp_path / f"a.{extension}{compression}"
+    file.write_bytes(pack(lines(RECORDS[:3])) + pack(lines(RECORDS[3:])))  # two members, as appending makes them
+    documents, bad = read(file, licence="CC0")
+    assert not bad
+    assert documents == [
+        Document(
+            f"d{index}", f"text {index}", "news", datetime.date(2001, 2, index + 1), "CC0", None, file.name, index + 1
+        )
+        for index in range(5)
+    ]
+
+
+def test_fields_may_have_other_names(tmp_path: Path) -> None:
+    record = {"key": 7, "body": "text", "day": "2001-02-03T23:59:00Z", "license": "MIT", "url": "https://a.b"}
+    (tmp_path / "a.jsonl").write_bytes(lines([record]))
+    documents, _ = read(tmp_path / "a.jsonl", text_field="body", id_field="key", date_field="day", licence="CC0")
+    day = datetime.date(2001, 2, 3)
+    assert documents == [Document("7", "text", "news", day, "MIT", "https://a.b", "a.jsonl", 1)]
+
+
+def test_blank_lines_and_a_byte_order_mark_are_no_records(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b"\xef\xbb\xbf" + lines(RECORDS[:1]) + b"\n \r\n" + lines(RECORDS[1:2]).strip())
+    documents, bad = read(tmp_path / "a.jsonl")
+    assert [(document.id, document.line) for document in documents] == [("d0", 1), ("d1", 4)]
+    assert not bad
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (b'{"text": "a"', "broken JSON: Expecting ',' delimiter at character 14"),
+        (b"text", "broken JSON: Expecting value at character 1"),
+        (b'{"text": "\xff"}', "invalid UTF-8: byte 11 of the line"),
+        (b"[" * 100_000, "broken JSON: maximum recursion depth"),
+        (b'{"text": ' + b"1" * 5_000 + b"}", "broken JSON: Exceeds the limit"),
+        (b'["text"]', "not an object: a value of type list"),
+        (b"null", "not an object: a value of type NoneType"),
+        (b'{"body": "a", "id": 1}', "no field 'text': the record has body, id"),
+        (b"{}", "no field 'text': the record has none"),
+        (b'{"text": null}', "no field 'text': the record has text"),
+        (b'{"text": 5}', "'text' is no string: its type is int"),
+        (b'{"text": ["a"]}', "'text' is no string: its type is list"),
+        (b'{"text": "a\\ud800"}', "'text' is no Unicode text: it holds half of a surrogate pair"),
+        (b'{"text": "a", "id": {"n": 1}}', "'id' is no string: its type is dict"),
+        (b'{"text": "a", "id": true}', "'id' is no string: its type is bool"),
+        (b'{"text": "a", "url": 3}', "'url' is no string: its type is int"),
+        (b'{"text": "a", "date": "last week"}', "unreadable date: 'last week' is not in ISO 8601, such as 2018-12-31"),
+        (
+            b'{"text": "a", "date": "2001-02-30"}',
+            "unreadable date: '2001-02-30' is not in ISO 8601, such as 2018-12-31",
+        ),
+        (b'{"text": "a", "date": "2001"}', "unreadable date: '2001' is not in ISO 8601, such as 2018-12-31"),
+        (b'{"text": "a", "date": 20010203}', "'date' is no string: its type is int"),
+    ],
+)
+def test_a_malformed_record_is_set_aside_with_its_reason(tmp_path: Path, line: bytes, expected: str) -> None:
+    assert reason(tmp_path, line).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("2001-02-03", datetime.date(2001, 2, 3)),
+        ("20010203", datetime.date(2001, 2, 3)),
+        ("2001-02-03 04:05:06", datetime.date(2001, 2, 3)),
+        ("2001-02-03T23:30:00-11:00", datetime.date(2001, 2, 3)),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_dates(tmp_path: Path, written: str | None, expected: datetime.date | None) -> None:
+    (tmp_path / "a.jsonl").write_bytes(lines([{"text": "a", "date": written}]))
+    assert read(tmp_path / "a.jsonl")[0][0].date == expected
+
+
+def test_a_missing_id_is_made_of_file_and_line(tmp_path: Path) -> None:
+    for name in ("b/x.jsonl", "a/x.jsonl"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(lines([{"text": "one"}, {"text": "two", "id": ""}]))
+    expected = ["a/x.jsonl:1", "a/x.jsonl:2", "b/x.jsonl:1", "b/x.jsonl:2"]
+    assert [document.id for document in read(tmp_path)[0]] == expected
+    assert [document.id for document in read(f"{tmp_path}/*/x.jsonl")[0]] == expected
+    assert [document.id for document in read(tmp_path / "a" / "x.jsonl")[0]] == ["x.jsonl:1", "x.jsonl:2"]
+
+
+def test_a_text_file_is_one_document(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "b.txt").write_text("\ufeffline one\nline two\n", encoding="utf-8")
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress(b"packed"))
+    (tmp_path / "c.txt").write_bytes(b"latin \xe9")
+    documents, bad = read(tmp_path)
+    assert [(document.id, document.text) for document in documents] == [
+        ("a.txt.gz:1", "packed"),
+        ("sub/b.txt:1", "line one\nline two\n"),
+    ]
+    assert bad == [BadRecord("c.txt", 1, "invalid UTF-8: byte 7")]
+
+
+def test_a_folder_is_read_in_the_order_of_names_and_marks_are_passed_over(tmp_path: Path) -> None:
+    for name in ("z.jsonl", "a.jsonl", "m/k.jsonl", ".git/x.jsonl", "_SUCCESS", "m/._k.jsonl"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(lines([{"text": name}]))
+    assert [document.text for document in read(tmp_path)[0]] == ["a.jsonl", "m/k.jsonl", "z.jsonl"]
+    assert [document.text for document in read(f"{tmp_path}/**/[kz].jsonl")[0]] == ["m/k.jsonl", "z.jsonl"]
+    source = SourceConfig(name="news", path=str(tmp_path))
+    assert [file.name for file in input_files(source)] == ["a.jsonl", "k.jsonl", "z.jsonl"]
+
+
+def test_parquet(tmp_path: Path) -> None:
+    day = datetime.date(2001, 2, 3)
+    table = pa.table(
+        {
+            "text": [f"text {index}" for index in range(2_500)],
+            "id": list(range(2_500)),
+            "date": pa.array([day] * 2_499 + [None], pa.date32()),
+            "unused": [[1, 2]] * 2_500,
+        }
+    )
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=700)
+    documents, bad = read(tmp_path / "a.parquet")
+    assert not bad
+    assert [(document.id, document.line) for document in documents] == [(str(row), row + 1) for row in range(2_500)]
+    assert {document.date for document in documents[:-1]} == {day}
+    assert documents[-1].date is None
+
+
+@pytest.mark.parametrize(
+    ("column", "reasons"),
+    [
+        (pa.array(["good", 5, None][::2]), ["no field 'text': the record has text"]),
+        (pa.array([1.5]), ["'text' is no string: its type is float"]),
+        (pa.array([b"bytes"]), ["'text' is no string: its type is bytes"]),
+        (pa.array([["a", "b"]]), ["'text' is no string: its type is list"]),
+        (pa.array([b"good", b"\xff"]).view(pa.string()), ["unreadable value: 'utf-8' codec can't decode byte 0xff"]),
+        (pa.array([2**40]).cast(pa.timestamp("s")), ["unreadable value: "]),
+    ],
+)
+def test_parquet_of_wrong_types(tmp_path: Path, column: pa.Array, reasons: list[str]) -> None:
+    pq.write_table(pa.table({"text": column}), tmp_path / "a.parquet")
+    documents, bad = read(tmp_path / "a.parquet")
+    assert [document.text for document in documents] == ["good"] * (len(column) - len(reasons))
+    assert [record.reason[: len(expected)] for record, expected in zip(bad, reasons, strict=True)] == reasons
+
+
+def test_parquet_without_the_field_names_what_there_is(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"body": ["a"], "id": ["x"]}), tmp_path / "a.parquet")
+    assert read(tmp_path / "a.parquet")[1] == [BadRecord("a.parquet", 1, "no field 'text': the record has id")]
+
+
+@pytest.mark.parametrize("kind", ["gz", "zst", "parquet"])
+def test_a_file_that_is_cut_off_stops_the_job(tmp_path: Path, kind: str) -> None:
+    many = lines([{"text": f"{index * 7919 % 10007} " * 20} for index in range(500)])
+    content = {"gz": gzip.compress(many), "zst": zstandard.ZstdCompressor().compress(many), "parquet": many}[kind]
+    file = tmp_path / ("a.parquet" if kind == "parquet" else f"a.jsonl.{kind}")
+    file.write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match=r"a\..* cannot be read, it may be damaged or cut off: .+"):
+        read(file)
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("absent.jsonl", r"source 'news': .*absent\.jsonl does not exist: correct data\.sources\.news\.path"),
+        ("*.parquet", r"source 'news': .*\*\.parquet fits no file"),
+        ("empty", "source 'news': .*empty holds no files"),
+        ("a.docx", r"a\.docx: unknown extension '\.docx': known are \.jsonl.* with a glob"),
+        ("a.docx.gz", r"unknown extension '\.gz'"),
+        ("a.parquet.zst", r"unknown extension '\.zst'"),
+        ("mixed", r"mixed/notes\.md: unknown extension '\.md'"),
+    ],
+)
+def test_what_cannot_be_read_is_said_at_once(tmp_path: Path, path: str, message: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "mixed").mkdir()
+    for name in ("a.docx", "a.docx.gz", "a.parquet.zst", "mixed/notes.md", "mixed/a.jsonl"):
+        (tmp_path / name).write_bytes(b"")
+    source = SourceConfig(name="news", path=f"{tmp_path}/{path}")
+    with pytest.raises(DataError, match=message):
+        input_files(source)
+    with pytest.raises(DataError, match=message):
+        list(read_documents(source, lambda record: None))
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("hub://allenai/c4", HubDataset("allenai/c4", None, None, "train")),
+        ("hub://allenai/c4:en/validation", HubDataset("allenai/c4", None, "en", "validation")),
+        ("hub://allenai/c4@1588ec4:en", HubDataset("allenai/c4", "1588ec4", "en", "train")),
+        ("hub://a/b@refs/pr/1:en/test", HubDataset("a/b", "refs/pr/1", "en", "test")),
+        ("hub://a/b@v1/test", HubDataset("a/b", "v1", None, "test")),
+    ],
+)
+def test_hub_paths(path: str, expected: HubDataset) -> None:
+    assert hub_dataset(path) == expected
+    assert input_files(SourceConfig(name="web", path=path)) == []
+
+
+@pytest.mark.parametrize("path", ["hub://", "hub://c4", "hub://a/b:", "hub://a/b c", "hub://a/b:en/x/y"])
+def test_a_malformed_hub_path_is_refused(path: str) -> None:
+    with pytest.raises(DataError, match="write hub://OWNER/NAME"):
+        input_files(SourceConfig(name="web", path=path))
+
+
+def test_hub_rows_are_streamed_through_datasets(tmp_path: Path) -> None:
+    (tmp_path / "set" / "data").mkdir(parents=True)
+    table = pa.table({"text": ["one", "two"], "date": pa.array([datetime.datetime(2001, 2, 3, 4)] * 2)})
+    pq.write_table(table, tmp_path / "set" / "data" / "train-00000.parquet")
+    dataset = HubDataset(str(tmp_path / "set"), None, None, "train")
+    assert [row["text"] for row in hub_rows(dataset)] == ["one", "two"]
+    with pytest.raises(DataError, match=r"hub dataset .*set cannot be read: ValueError"):
+        list(hub_rows(HubDataset(str(tmp_path / "set"), None, None, "absent")))
+
+
+@given(st.binary(max_size=300))
+def test_any_line_is_a_document_or_a_bad_record(tmp_path_factory: pytest.TempPathFactory, line: bytes) -> None:
+    file = tmp_path_factory.mktemp("fuzz") / "a.jsonl"
+    file.write_bytes(line)
+    documents, bad = read(file)
+    assert len(documents) + len(bad) == sum(bool(part.strip()) for part in line.split(b"\n"))
