@@ -1,0 +1,183 @@
+"""The plots of a report as PNG images: how training went, and bits per byte beside the baselines and over time."""
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, told apart with any colour vision.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+BLUE, GREY, INK = "#0072B2", "#B4BCC6", "#1F2933"
+LINE_STYLES = {"future": "-", "past": "--"}
+PIXELS_PER_INCH = 160
+SMOOTHING_SHARE = 0.02  # of the run, the span of the moving average over a noisy curve
+
+Curves = dict[tuple[str, str], list[tuple[int, float]]]
+"""Points of each source and split."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A PNG image, the name of its file, and what it shows."""
+
+    name: str
+    caption: str
+    png: bytes
+    wide: bool = False
+
+
+def training_plots(steps: Sequence[Mapping[str, Any]]) -> list[Plot]:
+    """Loss, learning rate, gradient norm and throughput over the steps; each where its figures were recorded."""
+    panels = (
+        ("loss", "Training loss, nats per token", False, True),
+        ("learning_rate", "Learning rate", True, False),
+        ("gradient_norm", "Gradient norm before clipping", True, True),
+        ("tokens_per_second", "Tokens per second", True, True),
+    )
+    plots = []
+    for key, caption, from_zero, noisy in panels:
+        recorded = [(line["step"], line[key]) for line in steps if line.get(key) is not None]
+        if recorded:
+            x, y = (np.array(column, np.float64) for column in zip(*recorded, strict=True))
+            plots.append(Plot(key, caption, _curve(x, y, from_zero=from_zero, noisy=noisy)))
+    return plots
+
+
+def bits_per_byte_plot(lines: Sequence[Mapping[str, Any]]) -> list[Plot]:
+    """Held-out bits per byte by source and split over the steps; nothing when it was never measured."""
+    curves: Curves = {}
+    for line in lines:
+        for source, splits in line["evaluation"].items():
+            for split, value in splits.items():
+                curves.setdefault((source, split), []).append((line["step"], value))
+    if not curves:
+        return []
+    return [Plot("bits_per_byte", "Held-out bits per byte while training", _curves(curves, "step", 6.4))]
+
+
+def baselines_plot(
+    sources: Mapping[str, Mapping[str, Mapping[str, float]]], baselines: Mapping[str, Mapping[str, Mapping[str, float]]]
+) -> list[Plot]:
+    """A panel of bars for each source and split, the fewest bits on top; the model's bar is the coloured one."""
+    cells = [(source, split) for source, splits in sources.items() for split in splits]
+    if not cells:
+        return []
+    columns = min(len(cells), 3)
+    rows = math.ceil(len(cells) / columns)
+    figure = _empty_figure(10.4, rows * (0.9 + 0.27 * (1 + len(baselines))))
+    for number, (source, split) in enumerate(cells, start=1):
+        axes = _styled(figure.add_subplot(rows, columns, number))
+        figures = {"model": sources[source][split]["bits_per_byte"]}
+        figures |= {name: found[source][split] for name, found in baselines.items() if split in found.get(source, {})}
+        ordered = sorted(figures, key=lambda name: figures[name], reverse=True)
+        values = [figures[name] for name in ordered]
+        bars = axes.barh(
+            [name.replace("_", " ") for name in ordered],
+            values,
+            color=[BLUE if name == "model" else GREY for name in ordered],
+            height=0.68,
+        )
+        axes.bar_label(bars, [f"{value:.3f}" for value in values], padding=4, fontsize=9, color=INK)
+        axes.set_title(f"{source}, {split}", fontsize=10.5, loc="left", color=INK, fontweight="bold")
+        axes.set_xlim(0, max(values) * 1.2)
+        axes.grid(visible=False)
+        axes.xaxis.set_visible(False)
+        axes.spines["bottom"].set_visible(False)
+        for label in axes.get_yticklabels():
+            label.set_fontweight("bold" if label.get_text() == "model" else "normal")
+    return [Plot("baselines", "Bits per byte of held-out text: fewer are better", _png(figure), wide=True)]
+
+
+def years_plot(years: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]) -> list[Plot]:
+    """Bits per byte by the year of the text; nothing unless a source has two years of one split."""
+    curves: Curves = {
+        (source, split): sorted((int(year), figures["bits_per_byte"]) for year, figures in found.items())
+        for source, splits in years.items()
+        for split, found in splits.items()
+    }
+    if max(map(len, curves.values()), default=0) < 2:
+        return []
+    plot = _curves(curves, "year of the text", 10.4)
+    return [Plot("years", "Bits per byte of held-out text by its year", plot, wide=True)]
+
+
+def smooth(values: npt.NDArray[np.float64], span: int) -> npt.NDArray[np.float64]:
+    """Mean of the finite values among the last `span`, at each place; NaN where there is none."""
+    finite = np.isfinite(values)
+    sums = np.concatenate([[0.0], np.cumsum(np.where(finite, values, 0.0))])
+    counts = np.concatenate([[0], np.cumsum(finite)])
+    end = np.arange(1, len(values) + 1)
+    begin = np.maximum(end - span, 0)
+    number = counts[end] - counts[begin]
+    return np.where(number > 0, (sums[end] - sums[begin]) / np.maximum(number, 1), np.nan)
+
+
+def _curves(curves: Curves, label: str, width: float) -> bytes:
+    """A line for each source, in its colour, and split, in its style."""
+    from matplotlib.ticker import MaxNLocator
+
+    figure, axes = _figure(width, 3.6)
+    order = list(dict.fromkeys(source for source, _ in curves))
+    for (source, split), points in curves.items():
+        x, y = zip(*points, strict=True)
+        colour = COLOURS[order.index(source) % len(COLOURS)]
+        line = LINE_STYLES.get(split, ":")
+        axes.plot(x, y, color=colour, linestyle=line, marker="o", markersize=3.5, label=f"{source}, {split}")
+    axes.set_xlabel(label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False, fontsize=9, ncols=1 if len(curves) < 4 else 2)
+    return _png(figure)
+
+
+def _curve(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], *, from_zero: bool, noisy: bool) -> bytes:
+    figure, axes = _figure(6.4, 3.6)
+    span = max(1, round(len(y) * SMOOTHING_SHARE))
+    if noisy and span > 1:
+        axes.plot(x, y, color=BLUE, alpha=0.25, linewidth=0.8)
+        y = smooth(y, span)
+        axes.plot(x, y, color=BLUE, label=f"mean of {span} steps")
+        axes.legend(frameon=False, fontsize=9)
+    else:
+        axes.plot(x, y, color=BLUE, marker="o" if len(y) == 1 else "")
+    if from_zero:
+        axes.set_ylim(bottom=0)
+    axes.set_xlabel("step")
+    return _png(figure)
+
+
+def _figure(width: float, height: float) -> "tuple[Figure, Axes]":
+    figure = _empty_figure(width, height)
+    return figure, _styled(figure.add_subplot())
+
+
+def _empty_figure(width: float, height: float) -> "Figure":
+    from matplotlib.figure import Figure  # half a second that only a report costs
+
+    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+
+
+def _styled(axes: "Axes") -> "Axes":
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color(GREY)
+    axes.grid(axis="y", color="#E4E7EB", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0, labelsize=9, colors=INK)
+    axes.xaxis.label.set_fontsize(9)
+    axes.xaxis.label.set_color(INK)
+    return axes
+
+
+def _png(figure: "Figure") -> bytes:
+    buffer = io.BytesIO()
+    # Without the version of matplotlib, so that equal plots are equal files.
+    figure.savefig(buffer, format="png", dpi=PIXELS_PER_INCH, metadata={"Software": None})
+    return buffer.getvalue()

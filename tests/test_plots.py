@@ -1,0 +1,39 @@
+"""Plots of awkward figures: single points, losses that are not numbers, nothing at all."""
+
+import math
+
+import numpy as np
+import pytest
+
+from evaluation.plots import baselines_plot, bits_per_byte_plot, smooth, training_plots, years_plot
+
+
+def test_smoothing_is_the_mean_of_the_finite_values_before() -> None:
+    values = np.array([1.0, 3.0, math.nan, 5.0, 7.0])
+    np.testing.assert_allclose(smooth(values, 2), [1, 2, 3, 5, 6])
+    np.testing.assert_array_equal(smooth(values, 1), values)
+    np.testing.assert_allclose(smooth(values, 10), [1, 2, 2, 3, 4])
+
+
+@pytest.mark.parametrize("count", [1, 2, 300])
+def test_training_plots_of_what_was_recorded(count: int) -> None:
+    steps = [{"step": step, "loss": math.nan if step == 2 else 1 / step} for step in range(1, count + 1)]
+    plots = training_plots(steps)
+    assert [plot.name for plot in plots] == ["loss"]
+    assert plots[0].png.startswith(b"\x89PNG")
+    assert plots[0].png == training_plots(steps)[0].png
+
+
+def test_nothing_recorded_is_no_plot() -> None:
+    assert training_plots([]) == []
+    assert bits_per_byte_plot([]) == []
+    assert bits_per_byte_plot([{"step": 1, "evaluation": {}}]) == []
+    assert baselines_plot({}, {}) == []
+    assert years_plot({}) == []
+    assert years_plot({"bank": {"future": {"2020": {"bits_per_byte": 1.0}}}}) == []
+
+
+def test_bars_without_baselines_and_of_many_sources() -> None:
+    sources = {f"source {number}": {"past": {"bits_per_byte": 1.0 + number}} for number in range(5)}
+    (plot,) = baselines_plot(sources, {})
+    assert plot.png.startswith(b"\x89PNG")
