@@ -24,7 +24,7 @@ from data.config import DataConfig, SourceConfig
 from data.deduplicate import DUPLICATE, HELD_OUT_DUPLICATE, KEPT, REPEATED_ID, as_digests, find_duplicates
 from data.documents import BadRecord, input_files, read_documents
 from data.errors import DataError
-from data.files import atomic_write, begin_stage, finish_stage, is_finished, new_digest, write_atomically
+from data.files import atomic_write, begin_stage, file_stamp, finish_stage, is_finished, new_digest, write_atomically
 from data.progress import progress, say
 from data.split import SPLITS, split
 
@@ -94,7 +94,7 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int) -> dict[str, Any
         report: dict[str, Any] = json.loads((folder / REPORT).read_bytes())
         return report
     begin_stage(folder, [*SPLITS, STAGING, QUARANTINE, REPORT])
-    with (folder / QUARANTINE).open("w", encoding="utf-8") as log:
+    with (folder / QUARANTINE).open("w", encoding="utf-8", errors="backslashreplace") as log:
         readings = [_read_source(source, config, folder, seed, log) for source in config.sources]
         _write_splits(readings, config, folder)
     shutil.rmtree(folder / STAGING)
@@ -120,9 +120,7 @@ def _inputs(config: DataConfig, seed: int) -> dict[str, Any]:
         # The mixture is decided later: a weight may change without making the corpus anew.
         settings = source.model_dump(mode="json", exclude={"name", "weight", "domain"})
         inputs |= {f"sources.{source.name}.{key}": value for key, value in settings.items()}
-        inputs[f"sources.{source.name}.files"] = {
-            str(file): [file.stat().st_size, file.stat().st_mtime_ns] for file in input_files(source)
-        }
+        inputs[f"sources.{source.name}.files"] = {str(file): file_stamp(file) for file in input_files(source)}
     return inputs
 
 

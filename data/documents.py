@@ -3,6 +3,7 @@
 import datetime
 import glob
 import io
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +20,7 @@ from data.errors import DataError
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 ROWS_PER_BATCH = 1_000
+SURROGATE = re.compile("[\ud800-\udfff]")
 # owner/name, then optionally @revision, :configuration, /split
 HUB_PATH = re.compile(r"hub://([\w.-]+/[\w.-]+)(?:@([\w./-]+?))?(?::([\w.-]+))?(?:/([\w.-]+))?")
 
@@ -91,6 +93,8 @@ def input_files(source: SourceConfig) -> list[Path]:
     files = _local_files(source)
     for file in files:
         _reader(file)
+        if SURROGATE.search(str(file)):
+            raise DataError(f"{str(file)!a}: the name is not UTF-8: rename it")
     return files
 
 
@@ -238,7 +242,8 @@ def _document(source: SourceConfig, file: str, line: int, fields: object) -> Doc
         raise _MalformedError(f"not an object: a value of type {type(fields).__name__}")
     text = fields.get(source.text_field)
     if text is None:
-        raise _MalformedError(f"no field '{source.text_field}': the record has {', '.join(map(str, fields)) or 'none'}")
+        present = ", ".join(map(str, itertools.islice(fields, 10))) or "none"
+        raise _MalformedError(f"no field '{source.text_field}': the record has {present}")
     return Document(
         id=_id(fields.get(source.id_field), file, line),
         text=_string(text, source.text_field),
@@ -254,7 +259,7 @@ def _document(source: SourceConfig, file: str, line: int, fields: object) -> Doc
 def _string(value: object, field: str) -> str:
     if not isinstance(value, str):
         raise _MalformedError(f"'{field}' is no string: its type is {type(value).__name__}")
-    if not value.isascii() and re.search("[\ud800-\udfff]", value):
+    if not value.isascii() and SURROGATE.search(value):
         raise _MalformedError(f"'{field}' is no Unicode text: it holds half of a surrogate pair")
     return value
 

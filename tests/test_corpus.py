@@ -269,6 +269,12 @@ def test_too_many_bad_records_stop_the_job_and_name_the_first(tmp_path: Path) ->
     assert not (tmp_path / "corpus" / "manifest.json").exists()
 
 
+def test_fields_that_are_no_unicode_reach_the_quarantine_file(tmp_path: Path) -> None:
+    file = write_jsonl(tmp_path / "a.jsonl", [{"text": text_of(1)}, {"\ud800": 1}])
+    prepare_corpus(config_of(file, maximum_bad_fraction=0.5), tmp_path / "corpus", seed=1)
+    assert quarantined(tmp_path / "corpus")[0]["reason"] == "no field 'text': the record has \ud800"
+
+
 def test_ids_that_are_none_stop_the_job(tmp_path: Path) -> None:
     file = write_jsonl(tmp_path / "a.jsonl", [record(index, id="news") for index in range(10)])
     with pytest.raises(DataError, match=r"9 of 10 records are malformed.*a\.jsonl:2: duplicate id: news"):

@@ -1,6 +1,7 @@
 import datetime
 import gzip
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +223,12 @@ def test_what_cannot_be_read_is_said_at_once(tmp_path: Path, path: str, message:
         input_files(source)
     with pytest.raises(DataError, match=message):
         list(read_documents(source, lambda record: None))
+
+
+def test_a_file_name_that_is_no_unicode_is_refused(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9.jsonl")).write_bytes(lines(RECORDS))
+    with pytest.raises(DataError, match=r"caf\\udce9\.jsonl': the name is not UTF-8: rename it"):
+        read(tmp_path)
 
 
 @pytest.mark.parametrize(
