@@ -60,7 +60,7 @@ def bits_per_byte_plot(lines: Sequence[Mapping[str, Any]]) -> list[Plot]:
                 curves.setdefault((source, split), []).append((line["step"], value))
     if not curves:
         return []
-    return [Plot("bits_per_byte", "Held-out bits per byte while training", _curves(curves, "step", 6.4))]
+    return [Plot("bits_per_byte", "Held-out bits per byte while training", _curves(curves, "step"), wide=True)]
 
 
 def baselines_plot(
@@ -88,6 +88,7 @@ def baselines_plot(
         axes.bar_label(bars, [f"{value:.3f}" for value in values], padding=4, fontsize=9, color=INK)
         axes.set_title(f"{source}, {split}", fontsize=10.5, loc="left", color=INK, fontweight="bold")
         axes.set_xlim(0, max(values) * 1.2)
+        axes.set_ylim(len(values) - len(baselines) - 1.6, len(values) - 0.4)  # bars are equally thick in all panels
         axes.grid(visible=False)
         axes.xaxis.set_visible(False)
         axes.spines["bottom"].set_visible(False)
@@ -105,26 +106,25 @@ def years_plot(years: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]
     }
     if max(map(len, curves.values()), default=0) < 2:
         return []
-    plot = _curves(curves, "year of the text", 10.4)
-    return [Plot("years", "Bits per byte of held-out text by its year", plot, wide=True)]
+    return [Plot("years", "Bits per byte of held-out text by its year", _curves(curves, "year of the text"), wide=True)]
 
 
 def smooth(values: npt.NDArray[np.float64], span: int) -> npt.NDArray[np.float64]:
-    """Mean of the finite values among the last `span`, at each place; NaN where there is none."""
+    """Mean of the finite values less than half of `span` away, at each place; NaN where there is none."""
     finite = np.isfinite(values)
     sums = np.concatenate([[0.0], np.cumsum(np.where(finite, values, 0.0))])
     counts = np.concatenate([[0], np.cumsum(finite)])
-    end = np.arange(1, len(values) + 1)
-    begin = np.maximum(end - span, 0)
+    place, reach = np.arange(len(values)), (span - 1) // 2
+    begin, end = np.maximum(place - reach, 0), np.minimum(place + reach + 1, len(values))
     number = counts[end] - counts[begin]
     return np.where(number > 0, (sums[end] - sums[begin]) / np.maximum(number, 1), np.nan)
 
 
-def _curves(curves: Curves, label: str, width: float) -> bytes:
+def _curves(curves: Curves, label: str) -> bytes:
     """A line for each source, in its colour, and split, in its style."""
     from matplotlib.ticker import MaxNLocator
 
-    figure, axes = _figure(width, 3.6)
+    figure, axes = _figure(10.4, 3.6)
     order = list(dict.fromkeys(source for source, _ in curves))
     for (source, split), points in curves.items():
         x, y = zip(*points, strict=True)
@@ -133,13 +133,14 @@ def _curves(curves: Curves, label: str, width: float) -> bytes:
         axes.plot(x, y, color=colour, linestyle=line, marker="o", markersize=3.5, label=f"{source}, {split}")
     axes.set_xlabel(label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.ticklabel_format(axis="x", style="plain", useOffset=False)  # years are not 2,020 plus something
     axes.legend(frameon=False, fontsize=9, ncols=1 if len(curves) < 4 else 2)
     return _png(figure)
 
 
 def _curve(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], *, from_zero: bool, noisy: bool) -> bytes:
     figure, axes = _figure(6.4, 3.6)
-    span = max(1, round(len(y) * SMOOTHING_SHARE))
+    span = 1 + 2 * round(len(y) * SMOOTHING_SHARE / 2)
     if noisy and span > 1:
         axes.plot(x, y, color=BLUE, alpha=0.25, linewidth=0.8)
         y = smooth(y, span)
@@ -149,6 +150,9 @@ def _curve(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], *, from_zero:
         axes.plot(x, y, color=BLUE, marker="o" if len(y) == 1 else "")
     if from_zero:
         axes.set_ylim(bottom=0)
+    for axis, values in ((axes.xaxis, x), (axes.yaxis, y)):
+        if values[-1] >= 1000:
+            axis.set_major_formatter("{x:,.0f}")
     axes.set_xlabel("step")
     return _png(figure)
 

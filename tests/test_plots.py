@@ -8,11 +8,11 @@ import pytest
 from evaluation.plots import baselines_plot, bits_per_byte_plot, smooth, training_plots, years_plot
 
 
-def test_smoothing_is_the_mean_of_the_finite_values_before() -> None:
-    values = np.array([1.0, 3.0, math.nan, 5.0, 7.0])
-    np.testing.assert_allclose(smooth(values, 2), [1, 2, 3, 5, 6])
+def test_smoothing_is_the_mean_of_the_finite_values_around() -> None:
+    values = np.array([1.0, 3.0, math.nan, 5.0, 10.0])
+    np.testing.assert_allclose(smooth(values, 3), [2, 2, 4, 7.5, 7.5])
     np.testing.assert_array_equal(smooth(values, 1), values)
-    np.testing.assert_allclose(smooth(values, 10), [1, 2, 2, 3, 4])
+    np.testing.assert_allclose(smooth(values, 99), np.full(5, 19 / 4))
 
 
 @pytest.mark.parametrize("count", [1, 2, 300])
