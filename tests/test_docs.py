@@ -1,0 +1,64 @@
+"""The guides: every link leads somewhere, every command shown is one that is taken, every setting named exists."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from train.config import CHECKOUT
+from train.config_file import load_config
+from train.main import _parse
+
+PAGES = sorted([CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *(CHECKOUT / "docs").rglob("*.md")])
+COMMAND = re.compile(r"^(?:domainlm|deepspeed|sbatch|python -m train) .*$", re.M)
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The commands of a page's code blocks and inline code, as words, without what stands behind a `#`."""
+    text = page.read_text("utf-8")
+    blocks = re.findall(r"^```\n(.*?)^```", text, re.M | re.S)
+    inline = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", text)
+    lines = [line for part in [*blocks, *inline] for line in COMMAND.findall(part)]
+    words = [shlex.split(line.replace("…", ""), comments=True) for line in lines]
+    return [command for command in words if any(word.endswith(".yaml") for word in command)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
+def test_commands_are_taken(page: Path) -> None:
+    for words in commands(page):
+        if words[0] == "domainlm":
+            arguments = _parse(words[1:])
+            config, overrides = arguments.config, arguments.overrides
+        else:
+            config = next(word for word in words if word.endswith(".yaml"))
+            overrides = words[words.index(config) + 1 :]
+        if Path(config).name != "mine.yaml":
+            load_config(CHECKOUT / config, overrides)
+
+
+def test_the_pages_show_commands() -> None:
+    """The patterns above find something: a page rewritten in another style would silently no longer be checked."""
+    assert len(commands(CHECKOUT / "docs" / "first-run.md")) >= 10
+    assert len(commands(CHECKOUT / "README.md")) >= 2
+
+
+def test_settings_that_the_guides_name_exist() -> None:
+    """`section.key` in the guides is a key of the configuration."""
+    config = load_config(CHECKOUT / "configs" / "demo.yaml")
+    for page in PAGES:
+        for section, key in re.findall(
+            r"`(data|tokenizer|model|training|evaluation|monitoring)\.([a-z_]+)", page.read_text("utf-8")
+        ):
+            module = CHECKOUT / section / f"{key}.py"
+            if key == "json":  # the file tokenizer.json
+                continue
+            assert key in type(getattr(config, section)).model_fields or module.exists(), (
+                f"{page.name}: {section}.{key}"
+            )
