@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from train.config_file import ConfigError
 from train.process import Rank, StopRequest, find_rank, free_port, peak_flops
 
 
@@ -29,7 +30,7 @@ def test_a_slurm_step_gives_one_rank_a_task() -> None:
     assert rank == Rank(9, 1, 16, 8)
     assert variables == {"RANK": "9", "LOCAL_RANK": "1", "WORLD_SIZE": "16"}
     del environment["MASTER_PORT"]
-    with pytest.raises(RuntimeError, match=r"export MASTER_PORT: see slurm/pretrain\.sbatch"):
+    with pytest.raises(ConfigError, match=r"export MASTER_PORT: see slurm/pretrain\.sbatch"):
         find_rank(environment)
 
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from train.config import TrainingConfig
-from train.schedule import accumulation, batch_size, consumed_samples, learning_rate
+from train.config_file import ConfigError
+from train.schedule import accumulation, batch_size, check_ranks, consumed_samples, learning_rate
 
 
 def training(**changes: object) -> TrainingConfig:
@@ -84,5 +85,11 @@ def test_consumed_samples_is_the_sum_of_the_batches(changes: dict[int, int], fir
 
 
 def test_accumulation_names_the_numbers_that_do_not_divide() -> None:
-    with pytest.raises(ValueError, match=r"batch_size 8 cannot be divided.*2 × 3 = 6"):
+    with pytest.raises(ConfigError, match=r"batch_size 8 cannot be divided.*2 × 3 = 6"):
         accumulation(training(), 1, 3)
+
+
+def test_every_batch_of_a_schedule_is_checked_before_the_run() -> None:
+    check_ranks(training(batch_size={0: 8, 50: 16}), 4)
+    with pytest.raises(ConfigError, match="batch_size 12 cannot be divided"):
+        check_ranks(training(batch_size={0: 8, 50: 12}), 4)

@@ -27,7 +27,7 @@ from train.monitor import Monitor
 from train.optimizer import describe_groups
 from train.plan import open_stream
 from train.process import Rank, StopRequest, find_rank, peak_flops, use_machine
-from train.schedule import batch_size, consumed_samples, learning_rate
+from train.schedule import batch_size, check_ranks, consumed_samples, learning_rate
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,15 @@ def train(config: RunConfig) -> None:
     continued by the same command.
 
     Raises:
-        DataError, CheckpointError, RuntimeError: nothing was started.
+        ConfigError, DataError, CheckpointError: nothing was started.
     """
-    if finished_step(config) >= config.training.steps:
-        say(f"training: already finished at step {finished_step(config)} ({config.run_folder / 'DONE'})")
-        return
     rank, variables = find_rank(os.environ)
     os.environ.update(variables)
+    check_ranks(config.training, rank.world_size)
+    if finished_step(config) >= config.training.steps:
+        if rank.is_first:
+            say(f"training: already finished at step {finished_step(config)} ({config.run_folder / 'DONE'})")
+        return
     stream = open_stream(config)
     config.checkpoints.mkdir(parents=True, exist_ok=True)
     with _only_writer(config, rank):

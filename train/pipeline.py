@@ -10,10 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from data.tokenizer import END_OF_TEXT, build_tokenizer, load_tokenizer
-from evaluation.baselines import measure_baselines
-from evaluation.report import ReportInputs, write_report
-
 from data.corpus import prepare_corpus
 from data.encode import encode_corpus
 from data.errors import DataError
@@ -21,7 +17,10 @@ from data.files import write_atomically
 from data.ledger import documents_of, samples_of
 from data.progress import say
 from data.shards import END_OF_TEXT_ID
+from data.tokenizer import END_OF_TEXT, build_tokenizer, load_tokenizer
+from evaluation.baselines import measure_baselines
 from evaluation.bits_per_byte import by_split, by_year, score_documents, to_json
+from evaluation.report import ReportInputs, write_report
 from model.generate import generate as generate_tokens
 from model.huggingface import export_folder
 from train import launcher

@@ -13,6 +13,8 @@ from types import FrameType
 
 import torch
 
+from train.config_file import ConfigError
+
 
 @dataclass(frozen=True)
 class Rank:
@@ -38,7 +40,7 @@ def find_rank(environment: Mapping[str, str]) -> tuple[Rank, dict[str, str]]:
     process is the only rank.
 
     Raises:
-        RuntimeError: under srun, the job script did not export the address of the first rank.
+        ConfigError: under srun, the job script did not export the address of the first rank.
     """
     if "RANK" in environment:
         local_size = environment.get("LOCAL_WORLD_SIZE", environment.get("LOCAL_SIZE", "1"))
@@ -51,7 +53,7 @@ def find_rank(environment: Mapping[str, str]) -> tuple[Rank, dict[str, str]]:
     if "SLURM_STEP_ID" in environment and int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
         missing = [name for name in ("MASTER_ADDR", "MASTER_PORT") if name not in environment]
         if missing:
-            raise RuntimeError(
+            raise ConfigError(
                 f"under srun the job script must export {' and '.join(missing)}: see slurm/pretrain.sbatch"
             )
         tasks_per_node = environment.get("SLURM_STEP_TASKS_PER_NODE", "1")  # such as 8(x64)

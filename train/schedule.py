@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 
 from train.config import TrainingConfig
+from train.config_file import ConfigError
 
 
 def learning_rate(training: TrainingConfig, step: int) -> float:
@@ -49,12 +50,19 @@ def accumulation(training: TrainingConfig, step: int, world_size: int) -> int:
     """Micro-batches that each rank takes in step `step`.
 
     Raises:
-        ValueError: the batch cannot be divided over the ranks.
+        ConfigError: the batch cannot be divided over the ranks.
     """
     size, slots = batch_size(training, step), training.micro_batch * world_size
     if size % slots:
-        raise ValueError(
+        raise ConfigError(
             f"training.batch_size {size} cannot be divided: it must be a multiple of micro_batch × ranks = "
             f"{training.micro_batch} × {world_size} = {slots}"
         )
     return size // slots
+
+
+def check_ranks(training: TrainingConfig, world_size: int) -> None:
+    """Raise ConfigError when any batch of the run cannot be divided over `world_size` ranks."""
+    changes = [0] if isinstance(training.batch_size, int) else training.batch_size
+    for steps_done in changes:
+        accumulation(training, steps_done + 1, world_size)
