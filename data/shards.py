@@ -236,10 +236,13 @@ def _check_size(path: Path, expected: int) -> None:
         raise DataError(f"{path} {said}, the manifest says {expected:,} bytes: {RUN_AGAIN}")
 
 
-def verify_digests(folder: Path) -> Manifest:
-    """Read every byte and compare with the manifest. Raises DataError naming the first file that differs."""
+def verify_digests(folder: Path, part: int = 0, parts: int = 1) -> Manifest:
+    """Read every byte and compare with the manifest, or one of `parts` equal parts of the files, for ranks to share.
+
+    Raises DataError naming the first file that differs.
+    """
     manifest = read_manifest(folder)
-    for file in progress(_all_files(manifest), "verify shards", unit="files"):
+    for file in progress(_all_files(manifest)[part::parts], "verify shards", unit="files"):
         for path, digest in ((file.tokens_path, file.tokens_digest), (file.documents_path, file.documents_digest)):
             if file_digest(folder / path) != digest:
                 raise DataError(f"{folder / path} is damaged (its digest is not the manifest's): {RUN_AGAIN}")

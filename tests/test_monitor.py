@@ -40,8 +40,9 @@ def test_steps_after_the_checkpoint_are_forgotten_at_resume(
     with (config.run_folder / "metrics.jsonl").open("a") as file:
         file.write('{"step": 7, "lo')  # kill -9 in the middle of a line
     with Monitor(config, {"ranks": 2}, resumed_at=4) as monitor:
-        monitor.step(metrics(5), 12, 30.0)
+        monitor.step(metrics(5) | {"gradient_norm": float("nan")}, 12, 30.0)
     assert [line["step"] for line in lines(config.run_folder / "metrics.jsonl")] == [1, 2, 3, 4, 5]
+    assert lines(config.run_folder / "metrics.jsonl")[-1]["gradient_norm"] is None
     journal = lines(config.run_folder / "journal.jsonl")
     assert [event["event"] for event in journal] == ["start", "resume"]
     assert journal[1]["steps_repeated"] == 2

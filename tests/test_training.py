@@ -166,6 +166,28 @@ def test_every_zero_stage_and_world_size_trains_the_same_run(small_run: Callable
     assert len(bit_equal) == 1, "bf16 with fp32 accumulation, to the bit, at any stage, at one rank and at two"
 
 
+def test_a_gradient_that_is_not_finite_changes_nothing(small_run: Callable[..., Path], tmp_path: Path) -> None:
+    script = CHECKOUT / "tests" / "launched" / "gradient_not_finite.py"
+    run_ranks(script, 1, [str(small_run("nan")), str(tmp_path / "out.json")])
+    for stage, facts in json.loads((tmp_path / "out.json").read_text()).items():
+        assert all(facts.values()), f"ZeRO-{stage}: {facts}"
+
+
+def test_an_altered_shard_is_named_before_the_first_step(small_run: Callable[..., Path], data_folder: Path) -> None:
+    file = small_run("altered")
+    shard = data_folder / "shards" / "train" / "news-00000.bin"
+    good = shard.read_bytes()
+    shard.write_bytes(good[:100] + bytes([good[100] ^ 1]) + good[101:])
+    try:
+        command = [sys.executable, "-m", "train", str(file)]
+        output = subprocess.run(command, env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=240)
+    finally:
+        shard.write_bytes(good)
+    assert output.returncode == 2
+    assert f"error: {shard} is damaged" in output.stderr
+    assert "Traceback" not in output.stderr
+
+
 def test_a_finished_run_is_recognised(undisturbed: RunConfig) -> None:
     assert len(losses(undisturbed)) == STEPS
     assert json.loads((undisturbed.run_folder / "DONE").read_text())["step"] == STEPS

@@ -18,6 +18,7 @@ import torch.distributed as dist
 
 from data.files import write_atomically
 from data.progress import say
+from data.shards import verify_digests
 from data.stream import TokenStream
 from evaluation.bits_per_byte import Score, score_held_out
 from model.sizes import flop_per_token, parameter_count
@@ -66,6 +67,7 @@ def train(config: RunConfig) -> None:
         stop = StopRequest(config.run_folder / "STOP" if rank.is_first else None)
         device = use_machine(rank)
         engine.connect(device)
+        verify_digests(config.shards, rank.rank, rank.world_size)
         started = engine.build_engine(config, device, rank.world_size)
         first_step = _resume(config, rank, stream, started)
         with _monitor(config, rank, device, first_step) as monitor:
@@ -105,26 +107,28 @@ def _steps(run: Run, first_step: int) -> None:
     step = first_step
     flops = flop_per_token(config.model) / (peak_flops(run.device) * run.rank.world_size)
     begin, stopping = time.perf_counter(), False
+    samples, first_sample = consumed_samples(training, training.steps), consumed_samples(training, first_step)
     for step in range(first_step + 1, training.steps + 1):
         step_begin = time.perf_counter()
         loss, gradient_norm, stopping = take_step(run, step)
         seconds = time.perf_counter() - step_begin
         tokens = batch_size(training, step) * config.model.sequence_length
         if run.monitor:
-            elapsed = time.perf_counter() - begin
+            done = consumed_samples(training, step)
+            seconds_a_sample = (time.perf_counter() - begin) / (done - first_sample)
             run.monitor.step(
                 {
                     "step": step,
                     "loss": loss,
                     "learning_rate": learning_rate(training, step),
                     "gradient_norm": gradient_norm,
-                    "tokens": consumed_samples(training, step) * config.model.sequence_length,
+                    "tokens": done * config.model.sequence_length,
                     "tokens_per_second": tokens / seconds,
                     "mfu": flops * tokens / seconds,
                     "seconds": seconds,
                 },
                 training.steps,
-                elapsed / (step - first_step) * (training.steps - step),
+                seconds_a_sample * (samples - done),
             )
         last = step == training.steps
         if last or (step % config.evaluation.every == 0 and not stopping):

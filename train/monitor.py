@@ -44,7 +44,8 @@ class Monitor:
 
     def step(self, metrics: Mapping[str, float], steps: int, seconds_left: float) -> None:
         """Record one training step; every `log_every`-th is shown."""
-        _write_line(self._metrics, metrics)
+        # JSON has no NaN: what is not finite is written as null, which every reader takes.
+        _write_line(self._metrics, {key: value if math.isfinite(value) else None for key, value in metrics.items()})
         if self._wandb is not None:
             self._wandb.log({("step" if key == "step" else f"train/{key}"): value for key, value in metrics.items()})
         step = int(metrics["step"])
