@@ -143,6 +143,17 @@ def prune(checkpoints: Path, keep: int) -> list[str]:
     return [folder.name for folder in old]
 
 
+def mark_finished(run_folder: Path, step: int, tokens: int) -> None:
+    """Write the DONE file, which alone says that a run has come to its end."""
+    write_atomically(run_folder / "DONE", json.dumps({"step": step, "tokens": tokens}))
+
+
+def finished_step(run_folder: Path) -> int:
+    """The step that the DONE file names, or -1 while there is none; a run that is extended goes on after it."""
+    done = run_folder / "DONE"
+    return int(json.loads(done.read_text("utf-8"))["step"]) if done.exists() else -1
+
+
 def _step_number(folder: Path) -> int:
     number = folder.name.removeprefix("step_")
     return int(number) if number.isdigit() else -1

@@ -57,9 +57,10 @@ def train(config: RunConfig) -> None:
     rank, variables = find_rank(os.environ)
     os.environ.update(variables)
     check_ranks(config.training, rank.world_size)
-    if finished_step(config) >= config.training.steps:
+    finished = checkpoint.finished_step(config.run_folder)
+    if finished >= config.training.steps:
         if rank.is_first:
-            say(f"training: already finished at step {finished_step(config)} ({config.run_folder / 'DONE'})")
+            say(f"training: already finished at step {finished} ({config.run_folder / 'DONE'})")
         return
     stream = open_stream(config)
     config.checkpoints.mkdir(parents=True, exist_ok=True)
@@ -74,12 +75,6 @@ def train(config: RunConfig) -> None:
             _describe(config, rank, stream, started)
             _steps(Run(config, rank, device, stream, started, stop, monitor), first_step)
         engine.disconnect()
-
-
-def finished_step(config: RunConfig) -> int:
-    """The last step that the DONE file names, or -1 while there is none."""
-    done = config.run_folder / "DONE"
-    return int(json.loads(done.read_text("utf-8"))["step"]) if done.exists() else -1
 
 
 def _resume(config: RunConfig, rank: Rank, stream: TokenStream, started: engine.Engine) -> int:
@@ -246,7 +241,7 @@ def _finish(run: Run, step: int, stopped: bool) -> None:
     tokens = consumed_samples(run.config.training, step) * run.config.model.sequence_length
     run.monitor.event("done", step=step, tokens=tokens)
     run.monitor.summary(step=step, tokens=tokens)
-    write_atomically(run.config.run_folder / "DONE", json.dumps({"step": step, "tokens": tokens}))
+    checkpoint.mark_finished(run.config.run_folder, step, tokens)
     say(f"finished at step {step}: {tokens:,} tokens")
 
 

@@ -13,10 +13,10 @@ from typing import Any
 from data.corpus import prepare_corpus
 from data.encode import encode_corpus
 from data.errors import DataError
-from data.files import write_atomically
+from data.files import value_digest, write_atomically
 from data.ledger import documents_of, samples_of
 from data.progress import say
-from data.shards import END_OF_TEXT_ID
+from data.shards import END_OF_TEXT_ID, read_manifest
 from data.tokenizer import END_OF_TEXT, build_tokenizer, load_tokenizer
 from evaluation.baselines import measure_baselines
 from evaluation.bits_per_byte import by_split, by_year, score_documents, to_json
@@ -24,10 +24,11 @@ from evaluation.report import ReportInputs, write_report
 from model.generate import generate as generate_tokens
 from model.huggingface import export_folder
 from train import launcher
+from train.checkpoint import finished_step
 from train.config import RunConfig
 from train.plan import open_stream, plan
 from train.schedule import batch_size, consumed_samples
-from train.trained import Trained, load_trained
+from train.trained import Trained, load_trained, newest_checkpoint
 
 
 def prepare(config: RunConfig) -> dict[str, Any]:
@@ -56,12 +57,21 @@ def train(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> dic
     code = launcher.launch(config, config_file, overrides)
     if code:
         raise SystemExit(code)
-    finished = (config.run_folder / "DONE").exists()
+    finished = finished_step(config.run_folder) >= config.training.steps
     return {"finished": finished, "folder": str(config.run_folder)}
 
 
 def evaluate(config: RunConfig) -> dict[str, Any]:
     """Newest checkpoint → reports/evaluate.json: bits per byte by source, split and year, and the baselines'."""
+    file = config.reports / "evaluate.json"
+    inputs = {
+        "checkpoint": value_digest(newest_checkpoint(config).manifest),
+        "shards": read_manifest(config.shards).digest,
+        "baselines": list(config.evaluation.baselines),
+    }
+    if file.exists() and (kept := json.loads(file.read_text("utf-8"))).get("inputs") == inputs:
+        say(f"evaluation: {file} is up to date")
+        return dict(kept)
     trained = load_trained(config)
     say(f"evaluating step {trained.step} on the held-out text")
     begin = time.perf_counter()
@@ -77,8 +87,9 @@ def evaluate(config: RunConfig) -> dict[str, Any]:
         **to_json(by_split(documents), by_year(documents)),
         **measure_baselines(config.corpus, config.reports, config.evaluation.baselines),
         "seconds": round(seconds, 1),
+        "inputs": inputs,
     }
-    write_atomically(config.reports / "evaluate.json", json.dumps(result, indent=1))
+    write_atomically(file, json.dumps(result, indent=1))
     return result
 
 

@@ -7,7 +7,7 @@ import torch
 
 from evaluation.bits_per_byte import TokenLosses
 from model.transformer import Transformer
-from train.checkpoint import CheckpointError, find_latest
+from train.checkpoint import Checkpoint, CheckpointError, find_latest
 from train.config import RunConfig
 from train.process import name_accelerator
 
@@ -32,15 +32,21 @@ class Trained:
         return losses
 
 
+def newest_checkpoint(config: RunConfig) -> Checkpoint:
+    """The newest whole checkpoint of the run. Raises CheckpointError when there is none."""
+    found = find_latest(config.checkpoints)
+    if found is None:
+        raise CheckpointError(f"{config.checkpoints}: no checkpoint yet; run `domainlm train` first")
+    return found
+
+
 def load_trained(config: RunConfig) -> Trained:
     """Read the newest whole checkpoint of the run, of any world size and ZeRO stage, in fp32.
 
     Raises:
-        CheckpointError: there is none.
+        CheckpointError: there is none, or it is of another model.
     """
-    found = find_latest(config.checkpoints)
-    if found is None:
-        raise CheckpointError(f"{config.checkpoints}: no checkpoint yet; run `domainlm train` first")
+    found = newest_checkpoint(config)
     name_accelerator()
     from train.engine import consolidated_weights  # loads DeepSpeed: seconds that a wrong folder need not cost
 
