@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-all lint clean
+.PHONY: setup demo test lint clean
 
 setup: .venv/installed
 
@@ -13,15 +13,12 @@ setup: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements-demo.txt
-	touch $@
+	@touch $@
 
 demo: setup
 	$(BIN)/domainlm run configs/demo.yaml
 
 test: setup
-	$(BIN)/python -m pytest -m "not slow"
-
-test-all: setup
 	$(BIN)/python -m pytest
 
 lint: setup

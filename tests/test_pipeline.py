@@ -16,7 +16,7 @@ from train import pipeline
 from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
 from train.plan import open_stream
-from train.trained import load_trained
+from train.trained import load_trained, token_losses
 
 
 def run(file: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
@@ -100,7 +100,7 @@ def test_bits_per_byte_are_those_of_the_loss(finished: tuple[RunConfig, Any]) ->
     with torch.no_grad():
         log_probabilities = trained.model(tokens[:, :-1]).double().log_softmax(-1)
     by_hand = -log_probabilities.gather(2, tokens[:, 1:, None]).sum()
-    losses = trained.token_losses()(tokens[:, :-1].numpy(), tokens[:, 1:].numpy())
+    losses = token_losses(trained.model, trained.device)(tokens[:, :-1].numpy(), tokens[:, 1:].numpy())
     assert losses.sum() == pytest.approx(by_hand.item(), rel=1e-5)
 
 

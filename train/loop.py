@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
 
@@ -29,6 +28,7 @@ from train.optimizer import describe_groups
 from train.plan import open_stream
 from train.process import Rank, StopRequest, find_rank, peak_flops, use_machine
 from train.schedule import batch_size, check_ranks, consumed_samples, learning_rate
+from train.trained import token_losses
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def _evaluate(run: Run, step: int) -> None:
     begin = time.perf_counter()
     run.engine.eval()
     scores = score_held_out(
-        _token_losses(run),
+        token_losses(run.engine, run.device),
         run.config.shards,
         sequence_length=run.config.model.sequence_length,
         batch_size=run.config.evaluation.batch_size,
@@ -184,16 +184,6 @@ def _evaluate(run: Run, step: int) -> None:
             source: {split: score.bits_per_byte for split, score in splits.items()} for source, splits in totals.items()
         }
         run.monitor.evaluation(step, bits, time.perf_counter() - begin)
-
-
-def _token_losses(run: Run) -> Any:
-    @torch.no_grad()
-    def token_losses(inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        tokens, wanted = (torch.from_numpy(part).to(run.device) for part in (inputs, targets))
-        losses: np.ndarray = run.engine(tokens, wanted, reduction="none").float().cpu().numpy()
-        return losses
-
-    return token_losses
 
 
 def _summed_over_ranks(scores: dict[str, dict[str, Score]], device: torch.device) -> dict[str, dict[str, Score]]:

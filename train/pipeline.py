@@ -28,7 +28,7 @@ from train.checkpoint import finished_step
 from train.config import RunConfig
 from train.plan import open_stream, plan
 from train.schedule import batch_size, consumed_samples
-from train.trained import Trained, load_trained, newest_checkpoint
+from train.trained import Trained, load_trained, newest_checkpoint, token_losses
 
 
 def prepare(config: RunConfig) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def evaluate(config: RunConfig) -> dict[str, Any]:
     say(f"evaluating step {trained.step} on the held-out text")
     begin = time.perf_counter()
     documents = score_documents(
-        trained.token_losses(),
+        token_losses(trained.model, trained.device),
         config.shards,
         sequence_length=config.model.sequence_length,
         batch_size=config.evaluation.batch_size,

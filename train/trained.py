@@ -1,5 +1,6 @@
 """The trained model of a run: its newest checkpoint as a plain torch module, for evaluation, samples and export."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,16 +21,17 @@ class Trained:
     step: int
     device: torch.device
 
-    def token_losses(self) -> TokenLosses:
-        """A function from int64 inputs and targets (batch, time) to losses in nats (batch, time)."""
 
-        @torch.inference_mode()
-        def losses(inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-            tokens, wanted = (torch.from_numpy(part).to(self.device) for part in (inputs, targets))
-            result: np.ndarray = self.model(tokens, wanted, reduction="none").float().cpu().numpy()
-            return result
+def token_losses(model: Callable[..., torch.Tensor], device: torch.device) -> TokenLosses:
+    """The form in which evaluation asks a model: int64 inputs and targets (batch, time) → losses in nats, alike."""
 
-        return losses
+    @torch.no_grad()
+    def losses(inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        tokens, wanted = (torch.from_numpy(part).to(device) for part in (inputs, targets))
+        result: np.ndarray = model(tokens, wanted, reduction="none").float().cpu().numpy()
+        return result
+
+    return losses
 
 
 def newest_checkpoint(config: RunConfig) -> Checkpoint:
