@@ -6,7 +6,7 @@ BIN := .venv/bin
 
 setup: .venv/installed
 
-# Dependencies only: the code runs from the checkout. requirements-demo.txt holds the three packages of demo text.
+# The project is installed as a link to this checkout; requirements-demo.txt holds the three packages of demo text.
 .venv/installed: pyproject.toml constraints.txt requirements-demo.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "domainlm needs Python 3.11 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

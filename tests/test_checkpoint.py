@@ -12,6 +12,8 @@ from train.checkpoint import (
     check_continues,
     discard_partial,
     find_latest,
+    finished_step,
+    mark_finished,
     partial_folder,
     prune,
     publish,
@@ -116,6 +118,12 @@ def test_harmless_differences_are_reported(make_config: Make) -> None:
         "training.learning_rate": {"was": 0.003, "now": 0.001},
         "training.save_every": {"was": 4, "now": 2},
     }
+
+
+def test_done_counts_up_to_its_step(tmp_path: Path) -> None:
+    assert finished_step(tmp_path) == -1
+    mark_finished(tmp_path, 12, 3072)
+    assert finished_step(tmp_path) == 12
 
 
 def test_manifest_is_plain_json(make_config: Make) -> None:

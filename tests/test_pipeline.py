@@ -14,7 +14,7 @@ import torch
 
 from train import pipeline
 from train.config import CHECKOUT, RunConfig
-from train.config_file import load_config
+from train.config_file import ConfigError, load_config
 from train.plan import open_stream
 from train.trained import load_trained, token_losses
 
@@ -150,6 +150,29 @@ def test_a_second_run_finds_everything_done(finished: tuple[RunConfig, Any]) -> 
     assert {name: (config.run_folder / name).stat().st_mtime_ns for name in before} == before
     assert (config.checkpoints / "latest").stat().st_mtime_ns == checkpoint
     assert "already finished at step 12" in result.stderr
+
+
+def test_an_architecture_without_a_hugging_face_class_is_refused(make_config: Callable[..., RunConfig]) -> None:
+    with pytest.raises(ConfigError, match=r"this model cannot be exported: .*bias=False"):
+        pipeline.export(make_config(model={"bias": False}))
+
+
+def test_generation_settings_out_of_range_are_refused(finished: tuple[RunConfig, Any]) -> None:
+    config, _ = finished
+    with pytest.raises(ConfigError, match="temperature=-1"):
+        pipeline.generate(config, ["The bank"], new_tokens=2, temperature=-1, top_p=1.0)
+    again = [pipeline.generate(config, ["The bank"], new_tokens=6, temperature=0.8, top_p=0.9) for _ in range(2)]
+    assert again[0] == again[1], "samples are a function of the seed"
+
+
+def test_an_evaluated_checkpoint_is_recognised(
+    finished: tuple[RunConfig, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, _ = finished
+    before = (config.reports / "evaluate.json").read_bytes()
+    assert pipeline.evaluate(config)["step"] == 12
+    assert "evaluate.json is up to date" in capsys.readouterr().err
+    assert (config.reports / "evaluate.json").read_bytes() == before
 
 
 def test_the_stream_is_the_configurations(finished: tuple[RunConfig, Any]) -> None:

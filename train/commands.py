@@ -9,6 +9,7 @@ from typing import Any
 from data.progress import say
 from train import pipeline
 from train.config import RunConfig
+from train.config_file import ConfigError
 from train.plan import describe
 from train.plan import plan as make_plan
 
@@ -84,12 +85,16 @@ def run(arguments: argparse.Namespace, config: RunConfig) -> Result:
         return {"finished": False}
     result = pipeline.evaluate(config)
     reported = pipeline.report(config)
-    exported = pipeline.export(config)
+    try:
+        exported = pipeline.export(config)["folder"]
+    except ConfigError as error:  # the run itself is whole
+        say(str(error))
+        exported = None
     _show(arguments, _table(result))
     for sample in reported["samples"]:
         _show(arguments, f"\n{sample['prompt']}▸{sample['text']}")
-    _show(arguments, f"\nreport  {reported['report']}\nmodel   {exported['folder']}")
-    return {"finished": True, "evaluation": result, "report": reported["report"], "export": exported["folder"]}
+    _show(arguments, f"\nreport  {reported['report']}\nmodel   {exported}")
+    return {"finished": True, "evaluation": result, "report": reported["report"], "export": exported}
 
 
 def _show(arguments: argparse.Namespace, text: str) -> None:

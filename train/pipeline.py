@@ -22,13 +22,14 @@ from evaluation.baselines import measure_baselines
 from evaluation.bits_per_byte import by_split, by_year, score_documents, to_json
 from evaluation.report import ReportInputs, write_report
 from model.generate import generate as generate_tokens
-from model.huggingface import export_folder
+from model.huggingface import export_folder, hugging_face_class
 from train import launcher
 from train.checkpoint import finished_step
 from train.config import RunConfig
+from train.config_file import ConfigError
 from train.plan import open_stream, plan
 from train.schedule import batch_size, consumed_samples
-from train.trained import Trained, load_trained, newest_checkpoint, token_losses
+from train.trained import load_trained, newest_checkpoint, token_losses
 
 
 def prepare(config: RunConfig) -> dict[str, Any]:
@@ -96,25 +97,27 @@ def evaluate(config: RunConfig) -> dict[str, Any]:
 def generate(
     config: RunConfig, prompts: Sequence[str], *, new_tokens: int, temperature: float, top_p: float
 ) -> list[dict[str, str]]:
-    """Continue each prompt with the newest checkpoint's model."""
-    return _continue(load_trained(config), config, prompts, new_tokens, temperature, top_p)
+    """Continue each prompt with the newest checkpoint's model.
 
-
-def _continue(
-    trained: Trained, config: RunConfig, prompts: Sequence[str], new_tokens: int, temperature: float, top_p: float
-) -> list[dict[str, str]]:
+    Raises:
+        ConfigError: a setting is out of range, or the continuation would leave the context of a RoPE model.
+    """
+    model = load_trained(config).model
     tokenizer = load_tokenizer(config.tokenizer_folder)
     # Every training document begins after an end-of-text token, and so does a prompt.
     encoded = [[END_OF_TEXT_ID, *tokenizer.encode(prompt).ids] for prompt in prompts]
-    continued = generate_tokens(
-        trained.model,
-        encoded,
-        max_new_tokens=new_tokens,
-        temperature=temperature,
-        top_p=top_p,
-        seed=config.seed,
-        stop_token=END_OF_TEXT_ID,
-    )
+    try:
+        continued = generate_tokens(
+            model,
+            encoded,
+            max_new_tokens=new_tokens,
+            temperature=temperature,
+            top_p=top_p,
+            seed=config.seed,
+            stop_token=END_OF_TEXT_ID,
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     return [
         {"prompt": prompt, "text": tokenizer.decode(tokens)} for prompt, tokens in zip(prompts, continued, strict=True)
     ]
@@ -144,8 +147,16 @@ def report(config: RunConfig) -> dict[str, Any]:
 
 
 def export(config: RunConfig, folder: Path | None = None) -> dict[str, Any]:
-    """Newest checkpoint → a Hugging Face folder."""
+    """Newest checkpoint → a Hugging Face folder.
+
+    Raises:
+        ConfigError: transformers has no class for this mixture of architectural switches.
+    """
     target = folder or config.run_folder / "export"
+    try:
+        hugging_face_class(config.model)
+    except ValueError as error:
+        raise ConfigError(f"this model cannot be exported: {error}") from None
     trained = load_trained(config)
     export_folder(
         trained.model.state_dict(), config.model, target, config.tokenizer_folder / "tokenizer.json", END_OF_TEXT
