@@ -162,6 +162,9 @@ def test_every_zero_stage_and_world_size_trains_the_same_run(small_run: Callable
         assert max(reference["norms"]) > 1.0, "clipping has something to clip"
         assert reference["losses"][-1] < 0.8 * reference["losses"][0], "it learns"
 
+    for stage in range(1, 4):
+        one, two = (results[world, f"{stage}:bf16:1.0"] for world in (1, 2))
+        assert one["final"] == two["final"], f"ZeRO-{stage} bf16, clipped, to the bit, at one rank and at two"
     bit_equal = {result["final"] for (_, case), result in results.items() if case in unclipped}
     assert len(bit_equal) == 1, "bf16 with fp32 accumulation, to the bit, at any stage, at one rank and at two"
 
@@ -169,8 +172,8 @@ def test_every_zero_stage_and_world_size_trains_the_same_run(small_run: Callable
 def test_a_gradient_that_is_not_finite_changes_nothing(small_run: Callable[..., Path], tmp_path: Path) -> None:
     script = CHECKOUT / "tests" / "launched" / "gradient_not_finite.py"
     run_ranks(script, 1, [str(small_run("nan")), str(tmp_path / "out.json")])
-    for stage, facts in json.loads((tmp_path / "out.json").read_text()).items():
-        assert all(facts.values()), f"ZeRO-{stage}: {facts}"
+    for case, facts in json.loads((tmp_path / "out.json").read_text()).items():
+        assert all(facts.values()), f"{case}: {facts}"
 
 
 def test_an_altered_shard_is_named_before_the_first_step(small_run: Callable[..., Path], data_folder: Path) -> None:

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from datetime import timedelta
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -62,7 +63,8 @@ def deepspeed_config(training: TrainingConfig, world_size: int, step: int = 1) -
         "train_micro_batch_size_per_gpu": training.micro_batch,
         "gradient_accumulation_steps": micro_batches,
         "gradient_clipping": training.gradient_clipping,
-        "bf16": {"enabled": training.precision == "bf16"},
+        # Unasked, DeepSpeed applies a bf16 step whose gradient is not finite.
+        "bf16": {"enabled": training.precision == "bf16", "check_grad_overflow": True},
         # torch's fused AdamW is as fast as DeepSpeed's own on both devices and compiles nothing.
         "zero_allow_untested_optimizer": True,
         "zero_force_ds_cpu_optimizer": False,
@@ -97,7 +99,21 @@ def build_engine(config: RunConfig, device: torch.device, world_size: int) -> En
         config=settings,
         dist_init_required=False,
     )
+    if hasattr(engine.optimizer, "scaled_global_norm") and not engine.optimizer.cpu_offload:
+        engine.optimizer.scaled_global_norm = partial(_global_norm, engine.optimizer)
     return engine
+
+
+def _global_norm(optimizer: Any) -> torch.Tensor:
+    """Global norm of the gradients that ZeRO 1 and 2 hold in parts, their squares summed in float64.
+
+    DeepSpeed's own rounds each rank's sum to fp32 first: the norm, and with it every clipped step, would depend on the
+    number of ranks in its last bit. Infinite when any part is not finite, which makes DeepSpeed skip the step.
+    """
+    parts = [part for group in optimizer.averaged_gradients.values() for part in group]
+    squares = torch.stack([torch.linalg.vector_norm(part, dtype=torch.float64) for part in parts]).square().sum()
+    dist.all_reduce(squares, group=optimizer.dp_process_group)
+    return torch.nan_to_num(squares.sqrt(), nan=float("inf"), posinf=float("inf")).float()
 
 
 def _gathered(parameters: list[nn.Parameter]) -> AbstractContextManager[Any]:

@@ -18,8 +18,9 @@ from train.plan import open_stream
 from train.process import find_rank, use_machine
 
 
-def meet(config_file: str, stage: int) -> dict[str, bool]:
-    config = load_config(config_file, [f"training.deepspeed={{zero_optimization: {{stage: {stage}}}}}"])
+def meet(config_file: str, stage: int, precision: str) -> dict[str, bool]:
+    overrides = [f"training.deepspeed={{zero_optimization: {{stage: {stage}}}}}", f"training.precision={precision}"]
+    config = load_config(config_file, overrides)
     rank, _ = find_rank(os.environ)
     device = use_machine(rank)
     engine.connect(device)
@@ -42,5 +43,7 @@ def meet(config_file: str, stage: int) -> dict[str, bool]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    Path(sys.argv[2]).write_text(json.dumps({stage: meet(sys.argv[1], stage) for stage in range(4)}))
+    cases = [(stage, "fp32") for stage in range(4)] + [(stage, "bf16") for stage in range(1, 4)]
+    found = {f"ZeRO-{stage} {precision}": meet(sys.argv[1], stage, precision) for stage, precision in cases}
+    Path(sys.argv[2]).write_text(json.dumps(found))
     engine.disconnect()
