@@ -9,6 +9,7 @@ import pytest
 from train.checkpoint import (
     Checkpoint,
     CheckpointError,
+    check_architecture,
     check_continues,
     discard_partial,
     find_latest,
@@ -109,6 +110,13 @@ def test_continuing_is_refused_with_named_differences(make_config: Make) -> None
     stage = make_config(training={"deepspeed": {"zero_optimization": {"stage": 2}}})
     with pytest.raises(CheckpointError, match="the ZeRO stage was 1, now 2"):
         check_continues(saved, stage, 2, "d")
+
+
+def test_weights_do_not_go_into_another_model(make_config: Make) -> None:
+    saved = save(make_config(), 4)
+    check_architecture(saved, make_config(model={"dropout": 0.1}))
+    with pytest.raises(CheckpointError, match=r"is of another model: model.heads was 2, now 4"):
+        check_architecture(saved, make_config(model={"heads": 4}))
 
 
 def test_harmless_differences_are_reported(make_config: Make) -> None:

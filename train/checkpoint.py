@@ -16,8 +16,8 @@ from data.files import write_atomically
 from train.config import RunConfig, to_yaml
 from train.config_file import differences
 
-ARCHITECTURE_KEYS = ("model.",)
-"""A checkpoint of a configuration that differs in these keys cannot be continued."""
+CHANGEABLE_MODEL_KEYS = {"dropout", "z_loss"}
+"""Keys of `model` that may change during a run: they belong to the training, not to the weights."""
 
 
 class CheckpointError(Exception):
@@ -115,9 +115,7 @@ def check_continues(checkpoint: Checkpoint, config: RunConfig, world_size: int, 
     """
     manifest = checkpoint.manifest
     changed = differences(manifest["config"], config.model_dump(mode="json"))
-    refused = [
-        f"{key} was {old}, now {new}" for key, (old, new) in changed.items() if key.startswith(ARCHITECTURE_KEYS)
-    ]
+    refused = _changes_of_architecture(checkpoint, config)
     for what, old, new in (
         ("the data (shards, mixture, sequence length or seed)", manifest["data_digest"], data_digest),
         ("the number of ranks", manifest["world_size"], world_size),
@@ -131,6 +129,26 @@ def check_continues(checkpoint: Checkpoint, config: RunConfig, world_size: int, 
             "Undo the change, or give the new run another name or folder"
         )
     return {key: {"was": old, "now": new} for key, (old, new) in changed.items()}
+
+
+def check_architecture(checkpoint: Checkpoint, config: RunConfig) -> None:
+    """Refuse to put a checkpoint's weights into a model that would compute something else with them.
+
+    Raises:
+        CheckpointError: the architectures differ; each difference is named.
+    """
+    changes = _changes_of_architecture(checkpoint, config)
+    if changes:
+        raise CheckpointError(f"{checkpoint.folder} is of another model: {'; '.join(changes)}. Undo the change")
+
+
+def _changes_of_architecture(checkpoint: Checkpoint, config: RunConfig) -> list[str]:
+    saved, wanted = checkpoint.manifest["config"]["model"], config.model.model_dump(mode="json")
+    return [
+        f"model.{key} was {old}, now {new}"
+        for key, (old, new) in differences(saved, wanted).items()
+        if key not in CHANGEABLE_MODEL_KEYS
+    ]
 
 
 def prune(checkpoints: Path, keep: int) -> list[str]:

@@ -55,14 +55,14 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, "tokenize", "train the tokenizer (or take one), then corpus → shards")
     _add(commands, "train", "train, or go on from the newest checkpoint, with DeepSpeed's launcher")
     _add(commands, "evaluate", "bits per byte by source, split and year, with baselines beside it")
-    generate = _add(commands, "generate", "continue a prompt with the newest checkpoint")
+    generate = _add(commands, "generate", "continue a prompt with the newest checkpoint", '--prompt "My fellow"')
     generate.add_argument("--prompt", action="append", help="text to continue; may be given more than once")
     generate.add_argument("--tokens", type=int, help="tokens of each continuation")
     generate.add_argument("--temperature", type=float, help="sampling temperature; 0 is greedy")
     _add(commands, "report", "one HTML page with plots, figures and samples")
     export = _add(commands, "export", "newest checkpoint → Hugging Face folder")
     export.add_argument("--out", type=Path, help="the folder (default: export/ in the run's folder)")
-    trace = _add(commands, "trace", "which documents were in a step, or which steps saw a document")
+    trace = _add(commands, "trace", "which documents were in a step, or which steps saw a document", "--step 100")
     wanted = trace.add_mutually_exclusive_group(required=True)
     wanted.add_argument("--step", type=int, help="step, counted from 1 as in metrics.jsonl")
     wanted.add_argument("--document", metavar="ID", help="document id")
@@ -70,9 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add(commands: Any, name: str, summary: str) -> argparse.ArgumentParser:
+def _add(commands: Any, name: str, summary: str, example: str = "seed=1") -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=summary, description=summary, epilog=f"example: domainlm {name} configs/demo.yaml seed=1"
+        name, help=summary, description=summary, epilog=f"example: domainlm {name} configs/demo.yaml {example}"
     )
     parser.add_argument("config", help="the run's YAML file")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="changes to the file's values")

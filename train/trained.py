@@ -8,7 +8,7 @@ import torch
 
 from evaluation.bits_per_byte import TokenLosses
 from model.transformer import Transformer
-from train.checkpoint import Checkpoint, CheckpointError, find_latest
+from train.checkpoint import Checkpoint, CheckpointError, check_architecture, find_latest
 from train.config import RunConfig
 from train.process import name_accelerator
 
@@ -49,15 +49,12 @@ def load_trained(config: RunConfig) -> Trained:
         CheckpointError: there is none, or it is of another model.
     """
     found = newest_checkpoint(config)
+    check_architecture(found, config)
     name_accelerator()
     from train.engine import consolidated_weights  # loads DeepSpeed: seconds that a wrong folder need not cost
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with torch.device("meta"):
         model = Transformer(config.model)
-    weights = consolidated_weights(found.folder, int(found.manifest["zero_stage"]))
-    try:
-        model.load_state_dict(weights, assign=True)
-    except RuntimeError as error:
-        raise CheckpointError(f"{found.folder}: not a checkpoint of this model: {error}") from None
+    model.load_state_dict(consolidated_weights(found.folder, int(found.manifest["zero_stage"])), assign=True)
     return Trained(model.to(device).eval(), found.step, device)
