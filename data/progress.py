@@ -1,5 +1,6 @@
 """Progress of long work on stderr: a bar in a terminal, plain lines in a log."""
 
+import math
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sized
@@ -16,6 +17,19 @@ def say(message: str) -> None:
     """Print one line to stderr, at once and without breaking a bar."""
     tqdm.write(message, file=sys.stderr)
     sys.stderr.flush()
+
+
+def duration(seconds: float) -> str:
+    """A length of time in its two largest units: 45 s, 6 min 22 s, 3 h 05 min, 2 d 04 h."""
+    if not math.isfinite(seconds):
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, days = minutes // 60, minutes // 1440
+    if days >= 2:
+        return f"{days} d {hours % 24:02d} h"
+    if hours:
+        return f"{hours} h {minutes % 60:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
 def progress(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data.files import atomic_write, write_atomically
+from data.progress import duration
 from evaluation.plots import Plot, baselines_plot, bits_per_byte_plot, training_plots, years_plot
 
 PAGE = "report.html"
@@ -152,7 +153,7 @@ def key_figures(parameters: int, steps: Sequence[Mapping[str, Any]]) -> list[tup
     if steps:
         figures += [("steps", f"{steps[-1]['step']:,}"), ("tokens", f"{steps[-1]['tokens']:,}")]
         if all("seconds" in line for line in steps):
-            figures.append(("training time", _duration(sum(line["seconds"] for line in steps))))
+            figures.append(("training time", duration(sum(line["seconds"] for line in steps))))
         throughput = statistics.median(line["tokens_per_second"] for line in steps)
         mfu = statistics.median(line["mfu"] for line in steps)
         figures += [("tokens per second", f"{throughput:,.0f}"), ("MFU", f"{mfu:.1%}")]
@@ -217,14 +218,6 @@ def _show(value: Any) -> str:
 
 def _decimals(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {seconds:02} s"
 
 
 def _embed(plot: Plot) -> dict[str, Any]:

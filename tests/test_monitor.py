@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from train.config import RunConfig
-from train.monitor import Monitor, drop_lines_after, duration
+from train.monitor import Monitor, drop_lines_after
 
 Make = Callable[..., RunConfig]
 
@@ -47,7 +47,7 @@ def test_steps_after_the_checkpoint_are_forgotten_at_resume(
     assert [event["event"] for event in journal] == ["start", "resume"]
     assert journal[1]["steps_repeated"] == 2
     shown = capsys.readouterr().err
-    assert "step  1/12  loss 4.9000  rate 1.00e-03  gradient 1.500  1,000 tokens/s  MFU 25.0%  60 s left" in shown
+    assert "step  1/12  loss 4.9000  rate 1.00e-03  gradient 1.500  1,000 tokens/s  MFU 25.0%  1 min 00 s left" in shown
     assert "step 6  bits per byte: news/past 1.500" in shown
 
 
@@ -61,11 +61,3 @@ def test_a_failure_is_in_the_journal(make_config: Make) -> None:
 
 def test_no_metrics_file_is_nothing_to_drop(tmp_path: Path) -> None:
     assert drop_lines_after(tmp_path / "metrics.jsonl", 3) == 0
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(45, "45 s"), (720, "12 min"), (11_100, "3 h 05 min"), (187_200, "2 d 04 h"), (float("inf"), "?")],
-)
-def test_durations_read_well(seconds: float, text: str) -> None:
-    assert duration(seconds) == text

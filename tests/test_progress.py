@@ -4,7 +4,7 @@ import sys
 import pytest
 
 import data.progress
-from data.progress import progress, say
+from data.progress import duration, progress, say
 
 
 class Terminal(io.StringIO):
@@ -51,3 +51,11 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_say_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     say("corpus: up to date")
     assert capsys.readouterr() == ("", "corpus: up to date\n")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(45, "45 s"), (382, "6 min 22 s"), (11_100, "3 h 05 min"), (187_200, "2 d 04 h"), (float("inf"), "?")],
+)
+def test_durations_read_well(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self, TextIO
 
 from data.files import write_atomically
-from data.progress import say
+from data.progress import duration, say
 from train.config import RunConfig
 
 
@@ -89,20 +89,6 @@ def drop_lines_after(file: Path, step: int) -> int:
             dropped.add(number)
     write_atomically(file, "".join(f"{line}\n" for line in kept))
     return len(dropped)
-
-
-def duration(seconds: float) -> str:
-    """A length of time as people say it: 45 s, 12 min, 3 h 05 min, 2 d 04 h."""
-    if not math.isfinite(seconds):
-        return "?"
-    minutes, hours, days = seconds / 60, seconds / 3600, seconds / 86400
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if minutes < 90:
-        return f"{minutes:.0f} min"
-    if hours < 48:
-        return f"{int(hours)} h {int(minutes) % 60:02d} min"
-    return f"{int(days)} d {int(hours) % 24:02d} h"
 
 
 def _append(file: Path) -> TextIO:
