@@ -66,7 +66,10 @@ def test_signals_ask_to_stop(number: signal.Signals) -> None:
 def test_a_stop_file_asks_to_stop(tmp_path: Path) -> None:
     before = {other: signal.getsignal(other) for other in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)}
     try:
+        (tmp_path / "STOP").touch()
+        os.utime(tmp_path / "STOP", (0, 0))
         stop = StopRequest(tmp_path / "STOP")
+        assert not (tmp_path / "STOP").exists(), "it was meant for an earlier process"
         assert not stop.reason
         (tmp_path / "STOP").touch()
         assert stop.reason == f"{tmp_path / 'STOP'} exists"

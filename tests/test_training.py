@@ -272,6 +272,14 @@ def test_domainlm_train_does_the_same_as_the_deepspeed_launcher(
     assert again.returncode == 0
     assert f"already finished at step {STEPS}" in again.stderr
 
+    longer = [*command[:-1], "training.steps=13", "training.learning_rate=1e-3"]
+    extended = subprocess.run(longer, env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=240)
+    assert extended.returncode == 0, extended.stderr
+    assert "resuming with another training.learning_rate: was 0.003, now 0.001" in extended.stderr
+    journal = [json.loads(line) for line in (load_config(file).run_folder / "journal.jsonl").read_text().splitlines()]
+    assert [event["event"] for event in journal[-4:]] == ["resume", "configuration changed", "save", "done"]
+    assert journal[-3]["changes"]["training.steps"] == {"was": 12, "now": 13}
+
 
 def test_a_checkpoint_of_another_world_size_or_architecture_is_refused(undisturbed: RunConfig) -> None:
     file = undisturbed.run_folder.parent / "run.yaml"

@@ -6,7 +6,7 @@ import math
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -63,6 +63,8 @@ def train(config: RunConfig) -> None:
             say(f"training: already finished at step {finished} ({config.run_folder / 'DONE'})")
         return
     stream = open_stream(config)
+    found = checkpoint.find_latest(config.checkpoints)
+    changed = checkpoint.check_continues(found, config, rank.world_size, stream.digest) if found else {}
     config.checkpoints.mkdir(parents=True, exist_ok=True)
     with _only_writer(config, rank):
         stop = StopRequest(config.run_folder / "STOP" if rank.is_first else None)
@@ -70,30 +72,31 @@ def train(config: RunConfig) -> None:
         engine.connect(device)
         verify_digests(config.shards, rank.rank, rank.world_size)
         started = engine.build_engine(config, device, rank.world_size)
-        first_step = _resume(config, rank, stream, started)
-        with _monitor(config, rank, device, first_step) as monitor:
-            _describe(config, rank, stream, started)
-            _steps(Run(config, rank, device, stream, started, stop, monitor), first_step)
+        if found:
+            engine.load(started, found.folder)
+        with _monitor(config, rank, device, found.step if found else 0) as monitor:
+            if monitor:
+                _begin(config, monitor, found, changed)
+                _describe(config, rank, stream, started)
+            _steps(Run(config, rank, device, stream, started, stop, monitor), found.step if found else 0)
         engine.disconnect()
 
 
-def _resume(config: RunConfig, rank: Rank, stream: TokenStream, started: engine.Engine) -> int:
-    """Load the newest whole checkpoint, if there is one; returns its step, or 0."""
-    found = checkpoint.find_latest(config.checkpoints)
-    dist.barrier()
-    if rank.is_first:
-        checkpoint.discard_partial(config.checkpoints)
-        (config.run_folder / "STOP").unlink(missing_ok=True)
-        write_atomically(config.run_folder / "config.yaml", to_yaml(config))
-    if found is None:
-        return 0
-    changed = checkpoint.check_continues(found, config, rank.world_size, stream.digest)
-    if rank.is_first:
-        for key, values in changed.items():
-            say(f"resuming with another {key}: was {values['was']}, now {values['now']}")
+def _begin(
+    config: RunConfig,
+    monitor: Monitor,
+    found: checkpoint.Checkpoint | None,
+    changed: Mapping[str, Any],
+) -> None:
+    """Take over the run's folder from whatever trained there before (rank 0)."""
+    checkpoint.discard_partial(config.checkpoints)
+    write_atomically(config.run_folder / "config.yaml", to_yaml(config))
+    if found:
         say(f"resuming from {found.folder}")
-    engine.load(started, found.folder)
-    return found.step
+    for key, values in changed.items():
+        say(f"resuming with another {key}: was {values['was']}, now {values['now']}")
+    if changed:
+        monitor.event("configuration changed", changes=changed)
 
 
 def _steps(run: Run, first_step: int) -> None:
@@ -237,8 +240,6 @@ def _finish(run: Run, step: int, stopped: bool) -> None:
 
 def _describe(config: RunConfig, rank: Rank, stream: TokenStream, started: engine.Engine) -> None:
     """What is about to be trained, on what."""
-    if not rank.is_first:
-        return
     training = config.training
     samples = consumed_samples(training, training.steps)
     say(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+import psutil
 import torch
 
 from train.config_file import ConfigError
@@ -144,9 +145,14 @@ def _measured_flops(device: torch.device, size: int = 1024, repeats: int = 5) ->
 
 
 class StopRequest:
-    """Remembers that this process was asked to stop: SIGTERM, SIGUSR1, the first Ctrl-C, or a STOP file (rank 0)."""
+    """Remembers that this process was asked to stop: SIGTERM, SIGUSR1, the first Ctrl-C, or a STOP file (rank 0).
+
+    A STOP file older than this process was meant for an earlier one, and is removed.
+    """
 
     def __init__(self, stop_file: Path | None) -> None:
+        if stop_file and stop_file.exists() and stop_file.stat().st_mtime < psutil.Process().create_time():
+            stop_file.unlink()
         self._stop_file = stop_file
         self._reason = ""
         for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
