@@ -1,9 +1,8 @@
 """What a run will be, before it is started: exact parameters, computation, tokens, steps, passes over each source."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from data.errors import DataError
-from data.shards import read_manifest
 from data.stream import TokenStream
 from model.sizes import flop_per_token, parameter_count
 from train.config import RunConfig
@@ -37,8 +36,8 @@ def plan(config: RunConfig) -> Plan:
     mixture: dict[str, float] = {}
     epochs: dict[str, float] = {}
     if (config.shards / "manifest.json").exists():
-        unique = {name: source.tokens for name, source in read_manifest(config.shards).splits["train"].items()}
         stream = open_stream(config)
+        unique = {name: source.tokens for name, source in stream.manifest.splits["train"].items()}
         mixture, epochs = dict(stream.weights), dict(stream.epochs(samples))
     return Plan(
         name=config.name,
@@ -61,19 +60,19 @@ def open_stream(config: RunConfig) -> TokenStream:
     Raises:
         DataError: the shards are missing or damaged, or were made with a larger vocabulary than the model's.
     """
-    manifest = read_manifest(config.shards)
+    weights = {source.name: source.weight for source in config.data.sources if source.weight is not None}
+    stream = TokenStream(config.shards, weights or None, config.model.sequence_length, config.seed)
+    manifest = stream.manifest
     if manifest.vocabulary_size > config.model.vocabulary_size:
         raise DataError(
             f"{config.shards}: token ids go up to {manifest.vocabulary_size - 1}, but model.vocabulary_size is "
             f"{config.model.vocabulary_size}: set it to {manifest.vocabulary_size} or more"
         )
-    weights = {source.name: source.weight for source in config.data.sources if source.weight is not None}
-    return TokenStream(config.shards, weights or None, config.model.sequence_length, config.seed)
+    return stream
 
 
 def describe(planned: Plan) -> str:
     """The plan as a table for people."""
-    facts = asdict(planned)
     rows = [
         ("parameters", f"{planned.parameters:,}"),
         ("steps", f"{planned.steps:,}"),
@@ -84,7 +83,7 @@ def describe(planned: Plan) -> str:
     lines = [f"{planned.name}", *(f"  {name:<15} {value}" for name, value in rows)]
     if planned.epochs:
         lines.append(f"  {'source':<28} {'unique tokens':>15} {'share':>7} {'passes':>7}")
-        for name, passes in facts["epochs"].items():
+        for name, passes in planned.epochs.items():
             lines.append(
                 f"  {name:<28} {planned.training_tokens[name]:>15,} {planned.mixture[name]:>7.1%} {passes:>7.2f}"
             )
