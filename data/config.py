@@ -26,11 +26,63 @@ class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     """Field that holds the document's id; a record without one is named by its file and line."""
     date_field: str = "date"
     """Field that holds the date, in ISO 8601 (2018-12-31, or with a time after it)."""
+    date_format: str | None = None
+    """How a date is written where it is not ISO 8601, in the letters of strptime: %d.%m.%Y, %Y%m%d."""
     licence: str | None = None
     """Licence of documents whose record names none in `licence` or `license`."""
+    language: str | None = Field(default=None, pattern=r"^[a-z]{2}$")
+    """ISO 639-1 code of the source's language: documents in another one are dropped. None: any."""
+    maximum_epochs: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Most passes that a run may make over this source; a run that would make more is refused. None: any number."""
     undated: Literal["refuse", "quarantine", "train"] = "refuse"
     """What happens to documents without a date where `cutoff` is set: refuse stops, quarantine leaves them out, train
     takes them as older than the cutoff."""
+
+
+class CleaningConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """What is mended in a text, and what drops it."""
+
+    fix_mojibake: bool = True
+    """Undo text that was decoded with the wrong encoding (ftfy)."""
+    boilerplate_lines: tuple[str, ...] = ()
+    """Regular expressions: a line that one of them matches as a whole is removed."""
+    filters: tuple[Literal["gopher_quality", "gopher_repetition", "c4", "fineweb"], ...] = ()
+    """Published rules of web text that drop a document: Gopher's, C4's, FineWeb's, each with its thresholds."""
+    scrub: tuple[Literal["email", "phone", "ip", "card", "iban"], ...] = ()
+    """Personal data that is replaced by a mark; cards and IBANs count only when their check digits are right."""
+
+
+class NearDuplicateConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """Near-duplicates by MinHash (Broder 1997) and locality-sensitive hashing in bands."""
+
+    threshold: float = Field(default=0.8, gt=0, le=1)
+    """Documents of this Jaccard similarity of word n-grams or more are near-duplicates."""
+    ngram: PositiveInt = 5
+    """Words in an n-gram."""
+    bands: PositiveInt = 14
+    """Bands of the signature; documents that agree in one whole band are compared."""
+    rows: PositiveInt = 8
+    """Hashes in a band."""
+
+
+class DecontaminationConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """Evaluation sets whose items must not be in the training text."""
+
+    paths: tuple[str, ...] = Field(min_length=1)
+    """Files, folders or globs of evaluation items: every string in a record of JSON lines, or each line of text."""
+    ngram: PositiveInt = 13
+    """Words that a training document must share in a row with an item to count as contaminated."""
+    action: Literal["remove", "flag"] = "remove"
+    """remove: the document leaves the training split; flag: it stays and is reported."""
+
+
+class StageConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """A mixture that holds from a step on."""
+
+    from_step: PositiveInt
+    """The first step, counted from 1, whose batch is mixed this way."""
+    weights: dict[str, float]
+    """Weight of each source; 0 leaves it out."""
 
 
 class DataConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -42,12 +94,33 @@ class DataConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
     """Documents of this date and later are held out as the split `future`."""
     past_fraction: float = Field(default=0.01, ge=0, lt=1)
     """Share of the other documents that is held out as the split `past`."""
+    period: Literal["year", "quarter", "month"] = "year"
+    """The held-out text after the cutoff is measured separately for each such period."""
+    future_fraction: float = Field(default=1.0, gt=0, le=1)
+    """Share of the documents after the cutoff that is held out; the others are left out of everything."""
+    cleaning: CleaningConfig = CleaningConfig()
+    near_duplicates: NearDuplicateConfig | None = NearDuplicateConfig()
+    """How near-duplicates are found; null keeps them."""
+    decontamination: DecontaminationConfig | None = None
+    """Evaluation sets to keep out of the training text."""
     minimum_characters: NonNegativeInt = 50
     """Shorter documents are dropped."""
     maximum_characters: PositiveInt = 10_000_000
     """Longer documents are dropped."""
     maximum_bad_fraction: float = Field(default=0.01, ge=0, le=1)
     """Share of a source's records that may be malformed; above it the job stops."""
+    packing: Literal["best_fit", "concatenate"] = "best_fit"
+    """best_fit: rows of whole documents where they fit; concatenate: one long text cut every sequence_length tokens."""
+    stages: tuple[StageConfig, ...] = ()
+    """Other mixtures from a step on (curriculum, annealing); before the first, the sources' weights hold."""
+    reshuffles: dict[PositiveInt, NonNegativeInt] = Field(default_factory=dict)
+    """{step: seed}: from this step on, what each source's pass has not shown yet comes in another order."""
+    workers: PositiveInt | None = None
+    """Processes that prepare and tokenize; they change nothing in the result. None: one for each CPU."""
+    cache: str | None = None
+    """Folder for local copies of shards that `folder` holds elsewhere (s3://...). None: in the run's folder."""
+    cache_gigabytes: float = Field(default=100.0, gt=0)
+    """Most room that these copies take."""
     folder: str | None = None
     """Folder of a corpus, tokenizer and shards that several runs share. None: the run's own folder."""
 

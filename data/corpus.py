@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from data.clean import clean
 from data.config import DataConfig, SourceConfig
+from data.corpus_files import CORPUS_COLUMNS, CORPUS_SCHEMA, corpus_files
 from data.deduplicate import DUPLICATE, HELD_OUT_DUPLICATE, KEPT, REPEATED_ID, as_digests, find_duplicates
 from data.documents import BadRecord, input_files, read_documents
 from data.errors import DataError
@@ -35,16 +36,7 @@ STAGING = "staging"
 ROWS_PER_GROUP = 1_000
 CHARACTERS_PER_GROUP = 16_000_000
 ALL_BAD = 1_000  # so many records, none of them good, are enough to stop at once
-COLUMNS = {
-    "id": pa.string(),
-    "text": pa.string(),
-    "source": pa.string(),
-    "date": pa.date32(),
-    "licence": pa.string(),
-    "url": pa.string(),
-}
-CORPUS_SCHEMA = pa.schema(COLUMNS)
-STAGED_SCHEMA = pa.schema(COLUMNS | {"file": pa.string(), "line": pa.int64()})
+STAGED_SCHEMA = pa.schema(CORPUS_COLUMNS | {"file": pa.string(), "line": pa.int64()})
 
 
 @dataclass
@@ -78,7 +70,7 @@ class _Reading:
 def prepare_corpus(config: DataConfig, folder: Path, seed: int) -> dict[str, Any]:
     """Make the corpus of a configuration in `folder`, or recognise that it is there already.
 
-    Written are {train,past,future}/{source}.parquet (id, text, source, date, licence, url) where there are such
+    Written are {train,past,future}/{source}/*.parquet (id, text, source, date, licence, url) where there are such
     documents, quarantine.jsonl, report.json, and manifest.json last. The same inputs give the same bytes.
 
     Returns:
@@ -101,8 +93,8 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int) -> dict[str, Any
     report = {"sources": {reading.source.name: _report(reading) for reading in readings}}
     _check_splits(readings, config)
     write_atomically(folder / REPORT, json.dumps(report, indent=1))
-    corpus_files = [folder / name / f"{reading.source.name}.parquet" for reading in readings for name in reading.kept]
-    finish_stage(folder, inputs, [*corpus_files, folder / QUARANTINE, folder / REPORT])
+    kept_files = [file for name in SPLITS for files in corpus_files(folder, name).values() for file in files]
+    finish_stage(folder, inputs, [*kept_files, folder / QUARANTINE, folder / REPORT])
     for name in SPLITS:
         documents, characters = (
             sum(reading.kept[name][unit] for reading in readings if name in reading.kept)
@@ -223,11 +215,13 @@ def _write_source(reading: _Reading, splits: npt.NDArray[np.uint8], fates: npt.N
             rows = slice(first, first + table.num_rows)
             first += table.num_rows
             for index, split_name in enumerate(SPLITS):
-                kept = table.filter(pa.array((fates[rows] == KEPT) & (splits[rows] == index))).select(list(COLUMNS))
+                kept = table.filter(pa.array((fates[rows] == KEPT) & (splits[rows] == index))).select(
+                    list(CORPUS_COLUMNS)
+                )
                 if not kept.num_rows:
                     continue
                 if split_name not in writers:
-                    file = stack.enter_context(atomic_write(folder / split_name / f"{name}.parquet"))
+                    file = stack.enter_context(atomic_write(folder / split_name / name / "00000.parquet"))
                     writers[split_name] = stack.enter_context(pq.ParquetWriter(file, CORPUS_SCHEMA, compression="zstd"))
                 writers[split_name].write_table(kept)
                 _count(reading, split_name, kept)

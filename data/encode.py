@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from tokenizers import Tokenizer
 
+from data.corpus_files import corpus_batches, corpus_files
 from data.errors import DataError
 from data.files import MANIFEST, begin_stage, file_digest, stage_digest
 from data.progress import progress, say
@@ -52,10 +53,10 @@ def encode_corpus(
     begin_stage(folder, SPLITS)
     splits = {
         split: {
-            path.stem: write_source(
-                folder, split, path.stem, _encode(path, split, engine, vocabulary_size), dtype, tokens_per_shard
+            source: write_source(
+                folder, split, source, _encode(files, split, source, engine, vocabulary_size), dtype, tokens_per_shard
             )
-            for path in sorted((corpus / split).glob("*.parquet"))
+            for source, files in corpus_files(corpus, split).items()
         }
         for split in SPLITS
     }
@@ -81,24 +82,26 @@ def _finished(folder: Path, inputs: Mapping[str, Any]) -> Manifest | None:
     return manifest
 
 
-def _encode(path: Path, split: str, engine: Tokenizer, vocabulary_size: int) -> Iterator[EncodedDocument]:
-    file = pq.ParquetFile(path)
-    rows = progress(_rows(file), f"tokenize {split}/{path.stem}", file.metadata.num_rows)
+def _encode(
+    files: list[Path], split: str, source: str, engine: Tokenizer, vocabulary_size: int
+) -> Iterator[EncodedDocument]:
+    documents = sum(pq.read_metadata(file).num_rows for file in files)
+    rows = progress(_rows(files), f"tokenize {split}/{source}", documents)
     for batch in _batches(rows):
         encodings = engine.encode_batch_fast([row["text"] for row in batch], add_special_tokens=False)
         for row, encoding in zip(batch, encodings, strict=True):
             tokens = np.array(encoding.ids, dtype=np.int64)
             if len(tokens) and not END_OF_TEXT_ID < tokens.min() <= tokens.max() < vocabulary_size:
                 raise DataError(
-                    f"{path}: the tokenizer gives document '{row['id']}' ids {tokens.min()} to {tokens.max()}, but "
-                    f"text may have {END_OF_TEXT_ID + 1} to {vocabulary_size - 1} only: use another tokenizer"
+                    f"{split}/{source}: the tokenizer gives document '{row['id']}' ids {tokens.min()} to {tokens.max()}, "
+                    f"but text may have {END_OF_TEXT_ID + 1} to {vocabulary_size - 1} only: use another tokenizer"
                 )
             compact = tokens.astype(DTYPES[dtype_name(vocabulary_size)])
             yield EncodedDocument(row["id"], row["date"], compact, len(row["text"].encode()))
 
 
-def _rows(file: pq.ParquetFile) -> Iterator[dict[str, Any]]:
-    for batch in file.iter_batches(ROWS_READ, columns=["id", "date", "text"]):
+def _rows(files: list[Path]) -> Iterator[dict[str, Any]]:
+    for batch in corpus_batches(files, ["id", "date", "text"], ROWS_READ):
         yield from batch.to_pylist()
 
 

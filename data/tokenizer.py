@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from data.config import TokenizerConfig
+from data.corpus_files import corpus_batches, corpus_files
 from data.errors import DataError
 from data.files import begin_stage, file_digest, finish_stage, is_finished, stage_digest, write_atomically
 from data.progress import progress, say
@@ -134,7 +134,7 @@ def _train(config: TokenizerConfig, corpus: Path) -> Tokenizer:
         ]
     )
     tokenizer.decoder = decoders.ByteLevel()
-    texts = (text for source in sizes for text in _sample(corpus / "train" / f"{source}.parquet", fraction))
+    texts = (text for source in sizes for text in _sample(corpus_files(corpus, "train")[source], fraction))
     tokenizer.train_from_iterator(progress(texts, "reading for the tokenizer"), trainer)
     if config.kind == "unigram":
         tokenizer = _settle(tokenizer)
@@ -167,17 +167,16 @@ def _bytes_by_source(corpus: Path, split: str) -> dict[str, int]:
     return {name: source["kept"][split]["bytes"] for name, source in sources.items() if split in source["kept"]}
 
 
-def _sample(file: Path, fraction: float) -> Iterator[str]:
-    """Documents from all over the file, about this fraction of its bytes but one at least; always the same ones."""
+def _sample(files: list[Path], fraction: float) -> Iterator[str]:
+    """Documents from all over the files, about this fraction of its bytes but one at least; always the same ones."""
     passed = taken = 0
-    with pq.ParquetFile(file) as documents:
-        for batch in documents.iter_batches(ROWS_PER_BATCH, columns=["text"]):
-            for text in batch["text"].to_pylist():
-                size = len(text.encode())
-                if taken <= fraction * passed:
-                    taken += size
-                    yield text
-                passed += size
+    for batch in corpus_batches(files, ["text"], ROWS_PER_BATCH):
+        for text in batch["text"].to_pylist():
+            size = len(text.encode())
+            if taken <= fraction * passed:
+                taken += size
+                yield text
+            passed += size
 
 
 def _report(config: TokenizerConfig, tokenizer: Tokenizer, corpus: Path) -> dict[str, Any]:
@@ -191,7 +190,7 @@ def _report(config: TokenizerConfig, tokenizer: Tokenizer, corpus: Path) -> dict
         "vocabulary_size": tokenizer.get_vocab_size(),
         "split": split,
         "sources": {
-            source: _measure(tokenizer, _sample(corpus / split / f"{source}.parquet", min(1.0, REPORT_BYTES / size)))
+            source: _measure(tokenizer, _sample(corpus_files(corpus, split)[source], min(1.0, REPORT_BYTES / size)))
             for source, size in _bytes_by_source(corpus, split).items()
         },
         "longest_pieces": readable[:20],

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from data.corpus_files import corpus_batches, corpus_files
 from data.files import stage_digest, write_atomically
 from data.progress import progress, say
 from evaluation.bits_per_byte import HELD_OUT_SPLITS, choose_evenly
@@ -42,9 +42,9 @@ class Limits:
 
 @dataclass(frozen=True)
 class _Documents:
-    """The documents of one corpus file; their texts are read when they are wanted."""
+    """The documents of one source of one split; their texts are read when they are wanted."""
 
-    path: Path
+    files: list[Path]
     dates: list[datetime.date | None]
     sizes: list[int]  # bytes of UTF-8
 
@@ -52,13 +52,12 @@ class _Documents:
         """The documents with these indices, in the order of the indices."""
         found: dict[int, bytes] = {}
         ascending, first = np.unique(np.asarray(indices, np.int64)), 0
-        with pq.ParquetFile(self.path) as file:
-            for batch in file.iter_batches(columns=["text"]):
-                begin, end = np.searchsorted(ascending, [first, first + len(batch)])
-                inside = ascending[begin:end]
-                texts = batch.column(0).take(inside - first).to_pylist()
-                found |= zip(inside.tolist(), (text.encode() for text in texts), strict=True)
-                first += len(batch)
+        for batch in corpus_batches(self.files, ["text"]):
+            begin, end = np.searchsorted(ascending, [first, first + len(batch)])
+            inside = ascending[begin:end]
+            texts = batch.column(0).take(inside - first).to_pylist()
+            found |= zip(inside.tolist(), (text.encode() for text in texts), strict=True)
+            first += len(batch)
         return [found[index] for index in indices]
 
 
@@ -89,10 +88,10 @@ def measure_baselines(
     if (kept := _read_kept(folder / CACHE)).get("inputs") == inputs:
         say(f"baselines: {folder / CACHE} is up to date")
         return {key: kept[key] for key in ("baselines", "baseline_methods")}
-    training = _index(corpus / "train")
+    training = _index(corpus, "train")
     held_out: HeldOut = {}
     for split in splits:
-        for source, documents in _index(corpus / split).items():
+        for source, documents in _index(corpus, split).items():
             chosen = choose_evenly(documents.sizes, limits.held_out_bytes)
             held_out.setdefault(source, {})[split] = documents.texts(chosen)
     jobs = [partial(_measure_ngram, training, held_out, limits)] if "ngram" in names else []
@@ -122,18 +121,17 @@ def _read_kept(path: Path) -> dict[str, Any]:
     return kept if isinstance(kept, dict) else {}
 
 
-def _index(folder: Path) -> dict[str, _Documents]:
+def _index(corpus: Path, split: str) -> dict[str, _Documents]:
     """The documents of each source of one split; none where the split does not exist."""
     found = {}
-    for path in sorted(folder.glob("*.parquet")):
+    for source, files in corpus_files(corpus, split).items():
         dates: list[datetime.date | None] = []
         sizes: list[int] = []
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(columns=["date", "text"]):
-                dates += batch.column("date").to_pylist()
-                sizes += pc.binary_length(batch.column("text")).to_pylist()
+        for batch in corpus_batches(files, ["date", "text"]):
+            dates += batch.column("date").to_pylist()
+            sizes += pc.binary_length(batch.column("text")).to_pylist()
         if sizes:
-            found[path.stem] = _Documents(path, dates, sizes)
+            found[source] = _Documents(files, dates, sizes)
     return found
 
 

@@ -45,10 +45,10 @@ def prose(seed: int, words: int = 400) -> str:
 
 def write_corpus(folder: Path, documents: dict[str, dict[str, list[tuple[str, datetime.date | None]]]]) -> Path:
     for split, sources in documents.items():
-        (folder / split).mkdir(parents=True, exist_ok=True)
         for source, rows in sources.items():
             table = pa.Table.from_pylist([{"text": text, "date": date} for text, date in rows], SCHEMA)
-            pq.write_table(table, folder / split / f"{source}.parquet", row_group_size=3)
+            (folder / split / source).mkdir(parents=True, exist_ok=True)
+            pq.write_table(table, folder / split / source / "00000.parquet", row_group_size=3)
     finish_stage(folder, {}, folder.rglob("*.parquet"))
     return folder
 

@@ -63,12 +63,12 @@ def test_the_layout_and_the_report(tmp_path: Path, hundred: Path) -> None:
     config = config_of(hundred, cutoff="2000-03-31", past_fraction=0.2)
     report = prepare_corpus(config, corpus, seed=1)
     assert sorted(path.relative_to(corpus).as_posix() for path in corpus.rglob("*") if path.is_file()) == [
-        "future/source_0.parquet",
+        "future/source_0/00000.parquet",
         "manifest.json",
-        "past/source_0.parquet",
+        "past/source_0/00000.parquet",
         "quarantine.jsonl",
         "report.json",
-        "train/source_0.parquet",
+        "train/source_0/00000.parquet",
     ]
     assert json.loads((corpus / "report.json").read_text()) == report
     source = report["sources"]["source_0"]
@@ -95,7 +95,7 @@ def test_the_layout_and_the_report(tmp_path: Path, hundred: Path) -> None:
         "licence": "string",
         "url": "string",
     }
-    schema = pq.read_schema(corpus / "train" / "source_0.parquet")
+    schema = pq.read_schema(corpus / "train" / "source_0/00000.parquet")
     assert {name: str(schema.field(name).type) for name in schema.names} == types
 
 
@@ -205,8 +205,8 @@ def test_what_a_killed_run_left_behind_is_done_anew(
     corpus = tmp_path / "corpus"
     for name in ("staging", "train", "past"):
         (corpus / name).mkdir(parents=True)
-        (corpus / name / "source_0.parquet.partial").write_bytes(b"PAR1 half")
-        (corpus / name / "gone_source.parquet").write_bytes(b"PAR1 half")
+        (corpus / name / "source_0/00000.parquet.partial").write_bytes(b"PAR1 half")
+        (corpus / name / "source_0/00009.parquet").write_bytes(b"PAR1 half")
     (corpus / "quarantine.jsonl").write_text('{"source": "hal')
     capsys.readouterr()
     prepare_corpus(config, corpus, seed=1)
@@ -219,7 +219,7 @@ def test_a_truncated_output_is_done_anew(tmp_path: Path, hundred: Path) -> None:
     corpus = tmp_path / "corpus"
     prepare_corpus(config_of(hundred), corpus, seed=1)
     digest = stage_digest(corpus)
-    file = corpus / "train" / "source_0.parquet"
+    file = corpus / "train" / "source_0/00000.parquet"
     file.write_bytes(file.read_bytes()[:-1])
     prepare_corpus(config_of(hundred), corpus, seed=1)
     assert stage_digest(corpus) == digest

@@ -33,12 +33,12 @@ TEXTS = {
 def write_corpus(folder: Path, texts: dict[tuple[str, str], list[str]] = TEXTS) -> Path:
     schema = pa.schema({"id": pa.string(), "text": pa.string(), "source": pa.string(), "date": pa.date32()})
     for (split, source), texts_of_source in texts.items():
-        (folder / split).mkdir(parents=True, exist_ok=True)
+        (folder / split / source).mkdir(parents=True, exist_ok=True)
         rows = [
             {"id": f"{source}-{place}", "text": text, "source": source, "date": DAY if source == "news" else None}
             for place, text in enumerate(texts_of_source)
         ]
-        pq.write_table(pa.Table.from_pylist(rows, schema), folder / split / f"{source}.parquet")
+        pq.write_table(pa.Table.from_pylist(rows, schema), folder / split / source / "00000.parquet")
     finish_stage(folder, {}, folder.rglob("*.parquet"))
     return folder
 
@@ -189,5 +189,5 @@ def test_a_large_vocabulary_takes_four_bytes(corpus: Path, tmp_path: Path) -> No
 
 def test_an_end_of_text_inside_a_text_is_refused(corpus: Path, tmp_path: Path) -> None:
     tokenizer = write_tokenizer(tmp_path / "words", word_tokenizer(END_OF_TEXT, {"Rates": 1}))
-    with pytest.raises(DataError, match=r"train/news.parquet: the tokenizer gives document 'news-0' ids 0 to 1"):
+    with pytest.raises(DataError, match=r"train/news: the tokenizer gives document 'news-0' ids 0 to 1"):
         encode_corpus(corpus, tokenizer, tmp_path / "shards", seed=0)

@@ -11,6 +11,7 @@ from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 
 from data.config import DataConfig, TokenizerConfig
 from data.corpus import prepare_corpus
+from data.corpus_files import corpus_files
 from data.errors import DataError
 from data.files import file_digest
 from data.tokenizer import END_OF_TEXT, PROBE, build_tokenizer, load_tokenizer
@@ -177,10 +178,10 @@ def test_training_text_is_taken_from_every_source_in_proportion(
 
     sizes = _bytes_by_source(corpus, "train")
     for source, size in sizes.items():
-        texts = list(_sample(corpus / "train" / f"{source}.parquet", 0.25))
+        texts = list(_sample(corpus_files(corpus, "train")[source], 0.25))
         taken = sum(len(text.encode()) for text in texts)
         assert abs(taken - size / 4) < 500
-        everything = list(_sample(corpus / "train" / f"{source}.parquet", 1.0))
+        everything = list(_sample(corpus_files(corpus, "train")[source], 1.0))
         assert sum(len(text.encode()) for text in everything) == size
         places = [everything.index(text) for text in texts]
         assert max(later - earlier for earlier, later in itertools.pairwise(places)) <= 6
