@@ -117,8 +117,10 @@ class DataConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
     """{step: seed}: from this step on, what each source's pass has not shown yet comes in another order."""
     workers: PositiveInt | None = None
     """Processes that prepare and tokenize; they change nothing in the result. None: one for each CPU."""
+    shards: str | None = None
+    """Folder of finished shards to train on, local or remote (s3://bucket/shards). None: shards/ beside the corpus."""
     cache: str | None = None
-    """Folder for local copies of shards that `folder` holds elsewhere (s3://...). None: in the run's folder."""
+    """Folder for local copies of remote shards. None: shard-cache/ in the run's folder."""
     cache_gigabytes: float = Field(default=100.0, gt=0)
     """Most room that these copies take."""
     folder: str | None = None
