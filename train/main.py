@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, "prepare", "documents → corpus: clean, de-duplicate, split by date")
     _add(commands, "tokenize", "train the tokenizer (or take one), then corpus → shards")
     _add(commands, "train", "train, or go on from the newest checkpoint, with DeepSpeed's launcher")
-    _add(commands, "evaluate", "bits per byte by source, split and year, with baselines beside it")
+    _add(commands, "evaluate", "bits per byte by source, split and period, with baselines beside it")
     generate = _add(commands, "generate", "continue a prompt with the newest checkpoint", '--prompt "My fellow"')
     generate.add_argument("--prompt", action="append", help="text to continue; may be given more than once")
     generate.add_argument("--tokens", type=int, help="tokens of each continuation")
