@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from evaluation.report import ReportInputs, Row, Table, compare, judge, key_figures, outline_tables, write_report
+from evaluation.page import Row, Table
+from evaluation.report import ReportInputs, compare, judge, key_figures, outline_tables, write_report
 
 EVALUATION = {
     "step": 1200,
