@@ -14,6 +14,7 @@ from data.tokenizer import TOKENIZER
 from evaluation.corpus_report import CorpusReport, KeptDocuments, read_corpus_report
 from evaluation.data_card_tables import (
     contamination_table,
+    duplicates_found,
     fates_tables,
     key_figures,
     language_table,
@@ -68,12 +69,13 @@ def write_data_card(corpus: Path, tokenizer: Path, shards: Path, folder: Path, n
         {"plots": data_plots(report, counts)},
         card=card,
         summary=summary(report, counts),
-        key_figures=key_figures(report, counts, card.manifest.vocabulary_size),
+        key_figures=key_figures(report, counts),
         sources=source_tables(report, counts),
         splits=split_table(report, counts),
         fates=fates_tables(report),
         licences=licence_tables(report),
         languages=language_table(report),
+        duplicates=duplicates_found(report),
         removals=removal_tables(report),
         contamination=contamination_table(report.contamination),
         years=year_tables(report, counts),
@@ -153,7 +155,6 @@ def _check_sums(
     """Compare each source of each split in the report, the manifest and the tables of documents."""
     splits = {split for source in report.sources.values() for split in source.kept} | manifest.splits.keys()
     sources = report.sources.keys() | {source for shards in manifest.splits.values() for source in shards}
-    pairs = 0
     for split in sorted(splits):
         for source in sorted(sources):
             kept = report.sources[source].kept.get(split, NOTHING) if source in report.sources else NOTHING
@@ -166,12 +167,12 @@ def _check_sums(
             _agree(place, "tokens", manifest=shards.tokens, tables=total.tokens)
             _agree(place, "first date", corpus=kept.first_date, tables=tables.first_date)
             _agree(place, "last date", corpus=kept.last_date, tables=tables.last_date)
-            pairs += bool(total.documents)
     total = Counts.total(counts.total for found in counts.values() for counts in found.values())
     return [
-        f"The shards hold exactly the corpus: for each of {pairs} sources of splits, the corpus's report, the shards' "
-        f"manifest and a count of the shards' tables of documents agree in documents ({total.documents:,} in all), "
-        f"bytes of text ({total.bytes:,}) and dates, and manifest and tables in tokens ({total.tokens:,})."
+        "The shards hold exactly the corpus: in each split, source by source, the corpus's report, the manifest "
+        "and a count of the shards' tables of documents agree in documents "
+        f"({total.documents:,} in all), bytes of text ({total.bytes:,}) and dates, and the latter two in tokens "
+        f"({total.tokens:,})."
     ]
 
 
@@ -203,5 +204,5 @@ def _check_dates(report: CorpusReport, counts: Mapping[str, Mapping[str, Documen
                 dated += found.total.documents - found.years.get(None, Counts()).documents
     return [
         f"None of the {dated:,} dated training documents is of the cutoff {report.cutoff} or later"
-        + (f"; {undated:,} training documents have no date, so that nothing can be said of them." if undated else ".")
+        + (f"; {undated:,} training documents have no date, so their time is not known." if undated else ".")
     ]

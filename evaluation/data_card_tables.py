@@ -4,7 +4,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from evaluation.corpus_report import Contamination, CorpusReport, Sample, SourceReport
+from evaluation.corpus_report import Contamination, CorpusReport, KeptDocuments, Sample
 from evaluation.document_counts import Counts, DocumentCounts
 from evaluation.page import Row, Table, share, short_number, text_size
 
@@ -13,6 +13,8 @@ SPLIT_MEANINGS = {
     "past": "held out at random from the same time",
     "future": "held out: of the cutoff and later",
 }
+OF_HELD_OUT = " of held-out text"
+DOMAIN_NAMED = 2  # sources that the first sentence has room for
 SOURCES_BESIDE = 6  # columns that a printed page has room for
 MOST_ROWS = 40  # a page is read by people; data_card.json has every row
 PERIODS = (1, 5, 10, 25, 50, 100, 1000)  # years in a row of the table of years
@@ -36,40 +38,52 @@ def summary(report: CorpusReport, counts: SplitCounts) -> str:
     """What the corpus is, in two sentences."""
     totals = {split: Counts.total(found.total for found in sources.values()) for split, sources in counts.items()}
     total, train = Counts.total(totals.values()), totals.get("train", Counts())
-    domain = [name for name, source in report.sources.items() if source.domain]
-    sources = f"{len(report.sources)} source{'s' * (len(report.sources) > 1)}"
-    if domain:
-        sources += f", {len(domain)} of them the domain's ({', '.join(domain)})"
-    text = (
-        f"{total.documents:,} documents of {sources}: {text_size(total.bytes)} of text, "
-        f"{short_number(total.tokens)} tokens. "
-    )
     held_out = total.documents - train.documents
+    text = (
+        f"{total.documents:,} documents of {len(report.sources)} source{'s' * (len(report.sources) > 1)}"
+        f"{_domain(report)}: {text_size(total.bytes)} of text, {short_number(total.tokens)} tokens. "
+    )
     if report.cutoff is None:
         return text + f"{train.documents:,} are to be learnt from and {held_out:,} are held out, whatever their dates."
     undated = sum(found.years.get(None, Counts()).documents for found in counts.get("train", {}).values())
-    dates = f"none of them dated {report.cutoff} or later"
-    return (
-        f"{text}{train.documents:,} are to be learnt from, {dates}"
+    return text + (
+        f"{train.documents:,} are to be learnt from, none of them dated {report.cutoff} or later"
         f"{f' ({undated:,} have no date)' if undated else ''}; {held_out:,} are held out to measure what was learnt."
     )
 
 
-def key_figures(report: CorpusReport, counts: SplitCounts, vocabulary_size: int) -> list[tuple[str, str]]:
+def _domain(report: CorpusReport) -> str:
+    names = [name for name, source in report.sources.items() if source.domain]
+    if not names:
+        return ""
+    if len(names) > DOMAIN_NAMED:
+        return f", of which {len(names)} are the domain's"
+    return f", of which {' and '.join(names)} {'is' if len(names) == 1 else 'are'} the domain's"
+
+
+def key_figures(report: CorpusReport, counts: SplitCounts) -> list[tuple[str, str]]:
     """Label and value of what describes the corpus in short."""
     total = Counts.total(totals_by_source(counts).values())
     train = Counts.total(found.total for found in counts.get("train", {}).values())
     read = sum(source.read for source in report.sources.values())
     return [
         ("records read", f"{read:,}"),
-        ("documents kept", share(total.documents, read)),
+        ("kept", share(total.documents, read)),
         ("text", text_size(total.bytes)),
-        ("tokens to learn from", short_number(train.tokens)),
-        ("tokens held out", short_number(total.tokens - train.tokens)),
-        ("pieces of the tokenizer", f"{vocabulary_size:,}"),
-        ("bytes per token", _ratio(total.bytes, total.tokens)),
+        ("training tokens", short_number(train.tokens)),
+        ("held-out tokens", short_number(total.tokens - train.tokens)),
         ("cutoff", str(report.cutoff or "none")),
     ]
+
+
+def duplicates_found(report: CorpusReport) -> dict[str, int]:
+    """Documents dropped as exact and as near-duplicates, and how many of both were of held-out text."""
+    dropped: Counter[str] = Counter()
+    for source in report.sources.values():
+        dropped.update(source.dropped)
+    exact, near = (dropped[kind] + dropped[kind + OF_HELD_OUT] for kind in ("duplicate", "near-duplicate"))
+    held_out = sum(count for reason, count in dropped.items() if reason.endswith(OF_HELD_OUT))
+    return {"exact": exact, "near": near, "held_out": held_out}
 
 
 def source_tables(report: CorpusReport, counts: SplitCounts) -> list[Table]:
@@ -88,7 +102,7 @@ def source_tables(report: CorpusReport, counts: SplitCounts) -> list[Table]:
     for name, source in report.sources.items():
         total = totals.get(name, Counts())
         cells = [f"{source.read:,}", f"{source.documents:,}", text_size(total.bytes), f"{total.tokens:,}"]
-        cells += [share(total.tokens, tokens), _ratio(total.bytes, total.tokens), *_dates(source)]
+        cells += [share(total.tokens, tokens), _ratio(total.bytes, total.tokens), *_dates(source.kept.values())]
         figures.append(Row(name, 0, cells))
     columns = ["read", "kept", "text", "tokens", "of all tokens", "bytes per token", "first date", "last date"]
     return [Table(["purpose", "origin", "licence unless stated", "language"], origins), Table(columns, figures)]
@@ -97,20 +111,21 @@ def source_tables(report: CorpusReport, counts: SplitCounts) -> list[Table]:
 def split_table(report: CorpusReport, counts: SplitCounts) -> Table:
     """The splits, and the sources in each."""
     rows = []
-    for split in SPLIT_MEANINGS:
+    for split, meaning in SPLIT_MEANINGS.items():
         kept = {name: source.kept[split] for name, source in report.sources.items() if split in source.kept}
-        found = {name: counts.get(split, {}).get(name) for name in kept}
-        lines = {name: counted for name, counted in found.items() if counted is not None}
-        if not lines:
-            continue
-        for label, depth, names in [(split, 0, list(lines)), *((name, 1, [name]) for name in lines)]:
-            total = Counts.total(lines[name].total for name in names)
-            undated = sum(lines[name].years.get(None, Counts()).documents for name in names)
-            characters = sum(kept[name].characters for name in names)
-            figures = (total.documents, characters, total.bytes, total.tokens, undated)
-            meaning = f": {SPLIT_MEANINGS[split]}" if depth == 0 else ""
-            rows.append(Row(label + meaning, depth, [f"{figure:,}" for figure in figures]))
-    return Table(["documents", "characters", "bytes", "tokens", "documents without a date"], rows)
+        found = {name: counts[split][name] for name in kept if name in counts.get(split, {})}
+        if found:
+            rows.append(_split_row(f"{split}: {meaning}", 0, list(found.values()), [kept[name] for name in found]))
+            rows += [_split_row(name, 1, [source], [kept[name]]) for name, source in found.items()]
+    return Table(["documents", "no date", "first date", "last date", "characters", "bytes", "tokens"], rows)
+
+
+def _split_row(label: str, depth: int, counts: Sequence[DocumentCounts], kept: Sequence[KeptDocuments]) -> Row:
+    total = Counts.total(source.total for source in counts)
+    undated = sum(source.years.get(None, Counts()).documents for source in counts)
+    characters = sum(source.characters for source in kept)
+    sizes = [f"{size:,}" for size in (characters, total.bytes, total.tokens)]
+    return Row(label, depth, [f"{total.documents:,}", f"{undated:,}", *_dates(kept), *sizes])
 
 
 def fates_tables(report: CorpusReport) -> list[Table]:
@@ -238,10 +253,12 @@ def _beside(lines: Iterable[_Line], sources: Sequence[str], whole: int = 0) -> I
         yield Table(["all"] + ["share"] * bool(whole) + list(names), rows)
 
 
-def _dates(source: SourceReport) -> list[str]:
-    first = [kept.first_date for kept in source.kept.values() if kept.first_date]
-    last = [kept.last_date for kept in source.kept.values() if kept.last_date]
-    return [str(min(first, default="–")), str(max(last, default="–"))]
+def _dates(parts: Iterable[KeptDocuments]) -> list[str]:
+    """The first and the last."""
+    parts = list(parts)
+    first = min((part.first_date for part in parts if part.first_date), default="–")
+    last = max((part.last_date for part in parts if part.last_date), default="–")
+    return [str(first), str(last)]
 
 
 def _ratio(size: int, tokens: int) -> str:

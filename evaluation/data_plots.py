@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from evaluation.corpus_report import CorpusReport
 from evaluation.data_card_tables import SplitCounts, totals_by_source
-from evaluation.drawing import COLOURS, GREY, INK, NARROW, WIDE, Plot, png, single_figure
+from evaluation.drawing import COLOURS, INK, NARROW, WIDE, Plot, png, single_figure
 from evaluation.page import share, short_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_COLOURS = 6
-MOST_BARS = 20
+LEAST_BARS, MOST_BARS = 3, 20
 MOST_YEARS = 300
 SPLIT_COLOURS = {"train": COLOURS[0], "past": COLOURS[5], "future": COLOURS[4]}
 KEPT = "kept"
@@ -163,8 +163,14 @@ def _stack(axes: "Axes", series: Series, width: float, offset: float) -> None:
             label=name,
         )
         base.update(heights)
-    axes.yaxis.set_major_formatter(lambda value, _: short_number(value))
+    axes.yaxis.set_major_formatter(lambda value, _: _tick(value))
+    axes.margins(y=0.16)  # room for the legend and the cutoff
     axes.legend(frameon=False, fontsize=9)
+
+
+def _tick(value: float) -> str:
+    number, _, unit = short_number(value).partition(" ")
+    return f"{float(number.replace(',', '')):g} {unit}".rstrip()
 
 
 def _year_axis(axes: "Axes") -> None:
@@ -178,21 +184,21 @@ def _bars(
     rows: Sequence[str], bars: Mapping[str, Sequence[float]], colours: Mapping[str, str], ends: Sequence[str] = ()
 ) -> bytes:
     """Lying bars, the first row on top: shares of one unless `ends`, what each bar's end is labelled, are given."""
-    figure, axes = single_figure(NARROW, 1.2 + 0.34 * max(len(rows), 5))
+    figure, axes = single_figure(NARROW, 1.2 + 0.34 * max(len(rows), LEAST_BARS))
     left = [0.0] * len(rows)
     places = range(len(rows))
     for name, widths in bars.items():
         axes.barh(places, widths, left=left, color=colours[name], label=name, height=0.68)
         left = [begin + width for begin, width in zip(left, widths, strict=True)]
     axes.set_yticks(list(places), rows)
-    axes.set_ylim(max(len(rows), 5) - 0.4, -0.6)
+    axes.set_ylim(max(len(rows), LEAST_BARS) - 0.4, -0.6)
     axes.grid(visible=False)
     if ends:
         for place, (end, text) in enumerate(zip(left, ends, strict=True)):
             axes.text(end, place, text, va="center", fontsize=9, color=INK)
         axes.set_xlim(0, max(left) * 1.35)
         axes.xaxis.set_visible(False)
-        axes.spines["bottom"].set_color(GREY)
+        axes.spines["bottom"].set_visible(False)
     else:
         axes.set_xlim(0, 1)
         axes.xaxis.set_major_formatter("{x:.0%}")

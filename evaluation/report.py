@@ -20,6 +20,7 @@ BASELINE_NAMES = {
     "zstd": "zstd",
     "zstd_primed": "zstd primed with the training text",
 }
+CORPUS_COUNTS = ("read", "kept", "dropped", "quarantined")
 SPLIT_NAMES = {"future": "later-in-time text", "past": "held-out text"}
 
 Figures = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -95,7 +96,7 @@ def write_report(inputs: ReportInputs, folder: Path) -> Path:
         results=compare(sources, baselines),
         methods=evaluation.get("baseline_methods", {}),
         samples=inputs.samples,
-        data=[("Corpus", list(outline_tables(corpus))), ("Tokenizer", list(outline_tables(tokenizer)))],
+        data=[("Corpus", list(outline_tables(_counts(corpus)))), ("Tokenizer", list(outline_tables(tokenizer)))],
     )
 
 
@@ -195,6 +196,13 @@ def _show(value: Any) -> str:
 
 def _decimals(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
+
+
+def _counts(corpus: Mapping[str, Any]) -> dict[str, Any]:
+    """What a corpus's report counts for each source; the data card shows the rest of it."""
+    sources = corpus.get("sources", {}).items()
+    brief = {name: {key: source[key] for key in CORPUS_COUNTS if key in source} for name, source in sources}
+    return {"sources": brief} if brief else {}
 
 
 def _read(path: Path) -> dict[str, Any]:
