@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from evaluation.corpus_report import Contamination, CorpusReport, KeptDocuments, Sample
 from evaluation.document_counts import Counts, DocumentCounts
-from evaluation.page import Row, Table, share, short_number, text_size
+from evaluation.page import Row, Table, number_in_words, share, text_size
 
 SPLIT_MEANINGS = {
     "train": "what a model learns from",
@@ -41,7 +41,7 @@ def summary(report: CorpusReport, counts: SplitCounts) -> str:
     held_out = total.documents - train.documents
     text = (
         f"{total.documents:,} documents of {len(report.sources)} source{'s' * (len(report.sources) > 1)}"
-        f"{_domain(report)}: {text_size(total.bytes)} of text, {short_number(total.tokens)} tokens. "
+        f"{_domain(report)}: {text_size(total.bytes)} of text, {number_in_words(total.tokens)} tokens. "
     )
     if report.cutoff is None:
         return text + f"{train.documents:,} are to be learnt from and {held_out:,} are held out, whatever their dates."
@@ -67,11 +67,11 @@ def key_figures(report: CorpusReport, counts: SplitCounts) -> list[tuple[str, st
     train = Counts.total(found.total for found in counts.get("train", {}).values())
     read = sum(source.read for source in report.sources.values())
     return [
-        ("records read", f"{read:,}"),
+        ("records read", number_in_words(read)),
         ("kept", share(total.documents, read)),
         ("text", text_size(total.bytes)),
-        ("training tokens", short_number(train.tokens)),
-        ("held-out tokens", short_number(total.tokens - train.tokens)),
+        ("training tokens", number_in_words(train.tokens)),
+        ("held-out tokens", number_in_words(total.tokens - train.tokens)),
         ("cutoff", str(report.cutoff or "none")),
     ]
 

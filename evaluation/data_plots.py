@@ -44,16 +44,14 @@ def years_plot(report: CorpusReport, counts: SplitCounts) -> list[Plot]:
         return []
     years = [year for heights in series.values() for year in heights]
     width = -(-(max(years) - min(years) + 1) // MOST_YEARS)
-    series = {name: _in_steps(heights, width) for name, heights in series.items() if heights}
-    figure, axes = single_figure(WIDE, 3.4)
+    series = {name: _in_steps(heights, width) for name, heights in series.items()}
+    figure, axes = single_figure(WIDE, 3.8)
     _stack(axes, series, width * 0.86, width / 2)
     if report.cutoff is not None:
         place = report.cutoff.year + (report.cutoff.timetuple().tm_yday - 1) / 366
         axes.axvline(place, color=INK, linestyle="--", linewidth=1)
-        axes.annotate(
-            f"cutoff {report.cutoff} ", (place, 0.97), xycoords=("data", "axes fraction"), ha="right", va="top",
-            fontsize=9, color=INK,
-        )  # fmt: skip
+        label = axes.annotate(f"cutoff {report.cutoff} ", (place, 0.98), xycoords=("data", "axes fraction"))
+        label.set(ha="right", va="top", fontsize=9, color=INK)
     _year_axis(axes)
     caption = "Tokens by the year of their text"
     if undated:
@@ -117,7 +115,7 @@ def lengths_plot(counts: SplitCounts) -> list[Plot]:
     lengths = sorted({length for heights in series.values() for length in heights})
     if not lengths:
         return []
-    figure, axes = single_figure(WIDE, 3.0)
+    figure, axes = single_figure(WIDE, 3.4)
     _stack(axes, series, 0.86, 0.5)
     places = range(lengths[0], lengths[-1] + 2)  # the borders between bars
     axes.set_xticks(list(places), [f"{2**place:,}" if place < 20 else f"2^{place}" for place in places])
@@ -138,7 +136,7 @@ def _labels(names: Sequence[str], most: int = MOST_COLOURS, rest: str = "other s
 
 
 def _colours(labels: Sequence[str]) -> dict[str, str]:
-    return {label: COLOURS[place % len(COLOURS)] for place, label in enumerate(labels)}
+    return dict(zip(labels, COLOURS, strict=False))
 
 
 def _in_steps(heights: Counter[int], width: int) -> Counter[int]:
@@ -151,21 +149,16 @@ def _in_steps(heights: Counter[int], width: int) -> Counter[int]:
 def _stack(axes: "Axes", series: Series, width: float, offset: float) -> None:
     """Upright bars on one another, centred `offset` behind their places."""
     base: Counter[int] = Counter()
-    colours = _colours(list(series))
-    for name, heights in series.items():
+    for (name, heights), colour in zip(series.items(), COLOURS, strict=False):
         places = sorted(heights)
-        axes.bar(
-            [place + offset for place in places],
-            [heights[place] for place in places],
-            bottom=[base[place] for place in places],
-            width=width,
-            color=colours[name],
-            label=name,
-        )
+        lower = [base[place] for place in places]
+        if places:  # the others keep their colours in all plots
+            upper = [heights[place] for place in places]
+            axes.bar([place + offset for place in places], upper, width, lower, color=colour, label=name)
         base.update(heights)
     axes.yaxis.set_major_formatter(lambda value, _: _tick(value))
-    axes.margins(y=0.16)  # room for the legend and the cutoff
-    axes.legend(frameon=False, fontsize=9)
+    axes.margins(y=0.12)  # room for what is written above
+    axes.figure.legend(loc="outside lower left", frameon=False, fontsize=9, ncols=MOST_COLOURS)
 
 
 def _tick(value: float) -> str:

@@ -61,6 +61,14 @@ def short_number(value: float) -> str:
     return f"{value:,.0f}"
 
 
+def number_in_words(value: int) -> str:
+    """All digits of what is below a million, else three and a word: 999,999, 1.23 million, 789 trillion."""
+    for word, size in (("trillion", 10**12), ("billion", 10**9), ("million", 10**6)):
+        if value >= size:
+            return f"{_three_digits(value / size)} {word}"
+    return f"{value:,}"
+
+
 def text_size(size: int) -> str:
     """Bytes of text in decimal units: 812 bytes, 1.23 kB, 45.6 MB, 789 GB, 1.00 TB."""
     for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):

@@ -127,7 +127,7 @@ def test_the_sentence_says_what_the_corpus_is() -> None:
         "future": {"news": make_counts({2021: 20})},
     }
     assert summary(report, counts) == (
-        "1,520 documents of 2 sources, of which news is the domain's: 15.2 kB of text, 1.52 K tokens. 1,500 are to be "
+        "1,520 documents of 2 sources, of which news is the domain's: 15.2 kB of text, 1,520 tokens. 1,500 are to be "
         "learnt from, none of them dated 2020-05-01 or later (500 have no date); 20 are held out to measure what was "
         "learnt."
     )

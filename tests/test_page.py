@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from evaluation.drawing import Plot
-from evaluation.page import Row, Table, share, short_number, text_size, write_page
+from evaluation.page import Row, Table, number_in_words, share, short_number, text_size, write_page
 
 TABLE = Table([""], [Row("heading", 0, []), Row("<b>row</b>", 1, ["7"])])
 
@@ -26,6 +26,11 @@ TABLE = Table([""], [Row("heading", 0, []), Row("<b>row</b>", 1, ["7"])])
 )
 def test_short_numbers(value: float, text: str) -> None:
     assert short_number(value) == text
+
+
+def test_numbers_in_words() -> None:
+    values = (999_999, 1_234_567, 45_600_000_000, 789 * 10**12)
+    assert [number_in_words(value) for value in values] == ["999,999", "1.23 million", "45.6 billion", "789 trillion"]
 
 
 @pytest.mark.parametrize(
