@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from data.clean import clean
+from data.clean import make_cleaner
 from data.config import DataConfig, SourceConfig
 from data.corpus_files import CORPUS_COLUMNS, CORPUS_SCHEMA, corpus_files
 from data.deduplicate import DUPLICATE, HELD_OUT_DUPLICATE, KEPT, REPEATED_ID, as_digests, find_duplicates
@@ -146,6 +146,7 @@ def _staged_rows(reading: _Reading, config: DataConfig, folder: Path, seed: int)
             _check_bad(reading, config, folder)
 
     source = reading.source
+    clean = make_cleaner(config, source)
     for document in progress(read_documents(source, quarantine), f"reading {source.name}"):
         reading.read += 1
         if config.cutoff and document.date is None:
@@ -153,7 +154,7 @@ def _staged_rows(reading: _Reading, config: DataConfig, folder: Path, seed: int)
             if source.undated == "quarantine":
                 reading.quarantine(BadRecord(document.file, document.line, f"no date: document {document.id}"))
                 continue
-        text, reason = clean(document.text, config.minimum_characters, config.maximum_characters)
+        text, reason, _, _ = clean(document.text)
         if text is None:
             reading.dropped[str(reason)] += 1
             continue
