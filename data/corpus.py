@@ -5,37 +5,46 @@ alone decide which documents stay; and each part writes those. The first and the
 interruption, where they were; the first can also be spread over the tasks of a Slurm array.
 """
 
+import contextlib
 import json
 import shutil
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.config import DataConfig, SourceConfig
-from data.corpus_files import corpus_files
-from data.counts import NO_DATE, Counts, by_reason
-from data.deduplicate import Staged, decide
+from data.account import check_dates, check_malformed, check_splits, check_sum, corpus_report
+from data.config import DataConfig
+from data.counts import merged
+from data.decontaminate import item_files, load_items
+from data.deduplicate import Digests, Documents, Forgotten, as_digests, decide
 from data.documents import Part, input_parts
-from data.errors import DataError
-from data.files import atomic_write, begin_stage, file_digest, finish_stage, is_finished, write_atomically
+from data.files import (
+    atomic_write,
+    begin_stage,
+    file_digest,
+    file_stamp,
+    finish_stage,
+    is_finished,
+    write_atomically,
+)
 from data.keep import Kept, KeepJob, keep_part
 from data.parallel import in_parallel
 from data.progress import say
 from data.split import SPLITS
-from data.staging import STAGING, StagingJob, finished_counts, stage_part, staging_job
+from data.staging import STAGING, StagingJob, finished_counts, stage_part, staged_signatures, staging_job
 from data.tombstones import read_tombstones
 
 FORMAT = 2
 REPORT = "report.json"
 QUARANTINE = "quarantine.jsonl"
-NOT_OF_THE_CORPUS = {"sources", "folder", "workers", "shards", "cache", "cache_gigabytes", "packing", "stages", "period"}
-NOT_OF_THE_CORPUS |= {"reshuffles"}
-NOT_OF_A_PART = {"name", "weight", "domain", "maximum_epochs"}
+# What is decided later, or changes nothing: it may change without making the corpus anew.
+NOT_OF_THE_CORPUS = {"sources", "folder", "workers", "packing", "stages", "reshuffles", "period"}
+NOT_OF_THE_CORPUS |= {"shards", "cache", "cache_gigabytes"}
+NOT_OF_A_SOURCE = {"name", "weight", "domain", "maximum_epochs"}
 Shard = tuple[int, int]
 
 
@@ -74,47 +83,72 @@ def prepare_corpus(
     _write_quarantine(folder, jobs)
     for source in config.sources:
         counts = merged(staged[job] for job in jobs if job.source == source)
-        _check_dates(source, counts, config)
-        _check_bad(source, counts, config, folder)
-    keeping = _keep_jobs(config, jobs, tombstones)
+        check_dates(source, counts, config)
+        check_malformed(source, counts, config, folder / QUARANTINE)
+    forgotten = read_tombstones(tombstones, config.near_duplicates) if tombstones else NONE_FORGOTTEN
+    keeping = _keep_jobs(config, jobs, forgotten)
     kept = dict(zip(jobs, in_parallel(keep_part, keeping, config.workers, "writing"), strict=True))
     _write_quarantine(folder, jobs)
-    results = {}
+    results = {source.name: Kept() for source in config.sources}
+    for job in jobs:
+        results[job.source.name].counts.merge(staged[job])
+        results[job.source.name].merge(kept[job])
     for source in config.sources:
-        mine = [job for job in jobs if job.source == source]
-        result = Kept(counts=merged(staged[job] for job in mine))
-        for job in mine:
-            result.merge(kept[job])
-        _check_bad(source, result.counts, config, folder)
-        _check_total(source, result)
-        results[source.name] = result
-    _check_splits(results.values(), config)
-    return _finish(config, folder, inputs, keeping, kept, results)
-
-
-def _finish(
-    config: DataConfig,
-    folder: Path,
-    inputs: dict[str, Any],
-    keeping: Sequence[KeepJob],
-    kept: dict[StagingJob, Kept],
-    results: dict[str, Kept],
-) -> dict[str, Any]:
-    """Leave the files of this corpus and no others, and the report and the manifest with them."""
+        check_malformed(source, results[source.name].counts, config, folder / QUARANTINE)
+        check_sum(source, results[source.name])
+    check_splits(results, config)
+    items = len(load_items(config.decontamination).names) if config.decontamination else 0
+    report = corpus_report(config, seed, results, items, len(forgotten.texts))
     files = {job.file(split) for job in keeping for split in kept[job.staged].splits}
-    for split in SPLITS:
-        for file in (folder / split).rglob("*"):
-            if file.is_file() and file not in files:
-                file.unlink()
-    shutil.rmtree(folder / STAGING)
-    report = corpus_report(config, results, inputs)
-    write_atomically(folder / REPORT, json.dumps(report, indent=1, ensure_ascii=False))
-    finish_stage(folder, inputs, [*files, folder / QUARANTINE, folder / REPORT])
+    _finish(folder, inputs, report, files)
     for split in SPLITS:
         found = [result.splits[split] for result in results.values() if split in result.splits]
         documents, characters = (sum(figures[unit] for figures in found) for unit in ("documents", "characters"))
         say(f"corpus: {split}: {documents:,} documents, {characters:,} characters")
     return report
+
+
+def _keep_jobs(config: DataConfig, jobs: Sequence[StagingJob], forgotten: Forgotten) -> list[KeepJob]:
+    """Decide the fate of every staged document, and what is to be written of each part."""
+    tables = [pq.read_table(job.documents, columns=["text_digest", "key", "split", "contaminated"]) for job in jobs]
+    ends = np.cumsum([table.num_rows for table in tables])
+    table = pa.concat_tables(tables)
+    del tables
+    documents = Documents(
+        texts=_digests(table["text_digest"]),
+        keys=_digests(table["key"]),
+        splits=table["split"].to_numpy(),
+        contaminated=table["contaminated"].to_numpy(),
+        signatures=lambda: map(staged_signatures, jobs),
+    )
+    del table
+    decision = decide(documents, forgotten, config.near_duplicates)
+    numbers = [number for source in config.sources for number in range(sum(job.source == source for job in jobs))]
+    return list(map(KeepJob, jobs, numbers, np.split(decision.fates, ends[:-1])))
+
+
+def _digests(column: pa.ChunkedArray) -> Digests:
+    return as_digests(b"".join(np.asarray(chunk.buffers()[1])[...] for chunk in column.chunks))
+
+
+def _write_quarantine(folder: Path, jobs: Sequence[StagingJob]) -> None:
+    """What was malformed in each part, and the ids that were there before, as one file."""
+    with atomic_write(folder / QUARANTINE) as whole:
+        for suffix in (".quarantine", ".repeated"):
+            for job in jobs:
+                with contextlib.suppress(FileNotFoundError), job.stem.with_suffix(suffix).open("rb") as part:
+                    shutil.copyfileobj(part, whole)
+
+
+def _finish(folder: Path, inputs: dict[str, Any], report: dict[str, Any], files: set[Path]) -> None:
+    """Leave the files of this corpus and no others, and the report and the manifest with them."""
+    for split in SPLITS:
+        for file in (folder / split).rglob("*"):
+            if file.is_file() and file not in files:
+                file.unlink()
+    shutil.rmtree(folder / STAGING)
+    write_atomically(folder / REPORT, json.dumps(report, indent=1, ensure_ascii=False))
+    finish_stage(folder, inputs, [*files, folder / QUARANTINE, folder / REPORT])
 
 
 def _inputs(
@@ -124,12 +158,11 @@ def _inputs(
     inputs: dict[str, Any] = {"format": FORMAT, "seed": seed, "sources": [source.name for source in config.sources]}
     inputs |= config.model_dump(mode="json", exclude=NOT_OF_THE_CORPUS)
     if config.decontamination:
-        inputs["decontamination.files"] = item_stamps(config.decontamination)
+        inputs["decontamination.files"] = {str(file): file_stamp(file) for file in item_files(config.decontamination)}
     if tombstones and tombstones.exists():
         inputs["tombstones"] = file_digest(tombstones)
     for source in config.sources:
-        # The mixture is decided later: a weight may change without making the corpus anew.
-        settings = source.model_dump(mode="json", exclude=NOT_OF_A_PART)
+        settings = source.model_dump(mode="json", exclude=NOT_OF_A_SOURCE)
         inputs |= {f"sources.{source.name}.{key}": value for key, value in settings.items()}
         inputs[f"sources.{source.name}.files"] = {part.name: part.stamp for part in parts[source.name]}
     return inputs
@@ -147,7 +180,7 @@ def _staging_jobs(
             for key, value in inputs.items()
             if not key.startswith("sources") and key not in ("tombstones", "maximum_bad_fraction")
         }
-        settings |= source.model_dump(mode="json", exclude=NOT_OF_A_PART - {"name"})
+        settings |= source.model_dump(mode="json", exclude=NOT_OF_A_SOURCE - {"name"})
         jobs += [staging_job(config, source, part, folder, seed, settings) for part in parts[source.name]]
     return jobs
 

@@ -79,6 +79,14 @@ class Counts:
         return cls(**(content | counters))
 
 
+def merged(parts: Iterable[Counts]) -> Counts:
+    """The counts of several parts, in their order."""
+    whole = Counts()
+    for part in parts:
+        whole.merge(part)
+    return whole
+
+
 def by_reason(counts: Counter[str]) -> dict[str, int]:
     """The counts that are not zero, in the order of the reasons."""
     return {reason: count for reason, count in sorted(counts.items()) if count}

@@ -1,7 +1,8 @@
 """Phase one of a corpus: each part of the input is read, cleaned, split and signed on its own, and staged on disk.
 
 A staged part is three files below staging/{source}/, named by a digest of the part's name: .parquet (the documents that
-are left, with what decides their fate), .signatures (their MinHash signatures, uint32) and .json (counts; written last).
+are left, with what decides their fate), .signatures (their MinHash signatures) and .json (counts; written last). What is
+malformed lies beside them in .quarantine.
 """
 
 import functools
@@ -13,6 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -21,6 +24,7 @@ from data.config import DataConfig, DecontaminationConfig, SourceConfig
 from data.corpus_files import CORPUS_COLUMNS
 from data.counts import Counts
 from data.decontaminate import Items, load_items
+from data.deduplicate import document_key
 from data.documents import BadRecord, Document, Part, read_part
 from data.errors import DataError
 from data.files import atomic_write, new_digest, value_digest, write_atomically
@@ -38,8 +42,9 @@ STAGED_SCHEMA = pa.schema(
         "file": pa.string(),
         "line": pa.int64(),
         "text_digest": pa.binary(16),
-        "id_digest": pa.binary(16),
+        "key": pa.binary(16),  # data.deduplicate.document_key
         "split": pa.uint8(),  # index into SPLITS
+        "contaminated": pa.bool_(),
     }
 )
 
@@ -81,7 +86,8 @@ class _Row(NamedTuple):
     document: Document
     text: str  # cleaned
     text_digest: bytes
-    split: int
+    split: int  # index into SPLITS
+    contaminated: bool
 
 
 def staging_job(
@@ -123,6 +129,16 @@ def finished_counts(job: StagingJob) -> Counts | None:
     return Counts.from_json(kept["counts"]) if kept["key"] == job.key else None
 
 
+def staged_signatures(job: StagingJob) -> npt.NDArray[np.uint8]:
+    """The signatures of a staged part's documents, uint8 (documents, bands * rows), as a map of the file."""
+    near = job.config.near_duplicates
+    assert near is not None
+    width = near.bands * near.rows
+    if not job.signatures.stat().st_size:  # cannot be mapped
+        return np.empty((0, width), np.uint8)
+    return np.memmap(job.signatures, np.uint8, "r").reshape(-1, width)
+
+
 def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
     """The documents of a part that are left after cleaning, with everything else counted."""
     source, config = job.source, job.config
@@ -140,6 +156,7 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
 
     clean = make_cleaner(config, source)
     items = _evaluation_items(config.decontamination) if config.decontamination else None
+    removing = config.decontamination is not None and config.decontamination.action == "remove"
     documents = read_part(source, job.part, quarantine)
     if multiprocessing.parent_process() is None:  # bars of several processes would overwrite each other
         documents = progress(documents, f"reading {source.name}")
@@ -159,20 +176,14 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
         where = split(document.date, digest, config.cutoff, config.past_fraction, job.seed)
         if where == "future" and not is_sampled(digest, config.future_fraction, job.seed):
             counts.drop("after the cutoff, not sampled", document)
-        elif items and where == "train" and _is_removed(cleaned.text, document, items, counts, config):
-            counts.drop("contaminated", document)
-        else:
-            yield _Row(document, cleaned.text, digest, SPLITS.index(where))
+            continue
+        touched = items.touched(cleaned.text) if items and where == "train" else []
+        counts.touch(touched, f"{source.name}/{document.id}")
+        contaminated = bool(touched) and removing
+        yield _Row(document, cleaned.text, digest, SPLITS.index(where), contaminated)
 
 
-def _is_removed(text: str, document: Document, items: Items, counts: Counts, config: DataConfig) -> bool:
-    assert config.decontamination is not None
-    touched = items.touched(text)
-    counts.touch(touched, f"{document.source}/{document.id}")
-    return bool(touched) and config.decontamination.action == "remove"
-
-
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=1)  # the same for every part that a process stages
 def _evaluation_items(settings: DecontaminationConfig) -> Items:
     return load_items(settings)
 
@@ -203,7 +214,8 @@ def _table(group: list[_Row]) -> pa.Table:
         "file": [document.file for document in documents],
         "line": [document.line for document in documents],
         "text_digest": [row.text_digest for row in group],
-        "id_digest": [new_digest(document.id.encode()).digest() for document in documents],
+        "key": [document_key(document.source, document.id) for document in documents],
         "split": [row.split for row in group],
+        "contaminated": [row.contaminated for row in group],
     }
     return pa.table(columns, schema=STAGED_SCHEMA)
