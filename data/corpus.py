@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from data.clean import clean
 from data.config import DataConfig, SourceConfig
 from data.corpus_files import CORPUS_COLUMNS, CORPUS_SCHEMA, corpus_files
-from data.deduplicate import DUPLICATE, HELD_OUT_DUPLICATE, KEPT, REPEATED_ID, as_digests, find_duplicates
+from data.deduplicate import Fate, Forgotten, Staged, as_digests, decide, document_key
 from data.documents import BadRecord, input_files, read_documents
 from data.errors import DataError
 from data.files import atomic_write, begin_stage, file_stamp, finish_stage, is_finished, new_digest, write_atomically
@@ -159,7 +159,7 @@ def _staged_rows(reading: _Reading, config: DataConfig, folder: Path, seed: int)
             continue
         digest = new_digest(text.encode()).digest()
         reading.texts += digest
-        reading.ids += new_digest(document.id.encode()).digest()
+        reading.ids += document_key(source.name, document.id)
         reading.splits.append(SPLITS.index(split(document.date, digest, config.cutoff, config.past_fraction, seed)))
         yield asdict(document) | {"text": text}
 
@@ -190,15 +190,18 @@ def _check_bad(reading: _Reading, config: DataConfig, folder: Path) -> None:
 def _write_splits(readings: Sequence[_Reading], config: DataConfig, folder: Path) -> None:
     """Write what is kept of each staged source, and count what is not."""
     splits = [np.frombuffer(reading.splits, np.uint8) for reading in readings]
-    fates = find_duplicates(
-        np.concatenate([as_digests(reading.texts) for reading in readings]),
-        [as_digests(reading.ids) for reading in readings],
-        np.concatenate(splits),
+    all_splits = np.concatenate(splits)
+    documents = Staged(
+        texts=np.concatenate([as_digests(reading.texts) for reading in readings]),
+        keys=np.concatenate([as_digests(reading.ids) for reading in readings]),
+        splits=all_splits,
+        signatures=list,
     )
+    fates = decide(documents, Forgotten(as_digests(b""), as_digests(b""), np.empty((0, 0), np.uint8)), None).fates
     ends = np.cumsum([len(source) for source in splits])
     for reading, source_splits, source_fates in zip(readings, splits, np.split(fates, ends[:-1]), strict=True):
-        reading.dropped["duplicate"] += int((source_fates == DUPLICATE).sum())
-        reading.dropped["duplicate of held-out text"] += int((source_fates == HELD_OUT_DUPLICATE).sum())
+        reading.dropped["duplicate"] += int((source_fates == Fate.DUPLICATE).sum())
+        reading.dropped["duplicate of held-out text"] += int((source_fates == Fate.DUPLICATE_OF_HELD_OUT_TEXT).sum())
         _write_source(reading, source_splits, source_fates, folder)
         _check_bad(reading, config, folder)
         _check_total(reading)
@@ -215,7 +218,7 @@ def _write_source(reading: _Reading, splits: npt.NDArray[np.uint8], fates: npt.N
             rows = slice(first, first + table.num_rows)
             first += table.num_rows
             for index, split_name in enumerate(SPLITS):
-                kept = table.filter(pa.array((fates[rows] == KEPT) & (splits[rows] == index))).select(
+                kept = table.filter(pa.array((fates[rows] == Fate.KEPT) & (splits[rows] == index))).select(
                     list(CORPUS_COLUMNS)
                 )
                 if not kept.num_rows:
@@ -225,7 +228,7 @@ def _write_source(reading: _Reading, splits: npt.NDArray[np.uint8], fates: npt.N
                     writers[split_name] = stack.enter_context(pq.ParquetWriter(file, CORPUS_SCHEMA, compression="zstd"))
                 writers[split_name].write_table(kept)
                 _count(reading, split_name, kept)
-            for row in table.filter(pa.array(fates[rows] == REPEATED_ID)).to_pylist():
+            for row in table.filter(pa.array(fates[rows] == Fate.REPEATED_ID)).to_pylist():
                 reading.quarantine(BadRecord(row["file"], row["line"], f"duplicate id: {row['id']}"))
 
 
