@@ -36,7 +36,7 @@ from data.parallel import in_parallel
 from data.progress import say
 from data.split import SPLITS
 from data.staging import STAGING, StagingJob, finished_counts, stage_part, staged_signatures, staging_job
-from data.tombstones import read_tombstones
+from data.tombstones import TOMBSTONES, read_tombstones
 
 FORMAT = 2
 REPORT = "report.json"
@@ -48,17 +48,14 @@ NOT_OF_A_SOURCE = {"name", "weight", "domain", "maximum_epochs"}
 Shard = tuple[int, int]
 
 
-def prepare_corpus(
-    config: DataConfig, folder: Path, seed: int, *, tombstones: Path | None = None, shard: Shard | None = None
-) -> dict[str, Any]:
+def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | None = None) -> dict[str, Any]:
     """Make the corpus of a configuration in `folder`, or recognise that it is there already.
 
     Written are {train,past,future}/{source}/{part}.parquet (id, text, source, date, licence, url) where there are such
     documents, quarantine.jsonl, report.json, and manifest.json last. The same inputs give the same bytes, whatever the
-    number of workers and shards.
+    number of workers and shards. What `data.tombstones` has noted beside `folder` is left out.
 
     Args:
-        tombstones: documents that must go, with all that resembles them (`data.tombstones`).
         shard: (i, n) stages every n-th part from the i-th on (from 0) and no more; a call without it finishes.
 
     Returns:
@@ -71,6 +68,7 @@ def prepare_corpus(
             to train on, or, under a cutoff, to hold out.
     """
     parts = {source.name: input_parts(source) for source in config.sources}
+    tombstones = folder.parent / TOMBSTONES
     inputs = _inputs(config, parts, seed, tombstones)
     if is_finished("corpus", folder, inputs):
         report: dict[str, Any] = json.loads((folder / REPORT).read_bytes())
@@ -85,7 +83,7 @@ def prepare_corpus(
         counts = merged(staged[job] for job in jobs if job.source == source)
         check_dates(source, counts, config)
         check_malformed(source, counts, config, folder / QUARANTINE)
-    forgotten = read_tombstones(tombstones, config.near_duplicates) if tombstones else NONE_FORGOTTEN
+    forgotten = read_tombstones(tombstones, config.near_duplicates)
     keeping = _keep_jobs(config, jobs, forgotten)
     kept = dict(zip(jobs, in_parallel(keep_part, keeping, config.workers, "writing"), strict=True))
     _write_quarantine(folder, jobs)
@@ -128,7 +126,9 @@ def _keep_jobs(config: DataConfig, jobs: Sequence[StagingJob], forgotten: Forgot
 
 
 def _digests(column: pa.ChunkedArray) -> Digests:
-    return as_digests(b"".join(np.asarray(chunk.buffers()[1])[...] for chunk in column.chunks))
+    values = column.combine_chunks()
+    width = values.type.byte_width
+    return as_digests(memoryview(values.buffers()[1])[width * values.offset : width * (values.offset + len(values))])
 
 
 def _write_quarantine(folder: Path, jobs: Sequence[StagingJob]) -> None:
@@ -151,15 +151,13 @@ def _finish(folder: Path, inputs: dict[str, Any], report: dict[str, Any], files:
     finish_stage(folder, inputs, [*files, folder / QUARANTINE, folder / REPORT])
 
 
-def _inputs(
-    config: DataConfig, parts: dict[str, list[Part]], seed: int, tombstones: Path | None
-) -> dict[str, Any]:
+def _inputs(config: DataConfig, parts: dict[str, list[Part]], seed: int, tombstones: Path) -> dict[str, Any]:
     """All that decides the corpus, under the names of the configuration; a part counts by its name and stamp."""
     inputs: dict[str, Any] = {"format": FORMAT, "seed": seed, "sources": [source.name for source in config.sources]}
     inputs |= config.model_dump(mode="json", exclude=NOT_OF_THE_CORPUS)
     if config.decontamination:
         inputs["decontamination.files"] = {str(file): file_stamp(file) for file in item_files(config.decontamination)}
-    if tombstones and tombstones.exists():
+    if tombstones.exists():
         inputs["tombstones"] = file_digest(tombstones)
     for source in config.sources:
         settings = source.model_dump(mode="json", exclude=NOT_OF_A_SOURCE)
