@@ -63,7 +63,9 @@ def check_splits(kept: Mapping[str, Kept], config: DataConfig) -> None:
         )
 
 
-def corpus_report(config: DataConfig, seed: int, kept: Mapping[str, Kept], items: int, forgotten: int) -> dict[str, Any]:
+def corpus_report(
+    config: DataConfig, seed: int, kept: Mapping[str, Kept], items: int, forgotten: int
+) -> dict[str, Any]:
     """The content of report.json.
 
     Args:

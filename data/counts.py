@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from data.clean import Cleaned
@@ -71,7 +71,7 @@ class Counts:
             self.touched[item] = (self.touched.get(item, []) + documents)[:TOUCHED]
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return vars(self)
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:

@@ -1,8 +1,8 @@
 """Phase one of a corpus: each part of the input is read, cleaned, split and signed on its own, and staged on disk.
 
-A staged part is three files below staging/{source}/, named by a digest of the part's name: .parquet (the documents that
-are left, with what decides their fate), .signatures (their MinHash signatures) and .json (counts; written last). What is
-malformed lies beside them in .quarantine.
+A staged part is four files below staging/{source}/, named by a digest of the part's name: .parquet (the documents that
+are left, with what decides their fate), .signatures (their MinHash signatures), .quarantine (what is malformed) and
+.json (counts; written last).
 """
 
 import functools
@@ -14,8 +14,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -44,12 +42,11 @@ STAGED_SCHEMA = pa.schema(
         "text_digest": pa.binary(16),
         "key": pa.binary(16),  # data.deduplicate.document_key
         "split": pa.uint8(),  # index into SPLITS
-        "contaminated": pa.bool_(),
     }
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StagingJob:
     """One part to stage. Equal keys give equal files, so finished ones are kept."""
 
@@ -87,7 +84,6 @@ class _Row(NamedTuple):
     text: str  # cleaned
     text_digest: bytes
     split: int  # index into SPLITS
-    contaminated: bool
 
 
 def staging_job(
@@ -127,16 +123,6 @@ def finished_counts(job: StagingJob) -> Counts | None:
     except (OSError, ValueError):
         return None
     return Counts.from_json(kept["counts"]) if kept["key"] == job.key else None
-
-
-def staged_signatures(job: StagingJob) -> npt.NDArray[np.uint8]:
-    """The signatures of a staged part's documents, uint8 (documents, bands * rows), as a map of the file."""
-    near = job.config.near_duplicates
-    assert near is not None
-    width = near.bands * near.rows
-    if not job.signatures.stat().st_size:  # cannot be mapped
-        return np.empty((0, width), np.uint8)
-    return np.memmap(job.signatures, np.uint8, "r").reshape(-1, width)
 
 
 def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
@@ -179,8 +165,10 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
             continue
         touched = items.touched(cleaned.text) if items and where == "train" else []
         counts.touch(touched, f"{source.name}/{document.id}")
-        contaminated = bool(touched) and removing
-        yield _Row(document, cleaned.text, digest, SPLITS.index(where), contaminated)
+        if touched and removing:
+            counts.drop("contaminated", document)
+        else:
+            yield _Row(document, cleaned.text, digest, SPLITS.index(where))
 
 
 @functools.lru_cache(maxsize=1)  # the same for every part that a process stages
@@ -216,6 +204,5 @@ def _table(group: list[_Row]) -> pa.Table:
         "text_digest": [row.text_digest for row in group],
         "key": [document_key(document.source, document.id) for document in documents],
         "split": [row.split for row in group],
-        "contaminated": [row.contaminated for row in group],
     }
     return pa.table(columns, schema=STAGED_SCHEMA)

@@ -19,7 +19,6 @@ from data.errors import DataError
 from data.files import DIGEST_BYTES, new_digest
 from data.progress import say
 
-
 TOMBSTONES = "tombstones.jsonl"
 
 

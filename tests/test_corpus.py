@@ -38,7 +38,7 @@ def write_jsonl(file: Path, records: list[Any]) -> Path:
 
 def config_of(*paths: Path, **changes: Any) -> DataConfig:
     sources = [{"name": f"source_{index}", "path": str(path)} for index, path in enumerate(paths)]
-    return DataConfig.model_validate({"sources": sources, "past_fraction": 0.0, **changes})
+    return DataConfig.model_validate({"sources": sources, "past_fraction": 0.0, "workers": 1, **changes})
 
 
 def rows(corpus: Path, split: str, source: str = "source_0") -> list[dict[str, Any]]:
@@ -289,7 +289,9 @@ def test_ids_that_are_none_stop_the_job(tmp_path: Path) -> None:
 
 def test_a_wrong_field_is_noticed_early(tmp_path: Path) -> None:
     file = write_jsonl(tmp_path / "a.jsonl", [{"body": text_of(index)} for index in range(3_000)])
-    with pytest.raises(DataError, match=r"first 1,000 records of a\.jsonl are all malformed.*no field 'text': the record has body"):
+    with pytest.raises(
+        DataError, match=r"first 1,000 records of a\.jsonl are all malformed.*no field 'text': the record has body"
+    ):
         prepare_corpus(config_of(file), tmp_path / "corpus", seed=1)
 
 
