@@ -21,7 +21,7 @@ from data.clean import make_cleaner
 from data.config import DataConfig, DecontaminationConfig, SourceConfig
 from data.corpus_files import CORPUS_COLUMNS
 from data.counts import Counts
-from data.decontaminate import Items, load_items
+from data.decontaminate import Items, item_stamps, load_items
 from data.deduplicate import document_key
 from data.documents import BadRecord, Document, Part, read_part
 from data.errors import DataError
@@ -171,8 +171,12 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
             yield _Row(document, cleaned.text, digest, SPLITS.index(where))
 
 
-@functools.lru_cache(maxsize=1)  # the same for every part that a process stages
 def _evaluation_items(settings: DecontaminationConfig) -> Items:
+    return _load_items(settings, json.dumps(item_stamps(settings)))
+
+
+@functools.lru_cache(maxsize=1)  # the same for every part that a process stages
+def _load_items(settings: DecontaminationConfig, stamps: str) -> Items:
     return load_items(settings)
 
 
