@@ -4,6 +4,10 @@ import re
 import unicodedata
 import zlib
 from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from data.config import DataConfig, SourceConfig
 
 NEWLINES = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
 # Control characters but tab and newline; the byte order mark and the zero-width space, word joiner and Mongolian
@@ -18,7 +22,30 @@ LARGEST_COMPRESSION = 50
 SAMPLED_CHARACTERS = 1_000
 
 
-def clean(text: str, minimum_characters: int, maximum_characters: int) -> tuple[str, None] | tuple[None, str]:
+class Cleaned(NamedTuple):
+    """What became of a text: it is kept, or it is dropped for a reason."""
+
+    text: str | None
+    """The cleaned text; None where it is dropped."""
+    reason: str | None
+    """Why it is dropped, in few and stable words, such as `too short`; None where it is kept."""
+    scrubbed: Mapping[str, int]
+    """Pieces of personal data that a mark replaced, by kind."""
+    removed_lines: int
+    """Lines that were taken out as boilerplate."""
+
+
+def make_cleaner(config: DataConfig, source: SourceConfig) -> Callable[[str], Cleaned]:
+    """The cleaning of one source's texts. Cleaning a cleaned text again changes nothing."""
+
+    def clean(text: str) -> Cleaned:
+        kept, reason = normalise(text, config.minimum_characters, config.maximum_characters)
+        return Cleaned(kept, reason, {}, 0)
+
+    return clean
+
+
+def normalise(text: str, minimum_characters: int, maximum_characters: int) -> tuple[str, None] | tuple[None, str]:
     """Normalise a text, or say why it is dropped: (text, None) or (None, reason). Cleaning again changes nothing.
 
     Normalised: Unicode to NFC, line ends to newlines; control and invisible characters, trailing spaces and blank

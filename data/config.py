@@ -1,6 +1,7 @@
 """What the documents are, how they are cleaned and split, and which tokenizer is made from them."""
 
 import datetime
+import math
 from typing import Literal, Self
 
 from pydantic import BaseModel, Field, NonNegativeInt, PositiveInt, field_validator, model_validator
@@ -59,10 +60,23 @@ class NearDuplicateConfig(BaseModel, frozen=True, extra="forbid", use_attribute_
     """Documents of this Jaccard similarity of word n-grams or more are near-duplicates."""
     ngram: PositiveInt = 5
     """Words in an n-gram."""
-    bands: PositiveInt = 14
+    bands: PositiveInt = 16
     """Bands of the signature; documents that agree in one whole band are compared."""
-    rows: PositiveInt = 8
+    rows: PositiveInt = 7
     """Hashes in a band."""
+
+    @model_validator(mode="after")
+    def _bands_find_what_is_near(self) -> Self:
+        # Two documents of similarity s agree in a band of r rows with probability s^r (Leskovec, Rajaraman, Ullman,
+        # Mining of Massive Datasets, 3.4.2).
+        found = 1 - (1 - self.threshold**self.rows) ** self.bands
+        if found < 0.9:
+            needed = math.ceil(math.log(0.1) / math.log1p(-(self.threshold**self.rows)))
+            raise ValueError(
+                f"{self.bands} bands of {self.rows} rows find only {found:.0%} of the pairs of similarity "
+                f"{self.threshold:g}: take {needed} bands, or fewer rows"
+            )
+        return self
 
 
 class DecontaminationConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -72,6 +86,8 @@ class DecontaminationConfig(BaseModel, frozen=True, extra="forbid", use_attribut
     """Files, folders or globs of evaluation items: every string in a record of JSON lines, or each line of text."""
     ngram: PositiveInt = 13
     """Words that a training document must share in a row with an item to count as contaminated."""
+    minimum_words: PositiveInt = 8
+    """Items of fewer words are not looked for, as any text may have them; they are counted in the report."""
     action: Literal["remove", "flag"] = "remove"
     """remove: the document leaves the training split; flag: it stays and is reported."""
 

@@ -12,7 +12,7 @@ from evaluation.drawing import BLUE, COLOURS, GREY, INK, Plot, empty_figure, png
 LINE_STYLES = {"future": "-", "past": "--"}
 SMOOTHING_SHARE = 0.02  # of the run, the span of the moving average over a noisy curve
 
-Curves = dict[tuple[str, str], list[tuple[int, float]]]
+Curves = dict[tuple[str, str], list[tuple[float, float]]]
 """Points of each source and split."""
 
 
@@ -79,16 +79,25 @@ def baselines_plot(
     return [Plot("baselines", "Bits per byte of held-out text: fewer are better", png(figure), wide=True)]
 
 
-def years_plot(years: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]) -> list[Plot]:
-    """Bits per byte by the year of the text; nothing unless a source has two years of one split."""
+def periods_plot(periods: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]) -> list[Plot]:
+    """Bits per byte by the period of the text; nothing unless a source has two periods of one split."""
     curves: Curves = {
-        (source, split): sorted((int(year), figures["bits_per_byte"]) for year, figures in found.items())
-        for source, splits in years.items()
+        (source, split): sorted((_begin(label), figures["bits_per_byte"]) for label, figures in found.items())
+        for source, splits in periods.items()
         for split, found in splits.items()
     }
     if max(map(len, curves.values()), default=0) < 2:
         return []
-    return [Plot("years", "Bits per byte of held-out text by its year", _curves(curves, "year of the text"), wide=True)]
+    title = "Bits per byte of held-out text by its date"
+    return [Plot("periods", title, _curves(curves, "date of the text"), wide=True)]
+
+
+def _begin(label: str) -> float:
+    """When a period begins, in years: 2019, 2019-Q2, 2019-05."""
+    year, _, part = label.partition("-")
+    if not part:
+        return float(year)
+    return int(year) + ((int(part[1:]) - 1) / 4 if part.startswith("Q") else (int(part) - 1) / 12)
 
 
 def smooth(values: npt.NDArray[np.float64], span: int) -> npt.NDArray[np.float64]:
@@ -114,7 +123,7 @@ def _curves(curves: Curves, label: str) -> bytes:
         line = LINE_STYLES.get(split, ":")
         axes.plot(x, y, color=colour, linestyle=line, marker="o", markersize=3.5, label=f"{source}, {split}")
     axes.set_xlabel(label)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=all(x == int(x) for points in curves.values() for x, _ in points)))
     axes.ticklabel_format(axis="x", style="plain", useOffset=False)  # years are not 2,020 plus something
     axes.legend(frameon=False, fontsize=9, ncols=1 if len(curves) < 4 else 2)
     return png(figure)

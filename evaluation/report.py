@@ -9,7 +9,7 @@ from typing import Any
 
 from data.progress import duration
 from evaluation.page import Row, Table, write_page
-from evaluation.plots import baselines_plot, bits_per_byte_plot, training_plots, years_plot
+from evaluation.plots import baselines_plot, bits_per_byte_plot, periods_plot, training_plots
 
 PAGE = "report.html"
 TEMPLATE = "report.html.j2"
@@ -84,7 +84,7 @@ def write_report(inputs: ReportInputs, folder: Path) -> Path:
     steps = [line for line in metrics if "loss" in line]
     evaluation, corpus, tokenizer = (_read(path) for path in (inputs.evaluation, inputs.corpus, inputs.tokenizer))
     sources, baselines = evaluation.get("sources", {}), evaluation.get("baselines", {})
-    result_plots = [*baselines_plot(sources, baselines), *years_plot(evaluation.get("years", {}))]
+    result_plots = [*baselines_plot(sources, baselines), *periods_plot(evaluation.get("periods", {}))]
     run_plots = [*bits_per_byte_plot([line for line in metrics if "evaluation" in line]), *training_plots(steps)]
     return write_page(
         folder / PAGE,

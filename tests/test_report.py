@@ -24,7 +24,7 @@ EVALUATION = {
         "minutes": {"future": {"bits_per_byte": 1.21, "bytes": 100_000, "tokens": 24_000}},
         "wiki": {"past": {"bits_per_byte": 1.92, "bytes": 40_000, "tokens": 11_000}},
     },
-    "years": {
+    "periods": {
         "speeches": {"future": {"2019": {"bits_per_byte": 1.38}, "2020": {"bits_per_byte": 1.40}}},
         "minutes": {"future": {"2019": {"bits_per_byte": 1.19}, "2020": {"bits_per_byte": 1.22}}},
     },
