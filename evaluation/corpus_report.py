@@ -2,11 +2,11 @@
 
 import datetime
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, NonNegativeInt, ValidationError, model_validator
+from pydantic import BaseModel, NonNegativeInt, model_validator
 
-from data.errors import DataError
+from evaluation.checked_json import read_checked
 
 REPORT = "report.json"
 
@@ -79,9 +79,10 @@ class NearDuplicateSettings(BaseModel, frozen=True):
 
 
 class Contamination(BaseModel, frozen=True):
-    """Items of evaluation sets, and those that share words with training documents, by item: the documents' ids."""
+    """Items of evaluation sets; those that share words with training documents, and the first of these, by id."""
 
     items: NonNegativeInt
+    action: Literal["remove", "flag"]
     touched: dict[str, list[str]]
 
 
@@ -100,13 +101,4 @@ def read_corpus_report(corpus: Path) -> CorpusReport:
     Raises:
         DataError: there is none, something is missing in it, or its counts contradict each other.
     """
-    path = corpus / REPORT
-    try:
-        return CorpusReport.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist: run `domainlm prepare CONFIG` first") from None
-    except ValidationError as error:
-        found = error.errors()[0]
-        place = ".".join(str(part) for part in found["loc"])
-        problem = found["msg"].removeprefix("Value error, ")
-        raise DataError(f"{path}: {f'{place}: ' * bool(place)}{problem}: run `domainlm prepare CONFIG` again") from None
+    return read_checked(corpus / REPORT, CorpusReport, "prepare")

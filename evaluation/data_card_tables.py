@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from evaluation.corpus_report import Contamination, CorpusReport, KeptDocuments, Sample
 from evaluation.document_counts import Counts, DocumentCounts
-from evaluation.page import Row, Table, number_in_words, share, text_size
+from evaluation.page import Row, Table
+from evaluation.wording import number_in_words, share, text_size
 
 SPLIT_MEANINGS = {
     "train": "what a model learns from",
@@ -174,7 +175,7 @@ def removal_tables(report: CorpusReport) -> list[Table]:
 
 
 def contamination_table(contamination: Contamination | None) -> Table:
-    """Evaluation items that training documents share words with, those with the most documents first."""
+    """Evaluation items that training documents share words with, those with the most documents named first."""
     touched = contamination.touched if contamination else {}
     ordered = sorted(touched.items(), key=lambda entry: (-len(entry[1]), entry[0]))
     rows = []
@@ -185,7 +186,7 @@ def contamination_table(contamination: Contamination | None) -> Table:
     if len(ordered) > MOST_ROWS:
         rest = ordered[MOST_ROWS:]
         rows.append(Row(f"{len(rest):,} other items", 0, [f"{sum(len(ids) for _, ids in rest):,}", "–"]))
-    return Table(["documents", "which"], rows)
+    return Table(["documents named", "which"], rows)
 
 
 def year_tables(report: CorpusReport, counts: SplitCounts) -> list[Table]:

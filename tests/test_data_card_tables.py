@@ -200,7 +200,7 @@ def test_licences_languages_removals_and_duplicates() -> None:
 
 def test_contaminated_items_with_the_most_documents_come_first_and_the_others_are_counted() -> None:
     touched = {f"item:{n}": [f"d{m}" for m in range(n)] for n in range(1, MOST_ROWS + 3)}
-    table = contamination_table(Contamination(items=99, touched=touched))
+    table = contamination_table(Contamination(items=99, action="remove", touched=touched))
     assert table.rows[0] == Row(f"item:{MOST_ROWS + 2}", 0, ["42", "d0, d1, d2, d3, d4 and 37 more"])
     assert table.rows[-1] == Row("2 other items", 0, ["3", "–"])
     assert contamination_table(None).rows == []
