@@ -27,6 +27,7 @@ from data.documents import BadRecord, Document, Part, read_part
 from data.errors import DataError
 from data.files import atomic_write, new_digest, value_digest, write_atomically
 from data.near_duplicates import signatures
+from data.personal import make_scrubber
 from data.progress import progress
 from data.split import SPLITS, is_sampled, split
 
@@ -140,7 +141,7 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
                 f"{'; '.join(counts.offenders)}: correct data.sources.{source.name}"
             )
 
-    clean = make_cleaner(config, source)
+    clean, scrub = make_cleaner(config, source), make_scrubber(config.cleaning.scrub)
     items = _evaluation_items(config.decontamination) if config.decontamination else None
     removing = config.decontamination is not None and config.decontamination.action == "remove"
     documents = read_part(source, job.part, quarantine)
@@ -156,17 +157,17 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
         cleaned = clean(document.text)
         counts.add_cleaning(cleaned)
         if cleaned.text is None:
-            counts.drop(str(cleaned.reason), document)
+            counts.drop(str(cleaned.reason), document, scrub)
             continue
         digest = new_digest(cleaned.text.encode()).digest()
         where = split(document.date, digest, config.cutoff, config.past_fraction, job.seed)
         if where == "future" and not is_sampled(digest, config.future_fraction, job.seed):
-            counts.drop("after the cutoff, not sampled", document)
+            counts.drop("after the cutoff, not sampled", document, scrub)
             continue
         touched = items.touched(cleaned.text) if items and where == "train" else []
         counts.touch(touched, f"{source.name}/{document.id}")
         if touched and removing:
-            counts.drop("contaminated", document)
+            counts.drop("contaminated", document, scrub)
         else:
             yield _Row(document, cleaned.text, digest, SPLITS.index(where))
 

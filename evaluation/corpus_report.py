@@ -78,12 +78,19 @@ class NearDuplicateSettings(BaseModel, frozen=True):
     ngram: int
 
 
+class Touched(BaseModel, frozen=True):
+    """How many training documents share words with an evaluation item, and the first of them, as source/id."""
+
+    documents: NonNegativeInt
+    first: list[str]
+
+
 class Contamination(BaseModel, frozen=True):
-    """Items of evaluation sets; those that share words with training documents, and the first of these, by id."""
+    """Items of evaluation sets, and those of them that share words with training documents."""
 
     items: NonNegativeInt
     action: Literal["remove", "flag"]
-    touched: dict[str, list[str]]
+    touched: dict[str, Touched]
 
 
 class CorpusReport(BaseModel, frozen=True):

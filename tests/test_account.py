@@ -30,10 +30,11 @@ def test_the_report_has_every_count(tmp_path: Any) -> None:
     found.licences["CC0"] = 4
     found.counts.touch(["items.jsonl:1"], "news/d1")
     settings = {"paths": ["items.jsonl"], "action": "flag"}
+    touched = {"items.jsonl:1": {"documents": 1, "first": ["news/d1"]}}
     report = corpus_report(config_of(decontamination=settings), 5, {"news": found}, items=9, forgotten=2)
     assert report["seed"] == 5
     assert report["tombstones"] == 2
-    assert report["contamination"] == {"items": 9, "action": "flag", "touched": {"items.jsonl:1": ["news/d1"]}}
+    assert report["contamination"] == {"items": 9, "action": "flag", "touched": touched}
     news = report["sources"]["news"]
     train = {"documents": 4, "characters": 35, "bytes": 36, "first_date": "1998-01-01", "last_date": "1999-01-01"}
     assert news["kept"] == {"train": train}

@@ -340,7 +340,7 @@ def test_shards_and_workers_change_nothing(tmp_path: Path) -> None:
     prepare_corpus(config_of(folder, workers=1, **settings), tmp_path / "one", seed=1)
     config = config_of(folder, workers=2, **settings)
     for index in (2, 0, 1):  # in whatever order the tasks of an array run
-        done = prepare_corpus(config, tmp_path / "array", seed=1, shard=(index, 3))
+        done = prepare_corpus(config_of(folder, **settings), tmp_path / "array", seed=1, shard=(index, 3))
         assert done["parts"] == 7
     assert done["staged"] == 7
     prepare_corpus(config, tmp_path / "array", seed=1)

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 from data.clean import Cleaned
 from data.counts import SAMPLES, Counts, by_reason, merged
 from data.documents import BadRecord, Document
+from data.personal import make_scrubber
 
 
 def document(name: str, text: str = "text") -> Document:
@@ -23,7 +24,7 @@ def test_reasons_lose_their_details_and_the_first_offenders_are_named() -> None:
 def test_samples_are_few_and_short() -> None:
     counts = Counts()
     for index in range(9):
-        counts.drop("too long", document(f"d{index}", "x" * 1_000))
+        counts.drop("too long", document(f"d{index}", "x" * 1_000), make_scrubber([]))
     assert counts.dropped == {"too long": 9}
     assert [sample["id"] for sample in counts.samples["too long"]] == ["d0", "d1", "d2"]
     assert {len(sample["text"]) for sample in counts.samples["too long"]} == {200}
@@ -35,7 +36,7 @@ def test_parts_merged_are_the_whole(parts: list[list[tuple[str, int]]]) -> None:
         counts = Counts()
         for reason, number in events:
             counts.read += 1
-            counts.drop(reason, document(f"{reason}{number}"))
+            counts.drop(reason, document(f"{reason}{number}"), make_scrubber([]))
             counts.add_cleaning(Cleaned("text", None, {"email": number}, number))
             counts.touch([f"item {number}"], f"news/{reason}")
             counts.quarantine(BadRecord("a.jsonl", number, reason))
@@ -45,6 +46,12 @@ def test_parts_merged_are_the_whole(parts: list[list[tuple[str, int]]]) -> None:
     assert whole == count([event for events in parts for event in events])
     assert Counts.from_json(whole.as_json()) == whole
     assert all(len(samples) <= SAMPLES for samples in whole.samples.values())
+
+
+def test_personal_data_does_not_come_back_in_a_sample() -> None:
+    counts = Counts()
+    counts.drop("too short", document("d", "write to jane.roe@example.org"), make_scrubber(["email"]))
+    assert [sample["text"] for sample in counts.samples["too short"]] == ["write to <EMAIL>"]
 
 
 def test_reasons_that_never_came_up_are_not_shown() -> None:

@@ -28,7 +28,11 @@ SOURCE_FIELDS: dict[str, Any] = {
 }
 REPORT_FIELDS: dict[str, Any] = {
     "near_duplicates": {"threshold": 0.8, "bands": 14, "rows": 8, "ngram": 5},
-    "contamination": {"items": 9, "action": "flag", "touched": {f"{MARKUP}:1": ["n1", "n2"]}},
+    "contamination": {
+        "items": 9,
+        "action": "flag",
+        "touched": {f"{MARKUP}:1": {"documents": 2, "first": ["n1", "n2"]}},
+    },
     "tombstones": 1,
     "cutoff": "2017-01-01",
     "seed": 7,

@@ -77,7 +77,7 @@ def test_evaluation_items_in_the_training_text(tmp_path: Path, action: str) -> N
     settings = {"paths": [str(items)], "action": action}
     job = job_of(tmp_path, records, cutoff="2000-01-01", past_fraction=0.0, decontamination=settings)
     counts = stage_part(job)
-    assert counts.touched == {f"{items}:1": ["news/old"]}  # held-out text is measured, not trained on
+    assert counts.touched_first == {f"{items}:1": ["news/old"]}  # held-out text is measured, not trained on
     assert counts.dropped == ({"contaminated": 1} if action == "remove" else {})
 
 
