@@ -5,9 +5,9 @@ version numbers stay:
 
 - email: a local part, @ and a domain that ends in letters.
 - phone: + and 8 to 15 digits (ITU E.164), between which single spaces, dots, hyphens or parentheses may stand, but no
-  signed decimal number; or the North American form, (212) 555-0123, 212-555-0123 or 212.555.0123, where neither area nor
-  exchange begins with 0 or 1. Other countries' numbers without + look like any number and stay.
-- ip: an IPv4 or IPv6 address that is valid and public; others are nobody's. Four numbers after a letter, or after a word
+  signed decimal number; or the North American form, (212) 555-0123, 212-555-0123 or 212.555.0123, neither area nor
+  exchange beginning with 0 or 1. Other countries' numbers without + look like any number and stay.
+- ip: a valid and public IPv4 or IPv6 address; others are nobody's. Four numbers after a letter, or after a word
   such as `version`, stay.
 - card: the digits in one piece, in fours or as American Express writes them, of a length and with first digits that an
   issuer gives out, with the right check digit (Luhn, ISO/IEC 7812).
@@ -33,7 +33,7 @@ AMERICAN_PHONE = re.compile(
 )
 DECIMAL = re.compile(r"\+\d+\.\d+")
 IPV4 = re.compile(r"\d(?<![\w.].)\d{0,2}(?:\.\d{1,3}){3}(?!\w|\.\w)")
-IPV6 = re.compile(r"[23](?<![\w:.].)[0-9A-Fa-f]{3}:[0-9A-Fa-f:]{2,34}(?![\w:])")
+IPV6 = re.compile(r"[23](?<![\w:.].)[0-9A-Fa-f]{3}:[0-9A-Fa-f:]{1,34}(?:(?<!:)|(?<=::))(?!\w|:[\w:])")
 GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 VERSION_BEFORE = re.compile(
     r"(?:\b(?:v|ver|version|release|firmware|build|revision|chapter|section)\b\.?|§)\s*\Z", re.I
@@ -142,7 +142,7 @@ def scrub_ibans(text: str) -> tuple[str, int]:
         nonlocal count
         number = match[0]
         while number:
-            if iban.is_valid(number):
+            if iban.is_valid(number, check_country=False):
                 count += 1
                 return MARKS["iban"] + match[0][len(number) :]
             number = number.rpartition(" ")[0]
