@@ -14,7 +14,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.harness import PEERS_PYTHON, Row, compare, measure, parser, read_texts, show
-
 from data.config import NearDuplicateConfig
 from data.near_duplicates import find_near_duplicates, signatures
 from data.shingles import shingle
@@ -39,9 +38,11 @@ class Planted:
 def plant(texts: Iterable[str], bytes_of_originals: int) -> Planted:
     """Take originals that do not resemble each other, and plant a copy of each."""
     source = random.Random(0)
-    near = NearDuplicateConfig(threshold=0.5, bands=20, rows=4)
+    near = NearDuplicateConfig(threshold=0.5, bands=36, rows=4)
     taken, size = [], 0
-    for text in texts:
+    everything = list(texts)
+    source.shuffle(everything)
+    for text in everything:
         if len(text) >= 200 and size < bytes_of_originals:
             taken.append(text)
             size += len(text.encode())

@@ -1,7 +1,7 @@
 """Tombstones: what was asked to be forgotten, in a file that holds no text but finds it again in the next corpus.
 
 A line of `tombstones.jsonl` has `source` and `id` of the document, `text` (digest of its text), `signature` (of
-`data.near_duplicates`, with the `ngram` and the `algorithm` that it was made with) and `requested` (the request's date).
+`data.near_duplicates`, with the `ngram` and the `algorithm` that it was made with) and `requested` (when it was asked).
 """
 
 import datetime
@@ -88,7 +88,7 @@ def read_tombstones(file: Path, near: NearDuplicateConfig | None) -> Forgotten:
     if len(comparable) < len(stones):
         say(
             f"tombstones: {len(stones) - len(comparable):,} of {len(stones):,} in {file} were signed with other "
-            "settings of data.near_duplicates: their documents and exact copies are dropped, near-duplicates are not found"
+            "data.near_duplicates settings: their documents and exact copies are dropped, near-duplicates are not found"
         )
     return Forgotten(
         texts=as_digests(b"".join(bytes.fromhex(stone.text) for stone in stones)),
