@@ -1,284 +1,196 @@
-"""Documents to corpus: cleaned, without exact duplicates, split by date and by chance, and every loss counted.
+"""Documents to corpus: cleaned, de-duplicated, decontaminated, split by date and by chance, and every loss counted.
 
-Two passes: the first reads, cleans and stages each source; the second decides on digests alone which documents stay and
-writes them. Memory is less than 100 bytes a document beside one batch of texts.
+Three phases: each part of the input (a file, or a shard of a hub dataset) is staged on its own; digests and signatures
+alone decide which documents stay; each part writes those. The first and the last run on all CPUs and go on, after an
+interruption, where they were; the first can be spread over the tasks of a Slurm array.
 """
 
+import contextlib
 import json
 import shutil
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from data.clean import clean
-from data.config import DataConfig, SourceConfig
-from data.corpus_files import CORPUS_COLUMNS, CORPUS_SCHEMA, corpus_files
-from data.deduplicate import Fate, Forgotten, Staged, as_digests, decide, document_key
-from data.documents import BadRecord, input_files, read_documents
-from data.errors import DataError
-from data.files import atomic_write, begin_stage, file_stamp, finish_stage, is_finished, new_digest, write_atomically
-from data.progress import progress, say
-from data.split import SPLITS, split
+from data.account import check_dates, check_malformed, check_splits, check_sum, corpus_report
+from data.config import DataConfig
+from data.counts import merged
+from data.decontaminate import item_stamps, load_items
+from data.deduplicate import Digests, Forgotten, Staged, as_digests, decide
+from data.documents import Part, input_parts
+from data.files import (
+    atomic_write,
+    begin_stage,
+    file_digest,
+    finish_stage,
+    is_finished,
+    write_atomically,
+)
+from data.keep import KeepJob, Kept, keep_part
+from data.near_duplicates import map_signatures
+from data.parallel import in_parallel
+from data.progress import say
+from data.split import SPLITS
+from data.staging import STAGING, StagingJob, finished_counts, stage_part, staging_job
+from data.tombstones import TOMBSTONES, read_tombstones
 
-FORMAT = 1
+FORMAT = 2
 REPORT = "report.json"
 QUARANTINE = "quarantine.jsonl"
-STAGING = "staging"
-ROWS_PER_GROUP = 1_000
-CHARACTERS_PER_GROUP = 16_000_000
-ALL_BAD = 1_000  # so many records, none of them good, are enough to stop at once
-STAGED_SCHEMA = pa.schema(CORPUS_COLUMNS | {"file": pa.string(), "line": pa.int64()})
+# What is decided later, or changes nothing: it may change without making the corpus anew.
+NOT_OF_THE_CORPUS = {"sources", "folder", "workers", "packing", "stages", "reshuffles", "period"}
+NOT_OF_THE_CORPUS |= {"shards", "cache", "cache_gigabytes"}
+NOT_OF_A_SOURCE = {"name", "weight", "domain", "maximum_epochs"}
+Shard = tuple[int, int]
 
 
-@dataclass
-class _Reading:
-    """What is known of a source while it passes through."""
-
-    source: SourceConfig
-    log: TextIO
-    read: int = 0
-    undated: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-    quarantined: Counter[str] = field(default_factory=Counter)
-    offenders: list[str] = field(default_factory=list)
-    # Of each document that was staged, in order:
-    texts: bytearray = field(default_factory=bytearray)  # 16 bytes of digest
-    ids: bytearray = field(default_factory=bytearray)  # 16 bytes of digest
-    splits: bytearray = field(default_factory=bytearray)  # index into SPLITS
-    kept: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    def quarantine(self, record: BadRecord) -> None:
-        self.quarantined[record.reason.partition(":")[0]] += 1
-        if len(self.offenders) < 3:
-            self.offenders.append(f"{record.file}:{record.line}: {record.reason}")
-        self.log.write(json.dumps({"source": self.source.name, **asdict(record)}, ensure_ascii=False) + "\n")
-
-    @property
-    def bad(self) -> int:
-        return self.quarantined.total() - self.quarantined["no date"]
-
-
-def prepare_corpus(config: DataConfig, folder: Path, seed: int) -> dict[str, Any]:
+def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | None = None) -> dict[str, Any]:
     """Make the corpus of a configuration in `folder`, or recognise that it is there already.
 
-    Written are {train,past,future}/{source}/*.parquet (id, text, source, date, licence, url) where there are such
-    documents, quarantine.jsonl, report.json, and manifest.json last. The same inputs give the same bytes.
+    Written are {train,past,future}/{source}/{part}.parquet (id, text, source, date, licence, url) where there are such
+    documents, quarantine.jsonl, report.json, and manifest.json last. The same inputs give the same bytes, whatever the
+    number of workers and shards. What `data.tombstones` has noted beside `folder` is left out.
+
+    Args:
+        shard: (i, n) stages every n-th part from the i-th on (from 0) and no more; a call without it finishes.
 
     Returns:
         The report: for each source the records read, those kept by split (documents, characters, bytes of UTF-8, first
-        and last date), and those dropped and quarantined by reason; read = kept + dropped + quarantined.
+        and last date), and those dropped and quarantined by reason; read = kept + dropped + quarantined. Of a shard,
+        the number of `parts` that are `staged`, of all.
 
     Raises:
-        DataError: a source is missing, damaged, undated under a cutoff, or of too many malformed records; or no
-            document is left to train on, or, under a cutoff, to hold out.
+        DataError: a source is missing, undated under a cutoff, or of too many malformed records; or no document is left
+            to train on, or, under a cutoff, to hold out.
     """
-    inputs = _inputs(config, seed)
+    parts = {source.name: input_parts(source) for source in config.sources}
+    tombstones = folder.parent / TOMBSTONES
+    inputs = _inputs(config, parts, seed, tombstones)
     if is_finished("corpus", folder, inputs):
         report: dict[str, Any] = json.loads((folder / REPORT).read_bytes())
-        return report
-    begin_stage(folder, [*SPLITS, STAGING, QUARANTINE, REPORT])
-    with (folder / QUARANTINE).open("w", encoding="utf-8", errors="backslashreplace") as log:
-        readings = [_read_source(source, config, folder, seed, log) for source in config.sources]
-        _write_splits(readings, config, folder)
-    shutil.rmtree(folder / STAGING)
-    report = {"sources": {reading.source.name: _report(reading) for reading in readings}}
-    _check_splits(readings, config)
-    write_atomically(folder / REPORT, json.dumps(report, indent=1))
-    kept_files = [file for name in SPLITS for files in corpus_files(folder, name).values() for file in files]
-    finish_stage(folder, inputs, [*kept_files, folder / QUARANTINE, folder / REPORT])
-    for name in SPLITS:
-        documents, characters = (
-            sum(reading.kept[name][unit] for reading in readings if name in reading.kept)
-            for unit in ("documents", "characters")
-        )
-        say(f"corpus: {name}: {documents:,} documents, {characters:,} characters")
+        return report if shard is None else {"parts": 0, "staged": 0}
+    jobs = _staging_jobs(config, parts, inputs, folder, seed)
+    if shard is not None:
+        return _stage_shard(jobs, shard, config.workers)
+    begin_stage(folder, [QUARANTINE, REPORT])
+    staged = dict(zip(jobs, in_parallel(stage_part, jobs, config.workers, "reading"), strict=True))
+    _write_quarantine(folder, jobs)
+    for source in config.sources:
+        counts = merged(staged[job] for job in jobs if job.source == source)
+        check_dates(source, counts, config)
+        check_malformed(source, counts, config, folder / QUARANTINE)
+    forgotten = read_tombstones(tombstones, config.near_duplicates)
+    keeping = _keep_jobs(config, jobs, forgotten)
+    kept = dict(zip(jobs, in_parallel(keep_part, keeping, config.workers, "writing"), strict=True))
+    _write_quarantine(folder, jobs)
+    results = {source.name: Kept() for source in config.sources}
+    for job in jobs:
+        results[job.source.name].counts.merge(staged[job])
+        results[job.source.name].merge(kept[job])
+    for source in config.sources:
+        check_malformed(source, results[source.name].counts, config, folder / QUARANTINE)
+        check_sum(source, results[source.name])
+    check_splits(results, config)
+    items = len(load_items(config.decontamination).names) if config.decontamination else 0
+    report = corpus_report(config, seed, results, items, len(forgotten.texts))
+    files = {job.file(split) for job in keeping for split in kept[job.staged].splits}
+    _finish(folder, inputs, report, files)
+    for split in SPLITS:
+        found = [result.splits[split] for result in results.values() if split in result.splits]
+        documents, characters = (sum(figures[unit] for figures in found) for unit in ("documents", "characters"))
+        say(f"corpus: {split}: {documents:,} documents, {characters:,} characters")
     return report
 
 
-def _inputs(config: DataConfig, seed: int) -> dict[str, Any]:
-    """All that decides the corpus, under the names of the configuration; a file counts by path, size and time."""
+def _keep_jobs(config: DataConfig, jobs: Sequence[StagingJob], forgotten: Forgotten) -> list[KeepJob]:
+    """Decide the fate of every staged document, and what is to be written of each part."""
+    near = config.near_duplicates
+    tables = [pq.read_table(job.documents, columns=["text_digest", "key", "split"]) for job in jobs]
+    ends = np.cumsum([table.num_rows for table in tables])
+    table = pa.concat_tables(tables)
+    del tables
+    documents = Staged(
+        texts=_digests(table["text_digest"]),
+        keys=_digests(table["key"]),
+        splits=table["split"].to_numpy(),
+        signatures=lambda: (map_signatures(job.signatures, near) for job in jobs if near),
+    )
+    del table
+    decision = decide(documents, forgotten, near)
+    numbers = [number for source in config.sources for number in range(sum(job.source == source for job in jobs))]
+    return list(map(KeepJob, jobs, numbers, np.split(decision.fates, ends[:-1])))
+
+
+def _digests(column: pa.ChunkedArray) -> Digests:
+    values = column.combine_chunks()
+    width = values.type.byte_width
+    return as_digests(memoryview(values.buffers()[1])[width * values.offset : width * (values.offset + len(values))])
+
+
+def _write_quarantine(folder: Path, jobs: Sequence[StagingJob]) -> None:
+    """What was malformed in each part, and the ids that were there before, as one file."""
+    with atomic_write(folder / QUARANTINE) as whole:
+        for suffix in (".quarantine", ".repeated"):
+            for job in jobs:
+                with contextlib.suppress(FileNotFoundError), job.stem.with_suffix(suffix).open("rb") as part:
+                    shutil.copyfileobj(part, whole)
+
+
+def _finish(folder: Path, inputs: dict[str, Any], report: dict[str, Any], files: set[Path]) -> None:
+    """Leave the files of this corpus and no others, and the report and the manifest with them."""
+    wanted = files | {parent for file in files for parent in file.parents}
+    for path in sorted((path for split in SPLITS for path in (folder / split).rglob("*")), reverse=True):
+        if path not in wanted:
+            path.rmdir() if path.is_dir() else path.unlink()
+    for split in SPLITS:
+        with contextlib.suppress(OSError):  # not empty, or not there
+            (folder / split).rmdir()
+    shutil.rmtree(folder / STAGING)
+    write_atomically(folder / REPORT, json.dumps(report, indent=1, ensure_ascii=False))
+    finish_stage(folder, inputs, [*files, folder / QUARANTINE, folder / REPORT])
+
+
+def _inputs(config: DataConfig, parts: dict[str, list[Part]], seed: int, tombstones: Path) -> dict[str, Any]:
+    """All that decides the corpus, under the names of the configuration; a part counts by its name and stamp."""
     inputs: dict[str, Any] = {"format": FORMAT, "seed": seed, "sources": [source.name for source in config.sources]}
-    inputs |= config.model_dump(mode="json", exclude={"sources", "folder"})
+    inputs |= config.model_dump(mode="json", exclude=NOT_OF_THE_CORPUS)
+    if config.decontamination:
+        inputs["decontamination.files"] = item_stamps(config.decontamination)
+    if tombstones.exists():
+        inputs["tombstones"] = file_digest(tombstones)
     for source in config.sources:
-        # The mixture is decided later: a weight may change without making the corpus anew.
-        settings = source.model_dump(mode="json", exclude={"name", "weight", "domain"})
+        settings = source.model_dump(mode="json", exclude=NOT_OF_A_SOURCE)
         inputs |= {f"sources.{source.name}.{key}": value for key, value in settings.items()}
-        inputs[f"sources.{source.name}.files"] = {str(file): file_stamp(file) for file in input_files(source)}
+        inputs[f"sources.{source.name}.files"] = {part.name: part.stamp for part in parts[source.name]}
     return inputs
 
 
-def _read_source(source: SourceConfig, config: DataConfig, folder: Path, seed: int, log: TextIO) -> _Reading:
-    reading = _Reading(source, log)
-    staged = _staged_file(folder, reading)
-    rows = _staged_rows(reading, config, folder, seed)
-    with atomic_write(staged) as file, pq.ParquetWriter(file, STAGED_SCHEMA, compression="zstd") as writer:
-        for group in _row_groups(rows):
-            writer.write_table(group)
-    if config.cutoff and source.undated == "refuse" and reading.undated:
-        raise DataError(
-            f"source '{source.name}': {reading.undated:,} of {reading.read - reading.bad:,} documents have no date, "
-            "but data.cutoff is set: name the field in date_field, or set undated: train or quarantine"
-        )
-    _check_bad(reading, config, folder)
-    return reading
+def _staging_jobs(
+    config: DataConfig, parts: dict[str, list[Part]], inputs: dict[str, Any], folder: Path, seed: int
+) -> list[StagingJob]:
+    """One job for each part, in the order of the sources and of their parts."""
+    jobs = []
+    for source in config.sources:
+        # Not of a part: the other sources, its own other parts, and what is decided over all of them.
+        settings = {
+            key: value
+            for key, value in inputs.items()
+            if not key.startswith("sources") and key not in ("tombstones", "maximum_bad_fraction")
+        }
+        settings |= source.model_dump(mode="json", exclude=NOT_OF_A_SOURCE - {"name"})
+        jobs += [staging_job(config, source, part, folder, seed, settings) for part in parts[source.name]]
+    return jobs
 
 
-def _staged_file(folder: Path, reading: _Reading) -> Path:
-    return folder / STAGING / f"{reading.source.name}.parquet"
-
-
-def _staged_rows(reading: _Reading, config: DataConfig, folder: Path, seed: int) -> Iterator[dict[str, Any]]:
-    """Clean the documents of a source and note the digests of those that are left."""
-
-    def quarantine(record: BadRecord) -> None:
-        reading.read += 1
-        reading.quarantine(record)
-        if reading.bad == reading.read == ALL_BAD:
-            _check_bad(reading, config, folder)
-
-    source = reading.source
-    for document in progress(read_documents(source, quarantine), f"reading {source.name}"):
-        reading.read += 1
-        if config.cutoff and document.date is None:
-            reading.undated += 1
-            if source.undated == "quarantine":
-                reading.quarantine(BadRecord(document.file, document.line, f"no date: document {document.id}"))
-                continue
-        text, reason = clean(document.text, config.minimum_characters, config.maximum_characters)
-        if text is None:
-            reading.dropped[str(reason)] += 1
-            continue
-        digest = new_digest(text.encode()).digest()
-        reading.texts += digest
-        reading.ids += document_key(source.name, document.id)
-        reading.splits.append(SPLITS.index(split(document.date, digest, config.cutoff, config.past_fraction, seed)))
-        yield asdict(document) | {"text": text}
-
-
-def _row_groups(rows: Iterable[dict[str, Any]]) -> Iterator[pa.Table]:
-    """Gather rows into tables of bounded memory."""
-    group: list[dict[str, Any]] = []
-    characters = 0
-    for row in rows:
-        group.append(row)
-        characters += len(row["text"])
-        if len(group) >= ROWS_PER_GROUP or characters >= CHARACTERS_PER_GROUP:
-            yield pa.Table.from_pylist(group, STAGED_SCHEMA)
-            group, characters = [], 0
-    if group:
-        yield pa.Table.from_pylist(group, STAGED_SCHEMA)
-
-
-def _check_bad(reading: _Reading, config: DataConfig, folder: Path) -> None:
-    if reading.bad > config.maximum_bad_fraction * reading.read:
-        raise DataError(
-            f"source '{reading.source.name}': {reading.bad:,} of {reading.read:,} records are malformed, above "
-            f"data.maximum_bad_fraction {config.maximum_bad_fraction:g}: {'; '.join(reading.offenders)}; "
-            f"all of them are in {folder / QUARANTINE}"
-        )
-
-
-def _write_splits(readings: Sequence[_Reading], config: DataConfig, folder: Path) -> None:
-    """Write what is kept of each staged source, and count what is not."""
-    splits = [np.frombuffer(reading.splits, np.uint8) for reading in readings]
-    all_splits = np.concatenate(splits)
-    documents = Staged(
-        texts=np.concatenate([as_digests(reading.texts) for reading in readings]),
-        keys=np.concatenate([as_digests(reading.ids) for reading in readings]),
-        splits=all_splits,
-        signatures=list,
-    )
-    fates = decide(documents, Forgotten(as_digests(b""), as_digests(b""), np.empty((0, 0), np.uint8)), None).fates
-    ends = np.cumsum([len(source) for source in splits])
-    for reading, source_splits, source_fates in zip(readings, splits, np.split(fates, ends[:-1]), strict=True):
-        reading.dropped["duplicate"] += int((source_fates == Fate.DUPLICATE).sum())
-        reading.dropped["duplicate of held-out text"] += int((source_fates == Fate.DUPLICATE_OF_HELD_OUT_TEXT).sum())
-        _write_source(reading, source_splits, source_fates, folder)
-        _check_bad(reading, config, folder)
-        _check_total(reading)
-
-
-def _write_source(reading: _Reading, splits: npt.NDArray[np.uint8], fates: npt.NDArray[np.uint8], folder: Path) -> None:
-    name = reading.source.name
-    writers: dict[str, pq.ParquetWriter] = {}
-    with ExitStack() as stack:
-        staged = stack.enter_context(pq.ParquetFile(_staged_file(folder, reading)))
-        first = 0
-        for group in progress(range(staged.num_row_groups), f"writing {name}", unit="row groups"):
-            table = staged.read_row_group(group)
-            rows = slice(first, first + table.num_rows)
-            first += table.num_rows
-            for index, split_name in enumerate(SPLITS):
-                kept = table.filter(pa.array((fates[rows] == Fate.KEPT) & (splits[rows] == index))).select(
-                    list(CORPUS_COLUMNS)
-                )
-                if not kept.num_rows:
-                    continue
-                if split_name not in writers:
-                    file = stack.enter_context(atomic_write(folder / split_name / name / "00000.parquet"))
-                    writers[split_name] = stack.enter_context(pq.ParquetWriter(file, CORPUS_SCHEMA, compression="zstd"))
-                writers[split_name].write_table(kept)
-                _count(reading, split_name, kept)
-            for row in table.filter(pa.array(fates[rows] == Fate.REPEATED_ID)).to_pylist():
-                reading.quarantine(BadRecord(row["file"], row["line"], f"duplicate id: {row['id']}"))
-
-
-def _count(reading: _Reading, split_name: str, kept: pa.Table) -> None:
-    counts = reading.kept.setdefault(
-        split_name, {"documents": 0, "characters": 0, "bytes": 0, "first_date": None, "last_date": None}
-    )
-    counts["documents"] += kept.num_rows
-    counts["characters"] += pc.sum(pc.utf8_length(kept["text"])).as_py()
-    counts["bytes"] += pc.sum(pc.binary_length(kept["text"])).as_py()
-    dates = pc.min_max(kept["date"]).as_py()
-    for key, bound, better in (("first_date", dates["min"], min), ("last_date", dates["max"], max)):
-        if bound is not None:
-            counts[key] = better(filter(None, [counts[key], bound.isoformat()]))
-
-
-def _check_total(reading: _Reading) -> None:
-    kept = sum(counts["documents"] for counts in reading.kept.values())
-    assert reading.read == kept + reading.dropped.total() + reading.quarantined.total()
-    if not kept:
-        raise DataError(
-            f"source '{reading.source.name}': nothing is left of {reading.read:,} records in {reading.source.path}: "
-            f"dropped {_reasons(reading.dropped)}, quarantined {_reasons(reading.quarantined)}"
-        )
-
-
-def _reasons(counts: Counter[str]) -> str:
-    return ", ".join(f"{count:,} {reason}" for reason, count in counts.most_common() if count) or "none"
-
-
-def _check_splits(readings: Sequence[_Reading], config: DataConfig) -> None:
-    """A corpus must have something to train on and, where a cutoff was asked for, something after it."""
-    splits = {name for reading in readings for name in reading.kept}
-    dates = [counts["last_date"] for reading in readings for counts in reading.kept.values() if counts["last_date"]]
-    if "train" not in splits:
-        raise DataError(
-            f"no documents to train on: all are of data.cutoff {config.cutoff} or later, or held out by "
-            f"data.past_fraction {config.past_fraction:g}; choose a later cutoff or a smaller fraction"
-        )
-    if config.cutoff and "future" not in splits:
-        raise DataError(
-            f"no documents of data.cutoff {config.cutoff} or later to hold out: the last date is "
-            f"{max(dates, default='none, as no document has one')}; choose an earlier cutoff or none"
-        )
-
-
-def _report(reading: _Reading) -> dict[str, Any]:
-    return {
-        "read": reading.read,
-        "kept": {name: reading.kept[name] for name in SPLITS if name in reading.kept},
-        "dropped": {reason: count for reason, count in sorted(reading.dropped.items()) if count},
-        "quarantined": dict(sorted(reading.quarantined.items())),
-    }
+def _stage_shard(jobs: Sequence[StagingJob], shard: Shard, workers: int | None) -> dict[str, Any]:
+    index, count = shard
+    mine = jobs[index::count]
+    for _ in in_parallel(stage_part, mine, workers, f"reading, shard {index} of {count}"):
+        pass
+    done = sum(finished_counts(job) is not None for job in jobs)
+    say(f"corpus: {done:,} of {len(jobs):,} parts are staged; the same command without --shard finishes the corpus")
+    return {"parts": len(jobs), "staged": done}

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from data import demo
 from data.config import SourceConfig
 from data.errors import DataError
+from data.files import file_stamp
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 ROWS_PER_BATCH = 1_000
@@ -49,6 +50,15 @@ class BadRecord:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A piece of a source that is read on its own: a file, or a shard of a hub dataset."""
+
+    name: str  # stable below the source's path; documents without an id are named by it
+    location: str
+    stamp: list[int | str]  # changes when the content does
+
+
+@dataclass(frozen=True)
 class HubDataset:
     """A dataset of the Hugging Face hub."""
 
@@ -66,13 +76,33 @@ class _MalformedError(Exception):
 Records = Iterator[tuple[str, int, object]]
 
 
+def input_parts(source: SourceConfig) -> list[Part]:
+    """The parts of a source in reading order.
+
+    Raises:
+        DataError: there is nothing at the source's path, or it cannot be read as what it claims to be.
+    """
+    files = input_files(source)
+    if "://" in source.path:
+        stamps = [file_stamp(file) for file in files]
+        return [Part(source.path, source.path, [number for stamp in stamps for number in stamp])]
+    root = _root(Path(source.path).expanduser())
+    return [Part(file.relative_to(root).as_posix(), str(file), list(file_stamp(file))) for file in files]
+
+
 def read_documents(source: SourceConfig, quarantine: Callable[[BadRecord], None]) -> Iterator[Document]:
     """Read all documents of a source, always in the same order; malformed records go to `quarantine` instead.
 
     Raises:
         DataError: there is nothing at the source's path, or it cannot be read as what it claims to be.
     """
-    for file, line, fields in _records(source):
+    for part in input_parts(source):
+        yield from read_part(source, part, quarantine)
+
+
+def read_part(source: SourceConfig, part: Part, quarantine: Callable[[BadRecord], None]) -> Iterator[Document]:
+    """Read the documents of one part in order; malformed records go to `quarantine` instead."""
+    for file, line, fields in _records(source, part):
         try:
             yield _document(source, file, line, fields)
         except _MalformedError as error:
@@ -123,7 +153,7 @@ def hub_rows(dataset: HubDataset) -> Iterator[Mapping[str, Any]]:
         raise DataError(f"hub dataset {dataset.name} cannot be read: {type(error).__name__}: {error}") from error
 
 
-def _records(source: SourceConfig) -> Records:
+def _records(source: SourceConfig, part: Part) -> Records:
     if source.path.startswith("hub://"):
         yield from (
             (source.path, row, fields) for row, fields in enumerate(hub_rows(hub_dataset(source.path)), start=1)
@@ -132,14 +162,12 @@ def _records(source: SourceConfig) -> Records:
         records = demo.demo_records(source.path.removeprefix("demo://"))
         yield from ((source.path, row, fields) for row, fields in enumerate(records, start=1))
     else:
-        root = _root(Path(source.path).expanduser())
-        for file in input_files(source):
-            name = file.relative_to(root).as_posix()
-            try:
-                for line, fields in _reader(file)(file, source):
-                    yield name, line, fields
-            except (OSError, pa.ArrowException) as error:
-                raise DataError(f"{file} cannot be read, it may be damaged or cut off: {error}") from error
+        file = Path(part.location)
+        try:
+            for line, fields in _reader(file)(file, source):
+                yield part.name, line, fields
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"{file} cannot be read, it may be damaged or cut off: {error}") from error
 
 
 def _local_files(source: SourceConfig) -> list[Path]:

@@ -20,3 +20,9 @@ def split(
         return "future"
     drawn = hashlib.blake2b(digest, digest_size=8, key=str(seed).encode()).digest()
     return "past" if int.from_bytes(drawn, "big") < past_fraction * 2**64 else "train"
+
+
+def is_sampled(digest: bytes, fraction: float, seed: int) -> bool:
+    """Whether the held-out text after the cutoff takes this document, when it takes only a `fraction` of them."""
+    drawn = hashlib.blake2b(digest, digest_size=8, key=f"{seed}:future".encode()).digest()
+    return int.from_bytes(drawn, "big") < fraction * 2**64

@@ -19,6 +19,8 @@ from data.errors import DataError
 from data.files import DIGEST_BYTES, new_digest
 from data.progress import say
 
+TOMBSTONES = "tombstones.jsonl"
+
 
 class Request(NamedTuple):
     """A document that is to be forgotten."""

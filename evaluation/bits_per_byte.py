@@ -1,16 +1,17 @@
-"""Bits per byte of held-out documents under a language model: by source, split and year.
+"""Bits per byte of held-out documents under a language model: by source, split and period of time.
 
 A figure in bits per byte of text does not depend on the tokenizer, so models of any vocabulary, n-grams and
 compressors can be compared. Documents are scored as in arXiv 2303.17564 §5.1: in windows with half a window of context,
 each token once.
 """
 
+import datetime
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,8 @@ Tokens = npt.NDArray[np.int64]
 TokenLosses = Callable[[Tokens, Tokens], npt.NDArray[np.floating[Any]]]
 """From inputs and targets (batch, time), NOT_SCORED where no loss is wanted, to losses in nats (batch, time)."""
 BySplit = dict[str, dict[str, "Score"]]
-ByYear = dict[str, dict[str, dict[int, "Score"]]]
+ByPeriod = dict[str, dict[str, dict[str, "Score"]]]
+Period = Literal["year", "quarter", "month"]
 
 HELD_OUT_SPLITS = ("past", "future")
 NOT_SCORED = -100
@@ -53,7 +55,7 @@ class DocumentScore:
 
     source: str
     split: str
-    year: int | None
+    date: datetime.date | None
     score: Score
 
 
@@ -140,7 +142,7 @@ def score_documents(
             size = documents[index].bytes if window.start == 0 else 0
             scores[index] += Score(nats, window.end - window.scored, size)
     return [
-        DocumentScore(source, split, document.date.year if document.date else None, score)
+        DocumentScore(source, split, document.date, score)
         for (source, split), document, score in zip(owners, documents, scores, strict=True)
     ]
 
@@ -187,22 +189,33 @@ def by_split(documents: Iterable[DocumentScore]) -> BySplit:
     return {source: dict(splits) for source, splits in sums.items()}
 
 
-def by_year(documents: Iterable[DocumentScore]) -> ByYear:
-    """{source: {split: {year: Score}}} of the dated documents, years in order."""
-    sums: dict[str, dict[str, dict[int, Score]]] = defaultdict(
+def by_period(documents: Iterable[DocumentScore], period: Period) -> ByPeriod:
+    """{source: {split: {label: Score}}} of the dated documents, in order of time; labels as `period_of` gives them."""
+    sums: dict[str, dict[str, dict[str, Score]]] = defaultdict(
         lambda: defaultdict(lambda: defaultdict(lambda: NOTHING))
     )
     for document in documents:
-        if document.year is not None:
-            sums[document.source][document.split][document.year] += document.score
+        if document.date is not None:
+            sums[document.source][document.split][period_of(document.date, period)] += document.score
     return {
-        source: {split: dict(sorted(years.items())) for split, years in splits.items()}
+        source: {split: dict(sorted(periods.items())) for split, periods in splits.items()}
         for source, splits in sums.items()
     }
 
 
-def to_json(splits: BySplit, years: Mapping[str, Mapping[str, Mapping[int, Score]]]) -> dict[str, Any]:
-    """The `sources` of reports/evaluate.json, and `years` in the same form with a level for the year."""
+def period_of(date: datetime.date, period: Period) -> str:
+    """The year, quarter or month of a day: 2019, 2019-Q2, 2019-05. Labels of one kind sort as their times do."""
+    match period:
+        case "year":
+            return f"{date.year:04d}"
+        case "quarter":
+            return f"{date.year:04d}-Q{(date.month + 2) // 3}"
+        case "month":
+            return f"{date.year:04d}-{date.month:02d}"
+
+
+def to_json(splits: BySplit, periods: ByPeriod) -> dict[str, Any]:
+    """The `sources` of reports/evaluate.json, and `periods` in the same form with a level for the period."""
 
     def figures(score: Score) -> dict[str, float]:
         return {"bits_per_byte": score.bits_per_byte, "bytes": score.bytes, "tokens": score.tokens}
@@ -211,10 +224,10 @@ def to_json(splits: BySplit, years: Mapping[str, Mapping[str, Mapping[int, Score
         "sources": {
             source: {split: figures(score) for split, score in found.items()} for source, found in splits.items()
         },
-        "years": {
+        "periods": {
             source: {
-                split: {str(year): figures(score) for year, score in scores.items()} for split, scores in found.items()
+                split: {label: figures(score) for label, score in scores.items()} for split, scores in found.items()
             }
-            for source, found in years.items()
+            for source, found in periods.items()
         },
     }

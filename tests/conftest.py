@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Callable
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +105,36 @@ def write_small_config(documents: Path) -> Callable[..., Path]:
         return write_config(file, documents, run_folder, **sections)
 
     return write
+
+
+class Page(HTMLParser):
+    """Tags, their attributes, and text of a page that stands alone; tags must be closed in order."""
+
+    VOID = ("meta", "img", "br")
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.opened: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words = ""
+        self.feed(page)
+        assert not self.opened
+        assert {tag for tag, _ in self.tags}.isdisjoint({"script", "link", "iframe"})
+        assert all("onerror" not in attributes and "href" not in attributes for _, attributes in self.tags)
+        assert all((attributes.get("src") or "data:").startswith("data:") for _, attributes in self.tags)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self.opened += [] if tag in self.VOID else [tag]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.opened.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+@pytest.fixture(scope="session")
+def read_page() -> Callable[[Path], Page]:
+    """Reads an HTML file as a `Page` with `tags` and `words`, and asserts that it needs nothing else."""
+    return lambda path: Page(path.read_text("utf-8"))

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from data.clean import clean
+from data.clean import normalise
 
 PROSE = "The Committee decided to keep the target range for the federal funds rate where it was, for now."
 
 
 def cleaned(text: str) -> str | None:
-    return clean(text, 1, 10_000_000)[0]
+    return normalise(text, 1, 10_000_000)[0]
 
 
 @pytest.mark.parametrize(
@@ -52,21 +52,21 @@ def test_normalisation(text: str, expected: str) -> None:
     ],
 )
 def test_reasons(text: str, reason: str) -> None:
-    assert clean(text, 50, 1_000) == (None, reason)
+    assert normalise(text, 50, 1_000) == (None, reason)
 
 
 def test_limits_are_inclusive() -> None:
-    assert clean(PROSE, len(PROSE), len(PROSE)) == (PROSE, None)
-    assert clean(PROSE, len(PROSE) + 1, 1_000) == (None, "too short")
-    assert clean(PROSE, 1, len(PROSE) - 1) == (None, "too long")
+    assert normalise(PROSE, len(PROSE), len(PROSE)) == (PROSE, None)
+    assert normalise(PROSE, len(PROSE) + 1, 1_000) == (None, "too short")
+    assert normalise(PROSE, 1, len(PROSE) - 1) == (None, "too long")
 
 
 def test_the_published_accident_is_dropped() -> None:
     # OPT-175B's logbook: documents of half a million backslashes
-    assert clean("\\" * 500_000, 50, 10_000_000) == (None, "repetitive")
-    assert clean(PROSE + "\\" * 500_000, 50, 10_000_000) == (None, "repetitive")
-    assert clean("buy now " * 500, 50, 10_000_000) == (None, "repetitive")
-    assert clean("\\x5c" * 100_000, 50, 10_000_000) == (None, "repetitive")
+    assert normalise("\\" * 500_000, 50, 10_000_000) == (None, "repetitive")
+    assert normalise(PROSE + "\\" * 500_000, 50, 10_000_000) == (None, "repetitive")
+    assert normalise("buy now " * 500, 50, 10_000_000) == (None, "repetitive")
+    assert normalise("\\x5c" * 100_000, 50, 10_000_000) == (None, "repetitive")
 
 
 def test_real_kinds_of_text_are_kept() -> None:
@@ -79,12 +79,12 @@ def test_real_kinds_of_text_are_kept() -> None:
         "שלום עולם זהו טקסט בעברית " * 3,
         "if x:\n    return y\n" * 9,
     ):
-        assert clean(text, 50, 10_000_000)[1] is None
+        assert normalise(text, 50, 10_000_000)[1] is None
 
 
 def test_a_stack_of_marks_takes_no_time() -> None:
     begin = time.monotonic()
-    assert clean("a" + "\u0301\u0323" * 200_000, 50, 10_000_000) == (None, "repetitive")
+    assert normalise("a" + "\u0301\u0323" * 200_000, 50, 10_000_000) == (None, "repetitive")
     assert time.monotonic() - begin < 2.0
 
 

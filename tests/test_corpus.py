@@ -2,6 +2,9 @@ import datetime
 import gzip
 import json
 import random
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +14,12 @@ import pytest
 
 from data.config import DataConfig
 from data.corpus import prepare_corpus
+from data.corpus_files import corpus_files
 from data.errors import DataError
 from data.files import file_digest, stage_digest
+from data.tombstones import TOMBSTONES, Request, forget
 
+CHECKOUT = Path(__file__).resolve().parent.parent
 TALE = "the bank of England raised its rate while lenders in every district saw demand for credit fall again"
 
 
@@ -33,11 +39,12 @@ def write_jsonl(file: Path, records: list[Any]) -> Path:
 
 def config_of(*paths: Path, **changes: Any) -> DataConfig:
     sources = [{"name": f"source_{index}", "path": str(path)} for index, path in enumerate(paths)]
-    return DataConfig.model_validate({"sources": sources, "past_fraction": 0.0, **changes})
+    return DataConfig.model_validate({"sources": sources, "past_fraction": 0.0, "workers": 1, **changes})
 
 
 def rows(corpus: Path, split: str, source: str = "source_0") -> list[dict[str, Any]]:
-    return pq.read_table(corpus / split / f"{source}.parquet").to_pylist()
+    tables = [pq.read_table(file) for file in corpus_files(corpus, split).get(source, [])]
+    return pa.concat_tables(tables).to_pylist() if tables else []
 
 
 def ids(corpus: Path, split: str, source: str = "source_0") -> list[str]:
@@ -95,7 +102,7 @@ def test_the_layout_and_the_report(tmp_path: Path, hundred: Path) -> None:
         "licence": "string",
         "url": "string",
     }
-    schema = pq.read_schema(corpus / "train" / "source_0/00000.parquet")
+    schema = pq.read_schema(corpus / "train" / "source_0" / "00000.parquet")
     assert {name: str(schema.field(name).type) for name in schema.names} == types
 
 
@@ -157,7 +164,7 @@ def test_no_text_is_in_two_splits(tmp_path: Path) -> None:
         files.append(write_jsonl(tmp_path / f"{name}.jsonl", records))
     corpus = tmp_path / "corpus"
     report = prepare_corpus(config_of(*files, cutoff="2000-01-01", past_fraction=0.3), corpus, seed=1)
-    texts = [row["text"] for file in corpus.rglob("*/*.parquet") for row in pq.read_table(file).to_pylist()]
+    texts = [row["text"] for file in corpus.rglob("*.parquet") for row in pq.read_table(file).to_pylist()]
     assert len(texts) == len(set(texts)) > 100
     assert all(source["read"] == total(source) == 200 for source in report["sources"].values())
 
@@ -204,9 +211,9 @@ def test_what_a_killed_run_left_behind_is_done_anew(
     prepare_corpus(config, whole, seed=1)
     corpus = tmp_path / "corpus"
     for name in ("staging", "train", "past"):
-        (corpus / name).mkdir(parents=True)
-        (corpus / name / "source_0/00000.parquet.partial").write_bytes(b"PAR1 half")
-        (corpus / name / "source_0/00009.parquet").write_bytes(b"PAR1 half")
+        (corpus / name / "source_0").mkdir(parents=True)
+        (corpus / name / "source_0" / "00000.parquet.partial").write_bytes(b"PAR1 half")
+        (corpus / name / "source_0" / "00009.parquet").write_bytes(b"PAR1 half")
     (corpus / "quarantine.jsonl").write_text('{"source": "hal')
     capsys.readouterr()
     prepare_corpus(config, corpus, seed=1)
@@ -219,7 +226,7 @@ def test_a_truncated_output_is_done_anew(tmp_path: Path, hundred: Path) -> None:
     corpus = tmp_path / "corpus"
     prepare_corpus(config_of(hundred), corpus, seed=1)
     digest = stage_digest(corpus)
-    file = corpus / "train" / "source_0/00000.parquet"
+    file = corpus / "train" / "source_0" / "00000.parquet"
     file.write_bytes(file.read_bytes()[:-1])
     prepare_corpus(config_of(hundred), corpus, seed=1)
     assert stage_digest(corpus) == digest
@@ -283,7 +290,9 @@ def test_ids_that_are_none_stop_the_job(tmp_path: Path) -> None:
 
 def test_a_wrong_field_is_noticed_early(tmp_path: Path) -> None:
     file = write_jsonl(tmp_path / "a.jsonl", [{"body": text_of(index)} for index in range(3_000)])
-    with pytest.raises(DataError, match=r"1,000 of 1,000 records are malformed.*no field 'text': the record has body"):
+    with pytest.raises(
+        DataError, match=r"first 1,000 records of a\.jsonl are all malformed.*no field 'text': the record has body"
+    ):
         prepare_corpus(config_of(file), tmp_path / "corpus", seed=1)
 
 
@@ -307,6 +316,107 @@ def test_a_corpus_that_cannot_be_used_is_refused(
     with pytest.raises(DataError, match=message):
         prepare_corpus(config_of(file, **changes), tmp_path / "corpus", seed=1)
     assert not (tmp_path / "corpus" / "manifest.json").exists()
+
+
+def folder_of(tmp_path: Path, files: int, each: int) -> Path:
+    folder = tmp_path / "input"
+    folder.mkdir()
+    for number in range(files):
+        records = [record(each * number + index) for index in range(each)]
+        write_jsonl(folder / f"{number:02d}.jsonl", records)
+    return folder
+
+
+def digests(corpus: Path) -> dict[str, str]:
+    files = [path for path in corpus.rglob("*") if path.is_file()]
+    return {path.relative_to(corpus).as_posix(): file_digest(path) for path in files}
+
+
+def test_shards_and_workers_change_nothing(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, files=7, each=12)
+    (folder / "03.jsonl").write_text("")  # a part of which nothing is left
+    (folder / "05.jsonl").write_bytes(b"not json\n" + (folder / "05.jsonl").read_bytes())
+    settings: dict[str, Any] = {"cutoff": "2000-03-01", "past_fraction": 0.2, "maximum_bad_fraction": 0.1}
+    prepare_corpus(config_of(folder, workers=1, **settings), tmp_path / "one", seed=1)
+    config = config_of(folder, workers=2, **settings)
+    for index in (2, 0, 1):  # in whatever order the tasks of an array run
+        done = prepare_corpus(config_of(folder, **settings), tmp_path / "array", seed=1, shard=(index, 3))
+        assert done["parts"] == 7
+    assert done["staged"] == 7
+    prepare_corpus(config, tmp_path / "array", seed=1)
+    assert digests(tmp_path / "array") == digests(tmp_path / "one")
+    names = [file.name for file in corpus_files(tmp_path / "one", "train")["source_0"]]
+    assert names == [f"{number:05d}.parquet" for number in (0, 1, 2, 4)]  # 3 is empty; 5 and 6 are after the cutoff
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, seed: int) -> None:
+    """kill -9 at a random moment: what was staged is not staged again, and the result is that of an undisturbed run."""
+    folder = folder_of(tmp_path, files=12, each=150)
+    config = config_of(folder, workers=1, cutoff="2003-01-01", past_fraction=0.1)
+    prepare_corpus(config, tmp_path / "whole", seed=1)
+    corpus = tmp_path / "corpus"
+    program = (
+        "from pathlib import Path; from data.config import DataConfig; from data.corpus import prepare_corpus\n"
+        f"prepare_corpus(DataConfig.model_validate_json({config.model_dump_json()!r}), Path({str(corpus)!r}), 1)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=CHECKOUT, stderr=subprocess.DEVNULL)
+    parts = random.Random(seed).randrange(1, 12)
+    staging = corpus / "staging" / "source_0"
+    while len(list(staging.glob("*.json"))) < parts and process.poll() is None:
+        time.sleep(0.001)
+    process.kill()
+    process.wait()
+    staged = {file: file.stat().st_mtime_ns for file in staging.glob("*.json")}
+    prepare_corpus(config, corpus, seed=1, shard=(0, 1))
+    assert staged == {file: file.stat().st_mtime_ns for file in staged}
+    prepare_corpus(config, corpus, seed=1)
+    assert digests(corpus) == digests(tmp_path / "whole")
+
+
+def changed(text: str, word: int) -> str:
+    """The text with one word changed: a near-duplicate of it where it is long enough."""
+    words = text.split()
+    words[word] = "otherwise"
+    return " ".join(words)
+
+
+def long_text(seed: int) -> str:
+    chance = random.Random(seed)
+    return " ".join("".join(chance.choices("abcdefghij", k=6)) for _ in range(200))
+
+
+def test_near_duplicates_leave_the_training_side_of_the_date(tmp_path: Path) -> None:
+    old = [record(index, text=long_text(index)) for index in range(6)]
+    old.append(record(6, text=changed(long_text(5), 50)))  # of d5, within the training text
+    new = [record(index, date="2001-01-01", text=changed(long_text(index), 100)) for index in range(3)]
+    config = config_of(
+        write_jsonl(tmp_path / "old.jsonl", old), write_jsonl(tmp_path / "new.jsonl", new), cutoff="2001-01-01"
+    )
+    report = prepare_corpus(config, tmp_path / "corpus", seed=1)["sources"]
+    assert ids(tmp_path / "corpus", "train") == ["d3", "d4", "d5"]
+    assert ids(tmp_path / "corpus", "future", "source_1") == ["d0", "d1", "d2"]
+    assert report["source_0"]["dropped"] == {"near-duplicate": 1, "near-duplicate of held-out text": 3}
+    kept = config.model_copy(update={"near_duplicates": None})
+    prepare_corpus(kept, tmp_path / "kept", seed=1)
+    assert ids(tmp_path / "kept", "train") == [f"d{index}" for index in range(7)]
+
+
+def test_what_is_forgotten_goes_with_all_that_resembles_it(tmp_path: Path) -> None:
+    texts = [long_text(0), changed(long_text(0), 7), long_text(1), long_text(2)]
+    file = write_jsonl(tmp_path / "a.jsonl", [record(index, text=text) for index, text in enumerate(texts)])
+    config = config_of(file)
+    corpus = tmp_path / "run" / "corpus"
+    prepare_corpus(config, corpus, seed=1)
+    assert ids(corpus, "train") == ["d0", "d2", "d3"]
+    assert config.near_duplicates
+    request = Request("source_0", "d0", texts[0])
+    forget(tmp_path / "run" / TOMBSTONES, [request], config.near_duplicates, datetime.date(2026, 1, 2))
+    report = prepare_corpus(config, corpus, seed=1)
+    assert ids(corpus, "train") == ["d2", "d3"]
+    assert report["sources"]["source_0"]["dropped"] == {"forgotten": 2}
+    assert report["tombstones"] == 1
+    assert texts[0][:30] not in "".join(path.read_text() for path in corpus.glob("*.json*"))
 
 
 def fuzzed_line(draw: random.Random, index: int) -> bytes:

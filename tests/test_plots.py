@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from evaluation.plots import baselines_plot, bits_per_byte_plot, smooth, training_plots, years_plot
+from evaluation.plots import baselines_plot, bits_per_byte_plot, periods_plot, smooth, training_plots
 
 
 def test_smoothing_is_the_mean_of_the_finite_values_around() -> None:
@@ -29,8 +29,14 @@ def test_nothing_recorded_is_no_plot() -> None:
     assert bits_per_byte_plot([]) == []
     assert bits_per_byte_plot([{"step": 1, "evaluation": {}}]) == []
     assert baselines_plot({}, {}) == []
-    assert years_plot({}) == []
-    assert years_plot({"bank": {"future": {"2020": {"bits_per_byte": 1.0}}}}) == []
+    assert periods_plot({}) == []
+    assert periods_plot({"bank": {"future": {"2020": {"bits_per_byte": 1.0}}}}) == []
+
+
+@pytest.mark.parametrize("labels", [("2019", "2020"), ("2019-Q4", "2020-Q1"), ("2019-12", "2020-01")])
+def test_periods_of_any_kind_are_drawn(labels: tuple[str, str]) -> None:
+    (plot,) = periods_plot({"bank": {"future": {label: {"bits_per_byte": 1.0} for label in labels}}})
+    assert plot.png.startswith(b"\x89PNG")
 
 
 def test_bars_without_baselines_and_of_many_sources() -> None:

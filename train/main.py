@@ -26,7 +26,7 @@ def main() -> None:
         config = load_config(arguments.config, arguments.overrides)
         from train import commands  # loads torch: not before the command line and the configuration are good
 
-        result = getattr(commands, arguments.command)(arguments, config)
+        result = getattr(commands, arguments.command.replace("-", "_"))(arguments, config)
     except (ConfigError, DataError, CheckpointError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -51,10 +51,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True, dest="command")
     _add(commands, "plan", "parameters, computation, tokens, and passes over each source")
-    _add(commands, "prepare", "documents → corpus: clean, de-duplicate, split by date")
-    _add(commands, "tokenize", "train the tokenizer (or take one), then corpus → shards")
+    prepare = _add(commands, "prepare", "documents → corpus: clean, de-duplicate, split by date")
+    tokenize = _add(commands, "tokenize", "train the tokenizer (or take one), corpus → shards, and the data card")
+    for array in (prepare, tokenize):
+        array.add_argument(
+            "--shard",
+            type=_shard,
+            metavar="I/N",
+            help="do the I-th of N shares (from 0) and no more, as a task of a Slurm array; the same command without "
+            "it finishes",
+        )
     _add(commands, "train", "train, or go on from the newest checkpoint, with DeepSpeed's launcher")
-    _add(commands, "evaluate", "bits per byte by source, split and year, with baselines beside it")
+    _add(commands, "evaluate", "bits per byte by source, split and period, with baselines beside it")
     generate = _add(commands, "generate", "continue a prompt with the newest checkpoint", '--prompt "My fellow"')
     generate.add_argument("--prompt", action="append", help="text to continue; may be given more than once")
     generate.add_argument("--tokens", type=int, help="tokens of each continuation")
@@ -65,9 +73,24 @@ def _parser() -> argparse.ArgumentParser:
     trace = _add(commands, "trace", "which documents were in a step, or which steps saw a document", "--step 100")
     wanted = trace.add_mutually_exclusive_group(required=True)
     wanted.add_argument("--step", type=int, help="step, counted from 1 as in metrics.jsonl")
-    wanted.add_argument("--document", metavar="ID", help="document id")
+    wanted.add_argument("--document", metavar="ID", help="document id: the steps that saw it")
+    wanted.add_argument(
+        "--forget",
+        metavar="ID",
+        help="mark a document to be forgotten: the next build drops it and all that resembles it; names the checkpoints "
+        "that have seen it and the last that has not",
+    )
+    megatron = _add(commands, "export-shards", "shards → Megatron-LM's .bin and .idx files", "--out megatron/")
+    megatron.add_argument("--out", type=Path, required=True, help="the folder")
     _add(commands, "run", "all of it in order: prepare, tokenize, train, evaluate, report, export")
     return parser
+
+
+def _shard(text: str) -> tuple[int, int]:
+    index, slash, count = text.partition("/")
+    if not (slash and index.isdigit() and count.isdigit() and int(index) < int(count)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form I/N with I from 0 to N - 1, such as 0/64")
+    return int(index), int(count)
 
 
 def _add(commands: Any, name: str, summary: str, example: str = "seed=1") -> argparse.ArgumentParser:

@@ -19,7 +19,7 @@ from data.progress import say
 from data.shards import END_OF_TEXT_ID, read_manifest
 from data.tokenizer import END_OF_TEXT, build_tokenizer, load_tokenizer
 from evaluation.baselines import measure_baselines
-from evaluation.bits_per_byte import by_split, by_year, score_documents, to_json
+from evaluation.bits_per_byte import by_period, by_split, score_documents, to_json
 from evaluation.report import ReportInputs, write_report
 from model.generate import generate as generate_tokens
 from model.huggingface import export_folder, hugging_face_class
@@ -63,12 +63,13 @@ def train(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> dic
 
 
 def evaluate(config: RunConfig) -> dict[str, Any]:
-    """Newest checkpoint → reports/evaluate.json: bits per byte by source, split and year, and the baselines'."""
+    """Newest checkpoint → reports/evaluate.json: bits per byte by source, split and period, and the baselines'."""
     file = config.reports / "evaluate.json"
     inputs = {
         "checkpoint": value_digest(newest_checkpoint(config).manifest),
         "shards": read_manifest(config.shards).digest,
         "baselines": list(config.evaluation.baselines),
+        "period": config.data.period,
     }
     if file.exists() and (kept := json.loads(file.read_text("utf-8"))).get("inputs") == inputs:
         say(f"evaluation: {file} is up to date")
@@ -85,7 +86,7 @@ def evaluate(config: RunConfig) -> dict[str, Any]:
     seconds = time.perf_counter() - begin
     result = {
         "step": trained.step,
-        **to_json(by_split(documents), by_year(documents)),
+        **to_json(by_split(documents), by_period(documents, config.data.period)),
         **measure_baselines(config.corpus, config.reports, config.evaluation.baselines),
         "seconds": round(seconds, 1),
         "inputs": inputs,
