@@ -21,6 +21,7 @@ Signatures = npt.NDArray[np.uint8]  # (documents, bands * rows)
 Indices = npt.NDArray[np.int64]
 Parts = Callable[[], Iterable[Signatures]]  # called for each reading; gives the parts in order
 
+ALGORITHM: int = RMinHash.ALGORITHM_VERSION  # signatures of different ones cannot be compared
 SEED = 1  # of the permutations; signatures of different seeds cannot be compared
 CHANCE = 1 / 256  # that two different hashes agree in their lowest byte
 MARGIN = 2  # standard errors that an estimate may lie below the threshold

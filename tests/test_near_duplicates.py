@@ -74,6 +74,12 @@ def test_agreement_estimates_similarity() -> None:
     assert 0.6 < error.std() < 1.2
 
 
+def test_the_agreement_that_is_required() -> None:
+    assert required_agreements(NEAR) == 82  # of 112: similarity 0.8 - 2 * sqrt(0.8 * 0.2 / 112) = 0.724, chance 1/256
+    assert required_agreements(NearDuplicateConfig(threshold=1)) == 112
+    assert required_agreements(NearDuplicateConfig(threshold=0.1, bands=25, rows=1)) == 1
+
+
 def test_signatures_do_not_change() -> None:
     """Tombstones keep signatures over years: another hash, seed or library must not give others unnoticed."""
     texts = ["The Committee decided to raise the target range for the federal funds rate.", "", "利率上调二十五个基点"]
