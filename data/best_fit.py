@@ -75,9 +75,7 @@ def _cut(lengths: Integers, row_tokens: int) -> tuple[Integers, Integers, Intege
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _place(
-    room: Integers, tokens: Integers, pieces: Integers, rows: int, row_tokens: int, row_of: Integers
-) -> int:
+def _place(room: Integers, tokens: Integers, pieces: Integers, rows: int, row_tokens: int, row_of: Integers) -> int:
     """Fill `row_of` for these pieces, in this order, beside `rows` full rows; returns the number of all rows."""
     leaves = 1
     while leaves <= row_tokens:

@@ -117,7 +117,8 @@ class Order:
         self.stages = list(stages)
         self.seed = seed
         self._firsts = np.array([stage.first_sample for stage in stages], dtype=np.int64)
-        assert len(stages) and self._firsts[0] == 0 and (np.diff(self._firsts) > 0).all(), "stages must ascend from 0"
+        assert self._firsts[0] == 0, "the first stage must begin at sample 0"
+        assert (np.diff(self._firsts) > 0).all(), "stages must ascend"
         bases = [np.zeros(len(names), dtype=np.int64)]
         for stage, end in zip(stages, self._firsts[1:].tolist(), strict=False):
             bases.append(bases[-1] + stage.mixture.counts(end - stage.first_sample))
@@ -190,8 +191,10 @@ class _Reshuffle:
 
     def permute(self, sources: Integers, places: Integers) -> Integers:
         first = self.first[sources]
-        return first + permute(places - first, self.remaining[sources], self.keys[sources])
+        result: Integers = first + permute(places - first, self.remaining[sources], self.keys[sources])
+        return result
 
     def unpermute(self, sources: Integers, places: Integers) -> Integers:
         first = self.first[sources]
-        return first + unpermute(places - first, self.remaining[sources], self.keys[sources])
+        result: Integers = first + unpermute(places - first, self.remaining[sources], self.keys[sources])
+        return result

@@ -1,4 +1,4 @@
-"""Best-fit decreasing against a plain search, and what must hold for any documents: nothing lost, nothing cut needlessly."""
+"""Best-fit decreasing against a plain search, and what must hold for any documents: nothing lost or cut in vain."""
 
 from itertools import pairwise
 
@@ -45,7 +45,10 @@ def reference(lengths: list[int], row_tokens: int) -> list[list[Piece]]:
 
 def packed(lengths: list[int], row_tokens: int) -> list[list[Piece]]:
     rows = best_fit(np.array(lengths, dtype=np.int64), row_tokens)
-    pieces = [(first, abs(tokens), tokens < 0) for first, tokens in zip(rows.first.tolist(), rows.tokens.tolist())]
+    pieces = [
+        (first, abs(tokens), tokens < 0)
+        for first, tokens in zip(rows.first.tolist(), rows.tokens.tolist(), strict=True)
+    ]
     return [pieces[start:end] for start, end in pairwise(rows.offsets.tolist())]
 
 

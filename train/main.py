@@ -66,6 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     wanted = trace.add_mutually_exclusive_group(required=True)
     wanted.add_argument("--step", type=int, help="step, counted from 1 as in metrics.jsonl")
     wanted.add_argument("--document", metavar="ID", help="document id")
+    trace.add_argument("--rank", type=int, help="with --step: only what this rank read")
+    trace.add_argument("--text", action="store_true", help="with --step: the text of its samples too")
     _add(commands, "run", "all of it in order: prepare, tokenize, train, evaluate, report, export")
     return parser
 
