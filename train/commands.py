@@ -64,14 +64,15 @@ def export(arguments: argparse.Namespace, config: RunConfig) -> Result:
 def trace(arguments: argparse.Namespace, config: RunConfig) -> Result:
     if arguments.document is not None:
         result = pipeline.trace_document(config, arguments.document)
-        _show(arguments, f"{arguments.document}: steps {', '.join(map(str, result['steps'])) or 'none'}")
+        seen = f"{result['epochs']:.2f} times in all, steps {', '.join(map(str, result['steps']))}"
+        _show(arguments, f"{arguments.document}: {seen if result['steps'] else 'in no step'}")
         return result
-    result = pipeline.trace_step(config, arguments.step)
+    result = pipeline.trace_step(config, arguments.step, rank=arguments.rank, text=arguments.text)
     lines = [
         f"{document['source']}  {document['id']}  {document['date'] or 'undated'}  {document['tokens']} tokens"
         for document in result["documents"]
     ]
-    _show(arguments, "\n".join(lines))
+    _show(arguments, "\n".join([*lines, *(f"\n{text}" for text in result.get("texts", []))]))
     return result
 
 

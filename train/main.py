@@ -77,9 +77,11 @@ def _parser() -> argparse.ArgumentParser:
     wanted.add_argument(
         "--forget",
         metavar="ID",
-        help="mark a document to be forgotten: the next build drops it and all that resembles it; names the checkpoints "
-        "that have seen it and the last that has not",
+        help="mark a document to be forgotten: the next build drops it and all that resembles it; names the "
+        "checkpoints that have seen it and the last that has not",
     )
+    trace.add_argument("--rank", type=int, help="with --step: only what this rank read")
+    trace.add_argument("--text", action="store_true", help="with --step: the text of its samples too")
     megatron = _add(commands, "export-shards", "shards → Megatron-LM's .bin and .idx files", "--out megatron/")
     megatron.add_argument("--out", type=Path, required=True, help="the folder")
     _add(commands, "run", "all of it in order: prepare, tokenize, train, evaluate, report, export")
