@@ -33,7 +33,7 @@ def best_fit(lengths: Integers, row_tokens: int) -> Rows:
     return Rows(*_best_fit(np.ascontiguousarray(lengths, dtype=np.int64), row_tokens))
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)
 def _best_fit(lengths: Integers, row_tokens: int) -> tuple[Integers, Integers, Integers]:
     first, tokens, room, full = _cut(lengths, row_tokens)
     longest_first = np.concatenate((np.arange(full), full + np.argsort(-room[full:], kind="mergesort")))
@@ -46,7 +46,7 @@ def _best_fit(lengths: Integers, row_tokens: int) -> tuple[Integers, Integers, I
     return np.cumsum(offsets), first[order], tokens[order]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)
 def _cut(lengths: Integers, row_tokens: int) -> tuple[Integers, Integers, Integers, int]:
     """Pieces (first, tokens, room they need), those that fill a row first, and how many these are."""
     full, rest = 0, 0
@@ -74,7 +74,7 @@ def _cut(lengths: Integers, row_tokens: int) -> tuple[Integers, Integers, Intege
     return first, tokens, room, full
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)
 def _place(room: Integers, tokens: Integers, pieces: Integers, rows: int, row_tokens: int, row_of: Integers) -> int:
     """Fill `row_of` for these pieces, in this order, beside `rows` full rows; returns the number of all rows."""
     leaves = 1
@@ -102,7 +102,7 @@ def _place(room: Integers, tokens: Integers, pieces: Integers, rows: int, row_to
     return rows
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)
 def _least_room(occupied: npt.NDArray[np.bool_], leaves: int, at_least: int) -> int:
     """The smallest amount of free room that some row has and that is enough; -1: none."""
     node = leaves + at_least
@@ -118,7 +118,7 @@ def _least_room(occupied: npt.NDArray[np.bool_], leaves: int, at_least: int) -> 
     return node - leaves
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True)
 def _mark(occupied: npt.NDArray[np.bool_], node: int, value: bool) -> None:
     occupied[node] = value
     while node > 1:

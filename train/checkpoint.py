@@ -92,6 +92,11 @@ def find_latest(checkpoints: Path) -> Checkpoint | None:
     return None
 
 
+def saved_steps(checkpoints: Path) -> list[int]:
+    """The steps that checkpoints are there for, ascending."""
+    return sorted(_step_number(folder) for folder in checkpoints.glob("step_*"))
+
+
 def read_checkpoint(folder: Path) -> Checkpoint:
     """Open one checkpoint and check that every file has the size that its manifest states."""
     try:

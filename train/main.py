@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True, dest="command")
     _add(commands, "plan", "parameters, computation, tokens, and passes over each source")
     prepare = _add(commands, "prepare", "documents → corpus: clean, de-duplicate, split by date")
+    _add(commands, "tokenizer", "train the tokenizer (or take one) and report on it")
     tokenize = _add(commands, "tokenize", "train the tokenizer (or take one), corpus → shards, and the data card")
     for array in (prepare, tokenize):
         array.add_argument(

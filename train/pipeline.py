@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from data.corpus import prepare_corpus
+from data.corpus import Shard, prepare_corpus
 from data.encode import encode_corpus
 from data.errors import DataError
-from data.files import value_digest, write_atomically
+from data.files import stage_digest, value_digest, write_atomically
 from data.ledger import documents_of, samples_of
 from data.packing import pack_shards
 from data.progress import say
@@ -24,6 +24,7 @@ from data.stream import TokenStream
 from data.tokenizer import END_OF_TEXT, build_tokenizer, load_tokenizer
 from evaluation.baselines import measure_baselines
 from evaluation.bits_per_byte import by_period, by_split, score_documents, to_json
+from evaluation.data_card import write_data_card
 from evaluation.report import ReportInputs, write_report
 from model.generate import generate as generate_tokens
 from model.huggingface import export_folder, hugging_face_class
@@ -36,20 +37,29 @@ from train.schedule import batch_size, consumed_samples, micro_batches
 from train.trained import load_trained, newest_checkpoint, token_losses
 
 
-def prepare(config: RunConfig) -> dict[str, Any]:
-    """Documents → corpus."""
-    return prepare_corpus(config.data, config.corpus, config.seed)
+def prepare(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
+    """Documents → corpus; or one shard (i, n) of the work that can be divided."""
+    return prepare_corpus(config.data, config.corpus, config.seed, shard)
 
 
-def tokenize(config: RunConfig) -> dict[str, Any]:
-    """Corpus → tokenizer and shards."""
-    report = build_tokenizer(config.tokenizer, config.corpus, config.tokenizer_folder)
+def tokenizer(config: RunConfig) -> dict[str, Any]:
+    """Corpus → tokenizer, its report and the page of it."""
+    return build_tokenizer(config.tokenizer, config.corpus, config.tokenizer_folder)
+
+
+def tokenize(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
+    """Corpus → tokenizer, shards, their packing and the data card; or one shard (i, n) of the encoding."""
+    if shard is not None:
+        stage_digest(config.tokenizer_folder)  # trained once, not by every task
+    report = tokenizer(config) if shard is None else {}
     manifest = encode_corpus(config.corpus, config.tokenizer_folder, config.shards, config.seed)
     tokens = {
         split: {name: source.tokens for name, source in sources.items()} for split, sources in manifest.splits.items()
     }
     packing = pack_shards(config.shards, config.data.packing, config.model.sequence_length, config.data.workers)
-    return {"tokenizer": report, "tokens": tokens, "padding": packing.padding()}
+    card = write_data_card(config.corpus, config.tokenizer_folder, config.shards, config.reports, config.name)
+    say(f"data card: {card}")
+    return {"tokenizer": report, "tokens": tokens, "padding": packing.padding(), "data_card": str(card)}
 
 
 def train(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> dict[str, Any]:
