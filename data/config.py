@@ -2,6 +2,7 @@
 
 import datetime
 import math
+import re
 from typing import Literal, Self
 
 from pydantic import BaseModel, Field, NonNegativeInt, PositiveInt, field_validator, model_validator
@@ -16,24 +17,37 @@ class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     name: str = Field(pattern=r"^[a-z0-9_]+$")
     """Name in the mixture, the reports and the file names: lower-case letters, digits and underscores."""
     path: str = Field(min_length=1)
-    """A file, a folder (read recursively), a glob, hub://OWNER/NAME[@revision][:configuration][/split] or demo://NAME.
+    """A file, a folder (read recursively) or a glob, here or remote (s3://, gs://, https:// and all else that fsspec
+    opens); hub://OWNER/NAME[@revision][:configuration][/split]; or demo://NAME.
 
-    Files are JSON lines (.jsonl, .json, .ndjson), plain text (.txt), both also as .gz or .zst, or .parquet.
+    Files are JSON lines (.jsonl, .json, .ndjson), plain text (.txt), both also as .gz, .zst, .bz2 or .xz, .parquet, or
+    token files: Megatron's .bin with its .idx, or bare tokens as .bin, .npy or .ds.
     """
     weight: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Share of the training tokens, relative to the other sources'. None for all: in proportion to their size."""
     domain: bool = False
     """Whether this is the text that the model is to specialise in."""
-    text_field: str = "text"
-    """Field of a record that holds the text."""
+    text_field: str = Field(default="text", min_length=1)
+    """Field of a record that holds the text. In this and the other fields, metadata.date is date within metadata."""
     id_field: str = "id"
     """Field that holds the document's id; a record without one is named by its file and line."""
     date_field: str = "date"
     """Field that holds the date, in ISO 8601 (2018-12-31, or with a time after it)."""
     date_format: str | None = None
-    """How a date is written where it is not ISO 8601, in the letters of strptime: %d.%m.%Y, %Y%m%d."""
+    """How a date is written where it is not ISO 8601: in the letters of strptime (%d.%m.%Y, %Y%m%d), or as a number of
+    seconds or milliseconds since 1970 (UTC)."""
     licence: str | None = None
-    """Licence of documents whose record names none in `licence` or `license`."""
+    """Licence of documents whose record names none."""
+    licence_field: str | None = None
+    """Field that holds the licence. None: `licence`, else `license`."""
+    url_field: str = "url"
+    """Field that holds the address that the text came from."""
+    tokenizer: str | None = None
+    """A tokenizer.json, or its folder, that turns token files back into text; needed for these alone."""
+    end_of_text: str = "<|endoftext|>"
+    """Token of that tokenizer that ends a document in token files."""
+    token_dtype: Literal["uint16", "uint32"] | None = None
+    """Type of the ids in token files without a header. None: uint16 for vocabularies up to 65,536, else uint32."""
     language: str | None = Field(default=None, pattern=r"^[a-z]{2}$")
     """ISO 639-1 code of the source's language: documents in another one are dropped. None: any."""
     maximum_epochs: float | None = Field(default=None, gt=0, allow_inf_nan=False)
@@ -41,6 +55,14 @@ class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     undated: Literal["refuse", "quarantine", "train"] = "refuse"
     """What happens to documents without a date where `cutoff` is set: refuse stops, quarantine leaves them out, train
     takes them as older than the cutoff."""
+
+    @field_validator("date_format")
+    @classmethod
+    def _date_format_names_the_year(cls, written: str | None) -> str | None:
+        # strptime would take 1900 for the year, and every document would be older than the cutoff.
+        if written not in (None, "seconds", "milliseconds") and not re.search("%[YyGcx]", written):
+            raise ValueError(f"'{written}' has no year: write letters of strptime with %Y, or seconds or milliseconds")
+        return written
 
 
 class CleaningConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
