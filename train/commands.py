@@ -65,6 +65,10 @@ def export(arguments: argparse.Namespace, config: RunConfig) -> Result:
     return pipeline.export(config, arguments.out)
 
 
+def export_shards(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    return pipeline.export_shards(config, arguments.out)
+
+
 def trace(arguments: argparse.Namespace, config: RunConfig) -> Result:
     if arguments.forget is not None:
         result = forget.forget_document(config, arguments.forget)

@@ -17,6 +17,7 @@ from data.encode import encode_corpus
 from data.errors import DataError
 from data.files import stage_digest, value_digest, write_atomically
 from data.ledger import documents_of, samples_of
+from data.megatron import export_megatron
 from data.packing import pack_shards
 from data.progress import say
 from data.shards import END_OF_TEXT_ID, read_manifest
@@ -179,6 +180,11 @@ def export(config: RunConfig, folder: Path | None = None) -> dict[str, Any]:
     )
     say(f"exported step {trained.step} to {target}")
     return {"folder": str(target), "step": trained.step}
+
+
+def export_shards(config: RunConfig, folder: Path) -> dict[str, Any]:
+    """Shards → Megatron's indexed datasets."""
+    return {"files": [str(file) for file in export_megatron(config.shards, folder)]}
 
 
 def trace_step(config: RunConfig, step: int, *, rank: int | None = None, text: bool = False) -> dict[str, Any]:
