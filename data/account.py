@@ -7,6 +7,7 @@ from typing import Any
 
 from data.config import DataConfig, SourceConfig
 from data.counts import Counts, by_reason, merged
+from data.decontaminate import Items
 from data.errors import DataError
 from data.keep import Kept
 from data.split import SPLITS
@@ -64,13 +65,13 @@ def check_splits(kept: Mapping[str, Kept], config: DataConfig) -> None:
 
 
 def corpus_report(
-    config: DataConfig, seed: int, kept: Mapping[str, Kept], items: int, forgotten: int
+    config: DataConfig, seed: int, kept: Mapping[str, Kept], items: Items | None, forgotten: int
 ) -> dict[str, Any]:
     """The content of report.json.
 
     Args:
         kept: what became of each source.
-        items: evaluation items that the training text was compared with.
+        items: evaluation items that the training text was compared with, if it was.
         forgotten: tombstones that were in force.
     """
     whole = merged(result.counts for result in kept.values())
@@ -79,8 +80,13 @@ def corpus_report(
         "seed": seed,
         "cutoff": config.cutoff.isoformat() if config.cutoff else None,
         "near_duplicates": config.near_duplicates.model_dump() if config.near_duplicates else None,
-        "contamination": {"items": items, "action": config.decontamination.action, "touched": touched}
-        if config.decontamination
+        "contamination": {
+            "items": len(items.names),
+            "too_short": items.too_short,
+            "action": config.decontamination.action,
+            "touched": touched,
+        }
+        if config.decontamination and items
         else None,
         "tombstones": forgotten,
         "sources": {source.name: _source(source, kept[source.name], config) for source in config.sources},

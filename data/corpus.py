@@ -31,7 +31,7 @@ from data.files import (
     write_atomically,
 )
 from data.keep import KeepJob, Kept, keep_part
-from data.near_duplicates import map_signatures
+from data.near_duplicates import ALGORITHM, map_signatures
 from data.parallel import in_parallel
 from data.progress import say
 from data.split import SPLITS
@@ -95,7 +95,7 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
         check_malformed(source, results[source.name].counts, config, folder / QUARANTINE)
         check_sum(source, results[source.name])
     check_splits(results, config)
-    items = len(load_items(config.decontamination).names) if config.decontamination else 0
+    items = load_items(config.decontamination) if config.decontamination else None
     report = corpus_report(config, seed, results, items, len(forgotten.texts))
     files = {job.file(split) for job in keeping for split in kept[job.staged].splits}
     _finish(folder, inputs, report, files)
@@ -158,6 +158,8 @@ def _inputs(config: DataConfig, parts: dict[str, list[Part]], seed: int, tombsto
     """All that decides the corpus, under the names of the configuration; a part counts by its name and stamp."""
     inputs: dict[str, Any] = {"format": FORMAT, "seed": seed, "sources": [source.name for source in config.sources]}
     inputs |= config.model_dump(mode="json", exclude=NOT_OF_THE_CORPUS)
+    if config.near_duplicates:
+        inputs["near_duplicates.algorithm"] = ALGORITHM
     if config.decontamination:
         inputs["decontamination.files"] = item_stamps(config.decontamination)
     if tombstones.exists():

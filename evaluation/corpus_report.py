@@ -89,6 +89,7 @@ class Contamination(BaseModel, frozen=True):
     """Items of evaluation sets, and those of them that share words with training documents."""
 
     items: NonNegativeInt
+    too_short: NonNegativeInt  # of the items, to be looked for
     action: Literal["remove", "flag"]
     touched: dict[str, Touched]
 

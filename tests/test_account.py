@@ -4,6 +4,7 @@ import pytest
 
 from data.account import check_dates, check_malformed, check_splits, check_sum, corpus_report
 from data.config import DataConfig
+from data.decontaminate import load_items
 from data.documents import BadRecord
 from data.errors import DataError
 from data.keep import Kept
@@ -29,12 +30,17 @@ def test_the_report_has_every_count(tmp_path: Any) -> None:
     found.counts.quarantine(BadRecord("a", 1, "broken JSON: here"))
     found.licences["CC0"] = 4
     found.counts.touch(["items.jsonl:1"], "news/d1")
-    settings = {"paths": ["items.jsonl"], "action": "flag"}
     touched = {"items.jsonl:1": {"documents": 1, "first": ["news/d1"]}}
-    report = corpus_report(config_of(decontamination=settings), 5, {"news": found}, items=9, forgotten=2)
+    (tmp_path / "items.jsonl").write_text(
+        '{"question": "one two three four five six seven eight nine"}\n{"q": "short"}\n'
+    )
+    settings = {"paths": [str(tmp_path / "items.jsonl")], "action": "flag"}
+    config = config_of(decontamination=settings)
+    assert config.decontamination
+    report = corpus_report(config, 5, {"news": found}, load_items(config.decontamination), forgotten=2)
     assert report["seed"] == 5
     assert report["tombstones"] == 2
-    assert report["contamination"] == {"items": 9, "action": "flag", "touched": touched}
+    assert report["contamination"] == {"items": 2, "too_short": 1, "action": "flag", "touched": touched}
     news = report["sources"]["news"]
     train = {"documents": 4, "characters": 35, "bytes": 36, "first_date": "1998-01-01", "last_date": "1999-01-01"}
     assert news["kept"] == {"train": train}

@@ -28,7 +28,12 @@ SOURCE: dict[str, Any] = {
 REPORT: dict[str, Any] = {
     "sources": {"news": SOURCE},
     "near_duplicates": None,
-    "contamination": {"items": 3, "action": "remove", "touched": {"items.jsonl:1": {"documents": 1, "first": ["n7"]}}},
+    "contamination": {
+        "items": 3,
+        "too_short": 0,
+        "action": "remove",
+        "touched": {"items.jsonl:1": {"documents": 1, "first": ["n7"]}},
+    },
     "tombstones": 0,
     "cutoff": "2001-01-01",
     "seed": 1,

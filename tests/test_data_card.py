@@ -30,6 +30,7 @@ REPORT_FIELDS: dict[str, Any] = {
     "near_duplicates": {"threshold": 0.8, "bands": 14, "rows": 8, "ngram": 5},
     "contamination": {
         "items": 9,
+        "too_short": 2,
         "action": "flag",
         "touched": {f"{MARKUP}:1": {"documents": 2, "first": ["n1", "n2"]}},
     },

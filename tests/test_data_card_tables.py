@@ -203,7 +203,7 @@ def test_contaminated_items_with_the_most_documents_come_first_and_the_others_ar
     touched = {
         f"item:{n}": Touched(documents=n, first=[f"d{m}" for m in range(min(n, 9))]) for n in range(1, MOST_ROWS + 3)
     }
-    table = contamination_table(Contamination(items=99, action="remove", touched=touched))
+    table = contamination_table(Contamination(items=99, too_short=1, action="remove", touched=touched))
     assert table.rows[0] == Row(f"item:{MOST_ROWS + 2}", 0, ["42", "d0, d1, d2, d3, d4 and 37 more"])
     assert table.rows[-1] == Row("2 other items", 0, ["3", "–"])
     assert contamination_table(None).rows == []

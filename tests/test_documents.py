@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.config import SourceConfig
-from data.documents import BadRecord, Document, input_parts, read_documents
+from data.documents import BadRecord, Document, read_documents
 from data.errors import DataError
 
 RECORDS = [{"id": f"d{index}", "text": f"text {index}", "date": f"2001-02-{index + 1:02d}"} for index in range(5)]

@@ -22,9 +22,7 @@ def test_a_forgotten_document_leaves_the_next_corpus_and_names_what_has_seen_it(
     pipeline.prepare(config)
     pipeline.tokenize(config)
     document = next(
-        name
-        for name in ids(config, "train")
-        if 4 < (pipeline.trace_document(config, name)["first_step"] or 0) < 12
+        name for name in ids(config, "train") if 4 < (pipeline.trace_document(config, name)["first_step"] or 0) < 12
     )
     first = pipeline.trace_document(config, document)["first_step"]
     for step in (first - 1, first - 2, first, 12):

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from data.errors import DataError
 from data.ledger import documents_of, samples_of
-from data.packing import pack_shards
 from data.shards import EncodedDocument, Manifest, write_manifest, write_source
 from data.stream import TokenStream
 
