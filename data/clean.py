@@ -42,6 +42,7 @@ LARGEST_SHARE_OF_ONE_CHARACTER = 0.5
 LEAST_BYTE_ENTROPY = 1.5  # bits a byte; prose has 4 to 5, a genome 2
 LARGEST_COMPRESSION = 50
 COMPRESSED_BLOCK = 1_024
+EMPTY_COMPRESSED = 8  # bytes that zlib makes of nothing
 
 
 class Cleaned(NamedTuple):
@@ -106,6 +107,7 @@ def _make_rewriter(config: DataConfig) -> Callable[[str], tuple[str, Counter[str
             for remove in removers:
                 text, removed = remove(text)
                 removed_lines += removed
+                text = normalise(text, cleaning.fix_mojibake) if removed else text
             if scrub:
                 text, found = scrub(text)
                 scrubbed += found
@@ -201,9 +203,11 @@ def is_repetitive(text: str) -> bool:
         count > most and not character.isspace() for character, count in Counter(text).most_common(2)
     ):
         return True
-    shares = counts[counts > 0] / len(encoded)
-    if -(shares * np.log2(shares)).sum() < LEAST_BYTE_ENTROPY:
-        return True
+    # The entropy is at least that of the commonest byte's surprise, which spares most texts the sum.
+    if counts.max() > 2**-LEAST_BYTE_ENTROPY * len(encoded):
+        shares = counts[counts > 0] / len(encoded)
+        if -(shares * np.log2(shares)).sum() < LEAST_BYTE_ENTROPY:
+            return True
     return _is_compressed(encoded)
 
 
@@ -212,6 +216,8 @@ def _is_compressed(encoded: bytes) -> bool:
 
     With little memory for it zlib starts at once, and writes what it has made of a few hundred bytes.
     """
+    if len(encoded) < LARGEST_COMPRESSION * EMPTY_COMPRESSED:
+        return False
     compressor, size = zlib.compressobj(level=1, memLevel=2), 0
     for place in range(0, len(encoded), COMPRESSED_BLOCK):
         size += len(compressor.compress(encoded[place : place + COMPRESSED_BLOCK]))
