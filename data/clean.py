@@ -24,7 +24,8 @@ SPACE_BEFORE_NEWLINE = re.compile(r"\n(?<=[^\S\n]\n)")  # begins with a letter t
 TRAILING_SPACE = re.compile(r"[^\S\n]+(?=\n)")
 BLANK_LINES = re.compile(r"\n{4,}")
 # No language stacks a thousand marks or symbols; the time that NFC takes grows with the square of such a run.
-SYMBOL_RUN = re.compile(r"[^\w\x00-\x7f]{1000}")
+SYMBOL = re.compile(r"[^\w\x00-\x7f]")
+LONGEST_SYMBOL_RUN = 999
 
 # Where ftfy could see mojibake, said so that the search is quick: at a control character or a letter with which misread
 # UTF-8 begins, where two characters outside ASCII but of no other alphabet follow one another, and where such a one
@@ -42,6 +43,7 @@ LARGEST_SHARE_OF_ONE_CHARACTER = 0.5
 LEAST_BYTE_ENTROPY = 1.5  # bits a byte; prose has 4 to 5, a genome 2
 LARGEST_COMPRESSION = 50
 COMPRESSED_BLOCK = 1_024
+EMPTY_COMPRESSED = 8  # bytes that zlib makes of nothing
 
 
 class Cleaned(NamedTuple):
@@ -71,8 +73,6 @@ def make_cleaner(config: DataConfig, source: SourceConfig) -> Callable[[str], Cl
     rewrite, judge = _make_rewriter(config), _make_judge(config, source)
 
     def clean(text: str) -> Cleaned:
-        if not text.isascii() and SYMBOL_RUN.search(text):
-            return Cleaned(None, "repetitive", {}, 0)
         text, scrubbed, removed_lines = rewrite(text)
         reason = judge(text)
         return Cleaned(None if reason else text, reason, scrubbed, removed_lines)
@@ -106,6 +106,7 @@ def _make_rewriter(config: DataConfig) -> Callable[[str], tuple[str, Counter[str
             for remove in removers:
                 text, removed = remove(text)
                 removed_lines += removed
+                text = normalise(text, cleaning.fix_mojibake) if removed else text
             if scrub:
                 text, found = scrub(text)
                 scrubbed += found
@@ -150,7 +151,8 @@ def normalise(text: str, fix_mojibake: bool) -> str:
         text = _fix_mojibake(text)
     if INVISIBLE_OR_NEWLINES.search(text):
         text = INVISIBLE.sub("", NEWLINES.sub("\n", text))
-    text = unicodedata.normalize("NFC", text)
+    if not has_symbol_run(text):
+        text = unicodedata.normalize("NFC", text)
     if SPACE_BEFORE_NEWLINE.search(text):
         text = TRAILING_SPACE.sub("", text)
     if "\n\n\n\n" in text:
@@ -187,12 +189,22 @@ def make_line_remover(expressions: tuple[str, ...]) -> Callable[[str], tuple[str
     return remove
 
 
+def has_symbol_run(text: str) -> bool:
+    """Whether more than LONGEST_SYMBOL_RUN symbols outside ASCII follow one another; NFC is kept from such a text."""
+    step = LONGEST_SYMBOL_RUN + 1  # a longer run holds one of the characters that are so far apart
+    if text.isascii() or not SYMBOL.search(text[::step]):
+        return False
+    return re.search(rf"{SYMBOL.pattern}{{{step}}}", text) is not None
+
+
 def is_repetitive(text: str) -> bool:
     """Whether a text (not empty) is a character or a token over and over, such as half a million backslashes.
 
-    One character other than space makes up more than half of it, or its bytes have less than 1.5 bits of entropy each,
-    or zlib compresses it more than 50-fold (prose: 2 to 4-fold).
+    One character other than space makes up more than half of it, or a thousand symbols outside ASCII stand in a row,
+    or its bytes have less than 1.5 bits of entropy each, or zlib compresses it more than 50-fold (prose: 2 to 4-fold).
     """
+    if has_symbol_run(text):
+        return True
     encoded = text.encode()
     counts = np.bincount(np.frombuffer(encoded, dtype=np.uint8), minlength=256)
     # The last byte of a character is below 0xC0 and stands at least as often as the character.
@@ -201,9 +213,11 @@ def is_repetitive(text: str) -> bool:
         count > most and not character.isspace() for character, count in Counter(text).most_common(2)
     ):
         return True
-    shares = counts[counts > 0] / len(encoded)
-    if -(shares * np.log2(shares)).sum() < LEAST_BYTE_ENTROPY:
-        return True
+    # The entropy is at least that of the commonest byte's surprise, which spares most texts the sum.
+    if counts.max() > 2**-LEAST_BYTE_ENTROPY * len(encoded):
+        shares = counts[counts > 0] / len(encoded)
+        if -(shares * np.log2(shares)).sum() < LEAST_BYTE_ENTROPY:
+            return True
     return _is_compressed(encoded)
 
 
@@ -212,6 +226,8 @@ def _is_compressed(encoded: bytes) -> bool:
 
     With little memory for it zlib starts at once, and writes what it has made of a few hundred bytes.
     """
+    if len(encoded) < LARGEST_COMPRESSION * EMPTY_COMPRESSED:
+        return False
     compressor, size = zlib.compressobj(level=1, memLevel=2), 0
     for place in range(0, len(encoded), COMPRESSED_BLOCK):
         size += len(compressor.compress(encoded[place : place + COMPRESSED_BLOCK]))

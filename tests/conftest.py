@@ -10,10 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from data.shards import EncodedDocument, Manifest, write_manifest, write_source
 from train.config import RunConfig
 from train.config_file import load_config
+
+# What is compiled or loaded when it is first used takes longer than a deadline allows.
+settings.register_profile("domainlm", deadline=None)
+settings.load_profile("domainlm")
 
 PHRASE = (
     "the bank raised its policy rate by a quarter point after inflation rose while lending to small firms fell and "

@@ -10,7 +10,7 @@ from ftfy.badness import MOJIBAKE_CATEGORIES, is_bad
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from data.clean import MAYBE_MOJIBAKE, Cleaned, is_repetitive, make_cleaner
+from data.clean import MAYBE_MOJIBAKE, Cleaned, has_symbol_run, is_repetitive, make_cleaner
 from data.config import CleaningConfig, DataConfig, SourceConfig
 from data.errors import DataError
 
@@ -105,10 +105,19 @@ def test_real_kinds_of_text_are_kept() -> None:
         assert clean(text, 50).reason is None
 
 
+def test_runs_of_symbols_are_found_wherever_they_are() -> None:
+    for place in (0, 1, 998, 999, 1_000, 1_001, 5_555):
+        around = "中文é" * 2_000
+        for count, expected in ((999, False), (1_000, True), (2_500, True)):
+            assert has_symbol_run(around[:place] + "\u0301" * count + around[place:]) is expected
+    assert not has_symbol_run("-" * 5_000)
+
+
 def test_a_stack_of_marks_takes_no_time() -> None:
     begin = time.monotonic()
     assert clean("a" + "\u0301\u0323" * 200_000) == dropped("repetitive")
-    assert time.monotonic() - begin < 2.0
+    assert clean("a" + "\u0301\x00\u0323\x00" * 200_000) == dropped("repetitive")
+    assert time.monotonic() - begin < 4.0
 
 
 text_of_all_kinds = (
