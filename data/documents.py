@@ -151,10 +151,10 @@ def _document(source: SourceConfig, file: str, line: int, fields: object) -> Doc
         present = ", ".join(map(str, itertools.islice(fields, 10))) or "none"
         raise MalformedError(f"no field '{source.text_field}': the record has {present}")
     return Document(
-        id=_id(_value(fields, source.id_field), file, line),
+        id=_id(source, _value(fields, source.id_field), file, line),
         text=_string(text, source.text_field),
         source=source.name,
-        date=_date(_value(fields, source.date_field), source.date_format),
+        date=_date(source, _value(fields, source.date_field)),
         licence=_licence(source, fields),
         url=_optional_string(fields, source.url_field),
         file=file,
@@ -195,22 +195,23 @@ def _licence(source: SourceConfig, fields: Mapping[str, object]) -> str | None:
     return source.licence
 
 
-def _id(value: object, name: str, line: int) -> str:
+def _id(source: SourceConfig, value: object, name: str, line: int) -> str:
     if value is None or value == "":
         return f"{name}:{line}"
-    return str(value) if type(value) is int else _string(value, "id")
+    return str(value) if type(value) is int else _string(value, source.id_field)
 
 
-def _date(value: object, written: str | None) -> datetime.date | None:
-    """The day of a date or time as it is written, so that a time zone moves nothing; `written` is the date_format."""
+def _date(source: SourceConfig, value: object) -> datetime.date | None:
+    """The day of a date or time as it is written, so that a time zone moves nothing."""
     if value is None or value == "":
         return None
     if isinstance(value, datetime.datetime):
         return value.date()
     if isinstance(value, datetime.date):
         return value
+    written = source.date_format
     is_number = written is not None and type(value) in (int, float)
-    text = str(value) if is_number else _string(value, "date")
+    text = str(value) if is_number else _string(value, source.date_field)
     try:
         if written is None:
             return datetime.datetime.fromisoformat(text).date()
