@@ -7,6 +7,9 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
+SMALLEST_SHARE_FOUND = 0.9  # of the near-duplicates at the threshold, by any settings that are accepted
+REASONABLE_HASHES = 256  # in a signature that an error message advises
+
 
 class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
     """One collection of documents."""
@@ -92,13 +95,18 @@ class NearDuplicateConfig(BaseModel, frozen=True, extra="forbid", use_attribute_
         # Two documents of similarity s agree in a band of r rows with probability s^r (Leskovec, Rajaraman, Ullman,
         # Mining of Massive Datasets, 3.4.2).
         found = 1 - (1 - self.threshold**self.rows) ** self.bands
-        if found < 0.9:
-            needed = math.ceil(math.log(0.1) / math.log1p(-(self.threshold**self.rows)))
+        if found < SMALLEST_SHARE_FOUND:
+            fitting = ((self._bands_needed(rows), rows) for rows in range(self.rows, 0, -1))
+            bands, rows = next((b, r) for b, r in fitting if b * r <= REASONABLE_HASHES or r == 1)
             raise ValueError(
                 f"{self.bands} bands of {self.rows} rows find only {found:.0%} of the pairs of similarity "
-                f"{self.threshold:g}: take {needed} bands, or fewer rows"
+                f"{self.threshold:g}: take {bands} bands of {rows} rows"
             )
         return self
+
+    def _bands_needed(self, rows: int) -> int:
+        missed = 1 - self.threshold**rows
+        return math.ceil(math.log(1 - SMALLEST_SHARE_FOUND) / math.log(missed)) if missed else 1
 
 
 class DecontaminationConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):

@@ -1,8 +1,8 @@
 """Documents to corpus: cleaned, de-duplicated, decontaminated, split by date and by chance, and every loss counted.
 
 Three phases: each part of the input (a file, or a shard of a hub dataset) is staged on its own; digests and signatures
-alone decide which documents stay; and each part writes those. The first and the last run on all CPUs and go on, after an
-interruption, where they were; the first can also be spread over the tasks of a Slurm array.
+alone decide which documents stay; each part writes those. The first and the last run on all CPUs and go on, after an
+interruption, where they were; the first can be spread over the tasks of a Slurm array.
 """
 
 import contextlib
@@ -19,23 +19,23 @@ import pyarrow.parquet as pq
 from data.account import check_dates, check_malformed, check_splits, check_sum, corpus_report
 from data.config import DataConfig
 from data.counts import merged
-from data.decontaminate import item_files, load_items
-from data.deduplicate import Digests, Documents, Forgotten, as_digests, decide
+from data.decontaminate import item_stamps, load_items
+from data.deduplicate import Digests, Forgotten, Staged, as_digests, decide
 from data.documents import Part, input_parts
 from data.files import (
     atomic_write,
     begin_stage,
     file_digest,
-    file_stamp,
     finish_stage,
     is_finished,
     write_atomically,
 )
-from data.keep import Kept, KeepJob, keep_part
+from data.keep import KeepJob, Kept, keep_part
+from data.near_duplicates import ALGORITHM, map_signatures
 from data.parallel import in_parallel
 from data.progress import say
 from data.split import SPLITS
-from data.staging import STAGING, StagingJob, finished_counts, stage_part, staged_signatures, staging_job
+from data.staging import STAGING, StagingJob, finished_counts, stage_part, staging_job
 from data.tombstones import TOMBSTONES, read_tombstones
 
 FORMAT = 2
@@ -95,7 +95,7 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
         check_malformed(source, results[source.name].counts, config, folder / QUARANTINE)
         check_sum(source, results[source.name])
     check_splits(results, config)
-    items = len(load_items(config.decontamination).names) if config.decontamination else 0
+    items = load_items(config.decontamination) if config.decontamination else None
     report = corpus_report(config, seed, results, items, len(forgotten.texts))
     files = {job.file(split) for job in keeping for split in kept[job.staged].splits}
     _finish(folder, inputs, report, files)
@@ -108,19 +108,19 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
 
 def _keep_jobs(config: DataConfig, jobs: Sequence[StagingJob], forgotten: Forgotten) -> list[KeepJob]:
     """Decide the fate of every staged document, and what is to be written of each part."""
-    tables = [pq.read_table(job.documents, columns=["text_digest", "key", "split", "contaminated"]) for job in jobs]
+    near = config.near_duplicates
+    tables = [pq.read_table(job.documents, columns=["text_digest", "key", "split"]) for job in jobs]
     ends = np.cumsum([table.num_rows for table in tables])
     table = pa.concat_tables(tables)
     del tables
-    documents = Documents(
+    documents = Staged(
         texts=_digests(table["text_digest"]),
         keys=_digests(table["key"]),
         splits=table["split"].to_numpy(),
-        contaminated=table["contaminated"].to_numpy(),
-        signatures=lambda: map(staged_signatures, jobs),
+        signatures=lambda: (map_signatures(job.signatures, near) for job in jobs if near),
     )
     del table
-    decision = decide(documents, forgotten, config.near_duplicates)
+    decision = decide(documents, forgotten, near)
     numbers = [number for source in config.sources for number in range(sum(job.source == source for job in jobs))]
     return list(map(KeepJob, jobs, numbers, np.split(decision.fates, ends[:-1])))
 
@@ -142,10 +142,13 @@ def _write_quarantine(folder: Path, jobs: Sequence[StagingJob]) -> None:
 
 def _finish(folder: Path, inputs: dict[str, Any], report: dict[str, Any], files: set[Path]) -> None:
     """Leave the files of this corpus and no others, and the report and the manifest with them."""
+    wanted = files | {parent for file in files for parent in file.parents}
+    for path in sorted((path for split in SPLITS for path in (folder / split).rglob("*")), reverse=True):
+        if path not in wanted:
+            path.rmdir() if path.is_dir() else path.unlink()
     for split in SPLITS:
-        for file in (folder / split).rglob("*"):
-            if file.is_file() and file not in files:
-                file.unlink()
+        with contextlib.suppress(OSError):  # not empty, or not there
+            (folder / split).rmdir()
     shutil.rmtree(folder / STAGING)
     write_atomically(folder / REPORT, json.dumps(report, indent=1, ensure_ascii=False))
     finish_stage(folder, inputs, [*files, folder / QUARANTINE, folder / REPORT])
@@ -155,8 +158,10 @@ def _inputs(config: DataConfig, parts: dict[str, list[Part]], seed: int, tombsto
     """All that decides the corpus, under the names of the configuration; a part counts by its name and stamp."""
     inputs: dict[str, Any] = {"format": FORMAT, "seed": seed, "sources": [source.name for source in config.sources]}
     inputs |= config.model_dump(mode="json", exclude=NOT_OF_THE_CORPUS)
+    if config.near_duplicates:
+        inputs["near_duplicates.algorithm"] = ALGORITHM
     if config.decontamination:
-        inputs["decontamination.files"] = {str(file): file_stamp(file) for file in item_files(config.decontamination)}
+        inputs["decontamination.files"] = item_stamps(config.decontamination)
     if tombstones.exists():
         inputs["tombstones"] = file_digest(tombstones)
     for source in config.sources:

@@ -60,7 +60,7 @@ class Forgotten:
 
     texts: Digests
     keys: Digests
-    signatures: npt.NDArray[np.uint8]  # (with a signature of the present settings, bands * rows)
+    signatures: npt.NDArray[np.uint8]  # (those signed with the present settings, bands * rows)
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def as_digests(digests: bytes | bytearray | memoryview) -> Digests:
     return np.frombuffer(digests, dtype="<u8").reshape(-1, 2)
 
 
-def decide(documents: Staged, forgotten: Forgotten, near: NearDuplicateConfig | None) -> Decision:
+def decide(staged: Staged, forgotten: Forgotten, near: NearDuplicateConfig | None) -> Decision:
     """Decide what becomes of each document of a corpus.
 
     - FORGOTTEN: its name or its text was asked to be forgotten, or it is a near-duplicate of such a text.
@@ -92,25 +92,25 @@ def decide(documents: Staged, forgotten: Forgotten, near: NearDuplicateConfig | 
       training split, the latest first, and within a split the order is that of the documents. Across a split's border
       it is called ..._OF_HELD_OUT_TEXT. So held-out text is never trained on, and the first source's text is kept.
 
-    Memory is below 100 bytes for each document beside `documents`, and 32 * bands + bands * rows for each that agrees
-    with another in a band of its signature.
+    Memory beside `staged`: 75 bytes for each document, and for the few that share a band of their signatures what
+    `find_near_duplicates` takes.
 
     Args:
         near: how near-duplicates are found; with None they are not, and signatures are not asked for.
     """
-    split_rank = (1 + documents.splits.max(initial=0) - documents.splits).astype(np.uint8)  # 0 is for what is forgotten
+    split_rank = (1 + staged.splits.max(initial=0) - staged.splits).astype(np.uint8)  # 0 is for what is forgotten
     fates = np.full(len(split_rank), Fate.KEPT, np.uint8)
-    fates[~keep_one_of_each(documents.keys, np.zeros_like(fates))[0]] = Fate.REPEATED_ID
-    fates[_is_in(documents.texts, forgotten.texts) | _is_in(documents.keys, forgotten.keys)] = Fate.FORGOTTEN
+    fates[~keep_one_of_each(staged.keys, np.zeros_like(fates))[0]] = Fate.REPEATED_ID
+    fates[_is_in(staged.texts, forgotten.texts) | _is_in(staged.keys, forgotten.keys)] = Fate.FORGOTTEN
 
     resembles = np.full(len(fates), -1, np.int64)
-    is_chosen, chosen = keep_one_of_each(documents.texts, np.where(fates == Fate.KEPT, split_rank, _OUT))
-    _mark(fates, resembles, np.flatnonzero(~is_chosen & (fates == Fate.KEPT)), chosen, documents.splits, Fate.DUPLICATE)
+    is_chosen, chosen = keep_one_of_each(staged.texts, np.where(fates == Fate.KEPT, split_rank, _OUT))
+    _mark(fates, resembles, np.flatnonzero(~is_chosen & (fates == Fate.KEPT)), chosen, staged.splits, Fate.DUPLICATE)
     del is_chosen, chosen
     if near:
-        found = _near_duplicates(documents, forgotten, fates == Fate.KEPT, split_rank, near)
+        found = _near_duplicates(staged, forgotten, fates == Fate.KEPT, split_rank, near)
         fates[found < -1] = Fate.FORGOTTEN
-        _mark(fates, resembles, np.flatnonzero(found >= 0), found, documents.splits, Fate.NEAR_DUPLICATE)
+        _mark(fates, resembles, np.flatnonzero(found >= 0), found, staged.splits, Fate.NEAR_DUPLICATE)
     return Decision(fates, resembles)
 
 
@@ -128,7 +128,7 @@ def _mark(
 
 
 def _near_duplicates(
-    documents: Staged,
+    staged: Staged,
     forgotten: Forgotten,
     is_left: Mask,
     split_rank: npt.NDArray[np.uint8],
@@ -141,7 +141,7 @@ def _near_duplicates(
     first = len(forgotten.signatures)
     ranks = np.full(first + len(is_left), ALWAYS_KEPT, np.uint8)
     ranks[first:] = np.where(is_left, split_rank, TAKES_NO_PART)
-    found = find_near_duplicates(lambda: chain([forgotten.signatures], documents.signatures()), ranks, near)[first:]
+    found = find_near_duplicates(lambda: chain([forgotten.signatures], staged.signatures()), ranks, near)[first:]
     return np.where(found < 0, -1, np.where(found < first, -2, found - first))
 
 

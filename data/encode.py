@@ -19,6 +19,7 @@ from data.shards import (
     Manifest,
     dtype_name,
     read_manifest,
+    verify_sizes,
     write_manifest,
     write_source,
 )
@@ -71,6 +72,7 @@ def _finished(folder: Path, inputs: Mapping[str, Any]) -> Manifest | None:
         return None
     try:
         manifest = read_manifest(folder)
+        verify_sizes(folder, manifest)
     except DataError as error:
         say(f"shards: redoing {folder}: {error}")
         return None

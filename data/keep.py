@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from data.corpus_files import CORPUS_COLUMNS, CORPUS_SCHEMA
 from data.counts import SAMPLES, Counts
-from data.deduplicate import Fate
+from data.deduplicate import DROP_REASONS, Fate
 from data.documents import BadRecord
 from data.files import atomic_write, value_digest, write_atomically
 from data.split import SPLITS
@@ -107,7 +107,7 @@ def keep_part(job: KeepJob) -> Kept:
                 _count_kept(kept, split, documents)
             _count_lost(kept.counts, table, fates)
             repeated.write(_repeated(kept.counts, job, table.filter(pa.array(fates == Fate.REPEATED_ID))))
-    write_atomically(job.result, json.dumps({"key": key, **asdict(kept)}))
+    write_atomically(job.result, json.dumps({"key": key, **vars(kept), "counts": kept.counts.as_json()}))
     return kept
 
 
@@ -126,14 +126,12 @@ def _count_kept(kept: Kept, split: str, documents: pa.Table) -> None:
 
 
 def _count_lost(counts: Counts, table: pa.Table, fates: npt.NDArray[np.uint8]) -> None:
-    for fate in Fate:
+    for fate, reason in DROP_REASONS.items():
         lost = np.flatnonzero(fates == fate)
-        if fate in (Fate.KEPT, Fate.REPEATED_ID) or not len(lost):
-            continue
-        counts.dropped[fate.reason] += len(lost)
+        counts.dropped[reason] += len(lost)
         if fate != Fate.FORGOTTEN:  # whose text must not stand in a report
             for row in table.take(lost[:SAMPLES]).select(["id", "file", "line", "text"]).to_pylist():
-                counts.sample(fate.reason, row["id"], row["file"], row["line"], row["text"])
+                counts.sample(reason, row["id"], row["file"], row["line"], row["text"])
 
 
 def _repeated(counts: Counts, job: KeepJob, rows: pa.Table) -> bytes:

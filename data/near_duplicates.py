@@ -21,6 +21,7 @@ Signatures = npt.NDArray[np.uint8]  # (documents, bands * rows)
 Indices = npt.NDArray[np.int64]
 Parts = Callable[[], Iterable[Signatures]]  # called for each reading; gives the parts in order
 
+ALGORITHM: int = RMinHash.ALGORITHM_VERSION  # signatures of different ones cannot be compared
 SEED = 1  # of the permutations; signatures of different seeds cannot be compared
 CHANCE = 1 / 256  # that two different hashes agree in their lowest byte
 MARGIN = 2  # standard errors that an estimate may lie below the threshold
@@ -66,9 +67,10 @@ def find_near_duplicates(parts: Parts, rank: npt.NDArray[np.uint8], settings: Ne
     one that was kept before goes, and of several it is matched with the first; what resembles only a document that
     went itself stays, so there are no chains.
 
-    Memory at the most: 35 bytes for each document, and 32 * bands + bands * rows for each one that agrees with another
-    in a band. Time: for each band one reading of the parts and one sort of the documents, and for each bucket of
-    documents that agree in a band the product of those in it and those of it that are kept.
+    Memory at the most: 35 bytes for each document; and for each one that agrees with another in a band, 64 bytes, its
+    signature, and 32 bytes for each such band. Time: for each band one reading of the parts and one sort of the
+    documents, and for each bucket of documents that agree in a band the product of those in it and those of it that are
+    kept.
 
     Args:
         parts: called bands + 1 times; gives signatures, uint8 (documents of the part, bands * rows), one part after the
@@ -82,12 +84,14 @@ def find_near_duplicates(parts: Parts, rank: npt.NDArray[np.uint8], settings: Ne
     taking = np.flatnonzero(rank != TAKES_NO_PART)
     members, buckets = _collisions(parts, taking, settings)
     by_member = np.argsort(members, kind="stable")
-    members, buckets = members[by_member], buckets[by_member]
+    members = members[by_member]
+    buckets = buckets[by_member]
     del by_member
-    colliding, owners = np.unique(members, return_inverse=True)
-    colliding = taking[colliding]
+    is_first = np.diff(members, prepend=-1) != 0
+    owners = np.cumsum(is_first) - 1  # of each bucket's entry, the document as a position in `colliding`
+    colliding = taking[members[is_first]]
     del taking, members
-    offsets = np.searchsorted(owners, np.arange(len(colliding) + 1))
+    offsets = np.append(np.flatnonzero(is_first), len(owners))
     ranks = rank[colliding]
     order = np.argsort(ranks, kind="stable")
     pinned = np.count_nonzero(ranks == ALWAYS_KEPT)
@@ -104,16 +108,22 @@ def _collisions(parts: Parts, taking: Indices, settings: NearDuplicateConfig) ->
     members, buckets = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     count = 0
     for band in range(settings.bands):
-        keys = _band_keys(parts, taking, band * settings.rows, settings.rows)
-        order = np.argsort(keys)
-        keys = keys[order]
-        shared = np.zeros(len(keys) + 1, np.bool_)  # whether a document's key is that of the one before
-        np.equal(keys[1:], keys[:-1], out=shared[1:-1])
-        in_bucket = shared[1:] | shared[:-1]
-        members.append(order[in_bucket])
-        buckets.append(np.cumsum(~shared[:-1][in_bucket]) + (count - 1))
-        count = int(buckets[-1][-1]) + 1 if len(buckets[-1]) else count
+        of_band, numbers = _shared_keys(_band_keys(parts, taking, band * settings.rows, settings.rows))
+        if len(of_band):
+            members.append(of_band)
+            buckets.append(numbers + count)
+            count += int(numbers[-1]) + 1
     return np.concatenate(members), np.concatenate(buckets)
+
+
+def _shared_keys(keys: npt.NDArray[np.uint64]) -> tuple[Indices, Indices]:
+    """Positions of the keys that stand more than once, by key; and the number of the key of each, without gaps."""
+    order = np.argsort(keys)
+    keys = keys[order]
+    is_repeated = np.zeros(len(keys) + 1, np.bool_)  # whether the key before is the same
+    np.equal(keys[1:], keys[:-1], out=is_repeated[1:-1])
+    is_shared = is_repeated[1:] | is_repeated[:-1]
+    return order[is_shared], np.cumsum(~is_repeated[:-1][is_shared]) - 1
 
 
 def _band_keys(parts: Parts, documents: Indices, first: int, rows: int) -> npt.NDArray[np.uint64]:
@@ -128,7 +138,7 @@ def _rows(parts: Parts, documents: Indices, width: int) -> Signatures:
     """The whole signatures of some documents."""
     rows = np.empty((len(documents), width), np.uint8)
     for part, indices, place in _by_part(parts, documents):
-        rows[place] = part[indices]
+        np.take(part, indices, axis=0, out=rows[place], mode="clip")  # the mode that needs no buffer
     return rows
 
 

@@ -18,8 +18,12 @@ import pyarrow as pa
 Bytes = npt.NDArray[np.uint8]
 Hashes = npt.NDArray[np.uint64]
 
-# Characters that are words of their own: kana, unified ideographs with extension A, compatibility ideographs.
-UNSPACED = ((0x3041, 0x3097), (0x309D, 0x30A0), (0x30A1, 0x3100), (0x3400, 0x4DC0), (0x4E00, 0xA000), (0xF900, 0xFB00))
+# Characters that are words of their own, first and past the last: iteration marks and zero, kana with its small,
+# half-width and historical forms, unified ideographs with extension A, compatibility ideographs.
+UNSPACED = (
+    *((0x3005, 0x3008), (0x3041, 0x3097), (0x309D, 0x30A0), (0x30A1, 0x3100), (0x31F0, 0x3200), (0xFF66, 0xFFA0)),
+    *((0x1AFF0, 0x1B170), (0x3400, 0x4DC0), (0x4E00, 0xA000), (0xF900, 0xFB00)),
+)
 FOLDED_CHARACTERS = 0x20000  # code points in the table; of those above it, only ideographs are parts of words
 LAST_IDEOGRAPH = 0x3FFFF
 

@@ -1,8 +1,8 @@
 """Phase one of a corpus: each part of the input is read, cleaned, split and signed on its own, and staged on disk.
 
-A staged part is three files below staging/{source}/, named by a digest of the part's name: .parquet (the documents that
-are left, with what decides their fate), .signatures (their MinHash signatures) and .json (counts; written last). What is
-malformed lies beside them in .quarantine.
+A staged part is four files below staging/{source}/, named by a digest of the part's name: .parquet (the documents that
+are left, with what decides their fate), .signatures (their MinHash signatures), .quarantine (what is malformed) and
+.json (counts; written last).
 """
 
 import functools
@@ -14,8 +14,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -23,12 +21,13 @@ from data.clean import make_cleaner
 from data.config import DataConfig, DecontaminationConfig, SourceConfig
 from data.corpus_files import CORPUS_COLUMNS
 from data.counts import Counts
-from data.decontaminate import Items, load_items
+from data.decontaminate import Items, item_stamps, load_items
 from data.deduplicate import document_key
 from data.documents import BadRecord, Document, Part, read_part
 from data.errors import DataError
 from data.files import atomic_write, new_digest, value_digest, write_atomically
 from data.near_duplicates import signatures
+from data.personal import make_scrubber
 from data.progress import progress
 from data.split import SPLITS, is_sampled, split
 
@@ -44,12 +43,11 @@ STAGED_SCHEMA = pa.schema(
         "text_digest": pa.binary(16),
         "key": pa.binary(16),  # data.deduplicate.document_key
         "split": pa.uint8(),  # index into SPLITS
-        "contaminated": pa.bool_(),
     }
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StagingJob:
     """One part to stage. Equal keys give equal files, so finished ones are kept."""
 
@@ -87,7 +85,6 @@ class _Row(NamedTuple):
     text: str  # cleaned
     text_digest: bytes
     split: int  # index into SPLITS
-    contaminated: bool
 
 
 def staging_job(
@@ -129,16 +126,6 @@ def finished_counts(job: StagingJob) -> Counts | None:
     return Counts.from_json(kept["counts"]) if kept["key"] == job.key else None
 
 
-def staged_signatures(job: StagingJob) -> npt.NDArray[np.uint8]:
-    """The signatures of a staged part's documents, uint8 (documents, bands * rows), as a map of the file."""
-    near = job.config.near_duplicates
-    assert near is not None
-    width = near.bands * near.rows
-    if not job.signatures.stat().st_size:  # cannot be mapped
-        return np.empty((0, width), np.uint8)
-    return np.memmap(job.signatures, np.uint8, "r").reshape(-1, width)
-
-
 def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
     """The documents of a part that are left after cleaning, with everything else counted."""
     source, config = job.source, job.config
@@ -154,7 +141,7 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
                 f"{'; '.join(counts.offenders)}: correct data.sources.{source.name}"
             )
 
-    clean = make_cleaner(config, source)
+    clean, scrub = make_cleaner(config, source), make_scrubber(config.cleaning.scrub)
     items = _evaluation_items(config.decontamination) if config.decontamination else None
     removing = config.decontamination is not None and config.decontamination.action == "remove"
     documents = read_part(source, job.part, quarantine)
@@ -170,21 +157,27 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
         cleaned = clean(document.text)
         counts.add_cleaning(cleaned)
         if cleaned.text is None:
-            counts.drop(str(cleaned.reason), document)
+            counts.drop(str(cleaned.reason), document, scrub)
             continue
         digest = new_digest(cleaned.text.encode()).digest()
         where = split(document.date, digest, config.cutoff, config.past_fraction, job.seed)
         if where == "future" and not is_sampled(digest, config.future_fraction, job.seed):
-            counts.drop("after the cutoff, not sampled", document)
+            counts.drop("after the cutoff, not sampled", document, scrub)
             continue
         touched = items.touched(cleaned.text) if items and where == "train" else []
         counts.touch(touched, f"{source.name}/{document.id}")
-        contaminated = bool(touched) and removing
-        yield _Row(document, cleaned.text, digest, SPLITS.index(where), contaminated)
+        if touched and removing:
+            counts.drop("contaminated", document, scrub)
+        else:
+            yield _Row(document, cleaned.text, digest, SPLITS.index(where))
+
+
+def _evaluation_items(settings: DecontaminationConfig) -> Items:
+    return _load_items(settings, json.dumps(item_stamps(settings)))
 
 
 @functools.lru_cache(maxsize=1)  # the same for every part that a process stages
-def _evaluation_items(settings: DecontaminationConfig) -> Items:
+def _load_items(settings: DecontaminationConfig, stamps: str) -> Items:
     return load_items(settings)
 
 
@@ -216,6 +209,5 @@ def _table(group: list[_Row]) -> pa.Table:
         "text_digest": [row.text_digest for row in group],
         "key": [document_key(document.source, document.id) for document in documents],
         "split": [row.split for row in group],
-        "contaminated": [row.contaminated for row in group],
     }
     return pa.table(columns, schema=STAGED_SCHEMA)

@@ -1,7 +1,7 @@
 """Tombstones: what was asked to be forgotten, in a file that holds no text but finds it again in the next corpus.
 
-A line of `tombstones.jsonl` has `source` and `id` of the document, `text` (digest of its text), `ngram` and
-`signature` (its MinHash signature) and `requested` (the date of the request).
+A line of `tombstones.jsonl` has `source` and `id` of the document, `text` (digest of its text), `signature` (of
+`data.near_duplicates`, with the `ngram` and the `algorithm` that it was made with) and `requested` (when it was asked).
 """
 
 import datetime
@@ -18,7 +18,6 @@ from data.deduplicate import Forgotten, as_digests, document_key
 from data.errors import DataError
 from data.files import DIGEST_BYTES, new_digest
 from data.progress import say
-
 
 TOMBSTONES = "tombstones.jsonl"
 
@@ -38,6 +37,7 @@ class Tombstone(BaseModel, frozen=True, extra="forbid"):
     id: str
     text: str = Field(pattern=f"^[0-9a-f]{{{2 * DIGEST_BYTES}}}$")
     ngram: PositiveInt
+    algorithm: PositiveInt
     signature: str = Field(pattern="^([0-9a-f]{2})+$")
     requested: datetime.date
 
@@ -54,7 +54,7 @@ def forget(file: Path, requests: Sequence[Request], near: NearDuplicateConfig, r
     Raises:
         DataError: the file is damaged; it is left as it is.
     """
-    from data.near_duplicates import signatures  # its compiler takes half a second to import
+    from data.near_duplicates import ALGORITHM, signatures  # its compiler takes half a second to import
 
     known = {(stone.source, stone.id, stone.text) for stone in _tombstones(file)}
     lines = []
@@ -64,6 +64,7 @@ def forget(file: Path, requests: Sequence[Request], near: NearDuplicateConfig, r
             id=request.id,
             text=new_digest(request.text.encode()).hexdigest(),
             ngram=near.ngram,
+            algorithm=ALGORITHM,
             signature=signature.tobytes().hex(),
             requested=requested,
         )
@@ -85,18 +86,27 @@ def read_tombstones(file: Path, near: NearDuplicateConfig | None) -> Forgotten:
     """
     stones = list(_tombstones(file))
     width = near.bands * near.rows if near else 0
-    comparable = [bytes.fromhex(s.signature) for s in stones if near and s.ngram == near.ngram]
-    comparable = [signature for signature in comparable if len(signature) == width]
+    comparable = list(_comparable(stones, near)) if near and stones else []
     if len(comparable) < len(stones):
         say(
-            f"tombstones: {len(stones) - len(comparable):,} of {len(stones):,} in {file} were made with other settings "
-            "of data.near_duplicates: their documents and exact copies are dropped, near-duplicates are not found"
+            f"tombstones: {len(stones) - len(comparable):,} of {len(stones):,} in {file} were signed with other "
+            "data.near_duplicates settings: their documents and exact copies are dropped, near-duplicates are not found"
         )
     return Forgotten(
         texts=as_digests(b"".join(bytes.fromhex(stone.text) for stone in stones)),
         keys=as_digests(b"".join(document_key(stone.source, stone.id) for stone in stones)),
         signatures=np.frombuffer(b"".join(comparable), np.uint8).reshape(len(comparable), width),
     )
+
+
+def _comparable(stones: Sequence[Tombstone], near: NearDuplicateConfig) -> Iterator[bytes]:
+    """The signatures that those made with `near` can be compared with."""
+    from data.near_duplicates import ALGORITHM
+
+    for stone in stones:
+        signature = bytes.fromhex(stone.signature)
+        if (stone.ngram, stone.algorithm, len(signature)) == (near.ngram, ALGORITHM, near.bands * near.rows):
+            yield signature
 
 
 def _tombstones(file: Path) -> Iterator[Tombstone]:

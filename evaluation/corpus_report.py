@@ -2,11 +2,11 @@
 
 import datetime
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, NonNegativeInt, ValidationError, model_validator
+from pydantic import BaseModel, NonNegativeInt, model_validator
 
-from data.errors import DataError
+from evaluation.checked_json import read_checked
 
 REPORT = "report.json"
 
@@ -78,11 +78,20 @@ class NearDuplicateSettings(BaseModel, frozen=True):
     ngram: int
 
 
+class Touched(BaseModel, frozen=True):
+    """How many training documents share words with an evaluation item, and the first of them, as source/id."""
+
+    documents: NonNegativeInt
+    first: list[str]
+
+
 class Contamination(BaseModel, frozen=True):
-    """Items of evaluation sets, and those that share words with training documents, by item: the documents' ids."""
+    """Items of evaluation sets, and those of them that share words with training documents."""
 
     items: NonNegativeInt
-    touched: dict[str, list[str]]
+    too_short: NonNegativeInt  # of the items, to be looked for
+    action: Literal["remove", "flag"]
+    touched: dict[str, Touched]
 
 
 class CorpusReport(BaseModel, frozen=True):
@@ -100,13 +109,4 @@ def read_corpus_report(corpus: Path) -> CorpusReport:
     Raises:
         DataError: there is none, something is missing in it, or its counts contradict each other.
     """
-    path = corpus / REPORT
-    try:
-        return CorpusReport.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist: run `domainlm prepare CONFIG` first") from None
-    except ValidationError as error:
-        found = error.errors()[0]
-        place = ".".join(str(part) for part in found["loc"])
-        problem = found["msg"].removeprefix("Value error, ")
-        raise DataError(f"{path}: {f'{place}: ' * bool(place)}{problem}: run `domainlm prepare CONFIG` again") from None
+    return read_checked(corpus / REPORT, CorpusReport, "prepare")

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from evaluation.corpus_report import Contamination, CorpusReport, KeptDocuments, Sample
 from evaluation.document_counts import Counts, DocumentCounts
-from evaluation.page import Row, Table, number_in_words, share, text_size
+from evaluation.page import Row, Table
+from evaluation.wording import number_in_words, share, text_size
 
 SPLIT_MEANINGS = {
     "train": "what a model learns from",
@@ -166,25 +167,28 @@ def removal_tables(report: CorpusReport) -> list[Table]:
     """What was taken out of the texts that were read: lines, and personal data by kind; nothing when none was."""
     removed = {name: source.removed_lines for name, source in report.sources.items()}
     lines: list[_Line] = [("boilerplate lines removed", 0, removed)] if any(removed.values()) else []
-    scrubbed = [*_by_reason({name: source.scrubbed for name, source in report.sources.items()}, depth=1)]
-    if scrubbed:
+    kinds = sorted({kind for source in report.sources.values() for kind in source.scrubbed})
+    if kinds:  # those that were looked for, found or not
         totals = {name: sum(source.scrubbed.values()) for name, source in report.sources.items()}
-        lines += [("personal data replaced by a mark", 0, totals), *scrubbed]
+        lines.append(("personal data replaced by a mark", 0, totals))
+        for kind in kinds:
+            found = {name: source.scrubbed.get(kind, 0) for name, source in report.sources.items()}
+            lines.append((kind, 1, found))
     return list(_beside(lines, list(report.sources))) if lines else []
 
 
 def contamination_table(contamination: Contamination | None) -> Table:
     """Evaluation items that training documents share words with, those with the most documents first."""
     touched = contamination.touched if contamination else {}
-    ordered = sorted(touched.items(), key=lambda entry: (-len(entry[1]), entry[0]))
+    ordered = sorted(touched.items(), key=lambda entry: (-entry[1].documents, entry[0]))
     rows = []
-    for item, documents in ordered[:MOST_ROWS]:
-        named = ", ".join(documents[:DOCUMENTS_SHOWN])
-        more = len(documents) - DOCUMENTS_SHOWN
-        rows.append(Row(item, 0, [f"{len(documents):,}", f"{named} and {more:,} more" if more > 0 else named]))
+    for item, found in ordered[:MOST_ROWS]:
+        named = ", ".join(found.first[:DOCUMENTS_SHOWN])
+        more = found.documents - min(DOCUMENTS_SHOWN, len(found.first))
+        rows.append(Row(item, 0, [f"{found.documents:,}", f"{named} and {more:,} more" if more > 0 else named]))
     if len(ordered) > MOST_ROWS:
         rest = ordered[MOST_ROWS:]
-        rows.append(Row(f"{len(rest):,} other items", 0, [f"{sum(len(ids) for _, ids in rest):,}", "–"]))
+        rows.append(Row(f"{len(rest):,} other items", 0, [f"{sum(found.documents for _, found in rest):,}", "–"]))
     return Table(["documents", "which"], rows)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from evaluation.corpus_report import CorpusReport
 from evaluation.data_card_tables import SplitCounts, totals_by_source
 from evaluation.drawing import COLOURS, INK, NARROW, WIDE, Plot, png, single_figure
-from evaluation.page import share, short_number
+from evaluation.wording import axis_number, share, short_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -156,14 +156,9 @@ def _stack(axes: "Axes", series: Series, width: float, offset: float) -> None:
             upper = [heights[place] for place in places]
             axes.bar([place + offset for place in places], upper, width, lower, color=colour, label=name)
         base.update(heights)
-    axes.yaxis.set_major_formatter(lambda value, _: _tick(value))
+    axes.yaxis.set_major_formatter(lambda value, _: axis_number(value))
     axes.margins(y=0.12)  # room for what is written above
     axes.figure.legend(loc="outside lower left", frameon=False, fontsize=9, ncols=MOST_COLOURS)
-
-
-def _tick(value: float) -> str:
-    number, _, unit = short_number(value).partition(" ")
-    return f"{float(number.replace(',', '')):g} {unit}".rstrip()
 
 
 def _year_axis(axes: "Axes") -> None:

@@ -12,7 +12,7 @@ from evaluation.drawing import BLUE, COLOURS, GREY, INK, Plot, empty_figure, png
 LINE_STYLES = {"future": "-", "past": "--"}
 SMOOTHING_SHARE = 0.02  # of the run, the span of the moving average over a noisy curve
 
-Curves = dict[tuple[str, str], list[tuple[int, float]]]
+Curves = dict[tuple[str, str], list[tuple[float, float]]]
 """Points of each source and split."""
 
 

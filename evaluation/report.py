@@ -20,6 +20,7 @@ BASELINE_NAMES = {
     "zstd": "zstd",
     "zstd_primed": "zstd primed with the training text",
 }
+TOKENIZER_FACTS = ("kind", "vocabulary_size", "split", "sources")
 CORPUS_COUNTS = ("read", "kept", "dropped", "quarantined")
 SPLIT_NAMES = {"future": "later-in-time text", "past": "held-out text"}
 
@@ -96,7 +97,10 @@ def write_report(inputs: ReportInputs, folder: Path) -> Path:
         results=compare(sources, baselines),
         methods=evaluation.get("baseline_methods", {}),
         samples=inputs.samples,
-        data=[("Corpus", list(outline_tables(_counts(corpus)))), ("Tokenizer", list(outline_tables(tokenizer)))],
+        data=[
+            ("Corpus", list(outline_tables(_counts(corpus)))),
+            ("Tokenizer", list(outline_tables(_brief(tokenizer)))),
+        ],
     )
 
 
@@ -203,6 +207,11 @@ def _counts(corpus: Mapping[str, Any]) -> dict[str, Any]:
     sources = corpus.get("sources", {}).items()
     brief = {name: {key: source[key] for key in CORPUS_COUNTS if key in source} for name, source in sources}
     return {"sources": brief} if brief else {}
+
+
+def _brief(tokenizer: Mapping[str, Any]) -> dict[str, Any]:
+    """What a tokenizer is and how much text its tokens hold; its own page shows the rest."""
+    return {key: tokenizer[key] for key in TOKENIZER_FACTS if key in tokenizer}
 
 
 def _read(path: Path) -> dict[str, Any]:

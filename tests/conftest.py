@@ -1,16 +1,24 @@
 """Fixtures that more than one test file needs: a small run's configuration and its text."""
 
+import datetime
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import settings
 
+from data.shards import EncodedDocument, Manifest, write_manifest, write_source
 from train.config import RunConfig
 from train.config_file import load_config
+
+# What is compiled or loaded when it is first used takes longer than a deadline allows.
+settings.register_profile("domainlm", deadline=None)
+settings.load_profile("domainlm")
 
 PHRASE = (
     "the bank raised its policy rate by a quarter point after inflation rose while lending to small firms fell and "
@@ -138,3 +146,33 @@ class Page(HTMLParser):
 def read_page() -> Callable[[Path], Page]:
     """Reads an HTML file as a `Page` with `tags` and `words`, and asserts that it needs nothing else."""
     return lambda path: Page(path.read_text("utf-8"))
+
+
+@pytest.fixture(scope="session")
+def write_training_shards() -> Callable[..., Path]:
+    """Writes shards of a training split: (folder, {source: tokens of each document without its end}, tokens of a file).
+
+    Every token's id tells its source (millions) and its place in it, ends of documents apart. Ids of documents are
+    news-000, news-001, ...; every second one has a date.
+    """
+
+    def write(folder: Path, lengths: Mapping[str, Sequence[int]], tokens_per_shard: int) -> Path:
+        train = {}
+        for number, (source, of_source) in enumerate(lengths.items(), start=1):
+            starts = np.cumsum([0, *(length + 1 for length in of_source)]) + number * 1_000_000
+            documents = (
+                EncodedDocument(
+                    f"{source}-{place:03d}",
+                    datetime.date(2020, 1, 1 + place % 28) if place % 2 else None,
+                    np.arange(start, start + length),
+                    4 * length,
+                )
+                for place, (start, length) in enumerate(zip(starts.tolist(), of_source, strict=False))
+            )
+            train[source] = write_source(folder, "train", source, documents, "uint32", tokens_per_shard)
+        write_manifest(
+            folder, Manifest("uint32", 9_000_000, "tokenizer", "corpus", 0, tokens_per_shard, {"train": train})
+        )
+        return folder
+
+    return write

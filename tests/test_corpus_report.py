@@ -28,7 +28,12 @@ SOURCE: dict[str, Any] = {
 REPORT: dict[str, Any] = {
     "sources": {"news": SOURCE},
     "near_duplicates": None,
-    "contamination": {"items": 3, "touched": {"items.jsonl:1": ["n7"]}},
+    "contamination": {
+        "items": 3,
+        "too_short": 0,
+        "action": "remove",
+        "touched": {"items.jsonl:1": {"documents": 1, "first": ["n7"]}},
+    },
     "tombstones": 0,
     "cutoff": "2001-01-01",
     "seed": 1,
@@ -65,11 +70,3 @@ def test_what_does_not_agree_is_named(tmp_path: Path, changes: dict[str, Any], s
     assert str(error.value).startswith(f"{tmp_path / 'report.json'}: {said}")
     assert str(error.value).endswith(": run `domainlm prepare CONFIG` again")
     assert "\n" not in str(error.value)
-
-
-def test_no_report_and_no_json(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="does not exist: run `domainlm prepare CONFIG` first"):
-        read_corpus_report(tmp_path)
-    (tmp_path / "report.json").write_text('{"sources": {')
-    with pytest.raises(DataError, match="Invalid JSON"):
-        read_corpus_report(tmp_path)

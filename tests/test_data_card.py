@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,12 @@ SOURCE_FIELDS: dict[str, Any] = {
 }
 REPORT_FIELDS: dict[str, Any] = {
     "near_duplicates": {"threshold": 0.8, "bands": 14, "rows": 8, "ngram": 5},
-    "contamination": {"items": 9, "touched": {f"{MARKUP}:1": ["n1", "n2"]}},
+    "contamination": {
+        "items": 9,
+        "too_short": 2,
+        "action": "flag",
+        "touched": {f"{MARKUP}:1": {"documents": 2, "first": ["n1", "n2"]}},
+    },
     "tombstones": 1,
     "cutoff": "2017-01-01",
     "seed": 7,
@@ -44,10 +50,11 @@ class Folders:
         return write_data_card(self.corpus, self.tokenizer, self.shards, self.corpus.parent / "reports", "<fed>")
 
 
-@pytest.fixture
-def folders(write_small_config: Callable[..., Path], tmp_path: Path) -> Folders:
+@pytest.fixture(scope="module")
+def made(write_small_config: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Folders:
     """A corpus whose report says everything, a tokenizer and shards."""
-    config = load_config(write_small_config(tmp_path / "run.yaml", tmp_path / "run"))
+    folder = tmp_path_factory.mktemp("card")
+    config = load_config(write_small_config(folder / "run.yaml", folder / "run"), ["data.workers=1"])
     found = Folders(config.corpus, config.tokenizer_folder, config.shards)
     prepare_corpus(config.data, found.corpus, config.seed)
     report = json.loads((found.corpus / "report.json").read_text())
@@ -59,6 +66,13 @@ def folders(write_small_config: Callable[..., Path], tmp_path: Path) -> Folders:
     build_tokenizer(config.tokenizer, found.corpus, found.tokenizer)
     encode_corpus(found.corpus, found.tokenizer, found.shards, config.seed)
     return found
+
+
+@pytest.fixture
+def folders(made: Folders, tmp_path: Path) -> Folders:
+    """A copy to change."""
+    shutil.copytree(made.corpus.parent, tmp_path / "run")
+    return Folders(*(tmp_path / "run" / getattr(made, field.name).name for field in dataclasses.fields(made)))
 
 
 def write_report(corpus: Path, report: dict[str, Any]) -> None:

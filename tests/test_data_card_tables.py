@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.corpus_report import Contamination, CorpusReport, KeptDocuments, Sample, SourceReport
+from evaluation.corpus_report import Contamination, CorpusReport, KeptDocuments, Sample, SourceReport, Touched
 from evaluation.data_card_tables import (
     MOST_ROWS,
     SOURCES_BESIDE,
@@ -193,14 +193,17 @@ def test_licences_languages_removals_and_duplicates() -> None:
         "boilerplate lines removed": [9, 9, 0],
         "personal data replaced by a mark": [8, 8, 0],
         "email": [8, 8, 0],
+        "iban": [0, 0, 0],
     }
     assert removal_tables(make_report({"web": web})) == []
     assert duplicates_found(report) == {"exact": 3, "near": 4, "held_out": 4}
 
 
 def test_contaminated_items_with_the_most_documents_come_first_and_the_others_are_counted() -> None:
-    touched = {f"item:{n}": [f"d{m}" for m in range(n)] for n in range(1, MOST_ROWS + 3)}
-    table = contamination_table(Contamination(items=99, touched=touched))
+    touched = {
+        f"item:{n}": Touched(documents=n, first=[f"d{m}" for m in range(min(n, 9))]) for n in range(1, MOST_ROWS + 3)
+    }
+    table = contamination_table(Contamination(items=99, too_short=1, action="remove", touched=touched))
     assert table.rows[0] == Row(f"item:{MOST_ROWS + 2}", 0, ["42", "d0, d1, d2, d3, d4 and 37 more"])
     assert table.rows[-1] == Row("2 other items", 0, ["3", "–"])
     assert contamination_table(None).rows == []

@@ -221,12 +221,14 @@ def test_a_run_killed_while_writing_a_line_is_reported(inputs: ReportInputs, tmp
     assert write_report(inputs, tmp_path / "reports").read_bytes() == first
 
 
-def test_of_the_corpus_only_counts_are_shown(
+def test_of_corpus_and_tokenizer_only_what_is_short_is_shown(
     inputs: ReportInputs, read_page: Callable[[Path], Any], tmp_path: Path
 ) -> None:
     corpus = json.loads(inputs.corpus.read_text())
     corpus["sources"]["wiki"] |= {"samples": {"duplicate": [{"text": "a dropped text"}]}, "path": "s3://wiki"}
     inputs.corpus.write_text(json.dumps(corpus | {"contamination": {"items": 7, "touched": {"item": ["w1"]}}}))
+    inputs.tokenizer.write_text(json.dumps(TOKENIZER | {"sweep": [{"vocabulary_size": 77}]}))
     page = read_page(write_report(inputs, tmp_path / "reports"))
     assert "10,033" in page.words
-    assert not re.search("a dropped text|s3://wiki|touched", page.words)
+    assert "4.213" in page.words
+    assert not re.search("a dropped text|s3://wiki|touched|sweep|77", page.words)
