@@ -1,5 +1,4 @@
-"""Documents: the user's files, hub datasets and demo texts as parts that are read one by one; what is malformed is set
-aside."""
+"""Documents of files, hub datasets and demo texts, read part by part; what is malformed is set aside."""
 
 import datetime
 import io

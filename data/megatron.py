@@ -27,6 +27,7 @@ ID_DTYPES = {code: np.dtype(name) for code, name in {1: "u1", 2: "i1", 3: "<i2",
 # Megatron's rule: smaller vocabularies are written as uint16, all others as int32.
 SMALL_VOCABULARY = 65_500
 LONGEST_SEQUENCE = 2**31 - 1  # lengths are int32
+CHECKED_AT_ONCE = 1 << 20  # sequences; the index of a large corpus is itself too large to copy
 
 Ids = npt.NDArray[np.integer[Any]]
 
@@ -36,9 +37,9 @@ class IndexedDataset:
     """The two files mapped to memory."""
 
     ids: Ids  # (ids,)
-    starts: npt.NDArray[np.int64]  # (sequences,), positions in `ids`
-    lengths: npt.NDArray[np.int32]  # (sequences,)
-    bounds: npt.NDArray[np.int64]  # (documents + 1,), positions in `starts`
+    offsets: npt.NDArray[np.int64]  # (sequences,), where each begins, in bytes
+    lengths: npt.NDArray[np.int32]  # (sequences,), in ids
+    bounds: npt.NDArray[np.int64]  # (documents + 1,), which sequences are a document's
 
     @property
     def documents(self) -> int:
@@ -46,8 +47,12 @@ class IndexedDataset:
 
     def document(self, index: int) -> Ids:
         """The ids of a document: of all its sequences behind one another."""
-        sequences = range(self.bounds[index], self.bounds[index + 1])
-        pieces = [self.ids[start : start + self.lengths[at]] for at in sequences for start in (self.starts[at],)]
+        sequences = slice(self.bounds[index], self.bounds[index + 1])
+        starts = (self.offsets[sequences] // self.ids.itemsize).tolist()
+        pieces = [
+            self.ids[start : start + length]
+            for start, length in zip(starts, self.lengths[sequences].tolist(), strict=True)
+        ]
         return pieces[0] if len(pieces) == 1 else np.concatenate([self.ids[:0], *pieces])
 
 
@@ -58,7 +63,7 @@ def read_indexed(tokens: Path) -> IndexedDataset:
         ValueError: a file is damaged, or they do not belong together.
         OSError: a file cannot be opened.
     """
-    content = np.memmap(index_of(tokens), np.uint8, "r") if index_of(tokens).stat().st_size else np.zeros(0, np.uint8)
+    content = mapped(index_of(tokens), np.dtype(np.uint8))
     if len(content) < HEADER.size:
         raise ValueError(f"{index_of(tokens).name} is cut off")
     magic, version, code, sequences, bounds = HEADER.unpack(content[: HEADER.size].tobytes())
@@ -67,26 +72,43 @@ def read_indexed(tokens: Path) -> IndexedDataset:
     if len(content) < HEADER.size + 12 * sequences + 8 * bounds:
         raise ValueError(f"{index_of(tokens).name} is cut off")
     lengths, rest = content[HEADER.size : HEADER.size + 4 * sequences], content[HEADER.size + 4 * sequences :]
-    offsets = rest[: 8 * sequences].view("<i8")
-    # What follows the bounds are the modes of multimodal sequences.
     dataset = IndexedDataset(
-        ids=np.memmap(tokens, ID_DTYPES[code], "r") if tokens.stat().st_size else np.zeros(0, ID_DTYPES[code]),
-        starts=offsets // ID_DTYPES[code].itemsize,
+        ids=mapped(tokens, ID_DTYPES[code]),
+        offsets=rest[: 8 * sequences].view("<i8"),
         lengths=lengths.view("<i4"),
+        # What follows the bounds are the modes of multimodal sequences.
         bounds=rest[8 * sequences : 8 * (sequences + bounds)].view("<i8"),
     )
-    _check(tokens, dataset, offsets)
+    _check_bounds(tokens, dataset)
+    for first in range(0, sequences, CHECKED_AT_ONCE):
+        _check_sequences(tokens, dataset, slice(first, first + CHECKED_AT_ONCE))
     return dataset
 
 
-def _check(tokens: Path, dataset: IndexedDataset, offsets: npt.NDArray[np.int64]) -> None:
-    starts, bounds = dataset.starts, dataset.bounds
-    if (starts * dataset.ids.itemsize != offsets).any():
-        raise ValueError(f"{index_of(tokens).name} has sequences that begin within an id")
-    if len(bounds) == 0 or bounds[0] != 0 or bounds[-1] != len(starts) or (np.diff(bounds) < 0).any():
+def _check_bounds(tokens: Path, dataset: IndexedDataset) -> None:
+    bounds = dataset.bounds
+    falls = (
+        np.any(np.diff(bounds[first : first + CHECKED_AT_ONCE + 1]) < 0)
+        for first in range(0, len(bounds), CHECKED_AT_ONCE)
+    )
+    if len(bounds) == 0 or bounds[0] != 0 or bounds[-1] != len(dataset.offsets) or any(falls):
         raise ValueError(f"{index_of(tokens).name} has documents that are not all of its sequences in order")
-    if (dataset.lengths < 0).any() or (starts < 0).any() or (starts + dataset.lengths > len(dataset.ids)).any():
+
+
+def _check_sequences(tokens: Path, dataset: IndexedDataset, some: slice) -> None:
+    starts, odd = np.divmod(dataset.offsets[some], dataset.ids.itemsize)
+    lengths = dataset.lengths[some]
+    if odd.any():
+        raise ValueError(f"{index_of(tokens).name} has sequences that begin within an id")
+    if (lengths < 0).any() or (starts < 0).any() or (lengths > len(dataset.ids) - starts).any():
         raise ValueError(f"{tokens.name} is shorter than its index says")
+
+
+def mapped(path: Path, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """A file as an array (whole values,) that is read as it is used; a last value that is cut off is left out."""
+    values = path.stat().st_size // dtype.itemsize
+    # As a plain array, because each slice of a memmap would be one and cost microseconds.
+    return np.asarray(np.memmap(path, dtype, "r", shape=(values,))) if values else np.zeros(0, dtype)
 
 
 def index_of(tokens: Path) -> Path:

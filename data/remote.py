@@ -91,7 +91,12 @@ def _listing(system: Any, path: str) -> tuple[str, dict[str, Mapping[str, Any]]]
     else:
         root = path[: path.rindex("/") + 1] if "/" in path else ""
         found = {path: system.info(path)}
-    return root, {name.removeprefix(root): info for name, info in found.items() if info.get("type") != "directory"}
+    files = {name: info for name, info in found.items() if info.get("type") != "directory"}
+    # Listings of web servers are names alone.
+    return root, {
+        name.removeprefix(root): info if info.get("size") is not None else system.info(name)
+        for name, info in files.items()
+    }
 
 
 def _stamp(info: Mapping[str, Any]) -> tuple[int | str, ...]:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from data.config import SourceConfig
 from data.errors import DataError
 from data.files import file_stamp
+from data.megatron import mapped, read_indexed
 from data.readers import MalformedError, Rows
 
 if TYPE_CHECKING:
@@ -100,8 +101,6 @@ def read_token_file(source: SourceConfig, file: Path) -> Rows:
 
 def _documents(source: SourceConfig, file: Path, tokenizer: "Tokenizer", size: int) -> Iterator[Ids]:
     if file.suffix == ".bin" and file.with_suffix(".idx").exists():
-        from data.megatron import read_indexed
-
         dataset = read_indexed(file)
         yield from map(dataset.document, range(dataset.documents))
         return
@@ -118,14 +117,14 @@ def _mapped(source: SourceConfig, file: Path, size: int) -> Ids:
     with file.open("rb") as content:
         start = content.read(len(NUMPY_MAGIC))
     if start == NUMPY_MAGIC:
-        array: Ids = np.load(file, mmap_mode="r", allow_pickle=False)
+        array: Ids = np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
         if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
             raise ValueError(f"an array of shape {array.shape} and type {array.dtype} is no list of token ids")
         return array
     dtype = np.dtype(source.token_dtype or ("uint16" if size <= 65_536 else "uint32")).newbyteorder("<")
     if file.stat().st_size % dtype.itemsize:
         raise ValueError(f"its size is no multiple of {dtype.itemsize} bytes, as ids of type {dtype.name} need")
-    return np.memmap(file, dtype, "r") if start else np.zeros(0, dtype)
+    return mapped(file, dtype)
 
 
 def _split(ids: Ids, end: int) -> Iterator[Ids]:

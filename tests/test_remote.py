@@ -88,6 +88,18 @@ def test_the_stamp_tells_changed_content(store: Any) -> None:
     json.dumps([part.stamp for part in after])
 
 
+def test_a_store_that_lists_names_alone_is_asked_about_each(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(store)
+    real = type(store).find
+    bare = {"type": "file", "size": None}
+    monkeypatch.setattr(
+        type(store), "find", lambda self, path, **options: dict.fromkeys(real(self, path, **options), bare)
+    )
+    assert [part.stamp[0] for part in input_parts(source("memory://corpus"))] == [
+        store.size(f"/corpus/{name}") for name in ("a.jsonl", "b/three.parquet", "b/two.jsonl.gz")
+    ]
+
+
 @pytest.mark.parametrize(
     ("info", "expected"),
     [
