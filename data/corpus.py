@@ -22,11 +22,13 @@ from data.counts import merged
 from data.decontaminate import item_stamps, load_items
 from data.deduplicate import Digests, Forgotten, Staged, as_digests, decide
 from data.documents import Part, input_parts
+from data.errors import UnreachableError
 from data.files import (
     atomic_write,
     begin_stage,
     file_digest,
     finish_stage,
+    finished_inputs,
     is_finished,
     write_atomically,
 )
@@ -67,12 +69,14 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
         DataError: a source is missing, undated under a cutoff, or of too many malformed records; or no document is left
             to train on, or, under a cutoff, to hold out.
     """
-    parts = {source.name: input_parts(source) for source in config.sources}
+    parts, unreachable = _parts(config, folder)
     tombstones = folder.parent / TOMBSTONES
     inputs = _inputs(config, parts, seed, tombstones)
     if is_finished("corpus", folder, inputs):
         report: dict[str, Any] = json.loads((folder / REPORT).read_bytes())
         return report if shard is None else {"parts": 0, "staged": 0}
+    if unreachable:
+        raise unreachable
     jobs = _staging_jobs(config, parts, inputs, folder, seed)
     if shard is not None:
         return _stage_shard(jobs, shard, config.workers)
@@ -104,6 +108,24 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
         documents, characters = (sum(figures[unit] for figures in found) for unit in ("documents", "characters"))
         say(f"corpus: {split}: {documents:,} documents, {characters:,} characters")
     return report
+
+
+def _parts(config: DataConfig, folder: Path) -> tuple[dict[str, list[Part]], UnreachableError | None]:
+    """The parts of each source; of one that cannot be reached, those that a finished corpus was made from, and why.
+
+    So a finished corpus is recognised on a node without a network.
+    """
+    known = finished_inputs(folder)
+    parts: dict[str, list[Part]] = {}
+    unreachable = None
+    for source in config.sources:
+        try:
+            parts[source.name] = input_parts(source)
+        except UnreachableError as error:
+            unreachable = error
+            files = known.get(f"sources.{source.name}.files", {})
+            parts[source.name] = [Part(name, "", stamp) for name, stamp in files.items()]
+    return parts, unreachable
 
 
 def _keep_jobs(config: DataConfig, jobs: Sequence[StagingJob], forgotten: Forgotten) -> list[KeepJob]:

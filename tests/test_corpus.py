@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from data.config import DataConfig
 from data.corpus import prepare_corpus
 from data.corpus_files import corpus_files
-from data.errors import DataError
+from data.errors import DataError, UnreachableError
 from data.files import file_digest, stage_digest
 from data.tombstones import TOMBSTONES, Request, forget
 
@@ -417,6 +418,28 @@ def test_what_is_forgotten_goes_with_all_that_resembles_it(tmp_path: Path) -> No
     assert report["sources"]["source_0"]["dropped"] == {"forgotten": 2}
     assert report["tombstones"] == 1
     assert texts[0][:30] not in "".join(path.read_text() for path in corpus.glob("*.json*"))
+
+
+def test_a_finished_corpus_is_recognised_where_its_source_cannot_be_reached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = fsspec.filesystem("memory")
+    content = "".join(json.dumps(record(index)) + "\n" for index in range(30))
+    store.pipe("/distant/news.jsonl", content.encode())
+    source = config_of(Path("news.jsonl")).sources[0].model_copy(update={"path": "memory://distant/news.jsonl"})
+    config = config_of(Path("news.jsonl")).model_copy(update={"sources": (source,)})
+    report = prepare_corpus(config, tmp_path / "corpus", seed=1)
+    assert report["sources"]["source_0"]["read"] == 30
+
+    def no_route(*arguments: Any, **options: Any) -> None:
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(type(store), "isdir", no_route)
+    monkeypatch.setattr(type(store), "info", no_route)
+    assert prepare_corpus(config, tmp_path / "corpus", seed=1) == report
+    with pytest.raises(UnreachableError, match="no route to host"):
+        prepare_corpus(config, tmp_path / "corpus", seed=2)
+    assert (tmp_path / "corpus" / "manifest.json").exists()
 
 
 def fuzzed_line(draw: random.Random, index: int) -> bytes:
