@@ -1,6 +1,6 @@
 """Where a text is cut before its pieces are found: the patterns as regular expressions, and the same cuts compiled."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import numba
 import numpy as np
@@ -47,9 +47,9 @@ def character_classes(pretokenization: Pretokenization) -> Bytes:
     return classes
 
 
-@numba.njit(cache=True)
-def pretoken_end(text: Bytes, begin: int, end: int, classes: Bytes, words: bool, most_digits: int) -> int:
-    """Where the pre-token that begins at `begin` ends.
+@numba.njit(cache=True, nogil=True)
+def pretoken_end(text: Bytes, begin: int, end: int, classes: Bytes, words: bool, most_digits: int) -> Any:
+    """Where the pre-token that begins at `begin` ends, an int.
 
     Args:
         text: uint8, valid UTF-8 between begin and end, where a document ends.
@@ -79,8 +79,8 @@ def pretoken_end(text: Bytes, begin: int, end: int, classes: Bytes, words: bool,
     return _white_end(text, begin, end, classes)
 
 
-@numba.njit(cache=True)
-def _run_end(text: Bytes, place: int, end: int, classes: Bytes, wanted: int, most: int) -> int:
+@numba.njit(cache=True, nogil=True)
+def _run_end(text: Bytes, place: int, end: int, classes: Bytes, wanted: int, most: int) -> Any:
     """Where the characters of one class end that begin at `place`, at most so many."""
     while place < end and most > 0:
         kind, after = _character(text, place, classes)
@@ -90,8 +90,8 @@ def _run_end(text: Bytes, place: int, end: int, classes: Bytes, wanted: int, mos
     return place
 
 
-@numba.njit(cache=True)
-def _white_end(text: Bytes, begin: int, end: int, classes: Bytes) -> int:
+@numba.njit(cache=True, nogil=True)
+def _white_end(text: Bytes, begin: int, end: int, classes: Bytes) -> Any:
     """Where white space ends; its last character is left to what follows, unless it is alone or nothing follows."""
     last = place = begin
     while place < end:
@@ -102,7 +102,7 @@ def _white_end(text: Bytes, begin: int, end: int, classes: Bytes) -> int:
     return place
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _character(text: Bytes, place: int, classes: Bytes) -> tuple[int, int]:
     """Class of the character at a place, and the place after it."""
     first = np.int64(text[place])

@@ -1,6 +1,7 @@
 """The compiled cuts are those that `tokenizers` makes with the same pattern."""
 
 import functools
+import itertools
 import random
 from pathlib import Path
 from typing import get_args
@@ -32,7 +33,7 @@ def cut(text: str, pretokenization: Pretokenization, digits: Digits) -> list[str
         words, most = pretokenization == "words", MOST_DIGITS[digits]
         places.append(pretoken_end(array, places[-1], len(content), classes(pretokenization), words, most))
         assert places[-1] > places[-2]
-    return [content[begin:end].decode() for begin, end in zip(places, places[1:], strict=False)]
+    return [content[begin:end].decode() for begin, end in itertools.pairwise(places)]
 
 
 @functools.cache
