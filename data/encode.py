@@ -1,10 +1,8 @@
 """Corpus and tokenizer to shards: every document becomes token ids, in the order of the corpus, shard by shard."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +12,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from data.corpus_files import corpus_files
-from data.encoder import DifferentIds, Encoder, check_encoder, load_encoder
+from data.encoder import DifferentIdsError, Encoder, Ids, check_encoder, load_encoder
 from data.errors import DataError
 from data.files import MANIFEST, file_digest, stage_digest, value_digest, write_atomically
 from data.parallel import in_parallel
 from data.progress import say
 from data.shards import (
     BLOCK_COLUMNS,
-    DTYPES,
     END_OF_TEXT_ID,
     EncodedBlock,
     Manifest,
@@ -30,6 +27,7 @@ from data.shards import (
     dtype_name,
     read_manifest,
     shard_name,
+    verify_sizes,
     write_manifest,
     write_shard,
 )
@@ -45,9 +43,8 @@ RowGroup = tuple[Path, int]
 
 @dataclass(frozen=True)
 class ShardJob:
-    """One shard to make: row groups of the corpus in a row."""
+    """One shard to make, of row groups of the corpus."""
 
-    corpus: Path
     tokenizer: Path
     folder: Path
     name: str
@@ -98,19 +95,139 @@ def encode_corpus(
         return finished
     (folder / MANIFEST).unlink(missing_ok=True)
     jobs = _plan(corpus, tokenizer, folder, dtype_name(encoder.vocabulary_size), inputs)
-    mine = list(jobs) if shard is None else list(jobs)[shard[0] :: shard[1]]
+    mine = jobs if shard is None else jobs[shard[0] :: shard[1]]
     say(f"shards: encoding {len(mine):,} of {len(jobs):,} with {encoder.engine}")
-    files = dict(zip(mine, in_parallel(_make_shard, mine, workers, "tokenize", "shards"), strict=True))
+    files = list(in_parallel(_make_shard, mine, workers, "tokenize", "shards"))
     if shard is not None:
         say("shards: the same command without --shard finishes the folder")
         return None
     _remove_others(folder, jobs)
-    splits = {split: {source: SourceShards(()) for source in corpus_files(corpus, split)} for split in SPLITS}
-    for job, file in files.items():
-        split = job.name.partition("/")[0]
-        splits[split][job.source] = SourceShards((*splits[split][job.source].files, file))
+    made: dict[str, dict[str, list[ShardFile]]] = {split: {} for split in SPLITS}
+    for job, file in zip(jobs, files, strict=True):
+        made[job.name.partition("/")[0]].setdefault(job.source, []).append(file)
+    splits = {
+        split: {source: SourceShards(tuple(of_source)) for source, of_source in sources.items()}
+        for split, sources in made.items()
+    }
     manifest = Manifest(
         dtype=dtype_name(encoder.vocabulary_size), vocabulary_size=encoder.vocabulary_size, splits=splits, **inputs
     )
     write_manifest(folder, manifest)
+    return manifest
+
+
+def _plan(corpus: Path, tokenizer: Path, folder: Path, dtype: str, inputs: Mapping[str, Any]) -> list[ShardJob]:
+    """The shards of a corpus in order, each of row groups that follow one another."""
+    made_from = value_digest(inputs)
+    jobs = []
+    for split in SPLITS:
+        for source, files in corpus_files(corpus, split).items():
+            for number, groups in enumerate(_runs(files, inputs["bytes_per_shard"])):
+                name = shard_name(split, source, number)
+                jobs.append(ShardJob(tokenizer, folder, name, source, tuple(groups), dtype, made_from))
+    return jobs
+
+
+def _runs(files: list[Path], size: int) -> Iterator[list[RowGroup]]:
+    """The row groups of the files in runs of about `size` bytes of text, which the files' footers tell."""
+    run: list[RowGroup] = []
+    room = size
+    for file in files:
+        footer = pq.read_metadata(file)
+        text = footer.schema.to_arrow_schema().names.index("text")
+        for group in range(footer.num_row_groups):
+            taken = footer.row_group(group).column(text).total_uncompressed_size
+            if run and taken > room:
+                yield run
+                run, room = [], size
+            run.append((file, group))
+            room -= taken
+    if run:
+        yield run
+
+
+def _make_shard(job: ShardJob) -> ShardFile:
+    """Write a shard, unless that was done before from the same corpus with the same tokenizer."""
+    if (finished := _noted(job)) is not None:
+        return finished
+    file = write_shard(job.folder, job.name, _blocks(job), job.dtype)
+    write_atomically(job.note, json.dumps({"inputs": job.inputs, "file": asdict(file)}))
+    return file
+
+
+def _noted(job: ShardJob) -> ShardFile | None:
+    try:
+        note = json.loads(job.note.read_bytes())
+        file = ShardFile(**note["file"])
+        sizes = [(job.folder / path).stat().st_size for path in (file.tokens_path, file.documents_path)]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return file if note["inputs"] == job.inputs and sizes == [file.tokens_size, file.documents_size] else None
+
+
+def _blocks(job: ShardJob) -> Iterator[EncodedBlock]:
+    """The documents of a shard by row group of the corpus; the engine is compared with `tokenizers` in each."""
+    encoder = load_encoder(job.tokenizer)
+    for file, group in job.row_groups:
+        with pq.ParquetFile(file) as parquet:
+            table = parquet.read_row_group(group, columns=["id", "date", "text"])
+        texts = table["text"].combine_chunks().cast(pa.large_string())
+        encoder = _checked(encoder, texts, job)
+        encoded = encoder.encode(texts)
+        _check_ids(encoded.ids, encoder.vocabulary_size, job)
+        columns = {
+            "id": table["id"],
+            "source": pa.array([job.source] * len(texts), pa.string()),
+            "date": table["date"],
+            "tokens": encoded.lengths + 1,
+            "bytes": pc.binary_length(texts),
+        }
+        tokens = np.insert(encoded.ids, np.cumsum(encoded.lengths), END_OF_TEXT_ID)
+        yield EncodedBlock(tokens, pa.table(columns).cast(BLOCK_COLUMNS))
+
+
+def _checked(encoder: Encoder, texts: pa.Array, job: ShardJob) -> Encoder:
+    """The encoder, or the next one if it gives other ids than `tokenizers` for samples of these texts."""
+    chosen = texts.take(pa.array(np.linspace(0, len(texts) - 1, min(CHECKED_TEXTS, len(texts))).astype(np.int64)))
+    samples = pc.utf8_slice_codeunits(chosen, 0, CHECKED_CHARACTERS)
+    try:
+        check_encoder(encoder, samples)
+    except DifferentIdsError as difference:
+        say(f"{job.name}: {difference}; going on with another engine")
+        return load_encoder(job.tokenizer, without=[encoder.engine], probe_texts=samples.to_pylist())
+    return encoder
+
+
+def _check_ids(ids: Ids, vocabulary_size: int, job: ShardJob) -> None:
+    if len(ids) and not END_OF_TEXT_ID < ids.min() <= ids.max() < vocabulary_size:
+        raise DataError(
+            f"{job.name}: the tokenizer gives ids {ids.min()} to {ids.max()}, but text may have {END_OF_TEXT_ID + 1} "
+            f"to {vocabulary_size - 1} only: use another tokenizer"
+        )
+
+
+def _remove_others(folder: Path, jobs: list[ShardJob]) -> None:
+    """Leave no files of shards that are not of this corpus."""
+    wanted = {folder / f"{job.name}{ending}" for job in jobs for ending in (".bin", ".documents.parquet", ".json")}
+    for split in SPLITS:
+        for file in (folder / split).glob("*"):
+            if file not in wanted:
+                file.unlink()
+
+
+def _finished(folder: Path, inputs: Mapping[str, Any]) -> Manifest | None:
+    """The manifest of shards that are whole and made from these inputs; says why if there is something else."""
+    if not (folder / MANIFEST).exists():
+        return None
+    try:
+        manifest = read_manifest(folder)
+        verify_sizes(folder, manifest)
+    except DataError as error:
+        say(f"shards: redoing {folder}: {error}")
+        return None
+    changed = [name for name, value in inputs.items() if getattr(manifest, name) != value]
+    if changed:
+        say(f"shards: inputs changed ({', '.join(changed)}), redoing {folder}")
+        return None
+    say(f"shards: {folder} is up to date")
     return manifest

@@ -1,13 +1,12 @@
 """Texts to token ids, by the fastest engine that gives exactly the ids of the `tokenizers` library.
 
-`tokenizer.json` is the truth and `tokenizers` its interpreter. A faster engine is taken only after it has given the same
-ids on a fixed set of probes, and whoever encodes much goes on comparing samples (`check_encoder`).
+`tokenizer.json` is the truth and `tokenizers` its interpreter. A faster engine is taken only after it has given the
+same ids on a fixed set of probes, and whoever encodes much goes on comparing samples (`check_encoder`).
 """
 
 import functools
 import importlib.metadata
 import json
-import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tokenizers import Tokenizer
 
-from data.errors import DataError
 from data.files import file_digest
 from data.progress import say
 from data.tokenizer import END_OF_TEXT, TOKENIZER, load_tokenizer
@@ -33,7 +31,7 @@ PROBES = (
     "1 12 123 1234 12,345.678 1e-9 0x1F \u0663\u0664 \u00bd\u00b2\u2168 $1.50 -3% 2021-03-04T05:06",
     "line\nline\r\nline\n\n\n  line \n \n\tline\r\r \n  ",
     "   three spaces   \t\ttabs\u00a0\u2003\u3000\u0085\u2028\u2029wide\u200bzero\ufeff\x0b\x0c\x1c ",
-    "snake_case CamelCase HTTPServer x+=y; // --== \"quoted\" (bracketed) <tag/> a/b\\c #x @y !? ...\u2026\u2014",
+    'snake_case CamelCase HTTPServer x+=y; // --== "quoted" (bracketed) <tag/> a/b\\c #x @y !? ...\u2026\u2014',
     "Zu\u0308rich e\u0301 a\u0300\u0301\u0302 \u0301 \u0939\u093f\u0928\u094d\u0926\u0940 \u0e44\u0e17\u0e22 "
     "\u65e5\u672c\u8a9e\u30ab\u30bf \ud55c\uad6d \u0627\u0644\u0639\u0631\u0628\u064a\u0629 \U0001f468\u200d\U0001f469",
     "\x00\x01\x7f\x80\x9f\uffff\ufffd\U0010ffff\ue000",
@@ -63,16 +61,16 @@ class Encoder:
     reference: Encode  # the same by `tokenizers`
 
 
-class DifferentIds(Exception):
+class DifferentIdsError(Exception):
     """An engine gave other ids than `tokenizers`."""
 
 
 def load_encoder(folder: Path, probe_texts: Sequence[str] = (), without: Collection[str] = ()) -> Encoder:
     """The fastest engine for folder/tokenizer.json that passes the gate, loaded once in a process.
 
-    An engine that cannot be loaded for this tokenizer is passed over; one that gives another id than `tokenizers` on the
-    probes or on `probe_texts` is named on stderr, and the next one is tried. In encoded text the characters of special
-    tokens are only characters.
+    An engine that cannot be loaded for this tokenizer is passed over; one that gives another id than `tokenizers` on
+    the probes or on `probe_texts` is named on stderr, and the next one is tried. In encoded text the characters of
+    special tokens are only characters.
 
     Args:
         without: engines that are not to be taken.
@@ -87,7 +85,7 @@ def load_encoder(folder: Path, probe_texts: Sequence[str] = (), without: Collect
             continue
         try:
             check_encoder(encoder, pa.array(probe_texts, pa.large_string()))
-        except DifferentIds as difference:
+        except DifferentIdsError as difference:
             say(f"encoder: {difference}; taking the next engine")
             continue
         return encoder
@@ -105,7 +103,7 @@ def _gated(engine: str, file: Path, digest: str) -> Encoder | None:
     encoder = Encoder(engine, plain.vocabulary_size, encode, plain.encode)
     try:
         check_encoder(encoder, pa.array([*_probes(), *_added_tokens(definition)], pa.large_string()))
-    except DifferentIds as difference:
+    except DifferentIdsError as difference:
         say(f"encoder: {difference}; taking the next engine")
         return None
     return encoder
@@ -114,15 +112,15 @@ def _gated(engine: str, file: Path, digest: str) -> Encoder | None:
 def check_encoder(encoder: Encoder, texts: pa.Array) -> None:
     """Compare the engine with `tokenizers` on these texts.
 
-    Raises DifferentIds naming the first text that has other ids.
+    Raises DifferentIdsError naming the first text that has other ids.
     """
     ours, wanted = encoder.encode(texts), encoder.reference(texts)
     if np.array_equal(ours.lengths, wanted.lengths) and np.array_equal(ours.ids, wanted.ids):
         return
     for text, one, other in zip(texts.to_pylist(), _split(ours), _split(wanted), strict=True):
         if not np.array_equal(one, other):
-            raise DifferentIds(f"{encoder.engine} gives other ids than tokenizers for the text {text[:40]!r}")
-    raise DifferentIds(f"{encoder.engine} gives ids that do not add up")
+            raise DifferentIdsError(f"{encoder.engine} gives other ids than tokenizers for the text {text[:40]!r}")
+    raise DifferentIdsError(f"{encoder.engine} gives ids that do not add up")
 
 
 def _split(encoded: Encoded) -> list[Ids]:

@@ -68,26 +68,12 @@ def read_documents(tables: Sequence[Path], only: "pc.Expression | None" = None) 
     Columns as in DOCUMENT_COLUMNS; `first_token` counts within the document's own file.
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     from data.shards import DOCUMENT_COLUMNS
 
-    found = []
-    for path in tables:
-        table = pq.read_table(path, schema=DOCUMENT_COLUMNS, filters=only)
-        # format 1 counts from the first file of the source
-        within = pc.subtract(table["first_token"], _first_token(path))
-        found.append(table.set_column(table.schema.get_field_index("first_token"), "first_token", within))
+    found = [pq.read_table(path, schema=DOCUMENT_COLUMNS, filters=only) for path in tables]
     return pa.concat_tables(found) if found else DOCUMENT_COLUMNS.empty_table()
-
-
-@functools.lru_cache(maxsize=4096)
-def _first_token(path: Path) -> int:
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(path) as file:
-        return int(next(file.iter_batches(1, columns=["first_token"]))["first_token"][0].as_py())
 
 
 def held_out_documents(folder: Path, split: str, source: str) -> "Iterator[EncodedDocument]":

@@ -6,7 +6,7 @@ import functools
 import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from data.errors import DataError
@@ -130,7 +131,7 @@ class EncodedBlock(NamedTuple):
 
 
 def write_shard(folder: Path, name: str, blocks: Iterable[EncodedBlock], dtype: str) -> ShardFile:
-    """Write `NAME.bin` and `NAME.documents.parquet` below `folder`, block by block; neither is there before it is whole.
+    """Write `NAME.bin` and `NAME.documents.parquet` below `folder`, block by block; each appears when it is whole.
 
     Raises DataError when an id does not fit the dtype.
     """

@@ -53,7 +53,11 @@ def tokenize(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
     if shard is not None:
         stage_digest(config.tokenizer_folder)  # trained once, not by every task
     report = tokenizer(config) if shard is None else {}
-    manifest = encode_corpus(config.corpus, config.tokenizer_folder, config.shards, config.seed)
+    manifest = encode_corpus(
+        config.corpus, config.tokenizer_folder, config.shards, config.seed, config.data.workers, shard
+    )
+    if manifest is None:
+        return {}
     tokens = {
         split: {name: source.tokens for name, source in sources.items()} for split, sources in manifest.splits.items()
     }
