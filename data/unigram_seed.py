@@ -18,6 +18,7 @@ Int64s = npt.NDArray[np.int64]
 EMPTY = -1
 HASH = -7046029254386353131  # 2^64 / the golden ratio (Knuth, volume 3, 6.4), signed
 BYTES = 256
+LONGEST = 255  # bytes that a piece may have
 
 
 class Lattice(NamedTuple):
@@ -53,7 +54,7 @@ def find_seeds(text: Bytes, offsets: Int64s, counts: Int64s, size: int, longest:
 
     Args:
         text, offsets, counts: pre-token i is text[offsets[i] : offsets[i + 1]] and occurs counts[i] times.
-        longest: bytes that a piece may have, up to 255.
+        longest: bytes that a piece may have, up to LONGEST.
     """
     levels = list(_levels(text, offsets, counts, longest))
     scores = np.concatenate([np.empty(0, np.int64), *(level.frequencies * level.length for level in levels)])
