@@ -178,5 +178,27 @@ def _gigatoken(definition: dict[str, Any]) -> Encode | None:
     return lambda texts: join_ids([tokenizer.encode(text) for text in texts.cast(pa.large_binary()).to_pylist()])
 
 
+def _pretoken_table(definition: dict[str, Any]) -> Encode | None:
+    """The project's own table of pre-tokens, which knows the project's own patterns, for BPE and Unigram."""
+    from data.pretoken_table import PretokenTable, ids_by_model, ids_by_unigram
+    from data.pretokens import known_pattern
+
+    model, added = definition["model"], definition.get("added_tokens", [])
+    cuts = known_pattern(definition)
+    if cuts is None or definition.get("normalizer") or not all(token["special"] for token in added):
+        return None
+    if model["type"] == "Unigram":
+        find_ids = ids_by_unigram(model["vocab"], {token["content"] for token in added})
+    elif model["type"] == "BPE" and not model.get("dropout"):
+        find_ids = ids_by_model(Tokenizer.from_str(json.dumps(definition)).model)
+    else:
+        return None
+    table = PretokenTable(*cuts, find_ids)
+    return lambda texts: Encoded(*table.encode(texts))
+
+
 # Fastest first; each takes the content of tokenizer.json and gives None where it does not know such a tokenizer.
-ENGINES: dict[str, Callable[[dict[str, Any]], Encode | None]] = {"gigatoken": _gigatoken}
+ENGINES: dict[str, Callable[[dict[str, Any]], Encode | None]] = {
+    "gigatoken": _gigatoken,
+    "pre-token table": _pretoken_table,
+}

@@ -3,7 +3,6 @@
 A pre-token becomes the same ids wherever it stands, so this is exact; equal ones are told by their bytes, not by a hash.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from data.pretokens import Bytes, Digits, Pretokenization, character_classes, most_digits, pretoken_end
+from data.errors import DataError
+from data.pretokens import MOST_DIGITS, Bytes, Digits, Pretokenization, character_classes, pretoken_end
 
 BLOCK_BYTES = 4 << 20  # of text that is cut at a time
 MOST_PRETOKENS = 1 << 20  # remembered; then the table is begun anew
@@ -49,7 +49,7 @@ class PretokenTable:
     """Encodes texts; memory is bounded by MOST_PRETOKENS, MOST_BYTES and BLOCK_BYTES."""
 
     def __init__(self, pretokenization: Pretokenization, digits: Digits, find_ids: FindIds) -> None:
-        self._cuts = _Cuts(character_classes(pretokenization), pretokenization == "words", most_digits(digits))
+        self._cuts = _Cuts(character_classes(pretokenization), pretokenization == "words", MOST_DIGITS[digits])
         self._find_ids = find_ids
         self._forget()
 
@@ -75,12 +75,17 @@ class PretokenTable:
         numbers = np.empty(BLOCK_BYTES, np.int32)
         owners = np.empty(BLOCK_BYTES, np.int32)
         while text < len(texts):
-            text, place, count, known = _cut(utf8, bounds, text, place, self._cuts, self._table, self._known, numbers, owners)
+            text, place, count, known = _cut(
+                utf8, bounds, text, place, self._cuts, self._table, self._known, numbers, owners
+            )
             self._learn(known)
-            found = _gather(numbers[:count], owners[:count], self._ids, self._id_ends, lengths)
-            ids.append(found)
-            if text < len(texts) and count < BLOCK_BYTES:
-                self._forget()  # the table was full
+            ids.append(_gather(numbers[:count], owners[:count], self._ids, self._id_ends, lengths))
+            if text < len(texts) and count < BLOCK_BYTES:  # the table is full
+                if not self._known:
+                    raise DataError(
+                        f"a text has more than {MOST_BYTES:,} bytes without a place to cut: clean the corpus"
+                    )
+                self._forget()
         return np.concatenate(ids) if ids else np.empty(0, np.uint32), lengths
 
     def _learn(self, known: int) -> None:
@@ -185,18 +190,14 @@ def ids_by_model(model: Any) -> FindIds:
 
 def ids_by_unigram(vocabulary: list[tuple[str, float]], special: set[str]) -> FindIds:
     """Finds the most probable pieces by `data.unigram_encoder`."""
-    from data.tokenizer_model import BYTE_OF_LETTER
+    from data.tokenizer_model import BYTE_LETTERS
     from data.unigram_encoder import build_pieces, find_best
 
+    byte_of = {letter: byte for byte, letter in enumerate(BYTE_LETTERS)}
     known = [(number, name) for number, (name, _) in enumerate(vocabulary) if name not in special]
     pieces = build_pieces(
-        [bytes(BYTE_OF_LETTER[letter] for letter in name) for _, name in known],
+        [bytes(byte_of[letter] for letter in name) for _, name in known],
         [number for number, _ in known],
         [score for _, score in vocabulary],
     )
-    return functools.partial(_find_best, find_best, pieces)
-
-
-def _find_best(find_best: Any, pieces: Any, content: Bytes, offsets: Positions) -> tuple[Ids, Positions]:
-    ids, starts = find_best(content, offsets, pieces)
-    return ids, starts
+    return lambda content, offsets: find_best(content, offsets, pieces)

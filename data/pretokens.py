@@ -1,6 +1,7 @@
 """Where a text is cut before its pieces are found: the patterns as regular expressions, and the same cuts compiled."""
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
 
 import numba
 import numpy as np
@@ -24,6 +25,26 @@ def pattern(pretokenization: Pretokenization, digits: Digits) -> str:
         return rf"[ A-Za-z]+|[0-9]{REPEATS[digits]}|[^A-Za-z0-9]+"
     # A word or a run of punctuation with the space before it, digits, line ends, and other space.
     return rf" ?[\p{{L}}\p{{M}}]+|\p{{N}}{REPEATS[digits]}| ?[^\s\p{{L}}\p{{M}}\p{{N}}]+|\n+|\s+(?!\S)|\s"
+
+
+def known_pattern(definition: Mapping[str, Any]) -> tuple[Pretokenization, Digits] | None:
+    """What of these two a tokenizer.json cuts by, if by nothing else: a split by `pattern`, then bytes as letters."""
+    for pretokenization in get_args(Pretokenization):
+        for digits in get_args(Digits):
+            if definition.get("pre_tokenizer") == _pre_tokenizer(pretokenization, digits):
+                return pretokenization, digits
+    return None
+
+
+def _pre_tokenizer(pretokenization: Pretokenization, digits: Digits) -> dict[str, Any]:
+    split = {
+        "type": "Split",
+        "pattern": {"Regex": pattern(pretokenization, digits)},
+        "behavior": "Isolated",
+        "invert": False,
+    }
+    letters = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    return {"type": "Sequence", "pretokenizers": [split, letters]}
 
 
 def character_classes(pretokenization: Pretokenization) -> Bytes:

@@ -8,45 +8,50 @@ import numpy as np
 import numpy.typing as npt
 
 Bytes = npt.NDArray[np.uint8]
-Numbers = npt.NDArray[np.int32]
 Positions = npt.NDArray[np.int64]
+
+
+ID_BITS, CHILDREN_BITS = 31, 9  # of a node's number; the others are its first child's: 16 million nodes
+MOST_NODES = 1 << (63 - ID_BITS - CHILDREN_BITS)
 
 
 class Pieces(NamedTuple):
     """The pieces as a tree of their bytes: node 0 is the empty piece, and children stand together, by their byte."""
 
     bytes: Bytes  # (nodes,) the last byte of the node's piece
-    first_child: Numbers  # (nodes,)
-    children: Numbers  # (nodes,) how many
-    ids: Numbers  # (nodes,) of the piece that ends here, -1 where none does
+    nodes: Positions  # (nodes,) first child, number of children, and one more than the id of the piece that ends here
     scores: npt.NDArray[np.float64]  # (vocabulary,) logarithms of probabilities, by id
 
 
-def build_pieces(pieces: Sequence[bytes], ids: Sequence[int], scores: Sequence[float]) -> Pieces:
-    """Arrange pieces, which are not empty and each there once, for `find_best`; `scores` are those of all ids."""
+def build_pieces(pieces: Sequence[bytes], ids: Sequence[int], scores: Sequence[float]) -> Pieces | None:
+    """Arrange pieces, which are not empty and each there once, for `find_best`; `scores` are those of all ids.
+
+    None when they are too many.
+    """
     order = sorted(range(len(pieces)), key=pieces.__getitem__)
     ordered = [pieces[index] for index in order]
     content = np.frombuffer(b"".join(ordered), np.uint8)
+    if len(content) >= MOST_NODES:
+        return None
     offsets = np.cumsum([0, *map(len, ordered)])
-    tree = _build(content, offsets, np.array([ids[index] for index in order], np.int32))
+    tree = _build(content, offsets, np.array([ids[index] for index in order], np.int64))
     return Pieces(*tree, np.array(scores, np.float64))
 
 
 @numba.njit(cache=True, nogil=True)
-def _build(content: Bytes, offsets: Positions, ids: Numbers) -> tuple[Bytes, Numbers, Numbers, Numbers]:
+def _build(content: Bytes, offsets: Positions, ids: Positions) -> tuple[Bytes, Positions]:
     most = len(content) + 1
-    last, first_child, children = np.zeros(most, np.uint8), np.zeros(most, np.int32), np.zeros(most, np.int32)
-    ends = np.full(most, -1, np.int32)
-    # The pieces that begin with a node's are from..until, sorted, and `depth` bytes long or longer.
+    last, packed = np.zeros(most, np.uint8), np.zeros(most, np.int64)
+    # The pieces that begin with a node's are begin..until, sorted, and `depth` bytes long or longer.
     begin, until, depth = np.zeros(most, np.int32), np.zeros(most, np.int32), np.zeros(most, np.int32)
     until[0] = len(ids)
     nodes, node = 1, 0
     while node < nodes:
-        piece, level = begin[node], depth[node]
-        if level and piece < until[node] and offsets[piece + 1] - offsets[piece] == level:
-            ends[node] = ids[piece]
+        piece, level, ending = begin[node], depth[node], 0
+        if level and offsets[piece + 1] - offsets[piece] == level:
+            ending = ids[piece] + 1
             piece += 1
-        first_child[node] = nodes
+        first_child = nodes
         while piece < until[node]:
             byte = content[offsets[piece] + level]
             last[nodes], begin[nodes], depth[nodes] = byte, piece, level + 1
@@ -54,23 +59,9 @@ def _build(content: Bytes, offsets: Positions, ids: Numbers) -> tuple[Bytes, Num
                 piece += 1
             until[nodes] = piece
             nodes += 1
-        children[node] = nodes - first_child[node]
+        packed[node] = (first_child << CHILDREN_BITS | nodes - first_child) << ID_BITS | ending
         node += 1
-    return last[:nodes].copy(), first_child[:nodes].copy(), children[:nodes].copy(), ends[:nodes].copy()
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _child(pieces: Any, node: int, byte: int) -> int:
-    low = pieces.first_child[node]
-    high = low + pieces.children[node]
-    while low < high:
-        middle = (low + high) >> 1
-        if pieces.bytes[middle] < byte:
-            low = middle + 1
-        else:
-            high = middle
-    found = low < pieces.first_child[node] + pieces.children[node] and pieces.bytes[low] == byte
-    return low if found else -1
+    return last[:nodes].copy(), packed[:nodes].copy()
 
 
 @numba.njit(cache=True, nogil=True)
@@ -94,12 +85,19 @@ def find_best(content: Bytes, offsets: Positions, pieces: Any) -> tuple[Any, Pos
         best[0] = 0.0
         start[: size + 1] = -1
         for place in range(size):
-            node = 0
+            packed = pieces.nodes[0]
             for end in range(place, size):
-                node = _child(pieces, node, content[begin + end])
-                if node < 0:
+                child, byte = packed >> (ID_BITS + CHILDREN_BITS), content[begin + end]
+                children = packed >> ID_BITS & ((1 << CHILDREN_BITS) - 1)
+                after = child + children
+                if children == 256:
+                    child += byte
+                while child < after and pieces.bytes[child] < byte:
+                    child += 1
+                if child == after or pieces.bytes[child] != byte:
                     break
-                found = pieces.ids[node]
+                packed = pieces.nodes[child]
+                found = (packed & ((1 << ID_BITS) - 1)) - 1
                 if found >= 0:
                     score = pieces.scores[found] + best[place]
                     if start[end + 1] < 0 or score > best[end + 1]:
