@@ -38,7 +38,11 @@ def bpe_tokenizer(bpe: Bpe, special_tokens: Sequence[str], cuts: Pretokenization
 
 
 def unigram_tokenizer(
-    pieces: Sequence[bytes], scores: Sequence[float], special_tokens: Sequence[str], cuts: Pretokenization, digits: Digits
+    pieces: Sequence[bytes],
+    scores: Sequence[float],
+    special_tokens: Sequence[str],
+    cuts: Pretokenization,
+    digits: Digits,
 ) -> Tokenizer:
     """A Unigram whose special tokens come first; scores are natural logarithms of probabilities."""
     vocabulary = [(token, 0.0) for token in special_tokens]
