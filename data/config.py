@@ -208,7 +208,7 @@ class TokenizerConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docs
     """A tokenizer.json of Hugging Face tokenizers, or its folder, to take instead of training one."""
     digits: Literal["single", "triples", "runs"] = "single"
     """Each digit is a pre-token of its own, or three from the left are, or all that stand together."""
-    max_piece_length: int = Field(default=64, ge=2, le=256)
+    max_piece_length: int = Field(default=64, ge=2, le=255)
     """Bytes that a piece may have."""
     special_tokens: tuple[Annotated[str, Field(pattern=r"^<\|[a-z0-9_]+\|>$")], ...] = ()
     """Pieces that no text becomes, such as <|user|>, with the ids from 1 on; <|endoftext|> always has 0."""

@@ -13,7 +13,8 @@ import pyarrow as pa
 from data.files import atomic_write
 from data.parallel import in_parallel
 from data.pretokens import MOST_DIGITS, Digits, Pretokenization, character_classes, pretoken_end
-from data.tokenizer_text import sample_texts
+from data.tokenizer_report import TrainingFacts
+from data.tokenizer_text import read_texts, sample_texts
 
 MOST_PRETOKENS = 20_000_000
 SLACK = 4  # counts are cut back to the most when they exceed it by a quarter
@@ -38,6 +39,12 @@ class PretokenCounts:
     bytes: int
     cut_pretokens: int = 0
     cut_occurrences: int = 0
+
+
+def training_facts(counts: PretokenCounts) -> TrainingFacts:
+    """What a tokenizer's report says about these counts."""
+    cut = counts.cut_pretokens, counts.cut_occurrences
+    return TrainingFacts(counts.documents, counts.bytes, len(counts.counts), *cut)
 
 
 class Splitting(NamedTuple):
@@ -95,7 +102,7 @@ class _Job(NamedTuple):
 
 
 def _count_file(job: _Job) -> Path:
-    counts = count_texts(sample_texts([job.file], job.fraction), job.split, job.most)
+    counts = count_texts(sample_texts(read_texts([job.file]), job.fraction), job.split, job.most)
     with atomic_write(job.target) as file:
         np.savez(file, **asdict(counts))
     return job.target

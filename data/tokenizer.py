@@ -1,7 +1,9 @@
 """Corpus to tokenizer: a byte-level BPE or Unigram learnt from the training split, or a given one, and a report."""
 
+import itertools
 import json
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ FORMAT = 2
 TOKENIZER = "tokenizer.json"
 REPORT = "report.json"
 WORK = "work"  # what training keeps until it is done
+Texts = Mapping[str, Sequence[str]]
+
 REPORT_BYTES = 1_000_000  # of each source
 # A tokenizer that gives this back gives any text back: controls, several scripts, a combining mark, spaces, digits.
 PROBE = "Zu\u0308rich, Z\u00fcrich  \u65e5\u672c \U0001f600\t1,024\n\n\x00 x "
@@ -49,13 +53,13 @@ def build_tokenizer(config: TokenizerConfig, corpus: Path, folder: Path, workers
         report: dict[str, Any] = json.loads((folder / REPORT).read_bytes())
         return report
     begin_stage(folder, [TOKENIZER, REPORT])
-    made = (
-        Made(_take(given, config.vocabulary_size))
-        if given
-        else _train(config, corpus, folder / WORK / value_digest(inputs), workers)
-    )
+    split, texts = measured_texts(corpus, REPORT_BYTES)
+    if given:
+        made = Made(_take(given, config.vocabulary_size))
+    else:
+        made = _train(config, corpus, texts, folder / WORK / value_digest(inputs), workers)
     write_atomically(folder / TOKENIZER, made.tokenizer.to_str(pretty=True))
-    report = _report(config, made, load_tokenizer(folder), compared, corpus)
+    report = _report(config, made, load_tokenizer(folder), compared, texts) | {"split": split}
     write_atomically(folder / REPORT, json.dumps(report, indent=1, ensure_ascii=False))
     shutil.rmtree(folder / WORK, ignore_errors=True)
     finish_stage(folder, inputs, [folder / TOKENIZER, folder / REPORT])
@@ -110,30 +114,28 @@ def _take(file: Path, vocabulary_size: int) -> Tokenizer:
     return tokenizer
 
 
-def _train(config: TokenizerConfig, corpus: Path, work: Path, workers: int | None) -> Made:
+def _train(config: TokenizerConfig, corpus: Path, texts: Texts, work: Path, workers: int | None) -> Made:
     # Compiled code takes half a second to import, which those who only load a tokenizer need not wait for.
-    from data.tokenizer_training import train_bpe, train_unigram
+    from data.tokenizer_training import train_tokenizer
 
-    sizes = bytes_by_source(corpus, "train")
-    total = sum(sizes.values())
+    total = sum(bytes_by_source(corpus, "train").values())
     fraction = min(1.0, (config.training_bytes or total) / total) if total else 1.0
     say(f"tokenizer: learning {config.vocabulary_size:,} pieces ({config.kind}) from {total * fraction / 1e6:,.1f} MB")
-    train = train_bpe if config.kind == "bpe" else train_unigram
-    return train(config, corpus_files(corpus, "train"), fraction, work, workers)
+    return train_tokenizer(
+        config, corpus_files(corpus, "train"), fraction, itertools.chain(*texts.values()), work, workers
+    )
 
 
 def _report(
-    config: TokenizerConfig, made: Made, tokenizer: Tokenizer, compared: dict[str, Path], corpus: Path
+    config: TokenizerConfig, made: Made, tokenizer: Tokenizer, compared: dict[str, Path], texts: Texts
 ) -> dict[str, Any]:
-    split, texts = measured_texts(corpus, REPORT_BYTES)
     documents = find_words(texts)
     measured = measure(tokenizer, documents)
     return {
         "kind": "given" if config.path else config.kind,
         "pretokenization": None if config.path else config.pretokenization,
         "digits": None if config.path else config.digits,
-        "split": split,
-        "training": made.training,
+        "training": made.training._asdict() if made.training else None,
         **measured.figures,
         "compared": {name: measure(_load(file), documents).figures for name, file in compared.items()},
         "samples": piece_samples(tokenizer, measured.used),

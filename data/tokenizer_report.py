@@ -34,11 +34,26 @@ RARE_LETTERS = 8
 SAMPLES = 20
 
 
+class TrainingFacts(NamedTuple):
+    """What was learnt from, and what had to be left out of the counts; of chunks, those of each added up."""
+
+    documents: int = 0
+    bytes: int = 0
+    distinct_pretokens: int = 0
+    cut_pretokens: int = 0
+    cut_occurrences: int = 0
+    chunks: int | None = None
+
+    def add(self, other: "TrainingFacts") -> "TrainingFacts":
+        sums = {name: getattr(self, name) + getattr(other, name) for name in self._fields if name != "chunks"}
+        return self._replace(**sums)
+
+
 class Made(NamedTuple):
     """A tokenizer, and what its report says about how it was made."""
 
     tokenizer: Tokenizer
-    training: dict[str, Any] | None = None
+    training: TrainingFacts | None = None
     sweep: Sequence[dict[str, int]] = ()
 
 

@@ -1,10 +1,9 @@
 """The text that a tokenizer learns from, and is measured on: documents from all over a corpus."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,11 +19,16 @@ def bytes_by_source(corpus: Path, split: str) -> dict[str, int]:
     return {name: source["kept"][split]["bytes"] for name, source in sources.items() if split in source["kept"]}
 
 
-def sample_texts(files: Sequence[Path], fraction: float) -> Iterator[pa.Array]:
-    """Texts from all over the files, about this fraction of their bytes but one at least; always the same ones."""
-    passed = taken = 0
+def read_texts(files: Sequence[Path]) -> Iterator[pa.Array]:
+    """The texts of corpus files, in order."""
     for batch in corpus_batches(list(files), ["text"], ROWS_PER_BATCH):
-        texts = batch["text"]
+        yield batch["text"]
+
+
+def sample_texts(batches: Iterable[pa.Array], fraction: float) -> Iterator[pa.Array]:
+    """Texts from all over the batches, about this fraction of their bytes but one at least; always the same ones."""
+    passed = taken = 0
+    for texts in batches:
         if fraction >= 1:
             yield texts
             continue
@@ -34,7 +38,7 @@ def sample_texts(files: Sequence[Path], fraction: float) -> Iterator[pa.Array]:
                 taken += size
                 chosen.append(place)
             passed += size
-        yield texts.take(np.array(chosen, np.int64))
+        yield texts.take(pa.array(chosen, pa.int64()))
 
 
 def measured_texts(corpus: Path, most_bytes: int) -> tuple[str, dict[str, list[str]]]:
@@ -43,10 +47,11 @@ def measured_texts(corpus: Path, most_bytes: int) -> tuple[str, dict[str, list[s
     It is the held-out split `past`, or the training split where there is none.
     """
     split = "past" if bytes_by_source(corpus, "past") else "train"
+    files = corpus_files(corpus, split)
     return split, {
         source: [
             text
-            for batch in sample_texts(corpus_files(corpus, split)[source], min(1.0, most_bytes / size))
+            for batch in sample_texts(read_texts(files[source]), min(1.0, most_bytes / size))
             for text in batch.to_pylist()
         ]
         for source, size in bytes_by_source(corpus, split).items()

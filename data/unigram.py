@@ -36,7 +36,8 @@ class Unigram(NamedTuple):
 
     @property
     def probabilities(self) -> Floats:
-        return self.masses / self.masses.sum()
+        shares: Floats = self.masses / self.masses.sum()
+        return shares
 
 
 def learn_unigram(text: Bytes, offsets: Int64s, counts: Int64s, size: int, longest: int) -> Unigram:
@@ -128,8 +129,9 @@ def _keep(
 
 
 def _digamma(values: Any) -> Any:
-    """The logarithmic derivative of the gamma function for values from LEAST on (Abramowitz and Stegun 6.3.5, 6.3.18)."""
-    result, shifted = 0.0, np.asarray(values, np.float64)
+    """The logarithmic derivative of the gamma function, from LEAST on (Abramowitz and Stegun 6.3.5 and 6.3.18)."""
+    shifted = np.asarray(values, np.float64)
+    result = np.zeros_like(shifted)
     for _ in range(6):
         result, shifted = result - 1 / shifted, shifted + 1
     square = 1 / (shifted * shifted)
