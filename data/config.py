@@ -3,12 +3,7 @@
 import datetime
 import math
 import re
-from typing import Literal, Self
-
-from pydantic import BaseModel, Field, NonNegativeInt, PositiveInt, field_validator, model_validator
-
-SMALLEST_SHARE_FOUND = 0.9  # of the near-duplicates at the threshold, by any settings that are accepted
-REASONABLE_HASHES = 256  # in a signature that an error message advises
+from typing import Annotated, Literal, Self
 
 
 class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -204,5 +199,31 @@ class TokenizerConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docs
     """words: a piece ends with its word; bloomberggpt: runs of letters and spaces, so that pieces may span words."""
     path: str | None = None
     """A tokenizer.json of Hugging Face tokenizers, or its folder, to take instead of training one."""
-    training_bytes: PositiveInt | None = 100_000_000
+    digits: Literal["single", "triples", "runs"] = "single"
+    """Each digit is a pre-token of its own, or three from the left are, or all that stand together."""
+    max_piece_length: int = Field(default=64, ge=2, le=255)
+    """Bytes that a piece may have."""
+    special_tokens: tuple[Annotated[str, Field(pattern=r"^<\|[a-z0-9_]+\|>$")], ...] = ()
+    """Pieces that no text becomes, such as <|user|>, with the ids from 1 on; <|endoftext|> always has 0."""
+    training_bytes: PositiveInt | None = None
     """Most text to learn from, in bytes of UTF-8, over all sources in proportion to their size. None: all of it."""
+    chunk_bytes: PositiveInt = 8_000_000
+    """Unigram learns from chunks of so much text each on its own, and merges what it has learnt."""
+    chunk_vocabulary_size: PositiveInt | None = None
+    """Pieces to learn from each chunk. None: vocabulary_size."""
+    sweep: tuple[PositiveInt, ...] = ()
+    """Other vocabulary sizes to report the size of the encoded text for."""
+    compare: dict[str, str] = Field(default_factory=dict)
+    """Name and tokenizer.json, or its folder, of other tokenizers to measure on the same text."""
+
+    @model_validator(mode="after")
+    def _sizes_have_room(self) -> Self:
+        if END_OF_TEXT in self.special_tokens or len(set(self.special_tokens)) < len(self.special_tokens):
+            raise ValueError(f"special_tokens must differ from one another and from {END_OF_TEXT}")
+        least = LEAST_PIECES + len(self.special_tokens)
+        for name, sizes in {"vocabulary_size": (self.vocabulary_size,), "sweep": self.sweep}.items():
+            if sizes and min(sizes) < least:
+                raise ValueError(f"{name} must be {least} or more: 256 bytes, the special tokens and a learnt piece")
+        if self.path and (self.sweep or self.special_tokens):
+            raise ValueError("sweep and special_tokens are for a tokenizer that is trained: leave them or path out")
+        return self

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from data.corpus_files import corpus_batches
 from data.files import atomic_write
 from data.parallel import in_parallel
 from data.pretokens import MOST_DIGITS, Digits, Pretokenization, character_classes, pretoken_end
+from data.tokenizer_report import TrainingFacts
+from data.tokenizer_text import read_texts, sample_texts
 
-ROWS_PER_BATCH = 100
 MOST_PRETOKENS = 20_000_000
 SLACK = 4  # counts are cut back to the most when they exceed it by a quarter
 EMPTY = -1
@@ -39,6 +39,12 @@ class PretokenCounts:
     bytes: int
     cut_pretokens: int = 0
     cut_occurrences: int = 0
+
+
+def training_facts(counts: PretokenCounts) -> TrainingFacts:
+    """What a tokenizer's report says about these counts."""
+    cut = counts.cut_pretokens, counts.cut_occurrences
+    return TrainingFacts(counts.documents, counts.bytes, len(counts.counts), *cut)
 
 
 class Splitting(NamedTuple):
@@ -65,16 +71,21 @@ class _Table(NamedTuple):
 
 
 def count_pretokens(
-    files: Sequence[Path], folder: Path, split: Splitting, workers: int | None, most: int = MOST_PRETOKENS
+    files: Sequence[Path],
+    fraction: float,
+    folder: Path,
+    split: Splitting,
+    workers: int | None,
+    most: int = MOST_PRETOKENS,
 ) -> PretokenCounts:
-    """Count the pre-tokens of all documents of corpus files; the same whatever the number of workers.
+    """Count the pre-tokens of corpus files, of about this fraction of each; the same whatever the number of workers.
 
     Each file is counted on its own and left in `folder` until its turn comes, so that each worker and this process hold
     at most 1.25 × `most` pre-tokens. Where there are more, the rarest go, of equally rare ones those of the highest
     hash, and are counted as cut; one that comes back may be cut, and counted, again.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    jobs = [_Job(file, folder / f"{number:06d}.npz", split, most) for number, file in enumerate(files)]
+    jobs = [_Job(file, fraction, folder / f"{number:06d}.npz", split, most) for number, file in enumerate(files)]
     merged = _Counter(most)
     for part in in_parallel(_count_file, jobs, workers, "counting words", "files"):
         merged.add_counts(_load(part))
@@ -84,15 +95,14 @@ def count_pretokens(
 
 class _Job(NamedTuple):
     file: Path
+    fraction: float
     target: Path
     split: Splitting
     most: int
 
 
 def _count_file(job: _Job) -> Path:
-    counts = count_texts(
-        (batch["text"] for batch in corpus_batches([job.file], ["text"], ROWS_PER_BATCH)), job.split, job.most
-    )
+    counts = count_texts(sample_texts(read_texts([job.file]), job.fraction), job.split, job.most)
     with atomic_write(job.target) as file:
         np.savez(file, **asdict(counts))
     return job.target

@@ -56,8 +56,8 @@ def write_corpus(folder: Path, files: int, documents: int) -> tuple[list[Path], 
 
 def test_files_are_counted_alike_by_any_number_of_workers(split: Splitting, tmp_path: Path) -> None:
     files, texts = write_corpus(tmp_path, files=5, documents=150)
-    one = count_pretokens(files, tmp_path / "counts", split, workers=1)
-    two = count_pretokens(files, tmp_path / "counts", split, workers=2)
+    one = count_pretokens(files, 1.0, tmp_path / "counts", split, workers=1)
+    two = count_pretokens(files, 1.0, tmp_path / "counts", split, workers=2)
     assert as_dict(one) == expected(texts)
     assert (one.documents, one.bytes) == (len(texts), sum(len(text.encode()) for text in texts))
     assert (one.cut_pretokens, one.cut_occurrences) == (0, 0)
@@ -71,7 +71,7 @@ def test_the_rarest_are_cut_and_counted(split: Splitting, tmp_path: Path) -> Non
     everything = expected(texts)
     most = 500
     assert len(everything) > 3 * most
-    bounded = count_pretokens(files, tmp_path / "counts", split, 1, most)
+    bounded = count_pretokens(files, 1.0, tmp_path / "counts", split, 1, most)
     kept = as_dict(bounded)
     assert len(kept) == most
     assert all(count <= everything[word] for word, count in kept.items())
@@ -79,13 +79,13 @@ def test_the_rarest_are_cut_and_counted(split: Splitting, tmp_path: Path) -> Non
     assert bounded.cut_pretokens >= len(everything) - most
     frequent = [word for word, _ in everything.most_common(100)]
     assert set(frequent) <= kept.keys()
-    again = count_pretokens(files, tmp_path / "counts", split, 2, most)
+    again = count_pretokens(files, 1.0, tmp_path / "counts", split, 2, most)
     assert as_dict(again) == kept
     assert list(as_dict(again)) == list(kept)
 
 
 def test_nothing_has_no_counts(split: Splitting, tmp_path: Path) -> None:
-    counts = count_pretokens([], tmp_path / "counts", split, None)
+    counts = count_pretokens([], 1.0, tmp_path / "counts", split, None)
     assert (as_dict(counts), counts.documents, counts.bytes) == ({}, 0, 0)
     assert counts.offsets.tolist() == [0]
 
