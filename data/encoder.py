@@ -187,11 +187,12 @@ def _pretoken_table(definition: dict[str, Any]) -> Encode | None:
     cuts = known_pattern(definition)
     if cuts is None or definition.get("normalizer") or not all(token["special"] for token in added):
         return None
+    find_ids = None
     if model["type"] == "Unigram":
         find_ids = ids_by_unigram(model["vocab"], {token["content"] for token in added})
     elif model["type"] == "BPE" and not model.get("dropout"):
         find_ids = ids_by_model(Tokenizer.from_str(json.dumps(definition)).model)
-    else:
+    if find_ids is None:
         return None
     table = PretokenTable(*cuts, find_ids)
     return lambda texts: Encoded(*table.encode(texts))

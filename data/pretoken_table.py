@@ -1,8 +1,10 @@
 """Encoding by looking pre-tokens up: each is cut by compiled code, and what it becomes is found once and remembered.
 
-A pre-token becomes the same ids wherever it stands, so this is exact; equal ones are told by their bytes, not by a hash.
+A pre-token becomes the same ids wherever it stands, so this is exact; equal ones are told by their bytes, not by a
+hash.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -179,7 +181,7 @@ def ids_by_model(model: Any) -> FindIds:
         whole, bounds = content.tobytes(), offsets.tolist()
         found = [
             [token.id for token in model.tokenize(piece_name(whole[begin:end]))]
-            for begin, end in zip(bounds, bounds[1:], strict=False)
+            for begin, end in itertools.pairwise(bounds)
         ]
         lengths = np.fromiter(map(len, found), np.int64, len(found))
         ids = np.fromiter((number for of_one in found for number in of_one), np.uint32, int(lengths.sum()))
@@ -188,16 +190,20 @@ def ids_by_model(model: Any) -> FindIds:
     return find
 
 
-def ids_by_unigram(vocabulary: list[tuple[str, float]], special: set[str]) -> FindIds:
-    """Finds the most probable pieces by `data.unigram_encoder`."""
+def ids_by_unigram(vocabulary: list[tuple[str, float]], special: set[str]) -> FindIds | None:
+    """Finds the most probable pieces by `data.unigram_encoder`; None for a vocabulary that it does not take."""
     from data.tokenizer_model import BYTE_LETTERS
     from data.unigram_encoder import build_pieces, find_best
 
     byte_of = {letter: byte for byte, letter in enumerate(BYTE_LETTERS)}
     known = [(number, name) for number, (name, _) in enumerate(vocabulary) if name not in special]
+    if not all(name and byte_of.keys() >= set(name) for _, name in known):
+        return None  # its pieces are not bytes as letters
     pieces = build_pieces(
         [bytes(byte_of[letter] for letter in name) for _, name in known],
         [number for number, _ in known],
         [score for _, score in vocabulary],
     )
+    if pieces is None:
+        return None
     return lambda content, offsets: find_best(content, offsets, pieces)

@@ -34,8 +34,8 @@ def build_pieces(pieces: Sequence[bytes], ids: Sequence[int], scores: Sequence[f
     if len(content) >= MOST_NODES:
         return None
     offsets = np.cumsum([0, *map(len, ordered)])
-    tree = _build(content, offsets, np.array([ids[index] for index in order], np.int64))
-    return Pieces(*tree, np.array(scores, np.float64))
+    last, nodes = _build(content, offsets, np.array([ids[index] for index in order], np.int64))
+    return Pieces(last, nodes, np.array(scores, np.float64))
 
 
 @numba.njit(cache=True, nogil=True)

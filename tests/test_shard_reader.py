@@ -1,6 +1,5 @@
 """Reads by position, many files with few descriptors, and errors that name the file."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,13 +33,13 @@ def test_only_the_files_used_last_stay_open(tmp_path: Path) -> None:
     names = [f"{number}.bin" for number in range(OPEN_FILES + 50)]
     for name in names:
         (tmp_path / name).write_text(name)
-    before = set(os.listdir("/proc/self/fd"))
+    before = set(Path("/proc/self/fd").iterdir())
     files = OpenFiles(tmp_path.joinpath)
     for name in [*names, *names]:
         assert files.read(name, 0, len(name)).decode() == name
-    assert len(set(os.listdir("/proc/self/fd")) - before) <= OPEN_FILES
+    assert len(set(Path("/proc/self/fd").iterdir()) - before) <= OPEN_FILES
     del files
-    assert not set(os.listdir("/proc/self/fd")) - before
+    assert not set(Path("/proc/self/fd").iterdir()) - before
 
 
 def test_a_file_is_looked_for_only_when_it_is_opened(tmp_path: Path) -> None:
