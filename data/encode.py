@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from data.corpus_files import corpus_files
-from data.encoder import DifferentIdsError, Encoder, Ids, check_encoder, load_encoder
+from data.encoder import DifferentIdsError, Encoded, Encoder, check_encoder, load_encoder
 from data.errors import DataError
 from data.files import MANIFEST, file_digest, stage_digest, value_digest, write_atomically
 from data.parallel import in_parallel
@@ -174,7 +174,7 @@ def _blocks(job: ShardJob) -> Iterator[EncodedBlock]:
         texts = table["text"].combine_chunks().cast(pa.large_string())
         encoder = _checked(encoder, texts, job)
         encoded = encoder.encode(texts)
-        _check_ids(encoded.ids, encoder.vocabulary_size, job)
+        _check_ids(encoded, encoder.vocabulary_size, job, table)
         columns = {
             "id": table["id"],
             "source": pa.array([job.source] * len(texts), pa.string()),
@@ -198,11 +198,13 @@ def _checked(encoder: Encoder, texts: pa.Array, job: ShardJob) -> Encoder:
     return encoder
 
 
-def _check_ids(ids: Ids, vocabulary_size: int, job: ShardJob) -> None:
-    if len(ids) and not END_OF_TEXT_ID < ids.min() <= ids.max() < vocabulary_size:
+def _check_ids(encoded: Encoded, vocabulary_size: int, job: ShardJob, table: pa.Table) -> None:
+    wrong = np.flatnonzero((encoded.ids <= END_OF_TEXT_ID) | (encoded.ids >= vocabulary_size))
+    if len(wrong):
+        document = int(np.searchsorted(np.cumsum(encoded.lengths), wrong[0], side="right"))
         raise DataError(
-            f"{job.name}: the tokenizer gives ids {ids.min()} to {ids.max()}, but text may have {END_OF_TEXT_ID + 1} "
-            f"to {vocabulary_size - 1} only: use another tokenizer"
+            f"{job.name}: the tokenizer gives document '{table['id'][document]}' id {encoded.ids[wrong[0]]}, but text "
+            f"may have {END_OF_TEXT_ID + 1} to {vocabulary_size - 1} only: use another tokenizer"
         )
 
 

@@ -118,7 +118,7 @@ def shards(folder: Path, vocabulary_size: int, documents: list[list[int]], token
         ]
         splits[split] = {"news": write_source(folder, split, "news", encoded, dtype, tokens_per_shard)}
     fields: dict[str, Any] = {"tokenizer_digest": "t", "corpus_digest": "c", "seed": 0}
-    fields |= {"dtype": dtype, "vocabulary_size": vocabulary_size, "tokens_per_shard": tokens_per_shard}
+    fields |= {"dtype": dtype, "vocabulary_size": vocabulary_size, "bytes_per_shard": 1}
     write_manifest(folder, Manifest(splits=splits, **fields))
 
 
