@@ -158,7 +158,7 @@ class Order:
         ordinals = np.sort(passes * total + places)
         ordinals = ordinals[ordinals < self.counts(end)[source]]
         numbers = np.searchsorted(self._bases[:, source], ordinals, side="right") - 1
-        found = np.empty_like(ordinals)
+        found: Integers = np.empty_like(ordinals)
         for number in np.unique(numbers).tolist():
             here, stage = numbers == number, self.stages[number]
             within = stage.mixture.samples(source, ordinals[here] - self._bases[number, source])

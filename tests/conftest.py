@@ -131,7 +131,9 @@ def write_training_shards() -> Callable[..., Path]:
                 for place, (start, length) in enumerate(zip(starts.tolist(), of_source, strict=False))
             )
             train[source] = write_source(folder, "train", source, documents, "uint32", tokens_per_shard)
-        write_manifest(folder, Manifest("uint32", 9_000_000, "tokenizer", "corpus", 0, tokens_per_shard, {"train": train}))
+        write_manifest(
+            folder, Manifest("uint32", 9_000_000, "tokenizer", "corpus", 0, tokens_per_shard, {"train": train})
+        )
         return folder
 
     return write

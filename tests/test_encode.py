@@ -16,7 +16,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from data.encode import encode_corpus
 from data.errors import DataError
 from data.files import finish_stage
-from data.shards import Manifest, held_out_documents, read_manifest, verify_digests
+from data.shard_reader import held_out_documents
+from data.shards import Manifest, read_manifest, verify_digests
 from data.tokenizer import END_OF_TEXT
 
 ROOT = Path(__file__).resolve().parent.parent
