@@ -78,7 +78,7 @@ def samples_of(stream: TokenStream, document_id: str, end: int) -> Sightings:
 
 
 def _table(stream: TokenStream, source: str, file: int) -> Path:
-    return stream.local(f"{shard_name(source, file)}.documents.parquet")
+    return Path(stream.local(f"{shard_name(source, file)}.documents.parquet"))
 
 
 def _suggest(stream: TokenStream, document_id: str) -> str:

@@ -57,7 +57,7 @@ class PretokenTable:
 
     def _forget(self) -> None:
         self._table = _Table(
-            slots=np.full(4 * MOST_PRETOKENS, -1, np.int32),
+            slots=np.full(1 << (4 * MOST_PRETOKENS).bit_length(), -1, np.int32),
             hashes=np.empty(MOST_PRETOKENS, np.uint64),
             ends=np.zeros(MOST_PRETOKENS + 1, np.int64),
             content=np.empty(MOST_BYTES, np.uint8),

@@ -30,9 +30,9 @@ class OpenFiles:
     or is cut short is an error that can be named instead of a signal.
     """
 
-    def __init__(self, find: Callable[[str], Path]) -> None:
+    def __init__(self, find: Callable[[str], str]) -> None:
         """`find` gives the place of a file that is opened, and may have to fetch it first."""
-        self._open = functools.lru_cache(OPEN_FILES)(lambda name: _Descriptor(find(name)))
+        self._open = functools.lru_cache(OPEN_FILES)(functools.partial(_open, find))
 
     def read(self, name: str, offset: int, size: int) -> bytes:
         """Raises DataError when the file cannot be read or ends before offset + size."""
@@ -50,10 +50,17 @@ class OpenFiles:
         return np.frombuffer(self.read(name, first * dtype.itemsize, count * dtype.itemsize), dtype)
 
 
+def _open(find: Callable[[str], str], name: str) -> "_Descriptor":
+    try:
+        return _Descriptor(find(name))
+    except FileNotFoundError:  # where files are fetched, another process may have made room just now
+        return _Descriptor(find(name))
+
+
 class _Descriptor:
     """An open file, closed when nothing refers to it any more."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str) -> None:
         self.path = path
         self.number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
@@ -81,7 +88,7 @@ def held_out_documents(folder: Path, split: str, source: str) -> "Iterator[Encod
     from data.shards import EncodedDocument, read_manifest
 
     manifest = read_manifest(folder)
-    dtype, opened = DTYPES[manifest.dtype], OpenFiles(folder.joinpath)
+    dtype, opened = DTYPES[manifest.dtype], OpenFiles(lambda name: f"{folder}/{name}")
     for file in manifest.source(split, source).files:
         for row in read_documents([folder / file.documents_path]).to_pylist():
             tokens = opened.read_tokens(file.tokens_path, dtype, row["first_token"], row["tokens"] - 1)

@@ -97,6 +97,7 @@ class TokenStream:
         self._first_files = np.cumsum([0, *map(len, rows)])
         self._first_rows = np.cumsum(np.concatenate([[0], *rows]))
         self._cache = cache
+        self._packed = str(packing_folder(Path(), policy, sequence_length))
         self._files = OpenFiles(self.local)
         self._block = functools.lru_cache(8)(self._compute_block)
 
@@ -170,9 +171,9 @@ class TokenStream:
         touched = (first <= last_token) & (first + np.abs(tokens) > piece.first_token)
         return np.unique(np.searchsorted(offsets, np.flatnonzero(touched), side="right") - 1)
 
-    def local(self, name: str) -> Path:
+    def local(self, name: str) -> str:
         """Where a file of the shards lies, after it has been fetched if they are remote."""
-        return self._cache.fetch(name) if self._cache else self.folder / name
+        return str(self._cache.fetch(name)) if self._cache else f"{self.folder}/{name}"
 
     def verify(self, part: int = 0, parts: int = 1) -> None:
         """Compare every byte of the shards and the packing with their digests, or one of `parts` parts of the files.
@@ -247,8 +248,7 @@ class TokenStream:
         return numbers[: rows + 1], pieces[:, 0], pieces[:, 1]
 
     def _rows_name(self, source: str, file: int) -> str:
-        folder = packing_folder(Path(), self.packing.policy, self.sequence_length)
-        return f"{folder}/{shard_name(source, file)}.rows"
+        return f"{self._packed}/{shard_name(source, file)}.rows"
 
 
 def _documents(rows: Integers, ends: list[int], repeated: list[tuple[int, int]]) -> npt.NDArray[np.int32]:

@@ -63,7 +63,7 @@ def test_a_row_by_hand(tmp_path: Path, write_training_shards: Write) -> None:
     stream = TokenStream(folder, None, 8, 0)
     batch = stream.batch(0, stream.passes["news"])
     start = 1_000_000
-    expected = [  # a whole row of the long document; its remainder, the document of 3; that of 1 in a row of its own
+    expected = [  # a row of the long document; its remainder with the document of 1; the document of 3
         ([0, *range(start + 4, start + 12)], [0] * 8),
         ([start + 11, *range(start + 12, start + 17), 0, start + 18, 0], [0] * 6 + [1] * 2),
         ([0, *range(start, start + 3), 0, 0, 0, 0, 0], [0] * 4 + [-1] * 4),
