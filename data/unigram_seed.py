@@ -1,9 +1,9 @@
 """The first pieces of a Unigram: the substrings of counted pre-tokens that repeat, and where each stands.
 
-All ends of the pre-tokens (suffixes) are sorted, by doubling the bytes that are compared (Larsson and Sadakane 2007), up
-to the longest piece. Substrings that repeat are then runs of neighbours with a common beginning (Abouelhoda, Kurtz and
-Ohlebusch 2004). One that the same byte always follows cannot be better than the longer one and is no first piece, as in
-SentencePiece, where suffix trees say so.
+All ends of the pre-tokens (suffixes) are sorted, by doubling the bytes that are compared (Larsson and Sadakane 2007),
+up to the longest piece. Substrings that repeat are then runs of neighbours with a common beginning (Abouelhoda, Kurtz
+and Ohlebusch 2004). One that the same byte always follows cannot be better than the longer one and is no first piece,
+as in SentencePiece, where suffix trees say so.
 """
 
 from typing import NamedTuple
@@ -167,7 +167,7 @@ def _new_runs(room: int) -> _Runs:
 @numba.njit(cache=True, nogil=True)
 def _longer_runs(runs: _Runs) -> _Runs:
     used = len(runs.firsts)
-    longer = _new_runs(2 * used)
+    longer: _Runs = _new_runs(2 * used)
     longer.firsts[:used], longer.lasts[:used] = runs.firsts, runs.lasts
     longer.lengths[:used], longer.frequencies[:used] = runs.lengths, runs.frequencies
     return longer
