@@ -118,14 +118,22 @@ def _keep(
     if kept.all():
         return lattice, lengths, places, values
     numbers = np.where(kept, np.cumsum(kept) - 1, EMPTY).astype(np.int32)
-    here = numbers[lattice.pieces]
-    before = np.concatenate([np.zeros(1, np.int64), np.cumsum(here >= 0)])
-    return (
-        Lattice(before[lattice.begins], here[here >= 0], lattice.lengths[here >= 0]),
-        lengths[kept],
-        places[kept],
-        values[kept],
-    )
+    return _renumber(*lattice, numbers), lengths[kept], places[kept], values[kept]
+
+
+@numba.njit(cache=True, nogil=True)
+def _renumber(begins: Int64s, pieces: Int32s, lengths: Bytes, numbers: Int32s) -> Lattice:
+    """The lattice with other numbers for its pieces, those without one left out; in the memory of the old one."""
+    used, begin = 0, 0
+    for place in range(len(begins) - 1):
+        end = begins[place + 1]
+        for entry in range(begin, end):
+            number = numbers[pieces[entry]]
+            if number >= 0:
+                pieces[used], lengths[used] = number, lengths[entry]
+                used += 1
+        begins[place + 1], begin = used, end
+    return Lattice(begins, pieces[:used], lengths[:used])
 
 
 def _digamma(values: Any) -> Any:
