@@ -168,7 +168,7 @@ def test_processes_share_one_copy(tmp_path: Path) -> None:
 
 
 def test_an_unknown_protocol_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="data.shards: nowhere://x cannot be opened: Protocol not known"):
+    with pytest.raises(DataError, match=r"data.shards: nowhere://x cannot be opened: Protocol not known"):
         ShardCache("nowhere://x", tmp_path, ROOM)
 
 

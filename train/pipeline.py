@@ -42,7 +42,10 @@ def prepare(config: RunConfig) -> dict[str, Any]:
 
 
 def tokenize(config: RunConfig) -> dict[str, Any]:
-    """Corpus → tokenizer and shards."""
+    """Corpus → tokenizer and packed shards; nothing where finished shards are given."""
+    if config.data.shards is not None:
+        say(f"shards: those of data.shards are taken: {config.data.shards}")
+        return {"shards": config.data.shards}
     report = build_tokenizer(config.tokenizer, config.corpus, config.tokenizer_folder)
     manifest = encode_corpus(config.corpus, config.tokenizer_folder, config.shards, config.seed)
     tokens = {
