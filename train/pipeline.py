@@ -54,7 +54,13 @@ def tokenizer(config: RunConfig) -> dict[str, Any]:
 
 
 def tokenize(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
-    """Corpus → tokenizer, shards, their packing and the data card; or one shard (i, n) of the encoding."""
+    """Corpus → tokenizer, shards, their packing and the data card; or one shard (i, n) of the encoding.
+
+    Nothing is done where finished shards are given.
+    """
+    if config.data.shards is not None:
+        say(f"shards: those of data.shards are taken: {config.data.shards}")
+        return {"shards": config.data.shards}
     if shard is not None:
         stage_digest(config.tokenizer_folder)  # trained once, not by every task
     report = tokenizer(config) if shard is None else {}
