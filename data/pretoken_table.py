@@ -5,7 +5,7 @@ hash.
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numba
@@ -171,6 +171,25 @@ def _gather(numbers: Any, owners: Any, ids: Ids, ends: Positions, lengths: Posit
             found[used] = ids[at]
             used += 1
     return found
+
+
+def ids_by_merges(vocabulary: Mapping[str, int], merges: Sequence[Sequence[str]], model: Any) -> FindIds:
+    """Merges bytes by `data.bpe_encoder`; what is too long for it is left to the model."""
+    from data.bpe_encoder import LONGEST, merge_all, merge_table
+    from data.tokenizer_model import BYTE_LETTERS
+
+    byte_ids = np.array([vocabulary[letter] for letter in BYTE_LETTERS], np.int32)
+    table = merge_table(
+        byte_ids,
+        np.array([[vocabulary[left], vocabulary[right], vocabulary[left + right]] for left, right in merges], np.int64),
+    )
+    by_model = ids_by_model(model)
+
+    def find(content: Bytes, offsets: Positions) -> tuple[Ids, Positions]:
+        short = np.diff(offsets).max(initial=0) <= LONGEST
+        return merge_all(table, content, offsets) if short else by_model(content, offsets)
+
+    return find
 
 
 def ids_by_model(model: Any) -> FindIds:

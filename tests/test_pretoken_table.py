@@ -11,7 +11,7 @@ from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
 from data import pretoken_table
 from data.errors import DataError
-from data.pretoken_table import PretokenTable, ids_by_model, ids_by_unigram
+from data.pretoken_table import PretokenTable, ids_by_merges, ids_by_model, ids_by_unigram
 from data.pretokens import Digits, Pretokenization, pattern
 
 TALE = "The bank's rate rose 12,345 points in März — l'été, 日本 and naïve co-operation!\n\n  Then:\tit fell. " * 3
@@ -44,7 +44,8 @@ TRAINED = {kind: train(*kind) for kind in KINDS}
 
 def make_table(kind: tuple[str, Pretokenization, Digits]) -> PretokenTable:
     if kind[0] == "bpe":
-        return PretokenTable(*kind[1:], ids_by_model(TRAINED[kind].model))
+        model = json.loads(TRAINED[kind].to_str())["model"]
+        return PretokenTable(*kind[1:], ids_by_merges(model["vocab"], model["merges"], TRAINED[kind].model))
     find_ids = ids_by_unigram(json.loads(TRAINED[kind].to_str())["model"]["vocab"], set())
     assert find_ids
     return PretokenTable(*kind[1:], find_ids)
@@ -68,6 +69,13 @@ any_text = st.text(st.characters(exclude_categories=["Cs"])) | st.text("ab 1\n\t
 @given(st.sampled_from(KINDS), st.lists(any_text | st.just(TALE), max_size=6))
 def test_the_ids_of_tokenizers(kind: tuple[str, Pretokenization, Digits], texts: list[str]) -> None:
     assert encode(TABLES[kind], texts) == expected(kind, texts)
+
+
+def test_long_pretokens_and_the_model_itself() -> None:
+    kind = KINDS[2]
+    texts = ["the bank " * 200, "é" * 700, TALE]
+    assert encode(TABLES[kind], texts) == expected(kind, texts)
+    assert encode(PretokenTable(*kind[1:], ids_by_model(TRAINED[kind].model)), texts) == expected(kind, texts)
 
 
 def test_a_slice_of_an_array_is_encoded_alone() -> None:
