@@ -122,6 +122,8 @@ def _train(config: TokenizerConfig, corpus: Path, texts: Texts, work: Path, work
     total = sum(bytes_by_source(corpus, "train").values())
     fraction = min(1.0, (config.training_bytes or total) / total) if total else 1.0
     say(f"tokenizer: learning {config.vocabulary_size:,} pieces ({config.kind}) from {total * fraction / 1e6:,.1f} MB")
+    if total * fraction < WORTH_WORKERS:
+        workers = 1
     return train_tokenizer(
         config, corpus_files(corpus, "train"), fraction, itertools.chain(*texts.values()), work, workers
     )
