@@ -67,6 +67,7 @@ def write_config(file: Path, documents: Path, run_folder: Path, **sections: dict
         "data": {
             "cutoff": "2017-01-01",
             "past_fraction": 0.1,
+            "workers": 1,  # starting others would take longer than the work
             "sources": [
                 {"name": "news", "path": str(documents / "news.jsonl"), "domain": True, "weight": 0.7},
                 {"name": "general", "path": str(documents / "general.jsonl"), "undated": "train", "weight": 0.3},
