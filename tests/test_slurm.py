@@ -12,7 +12,9 @@ import pytest
 
 from data.files import stage_digest
 from data.shards import read_manifest
+from train import pipeline
 from train.config import CHECKOUT
+from train.config_file import load_config
 from train.process import find_rank
 
 SCRIPTS = sorted((CHECKOUT / "slurm").glob("*.sbatch"))
@@ -47,11 +49,11 @@ def test_an_array_prepares_and_tokenizes_what_one_process_does(
 ) -> None:
     """slurm/prepare.sbatch as Slurm runs it: each task of the array, then one without, and the same with tokenize."""
     config = write_small_config(tmp_path / "array.yaml", tmp_path / "array", data={"workers": 1})
-    alone = write_small_config(tmp_path / "alone.yaml", tmp_path / "alone", data={"workers": 1})
+    alone = load_config(write_small_config(tmp_path / "alone.yaml", tmp_path / "alone", data={"workers": 1}))
 
-    def submit(stage: str, file: Path, **variables: str) -> None:
+    def submit(stage: str, **variables: str) -> None:
         done = subprocess.run(
-            ["bash", "slurm/prepare.sbatch", stage, file],
+            ["bash", "slurm/prepare.sbatch", stage, config],
             cwd=CHECKOUT,
             env=os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(CHECKOUT)} | variables,
             capture_output=True,
@@ -63,8 +65,9 @@ def test_an_array_prepares_and_tokenizes_what_one_process_does(
         if stage != "tokenizer":
             for task in ("5", "4"):  # arrays may begin anywhere, and their tasks run in any order
                 array = {"SLURM_ARRAY_TASK_MIN": "4", "SLURM_ARRAY_TASK_COUNT": "2", "SLURM_ARRAY_TASK_ID": task}
-                submit(stage, config, **array)
-        submit(stage, config)
-        submit(stage, alone)
+                submit(stage, **array)
+        submit(stage)
+    pipeline.prepare(alone)
+    pipeline.tokenize(alone)
     assert stage_digest(tmp_path / "array" / "corpus") == stage_digest(tmp_path / "alone" / "corpus")
     assert read_manifest(tmp_path / "array" / "shards").digest == read_manifest(tmp_path / "alone" / "shards").digest
