@@ -32,12 +32,13 @@ def documents_of(stream: TokenStream, first: int, count: int) -> list[dict[str, 
     found: list[dict[str, Any]] = []
     for (source, number), pieces in sorted(pieces_of_file.items()):
         file = stream.manifest.splits[SPLIT][source].files[number]
-        found += _documents_in(stream, file, pieces)
+        starts = stream.manifest.splits[SPLIT][source].first_tokens
+        found += _documents_in(stream, file, starts[number], pieces)
     return found
 
 
-def _documents_in(stream: TokenStream, file: ShardFile, pieces: list[Piece]) -> list[dict[str, Any]]:
-    table = read_documents(stream.folder, [file]).drop_columns(["bytes"])
+def _documents_in(stream: TokenStream, file: ShardFile, first_token: int, pieces: list[Piece]) -> list[dict[str, Any]]:
+    table = read_documents(stream.folder, [file], first_token).drop_columns(["bytes"])
     starts = table["first_token"].to_numpy()
     begins = np.array([piece.first_token for piece in pieces])
     ends = begins + [piece.tokens for piece in pieces]
@@ -53,7 +54,13 @@ def samples_of(stream: TokenStream, document_id: str, samples: int) -> list[int]
     Raises DataError when no training document has this id, naming the closest that there are.
     """
     files = [file for shards in stream.manifest.splits[SPLIT].values() for file in shards.files]
-    found = read_documents(stream.folder, files, pc.field("id") == document_id).to_pylist()
+    wanted = pc.field("id") == document_id
+    found = [
+        row
+        for shards in stream.manifest.splits[SPLIT].values()
+        for first, file in zip(shards.first_tokens, shards.files, strict=False)
+        for row in read_documents(stream.folder, [file], first, wanted).to_pylist()
+    ]
     if not found:
         raise DataError(f"no training document has the id '{document_id}'{_suggest(stream, files, document_id)}")
     pieces = [Piece(row["source"], row["first_token"], row["tokens"]) for row in found]
@@ -65,6 +72,6 @@ def _suggest(stream: TokenStream, files: list[ShardFile], document_id: str) -> s
     # One slip of the pen leaves the first half of an id or the second as it was
     middle = len(document_id) // 2
     alike = pc.starts_with(pc.field("id"), document_id[:middle]) | pc.ends_with(pc.field("id"), document_id[middle:])
-    candidates = read_documents(stream.folder, files, alike).slice(0, CANDIDATES)["id"].to_pylist()
+    candidates = read_documents(stream.folder, files, only=alike).slice(0, CANDIDATES)["id"].to_pylist()
     close = difflib.get_close_matches(document_id, candidates, n=3)
     return f": did you mean {' or '.join(repr(name) for name in close)}?" if close else ""

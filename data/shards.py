@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from data.errors import DataError
 from data.files import MANIFEST, atomic_write, file_digest, value_digest
 from data.progress import progress
 
-FORMAT = 1
+FORMAT = 2
 END_OF_TEXT_ID = 0
 DTYPES: dict[str, np.dtype[Any]] = {"uint16": np.dtype("<u2"), "uint32": np.dtype("<u4")}
 OPEN_FILES = 128  # mapped at once for each source: a mapped file holds a descriptor, and a process has often 1,024
@@ -39,6 +39,7 @@ DOCUMENT_COLUMNS = pa.schema(
         "bytes": pa.int64(),
     }
 )
+BLOCK_COLUMNS = DOCUMENT_COLUMNS.remove(DOCUMENT_COLUMNS.get_field_index("first_token"))
 
 Tokens = npt.NDArray[np.unsignedinteger[Any]]
 
@@ -104,7 +105,7 @@ class Manifest:
     tokenizer_digest: str
     corpus_digest: str
     seed: int
-    tokens_per_shard: int
+    bytes_per_shard: int  # of text, about, at most
     splits: dict[str, dict[str, SourceShards]]
     format: int = FORMAT
 
@@ -125,55 +126,88 @@ def dtype_name(vocabulary_size: int) -> str:
     return "uint16" if vocabulary_size < 65_536 else "uint32"
 
 
-def write_source(
-    folder: Path, split: str, source: str, documents: Iterable[EncodedDocument], dtype: str, tokens_per_shard: int
-) -> SourceShards:
-    """Write all documents of one source of one split; a file ends with the document that fills it."""
-    remaining = iter(documents)
-    files: list[ShardFile] = []
-    for document in remaining:
-        name = f"{split}/{source}-{len(files):05d}"
-        first_token = sum(file.tokens for file in files)
-        documents_left = itertools.chain([document], remaining)
-        files.append(_write_shard(folder, name, source, first_token, documents_left, dtype, tokens_per_shard))
-    return SourceShards(tuple(files))
+class EncodedBlock(NamedTuple):
+    """Documents in a row, as they go into a shard."""
+
+    tokens: Tokens  # of all documents, END_OF_TEXT_ID behind each
+    documents: pa.Table  # BLOCK_COLUMNS, a row for each document
 
 
-def _write_shard(
-    folder: Path,
-    name: str,
-    source: str,
-    first_token: int,
-    documents: Iterator[EncodedDocument],
-    dtype: str,
-    tokens_per_shard: int,
-) -> ShardFile:
-    end_of_text = np.array([END_OF_TEXT_ID], DTYPES[dtype]).tobytes()
+def write_shard(folder: Path, name: str, blocks: Iterable[EncodedBlock], dtype: str) -> ShardFile:
+    """Write NAME.bin and NAME.documents.parquet below `folder`, block by block; neither is there before it is whole.
+
+    Raises DataError when an id does not fit the dtype.
+    """
     tokens_path, documents_path = folder / f"{name}.bin", folder / f"{name}.documents.parquet"
-    rows: list[tuple[str, str, datetime.date | None, int, int, int]] = []
-    position = first_token
-    with atomic_write(tokens_path) as file:
-        for document in documents:
-            file.write(document.tokens.astype(DTYPES[dtype]).tobytes())
-            file.write(end_of_text)
-            tokens = len(document.tokens) + 1
-            rows.append((document.id, source, document.date, position, tokens, document.bytes))
-            position += tokens
-            if position - first_token >= tokens_per_shard:
-                break
-    with atomic_write(documents_path) as file:
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        pq.write_table(pa.table(columns, schema=DOCUMENT_COLUMNS), file, compression="zstd")
+    tokens = documents = text_bytes = 0
+    with (
+        atomic_write(tokens_path) as tokens_file,
+        atomic_write(documents_path) as documents_file,
+        pq.ParquetWriter(documents_file, DOCUMENT_COLUMNS, compression="zstd") as table,
+    ):
+        for block in blocks:
+            _check_fits(name, block.tokens, dtype)
+            tokens_file.write(np.ascontiguousarray(block.tokens, DTYPES[dtype]).data)
+            table.write_table(_place_documents(block.documents, tokens))
+            tokens += len(block.tokens)
+            documents += len(block.documents)
+            text_bytes += pc.sum(block.documents["bytes"], min_count=0).as_py()
     return ShardFile(
         name=name,
-        tokens=position - first_token,
-        documents=len(rows),
-        bytes=sum(row[-1] for row in rows),
+        tokens=tokens,
+        documents=documents,
+        bytes=text_bytes,
         tokens_size=tokens_path.stat().st_size,
         tokens_digest=file_digest(tokens_path),
         documents_size=documents_path.stat().st_size,
         documents_digest=file_digest(documents_path),
     )
+
+
+def _check_fits(name: str, tokens: Tokens, dtype: str) -> None:
+    if len(tokens) and (tokens.min() < 0 or tokens.max() > np.iinfo(DTYPES[dtype]).max):
+        raise DataError(f"{name}: ids {tokens.min()} to {tokens.max()} do not fit {dtype}: use another tokenizer")
+
+
+def _place_documents(documents: pa.Table, first_token: int) -> pa.Table:
+    """DOCUMENT_COLUMNS of documents that begin at token `first_token` of their file."""
+    ends = np.cumsum(documents["tokens"].to_numpy())
+    starts = pa.array(np.concatenate([[0], ends[:-1]])[: len(ends)] + first_token, pa.int64())
+    place = DOCUMENT_COLUMNS.get_field_index("first_token")
+    return documents.add_column(place, "first_token", starts).cast(DOCUMENT_COLUMNS)
+
+
+def write_source(
+    folder: Path, split: str, source: str, documents: Iterable[EncodedDocument], dtype: str, tokens_per_shard: int
+) -> SourceShards:
+    """Write documents that are ids already as the shards of one source of one split.
+
+    A file ends with the document that brings it to `tokens_per_shard` or more.
+    """
+    files: list[ShardFile] = []
+    taken: list[EncodedDocument] = []
+    tokens = 0
+    for document in documents:
+        taken.append(document)
+        tokens += len(document.tokens) + 1
+        if tokens >= tokens_per_shard:
+            files.append(write_shard(folder, shard_name(split, source, len(files)), [_block(source, taken)], dtype))
+            taken, tokens = [], 0
+    if taken:
+        files.append(write_shard(folder, shard_name(split, source, len(files)), [_block(source, taken)], dtype))
+    return SourceShards(tuple(files))
+
+
+def _block(source: str, documents: Sequence[EncodedDocument]) -> EncodedBlock:
+    end = np.array([END_OF_TEXT_ID])
+    tokens = np.concatenate([part for document in documents for part in (document.tokens, end)])
+    rows = [(one.id, source, one.date, len(one.tokens) + 1, one.bytes) for one in documents]
+    return EncodedBlock(tokens, pa.table([list(column) for column in zip(*rows, strict=True)], schema=BLOCK_COLUMNS))
+
+
+def shard_name(split: str, source: str, number: int) -> str:
+    """Name of a shard's files below the folder, without their endings."""
+    return f"{split}/{source}-{number:05d}"
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -218,7 +252,7 @@ def _parse_manifest(path: Path, content: dict[str, Any]) -> Manifest:
     for split, sources in splits.items():
         for source, shards in sources.items():
             # names are data: one must not lead out of the folder
-            expected = [f"{split}/{source}-{number:05d}" for number in range(len(shards.files))]
+            expected = [shard_name(split, source, number) for number in range(len(shards.files))]
             well_named = SOURCE_NAME.fullmatch(split) and SOURCE_NAME.fullmatch(source)
             if not well_named or [file.name for file in shards.files] != expected:
                 raise DataError(f"{path} names files of '{split}/{source}' that do not belong there: {RUN_AGAIN}")
@@ -275,16 +309,23 @@ def _map_tokens(path: Path, dtype: np.dtype[Any]) -> Tokens:
         return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), dtype)
 
 
-def read_documents(folder: Path, files: Sequence[ShardFile], only: pc.Expression | None = None) -> pa.Table:
-    """The documents of these files in order, with DOCUMENT_COLUMNS; `only` those for which an expression holds."""
-    return pq.read_table([folder / file.documents_path for file in files], schema=DOCUMENT_COLUMNS, filters=only)
+def read_documents(
+    folder: Path, files: Sequence[ShardFile], first_token: int = 0, only: pc.Expression | None = None
+) -> pa.Table:
+    """The documents of these files in order, with DOCUMENT_COLUMNS; `only` those for which an expression holds.
+
+    `first_token` is added to the positions, which count within a file: where the file begins in its source.
+    """
+    table = pq.read_table([folder / file.documents_path for file in files], schema=DOCUMENT_COLUMNS, filters=only)
+    place = DOCUMENT_COLUMNS.get_field_index("first_token")
+    return table.set_column(place, "first_token", pc.add(table["first_token"], first_token))
 
 
 def held_out_documents(folder: Path, split: str, source: str) -> Iterator[EncodedDocument]:
     """The documents of one source of one split, in order, one at a time."""
     manifest = read_manifest(folder)
     reader = SourceTokens(folder, manifest, split, source)
-    for file in reader.shards.files:
-        for row in read_documents(folder, [file]).to_pylist():
+    for first, file in zip(reader.shards.first_tokens, reader.shards.files, strict=False):
+        for row in read_documents(folder, [file], first).to_pylist():
             tokens = reader.read_tokens(row["first_token"], row["tokens"] - 1)
             yield EncodedDocument(row["id"], row["date"], tokens, row["bytes"])

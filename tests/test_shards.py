@@ -58,14 +58,14 @@ def test_golden_bytes(tmp_path: Path) -> None:
         {"id": "c", "source": "news", "date": DAY, "first_token": 5, "tokens": 3, "bytes": 6},
     ]
     assert pq.read_table(tmp_path / "train/news-00001.documents.parquet").to_pylist() == [
-        {"id": "d", "source": "news", "date": DAY, "first_token": 8, "tokens": 2, "bytes": 3}
+        {"id": "d", "source": "news", "date": DAY, "first_token": 0, "tokens": 2, "bytes": 3}
     ]
     content = json.loads((tmp_path / "manifest.json").read_text())
     assert sorted(content) == [
-        "corpus_digest", "digest", "dtype", "format", "seed", "splits", "tokenizer_digest", "tokens_per_shard",
+        "bytes_per_shard", "corpus_digest", "digest", "dtype", "format", "seed", "splits", "tokenizer_digest",
         "vocabulary_size",
     ]  # fmt: skip
-    assert content["format"] == 1
+    assert content["format"] == 2
     first, second = content["splits"]["train"]["news"]["files"]
     assert second["name"] == "train/news-00001"
     assert (first["tokens"], first["documents"], first["bytes"], first["tokens_size"]) == (8, 3, 15, 16)
@@ -182,7 +182,7 @@ def test_a_folder_without_a_manifest_is_unfinished(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 2}, "has shard format 2, this program reads 1"),
+        ({"format": 1}, "has shard format 1, this program reads 2"),
         ({"seed": 8}, "does not match its own digest"),
         ({"digest": None}, "does not match its own digest"),
     ],
