@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from data.config import DataConfig, SourceConfig
-from data.counts import Counts, by_reason
+from data.counts import Counts, by_reason, merged
+from data.decontaminate import Items
 from data.errors import DataError
 from data.keep import Kept
 from data.split import SPLITS
@@ -63,31 +64,36 @@ def check_splits(kept: Mapping[str, Kept], config: DataConfig) -> None:
         )
 
 
-def corpus_report(config: DataConfig, seed: int, kept: Mapping[str, Kept], items: int, forgotten: int) -> dict[str, Any]:
+def corpus_report(
+    config: DataConfig, seed: int, kept: Mapping[str, Kept], items: Items | None, forgotten: int
+) -> dict[str, Any]:
     """The content of report.json.
 
     Args:
         kept: what became of each source.
-        items: evaluation items that the training text was compared with.
+        items: evaluation items that the training text was compared with, if it was.
         forgotten: tombstones that were in force.
     """
-    touched: dict[str, list[str]] = {}
-    for result in kept.values():
-        for item, documents in result.counts.touched.items():
-            touched[item] = touched.get(item, []) + documents
+    whole = merged(result.counts for result in kept.values())
+    touched = {item: {"documents": count, "first": whole.touched_first[item]} for item, count in whole.touched.items()}
     return {
         "seed": seed,
         "cutoff": config.cutoff.isoformat() if config.cutoff else None,
         "near_duplicates": config.near_duplicates.model_dump() if config.near_duplicates else None,
-        "contamination": {"items": items, "action": config.decontamination.action, "touched": touched}
-        if config.decontamination
+        "contamination": {
+            "items": len(items.names),
+            "too_short": items.too_short,
+            "action": config.decontamination.action,
+            "touched": touched,
+        }
+        if config.decontamination and items
         else None,
         "tombstones": forgotten,
-        "sources": {source.name: _source(source, kept[source.name]) for source in config.sources},
+        "sources": {source.name: _source(source, kept[source.name], config) for source in config.sources},
     }
 
 
-def _source(source: SourceConfig, kept: Kept) -> dict[str, Any]:
+def _source(source: SourceConfig, kept: Kept, config: DataConfig) -> dict[str, Any]:
     counts = kept.counts
     return {
         "path": source.path,
@@ -98,7 +104,7 @@ def _source(source: SourceConfig, kept: Kept) -> dict[str, Any]:
         "kept": {split: kept.splits[split] for split in SPLITS if split in kept.splits},
         "dropped": by_reason(counts.dropped),
         "quarantined": by_reason(counts.quarantined),
-        "scrubbed": by_reason(counts.scrubbed),
+        "scrubbed": {kind: counts.scrubbed[kind] for kind in sorted(config.cleaning.scrub)},
         "removed_lines": counts.removed_lines,
         "licences": by_reason(kept.licences),
         "samples": {reason: counts.samples[reason] for reason in sorted(counts.samples)},

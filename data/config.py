@@ -1,9 +1,16 @@
 """What the documents are, how they are cleaned and split, and which tokenizer is made from them."""
 
 import datetime
-from typing import Literal, Self
+import math
+import re
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field, NonNegativeInt, PositiveInt, field_validator, model_validator
+
+SMALLEST_SHARE_FOUND = 0.9  # of the near-duplicates at the threshold, by any settings that are accepted
+REASONABLE_HASHES = 256  # in a signature that an error message advises
+END_OF_TEXT = "<|endoftext|>"
+LEAST_PIECES = 258
 
 
 class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -12,24 +19,37 @@ class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     name: str = Field(pattern=r"^[a-z0-9_]+$")
     """Name in the mixture, the reports and the file names: lower-case letters, digits and underscores."""
     path: str = Field(min_length=1)
-    """A file, a folder (read recursively), a glob, hub://OWNER/NAME[@revision][:configuration][/split] or demo://NAME.
+    """A file, a folder (read recursively) or a glob, here or remote (s3://, gs://, https:// and all else that fsspec
+    opens); hub://OWNER/NAME[@revision][:configuration][/split]; or demo://NAME.
 
-    Files are JSON lines (.jsonl, .json, .ndjson), plain text (.txt), both also as .gz or .zst, or .parquet.
+    Files are JSON lines (.jsonl, .json, .ndjson), plain text (.txt), both also as .gz, .zst, .bz2 or .xz, .parquet, or
+    token files: Megatron's .bin with its .idx, or bare tokens as .bin, .npy or .ds.
     """
     weight: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Share of the training tokens, relative to the other sources'. None for all: in proportion to their size."""
     domain: bool = False
     """Whether this is the text that the model is to specialise in."""
-    text_field: str = "text"
-    """Field of a record that holds the text."""
+    text_field: str = Field(default="text", min_length=1)
+    """Field of a record that holds the text. In this and the other fields, metadata.date is date within metadata."""
     id_field: str = "id"
     """Field that holds the document's id; a record without one is named by its file and line."""
     date_field: str = "date"
     """Field that holds the date, in ISO 8601 (2018-12-31, or with a time after it)."""
     date_format: str | None = None
-    """How a date is written where it is not ISO 8601, in the letters of strptime: %d.%m.%Y, %Y%m%d."""
+    """How a date is written where it is not ISO 8601: in the letters of strptime (%d.%m.%Y, %Y%m%d), or as a number of
+    seconds or milliseconds since 1970 (UTC)."""
     licence: str | None = None
-    """Licence of documents whose record names none in `licence` or `license`."""
+    """Licence of documents whose record names none."""
+    licence_field: str | None = None
+    """Field that holds the licence. None: `licence`, else `license`."""
+    url_field: str = "url"
+    """Field that holds the address that the text came from."""
+    tokenizer: str | None = None
+    """A tokenizer.json, or its folder, that turns token files back into text; needed for these alone."""
+    end_of_text: str = "<|endoftext|>"
+    """Token of that tokenizer that ends a document in token files."""
+    token_dtype: Literal["uint16", "uint32"] | None = None
+    """Type of the ids in token files without a header. None: uint16 for vocabularies up to 65,536, else uint32."""
     language: str | None = Field(default=None, pattern=r"^[a-z]{2}$")
     """ISO 639-1 code of the source's language: documents in another one are dropped. None: any."""
     maximum_epochs: float | None = Field(default=None, gt=0, allow_inf_nan=False)
@@ -37,6 +57,14 @@ class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     undated: Literal["refuse", "quarantine", "train"] = "refuse"
     """What happens to documents without a date where `cutoff` is set: refuse stops, quarantine leaves them out, train
     takes them as older than the cutoff."""
+
+    @field_validator("date_format")
+    @classmethod
+    def _date_format_names_the_year(cls, written: str | None) -> str | None:
+        # strptime would take 1900 for the year, and every document would be older than the cutoff.
+        if written not in (None, "seconds", "milliseconds") and not re.search("%[YyGcx]", written):
+            raise ValueError(f"'{written}' has no year: write letters of strptime with %Y, or seconds or milliseconds")
+        return written
 
 
 class CleaningConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -59,10 +87,28 @@ class NearDuplicateConfig(BaseModel, frozen=True, extra="forbid", use_attribute_
     """Documents of this Jaccard similarity of word n-grams or more are near-duplicates."""
     ngram: PositiveInt = 5
     """Words in an n-gram."""
-    bands: PositiveInt = 14
+    bands: PositiveInt = 16
     """Bands of the signature; documents that agree in one whole band are compared."""
-    rows: PositiveInt = 8
+    rows: PositiveInt = 7
     """Hashes in a band."""
+
+    @model_validator(mode="after")
+    def _bands_find_what_is_near(self) -> Self:
+        # Two documents of similarity s agree in a band of r rows with probability s^r (Leskovec, Rajaraman, Ullman,
+        # Mining of Massive Datasets, 3.4.2).
+        found = 1 - (1 - self.threshold**self.rows) ** self.bands
+        if found < SMALLEST_SHARE_FOUND:
+            fitting = ((self._bands_needed(rows), rows) for rows in range(self.rows, 0, -1))
+            bands, rows = next((b, r) for b, r in fitting if b * r <= REASONABLE_HASHES or r == 1)
+            raise ValueError(
+                f"{self.bands} bands of {self.rows} rows find only {found:.0%} of the pairs of similarity "
+                f"{self.threshold:g}: take {bands} bands of {rows} rows"
+            )
+        return self
+
+    def _bands_needed(self, rows: int) -> int:
+        missed = 1 - self.threshold**rows
+        return math.ceil(math.log(1 - SMALLEST_SHARE_FOUND) / math.log(missed)) if missed else 1
 
 
 class DecontaminationConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -72,6 +118,8 @@ class DecontaminationConfig(BaseModel, frozen=True, extra="forbid", use_attribut
     """Files, folders or globs of evaluation items: every string in a record of JSON lines, or each line of text."""
     ngram: PositiveInt = 13
     """Words that a training document must share in a row with an item to count as contaminated."""
+    minimum_words: PositiveInt = 8
+    """Items of fewer words are not looked for, as any text may have them; they are counted in the report."""
     action: Literal["remove", "flag"] = "remove"
     """remove: the document leaves the training split; flag: it stays and is reported."""
 
@@ -158,5 +206,31 @@ class TokenizerConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docs
     """words: a piece ends with its word; bloomberggpt: runs of letters and spaces, so that pieces may span words."""
     path: str | None = None
     """A tokenizer.json of Hugging Face tokenizers, or its folder, to take instead of training one."""
-    training_bytes: PositiveInt | None = 100_000_000
+    digits: Literal["single", "triples", "runs"] = "single"
+    """Each digit is a pre-token of its own, or three from the left are, or all that stand together."""
+    max_piece_length: int = Field(default=64, ge=2, le=255)
+    """Bytes that a piece may have."""
+    special_tokens: tuple[Annotated[str, Field(pattern=r"^<\|[a-z0-9_]+\|>$")], ...] = ()
+    """Pieces that no text becomes, such as <|user|>, with the ids from 1 on; <|endoftext|> always has 0."""
+    training_bytes: PositiveInt | None = None
     """Most text to learn from, in bytes of UTF-8, over all sources in proportion to their size. None: all of it."""
+    chunk_bytes: PositiveInt = 8_000_000
+    """Unigram learns from chunks of so much text each on its own, and merges what it has learnt."""
+    chunk_vocabulary_size: PositiveInt | None = None
+    """Pieces to learn from each chunk. None: vocabulary_size."""
+    sweep: tuple[PositiveInt, ...] = ()
+    """Other vocabulary sizes to report the size of the encoded text for."""
+    compare: dict[str, str] = Field(default_factory=dict)
+    """Name and tokenizer.json, or its folder, of other tokenizers to measure on the same text."""
+
+    @model_validator(mode="after")
+    def _sizes_have_room(self) -> Self:
+        if END_OF_TEXT in self.special_tokens or len(set(self.special_tokens)) < len(self.special_tokens):
+            raise ValueError(f"special_tokens must differ from one another and from {END_OF_TEXT}")
+        least = LEAST_PIECES + len(self.special_tokens)
+        for name, sizes in {"vocabulary_size": (self.vocabulary_size,), "sweep": self.sweep}.items():
+            if sizes and min(sizes) < least:
+                raise ValueError(f"{name} must be {least} or more: 256 bytes, the special tokens and a learnt piece")
+        if self.path and (self.sweep or self.special_tokens):
+            raise ValueError("sweep and special_tokens are for a tokenizer that is trained: leave them or path out")
+        return self

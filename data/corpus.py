@@ -1,55 +1,63 @@
 """Documents to corpus: cleaned, de-duplicated, decontaminated, split by date and by chance, and every loss counted.
 
 Three phases: each part of the input (a file, or a shard of a hub dataset) is staged on its own; digests and signatures
-alone decide which documents stay; and each part writes those. The first and the last run on all CPUs and go on, after an
-interruption, where they were; the first can also be spread over the tasks of a Slurm array.
+alone decide which documents stay; each part writes those. The first and the last run on all CPUs and go on, after an
+interruption, where they were; the first can be spread over the tasks of a Slurm array.
 """
 
+import contextlib
 import json
 import shutil
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.config import DataConfig, SourceConfig
-from data.corpus_files import corpus_files
-from data.counts import NO_DATE, Counts, by_reason
-from data.deduplicate import Staged, decide
+from data.account import check_dates, check_malformed, check_splits, check_sum, corpus_report
+from data.config import DataConfig
+from data.counts import merged
+from data.decontaminate import item_stamps, load_items
+from data.deduplicate import Digests, Forgotten, Staged, as_digests, decide
 from data.documents import Part, input_parts
-from data.errors import DataError
-from data.files import atomic_write, begin_stage, file_digest, finish_stage, is_finished, write_atomically
-from data.keep import Kept, KeepJob, keep_part
+from data.errors import UnreachableError
+from data.files import (
+    atomic_write,
+    begin_stage,
+    file_digest,
+    finish_stage,
+    finished_inputs,
+    is_finished,
+    write_atomically,
+)
+from data.keep import KeepJob, Kept, keep_part
+from data.near_duplicates import ALGORITHM, map_signatures
 from data.parallel import in_parallel
 from data.progress import say
 from data.split import SPLITS
 from data.staging import STAGING, StagingJob, finished_counts, stage_part, staging_job
-from data.tombstones import read_tombstones
+from data.tombstones import TOMBSTONES, read_tombstones
 
 FORMAT = 2
 REPORT = "report.json"
 QUARANTINE = "quarantine.jsonl"
-NOT_OF_THE_CORPUS = {"sources", "folder", "workers", "shards", "cache", "cache_gigabytes", "packing", "stages", "period"}
-NOT_OF_THE_CORPUS |= {"reshuffles"}
-NOT_OF_A_PART = {"name", "weight", "domain", "maximum_epochs"}
+# What is decided later, or changes nothing: it may change without making the corpus anew.
+NOT_OF_THE_CORPUS = {"sources", "folder", "workers", "packing", "stages", "reshuffles", "period"}
+NOT_OF_THE_CORPUS |= {"shards", "cache", "cache_gigabytes"}
+NOT_OF_A_SOURCE = {"name", "weight", "domain", "maximum_epochs"}
 Shard = tuple[int, int]
 
 
-def prepare_corpus(
-    config: DataConfig, folder: Path, seed: int, *, tombstones: Path | None = None, shard: Shard | None = None
-) -> dict[str, Any]:
+def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | None = None) -> dict[str, Any]:
     """Make the corpus of a configuration in `folder`, or recognise that it is there already.
 
     Written are {train,past,future}/{source}/{part}.parquet (id, text, source, date, licence, url) where there are such
     documents, quarantine.jsonl, report.json, and manifest.json last. The same inputs give the same bytes, whatever the
-    number of workers and shards.
+    number of workers and shards. What `data.tombstones` has noted beside `folder` is left out.
 
     Args:
-        tombstones: documents that must go, with all that resembles them (`data.tombstones`).
         shard: (i, n) stages every n-th part from the i-th on (from 0) and no more; a call without it finishes.
 
     Returns:
@@ -61,11 +69,14 @@ def prepare_corpus(
         DataError: a source is missing, undated under a cutoff, or of too many malformed records; or no document is left
             to train on, or, under a cutoff, to hold out.
     """
-    parts = {source.name: input_parts(source) for source in config.sources}
+    parts, unreachable = _parts(config, folder)
+    tombstones = folder.parent / TOMBSTONES
     inputs = _inputs(config, parts, seed, tombstones)
     if is_finished("corpus", folder, inputs):
         report: dict[str, Any] = json.loads((folder / REPORT).read_bytes())
         return report if shard is None else {"parts": 0, "staged": 0}
+    if unreachable:
+        raise unreachable
     jobs = _staging_jobs(config, parts, inputs, folder, seed)
     if shard is not None:
         return _stage_shard(jobs, shard, config.workers)
@@ -74,42 +85,24 @@ def prepare_corpus(
     _write_quarantine(folder, jobs)
     for source in config.sources:
         counts = merged(staged[job] for job in jobs if job.source == source)
-        _check_dates(source, counts, config)
-        _check_bad(source, counts, config, folder)
-    keeping = _keep_jobs(config, jobs, tombstones)
+        check_dates(source, counts, config)
+        check_malformed(source, counts, config, folder / QUARANTINE)
+    forgotten = read_tombstones(tombstones, config.near_duplicates)
+    keeping = _keep_jobs(config, jobs, forgotten)
     kept = dict(zip(jobs, in_parallel(keep_part, keeping, config.workers, "writing"), strict=True))
     _write_quarantine(folder, jobs)
-    results = {}
+    results = {source.name: Kept() for source in config.sources}
+    for job in jobs:
+        results[job.source.name].counts.merge(staged[job])
+        results[job.source.name].merge(kept[job])
     for source in config.sources:
-        mine = [job for job in jobs if job.source == source]
-        result = Kept(counts=merged(staged[job] for job in mine))
-        for job in mine:
-            result.merge(kept[job])
-        _check_bad(source, result.counts, config, folder)
-        _check_total(source, result)
-        results[source.name] = result
-    _check_splits(results.values(), config)
-    return _finish(config, folder, inputs, keeping, kept, results)
-
-
-def _finish(
-    config: DataConfig,
-    folder: Path,
-    inputs: dict[str, Any],
-    keeping: Sequence[KeepJob],
-    kept: dict[StagingJob, Kept],
-    results: dict[str, Kept],
-) -> dict[str, Any]:
-    """Leave the files of this corpus and no others, and the report and the manifest with them."""
+        check_malformed(source, results[source.name].counts, config, folder / QUARANTINE)
+        check_sum(source, results[source.name])
+    check_splits(results, config)
+    items = load_items(config.decontamination) if config.decontamination else None
+    report = corpus_report(config, seed, results, items, len(forgotten.texts))
     files = {job.file(split) for job in keeping for split in kept[job.staged].splits}
-    for split in SPLITS:
-        for file in (folder / split).rglob("*"):
-            if file.is_file() and file not in files:
-                file.unlink()
-    shutil.rmtree(folder / STAGING)
-    report = corpus_report(config, results, inputs)
-    write_atomically(folder / REPORT, json.dumps(report, indent=1, ensure_ascii=False))
-    finish_stage(folder, inputs, [*files, folder / QUARANTINE, folder / REPORT])
+    _finish(folder, inputs, report, files)
     for split in SPLITS:
         found = [result.splits[split] for result in results.values() if split in result.splits]
         documents, characters = (sum(figures[unit] for figures in found) for unit in ("documents", "characters"))
@@ -117,19 +110,84 @@ def _finish(
     return report
 
 
-def _inputs(
-    config: DataConfig, parts: dict[str, list[Part]], seed: int, tombstones: Path | None
-) -> dict[str, Any]:
+def _parts(config: DataConfig, folder: Path) -> tuple[dict[str, list[Part]], UnreachableError | None]:
+    """The parts of each source; of one that cannot be reached, those that a finished corpus was made from, and why.
+
+    So a finished corpus is recognised on a node without a network.
+    """
+    known = finished_inputs(folder)
+    parts: dict[str, list[Part]] = {}
+    unreachable = None
+    for source in config.sources:
+        try:
+            parts[source.name] = input_parts(source)
+        except UnreachableError as error:
+            unreachable = error
+            files = known.get(f"sources.{source.name}.files", {})
+            parts[source.name] = [Part(name, "", stamp) for name, stamp in files.items()]
+    return parts, unreachable
+
+
+def _keep_jobs(config: DataConfig, jobs: Sequence[StagingJob], forgotten: Forgotten) -> list[KeepJob]:
+    """Decide the fate of every staged document, and what is to be written of each part."""
+    near = config.near_duplicates
+    tables = [pq.read_table(job.documents, columns=["text_digest", "key", "split"]) for job in jobs]
+    ends = np.cumsum([table.num_rows for table in tables])
+    table = pa.concat_tables(tables)
+    del tables
+    documents = Staged(
+        texts=_digests(table["text_digest"]),
+        keys=_digests(table["key"]),
+        splits=table["split"].to_numpy(),
+        signatures=lambda: (map_signatures(job.signatures, near) for job in jobs if near),
+    )
+    del table
+    decision = decide(documents, forgotten, near)
+    numbers = [number for source in config.sources for number in range(sum(job.source == source for job in jobs))]
+    return list(map(KeepJob, jobs, numbers, np.split(decision.fates, ends[:-1])))
+
+
+def _digests(column: pa.ChunkedArray) -> Digests:
+    values = column.combine_chunks()
+    width = values.type.byte_width
+    return as_digests(memoryview(values.buffers()[1])[width * values.offset : width * (values.offset + len(values))])
+
+
+def _write_quarantine(folder: Path, jobs: Sequence[StagingJob]) -> None:
+    """What was malformed in each part, and the ids that were there before, as one file."""
+    with atomic_write(folder / QUARANTINE) as whole:
+        for suffix in (".quarantine", ".repeated"):
+            for job in jobs:
+                with contextlib.suppress(FileNotFoundError), job.stem.with_suffix(suffix).open("rb") as part:
+                    shutil.copyfileobj(part, whole)
+
+
+def _finish(folder: Path, inputs: dict[str, Any], report: dict[str, Any], files: set[Path]) -> None:
+    """Leave the files of this corpus and no others, and the report and the manifest with them."""
+    wanted = files | {parent for file in files for parent in file.parents}
+    for path in sorted((path for split in SPLITS for path in (folder / split).rglob("*")), reverse=True):
+        if path not in wanted:
+            path.rmdir() if path.is_dir() else path.unlink()
+    for split in SPLITS:
+        with contextlib.suppress(OSError):  # not empty, or not there
+            (folder / split).rmdir()
+    shutil.rmtree(folder / STAGING)
+    write_atomically(folder / REPORT, json.dumps(report, indent=1, ensure_ascii=False))
+    finish_stage(folder, inputs, [*files, folder / QUARANTINE, folder / REPORT])
+
+
+def _inputs(config: DataConfig, parts: dict[str, list[Part]], seed: int, tombstones: Path) -> dict[str, Any]:
     """All that decides the corpus, under the names of the configuration; a part counts by its name and stamp."""
     inputs: dict[str, Any] = {"format": FORMAT, "seed": seed, "sources": [source.name for source in config.sources]}
     inputs |= config.model_dump(mode="json", exclude=NOT_OF_THE_CORPUS)
+    if config.near_duplicates:
+        inputs["near_duplicates.algorithm"] = ALGORITHM
     if config.decontamination:
         inputs["decontamination.files"] = item_stamps(config.decontamination)
-    if tombstones and tombstones.exists():
+    if tombstones.exists():
         inputs["tombstones"] = file_digest(tombstones)
     for source in config.sources:
-        # The mixture is decided later: a weight may change without making the corpus anew.
-        settings = source.model_dump(mode="json", exclude=NOT_OF_A_PART)
+        settings = source.model_dump(mode="json", exclude=NOT_OF_A_SOURCE)
         inputs |= {f"sources.{source.name}.{key}": value for key, value in settings.items()}
         inputs[f"sources.{source.name}.files"] = {part.name: part.stamp for part in parts[source.name]}
     return inputs
@@ -147,7 +205,7 @@ def _staging_jobs(
             for key, value in inputs.items()
             if not key.startswith("sources") and key not in ("tombstones", "maximum_bad_fraction")
         }
-        settings |= source.model_dump(mode="json", exclude=NOT_OF_A_PART - {"name"})
+        settings |= source.model_dump(mode="json", exclude=NOT_OF_A_SOURCE - {"name"})
         jobs += [staging_job(config, source, part, folder, seed, settings) for part in parts[source.name]]
     return jobs
 

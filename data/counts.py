@@ -1,8 +1,8 @@
 """What became of the records of one source or part: every loss by its reason, with samples; sums that must agree."""
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from data.clean import Cleaned
@@ -10,8 +10,10 @@ from data.documents import BadRecord, Document
 
 SAMPLES = 3  # of each reason
 SAMPLE_CHARACTERS = 200
-TOUCHED = 100  # documents named for each evaluation item
+TOUCHED = 20  # documents named for each evaluation item
+COUNTERS = ("dropped", "quarantined", "scrubbed", "touched")
 NO_DATE = "no date"
+Scrubber = Callable[[str], tuple[str, Counter[str]]]
 
 
 @dataclass
@@ -26,7 +28,10 @@ class Counts:
     removed_lines: int = 0  # boilerplate
     offenders: list[str] = field(default_factory=list)  # the first malformed records
     samples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # of what was dropped, by reason
-    touched: dict[str, list[str]] = field(default_factory=dict)  # evaluation item: source/id of the documents
+    touched: Counter[str] = field(
+        default_factory=Counter
+    )  # training documents that share words with an evaluation item
+    touched_first: dict[str, list[str]] = field(default_factory=dict)  # and the first of them, as source/id
 
     @property
     def malformed(self) -> int:
@@ -39,9 +44,12 @@ class Counts:
         if reason != NO_DATE and len(self.offenders) < SAMPLES:
             self.offenders.append(f"{record.file}:{record.line}: {record.reason}")
 
-    def drop(self, reason: str, document: Document) -> None:
+    def drop(self, reason: str, document: Document, scrub: Scrubber) -> None:
+        """Count a document that is dropped; personal data in the sample of it is replaced by `scrub`."""
         self.dropped[reason] += 1
-        self.sample(reason, document.id, document.file, document.line, document.text)
+        if len(self.samples.get(reason, [])) < SAMPLES:
+            text, _ = scrub(document.text[: 2 * SAMPLE_CHARACTERS])
+            self.sample(reason, document.id, document.file, document.line, text)
 
     def sample(self, reason: str, document_id: str, file: str, line: int, text: str) -> None:
         samples = self.samples.setdefault(reason, [])
@@ -54,29 +62,38 @@ class Counts:
 
     def touch(self, items: Iterable[str], document: str) -> None:
         for item in items:
-            found = self.touched.setdefault(item, [])
-            if len(found) < TOUCHED:
-                found.append(document)
+            self.touched[item] += 1
+            first = self.touched_first.setdefault(item, [])
+            if len(first) < TOUCHED:
+                first.append(document)
 
     def merge(self, other: Self) -> None:
         self.read += other.read
         self.undated += other.undated
         self.removed_lines += other.removed_lines
-        for name in ("dropped", "quarantined", "scrubbed"):
+        for name in COUNTERS:
             getattr(self, name).update(getattr(other, name))
         self.offenders = (self.offenders + other.offenders)[:SAMPLES]
         for reason, samples in other.samples.items():
             self.samples[reason] = (self.samples.get(reason, []) + samples)[:SAMPLES]
-        for item, documents in other.touched.items():
-            self.touched[item] = (self.touched.get(item, []) + documents)[:TOUCHED]
+        for item, documents in other.touched_first.items():
+            self.touched_first[item] = (self.touched_first.get(item, []) + documents)[:TOUCHED]
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return vars(self)
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
-        counters = {name: Counter(content[name]) for name in ("dropped", "quarantined", "scrubbed")}
+        counters = {name: Counter(content[name]) for name in COUNTERS}
         return cls(**(content | counters))
+
+
+def merged(parts: Iterable[Counts]) -> Counts:
+    """The counts of several parts, in their order."""
+    whole = Counts()
+    for part in parts:
+        whole.merge(part)
+    return whole
 
 
 def by_reason(counts: Counter[str]) -> dict[str, int]:

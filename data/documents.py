@@ -1,33 +1,28 @@
-"""Readers: the user's files, hub datasets and demo texts as one stream of documents; what is malformed is set aside."""
+"""Documents of files, hub datasets and demo texts, read part by part; what is malformed is set aside."""
 
 import datetime
-import glob
 import io
 import itertools
-import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import NamedTuple
 
 from data import demo
 from data.config import SourceConfig
 from data.errors import DataError
 from data.files import file_stamp
+from data.hub import hub_dataset, hub_rows, hub_shards
+from data.local import local_files, root_of
+from data.readers import DAMAGE, READ_BYTES, MalformedError, Rows, reader
+from data.remote import open_remote, remote_files
+from data.token_files import is_token_file, read_token_file, token_stamp
 
-COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
-ROWS_PER_BATCH = 1_000
-SURROGATE = re.compile("[\ud800-\udfff]")
-# owner/name, then optionally @revision, :configuration, /split
-HUB_PATH = re.compile(r"hub://([\w.-]+/[\w.-]+)(?:@([\w./-]+?))?(?::([\w.-]+))?(?:/([\w.-]+))?")
+EPOCH = datetime.datetime(1970, 1, 1)
+UNITS = {"seconds": 1, "milliseconds": 1_000}
 
 
-@dataclass(frozen=True)
-class Document:
+class Document(NamedTuple):
     """One text as it was read, and where it stands."""
 
     id: str
@@ -36,8 +31,8 @@ class Document:
     date: datetime.date | None
     licence: str | None
     url: str | None
-    file: str  # below the source's path
-    line: int  # from 1; the row, in files that have no lines
+    file: str  # the part's name
+    line: int  # from 1; the row or the document, in files that have no lines
 
 
 @dataclass(frozen=True)
@@ -51,267 +46,177 @@ class BadRecord:
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of a source that is read on its own: a file, or a shard of a hub dataset."""
+    """A piece of a source that is read on its own: a file, a shard of a hub dataset, or a demo text."""
 
     name: str  # stable below the source's path; documents without an id are named by it
-    location: str
+    location: str  # path or address
     stamp: list[int | str]  # changes when the content does
-
-
-@dataclass(frozen=True)
-class HubDataset:
-    """A dataset of the Hugging Face hub."""
-
-    name: str
-    revision: str | None
-    configuration: str | None
-    split: str
-
-
-class _MalformedError(Exception):
-    """Why a record is not a document."""
-
-
-# What a reader finds: the place, and the record's fields or why there are none.
-Records = Iterator[tuple[str, int, object]]
 
 
 def input_parts(source: SourceConfig) -> list[Part]:
     """The parts of a source in reading order.
 
     Raises:
-        DataError: there is nothing at the source's path, or it cannot be read as what it claims to be.
+        DataError: there is nothing at the source's path, or it is none of the known formats; UnreachableError where it
+            is remote and could not be asked.
     """
-    files = input_files(source)
-    if "://" in source.path:
-        stamps = [file_stamp(file) for file in files]
-        return [Part(source.path, source.path, [number for stamp in stamps for number in stamp])]
-    root = _root(Path(source.path).expanduser())
-    return [Part(file.relative_to(root).as_posix(), str(file), list(file_stamp(file))) for file in files]
+    scheme, found, name = source.path.partition("://")
+    if not found:
+        root = root_of(Path(source.path).expanduser())
+        files = local_files(source)
+        return [Part(file.relative_to(root).as_posix(), str(file), _stamp(source, file)) for file in files]
+    if scheme == "hub":
+        return [Part(shard.name, shard.location, list(shard.stamp)) for shard in hub_shards(hub_dataset(source.path))]
+    if scheme == "demo":
+        stamps = [file_stamp(file) for file in demo.demo_files(name)]
+        return [Part(source.path, source.path, list(itertools.chain.from_iterable(stamps)))]
+    return [Part(file.name, file.location, list(file.stamp)) for file in remote_files(source)]
+
+
+def _stamp(source: SourceConfig, file: Path) -> list[int | str]:
+    return [*file_stamp(file), *(token_stamp(source, file) if is_token_file(file.name) else ())]
 
 
 def read_documents(source: SourceConfig, quarantine: Callable[[BadRecord], None]) -> Iterator[Document]:
-    """Read all documents of a source, always in the same order; malformed records go to `quarantine` instead.
-
-    Raises:
-        DataError: there is nothing at the source's path, or it cannot be read as what it claims to be.
-    """
+    """Read all parts of a source in order; see `read_part`."""
     for part in input_parts(source):
         yield from read_part(source, part, quarantine)
 
 
 def read_part(source: SourceConfig, part: Part, quarantine: Callable[[BadRecord], None]) -> Iterator[Document]:
-    """Read the documents of one part in order; malformed records go to `quarantine` instead."""
-    for file, line, fields in _records(source, part):
+    """Read the documents of one part, always in the same order; malformed records go to `quarantine` instead.
+
+    Of a damaged file, what stands before the damage is read, and the rest is one malformed record.
+
+    Raises:
+        DataError: the part is not there any more or cannot be reached, or token files come without their tokenizer.
+    """
+    for line, fields in _undamaged(part, _rows(source, part)):
         try:
-            yield _document(source, file, line, fields)
-        except _MalformedError as error:
-            quarantine(BadRecord(file, line, str(error)))
+            document = _document(source, part.name, line, fields)
+        except MalformedError as error:
+            quarantine(BadRecord(part.name, line, str(error)))
+        else:
+            yield document
 
 
-def input_files(source: SourceConfig) -> list[Path]:
-    """Every file that the source reads, in reading order; none for a hub dataset.
-
-    Raises:
-        DataError: there is no such file, folder or demo text, nothing fits the glob, or an extension is unknown.
-    """
-    if source.path.startswith("hub://"):
-        hub_dataset(source.path)
-        return []
-    if source.path.startswith("demo://"):
-        return demo.demo_files(source.path.removeprefix("demo://"))
-    files = _local_files(source)
-    for file in files:
-        _reader(file)
-        if SURROGATE.search(str(file)):
-            raise DataError(f"{str(file)!a}: the name is not UTF-8: rename it")
-    return files
-
-
-def hub_dataset(path: str) -> HubDataset:
-    """Take hub://OWNER/NAME[@revision][:configuration][/split] apart; the split is `train` unless given."""
-    match = HUB_PATH.fullmatch(path)
-    if not match:
-        raise DataError(f"{path} is no hub dataset: write hub://OWNER/NAME[@revision][:configuration][/split]")
-    name, revision, configuration, split = match.groups()
-    return HubDataset(name, revision, configuration, split or "train")
-
-
-def hub_rows(dataset: HubDataset) -> Iterator[Mapping[str, Any]]:
-    """Stream the rows of a hub dataset; `name` may also be a local folder of data files.
-
-    Raises:
-        DataError: the dataset cannot be found, reached or read.
-    """
-    from datasets import load_dataset
-
+def _undamaged(part: Part, rows: Rows) -> Rows:
+    """The rows up to where the file is damaged, and the damage as a row of its own."""
+    line = 0
     try:
-        yield from load_dataset(
-            dataset.name, dataset.configuration, split=dataset.split, revision=dataset.revision, streaming=True
-        )
-    except Exception as error:  # the library raises errors of many kinds, from its own to those of the network
-        raise DataError(f"hub dataset {dataset.name} cannot be read: {type(error).__name__}: {error}") from error
+        for line, fields in rows:
+            yield line, fields
+    except (OSError, *DAMAGE) as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        # Arrow's decoders raise OSErrors without a number; the others are the operating system's.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise DataError(f"{part.location} cannot be read: {said}; finished parts are kept, try again") from error
+        yield line + 1, MalformedError(f"damaged file: {said}")
 
 
-def _records(source: SourceConfig, part: Part) -> Records:
-    if source.path.startswith("hub://"):
-        yield from (
-            (source.path, row, fields) for row, fields in enumerate(hub_rows(hub_dataset(source.path)), start=1)
-        )
-    elif source.path.startswith("demo://"):
-        records = demo.demo_records(source.path.removeprefix("demo://"))
-        yield from ((source.path, row, fields) for row, fields in enumerate(records, start=1))
+def _rows(source: SourceConfig, part: Part) -> Rows:
+    scheme, found, name = source.path.partition("://")
+    if scheme == "hub" and found:
+        yield from hub_rows(part.location, _wanted(source))
+    elif scheme == "demo" and found:
+        yield from enumerate(demo.demo_records(name), start=1)
+    elif is_token_file(part.name):
+        yield from read_token_file(source, Path(part.location))
     else:
-        file = Path(part.location)
-        try:
-            for line, fields in _reader(file)(file, source):
-                yield part.name, line, fields
-        except (OSError, pa.ArrowException) as error:
-            raise DataError(f"{file} cannot be read, it may be damaged or cut off: {error}") from error
+        with open_remote(source, part.location) if found else _open(part.location) as file:
+            yield from reader(part.name)(file, part.name, _wanted(source))
 
 
-def _local_files(source: SourceConfig) -> list[Path]:
-    path = Path(source.path).expanduser()
-    if path.is_file():
-        return [path]
-    root = _root(path)
-    pattern = "**/*" if path.is_dir() else path.relative_to(root).as_posix()
-    # Names that begin with a dot or an underscore are other programs' marks, such as .git and _SUCCESS.
-    files = sorted(
-        file
-        for file in root.glob(pattern)
-        if file.is_file() and not any(part[0] in "._" for part in file.relative_to(root).parts)
-    )
-    if not files:
-        what = "holds no files" if path.is_dir() else "fits no file" if glob.has_magic(str(path)) else "does not exist"
-        raise DataError(f"source '{source.name}': {source.path} {what}: correct data.sources.{source.name}.path")
-    return files
+def _open(path: str) -> io.BufferedReader:
+    return io.BufferedReader(io.FileIO(path), READ_BYTES)
 
 
-def _root(path: Path) -> Path:
-    """The folder below which a file's name is stable: the source's path itself, or what comes before its pattern."""
-    if path.is_dir():
-        return path
-    return next(parent for parent in path.parents if not glob.has_magic(str(parent)))
+def _wanted(source: SourceConfig) -> list[str]:
+    """The fields that a document is made of, the text's first."""
+    return [source.text_field, source.id_field, source.date_field, source.url_field, *_licence_fields(source)]
 
 
-def _reader(file: Path) -> Callable[[Path, SourceConfig], Iterator[tuple[int, object]]]:
-    kind = Path(file.stem).suffix if file.suffix in COMPRESSIONS else file.suffix
-    if kind in {".jsonl", ".json", ".ndjson"}:
-        return _read_json_lines
-    if kind == ".txt":
-        return _read_text
-    if file.suffix == ".parquet":
-        return _read_parquet
-    raise DataError(
-        f"{file}: unknown extension '{file.suffix}': known are .jsonl, .json, .ndjson and .txt, each also with .gz or "
-        ".zst, and .parquet; name what to read with a glob, such as folder/**/*.jsonl"
-    )
-
-
-def _open(file: Path) -> io.BufferedReader:
-    # Arrow's streams, unlike zstandard's, say when a compressed file is cut off.
-    return io.BufferedReader(pa.input_stream(str(file), compression=COMPRESSIONS.get(file.suffix)))
-
-
-def _read_json_lines(file: Path, source: SourceConfig) -> Iterator[tuple[int, object]]:
-    with _open(file) as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                yield number, _parse_json(line)
-
-
-def _parse_json(line: bytes) -> object:
-    try:
-        return json.loads(line.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        return _MalformedError(f"invalid UTF-8: byte {error.start + 1} of the line")
-    except json.JSONDecodeError as error:
-        return _MalformedError(f"broken JSON: {error.msg} at character {error.pos + 1}")
-    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, thousands of brackets
-        return _MalformedError(f"broken JSON: {error}")
-
-
-def _read_text(file: Path, source: SourceConfig) -> Iterator[tuple[int, object]]:
-    with _open(file) as stream:
-        content = stream.read()
-    try:
-        yield 1, {source.text_field: content.decode("utf-8-sig")}
-    except UnicodeDecodeError as error:
-        yield 1, _MalformedError(f"invalid UTF-8: byte {error.start + 1}")
-
-
-def _read_parquet(file: Path, source: SourceConfig) -> Iterator[tuple[int, object]]:
-    wanted = {source.text_field, source.id_field, source.date_field, "licence", "license", "url"}
-    with pq.ParquetFile(file) as parquet:
-        columns = [name for name in parquet.schema_arrow.names if name in wanted]
-        first = 1
-        for batch in parquet.iter_batches(ROWS_PER_BATCH, columns=columns):
-            yield from enumerate(_parquet_rows(batch), start=first)
-            first += batch.num_rows
-
-
-def _parquet_rows(batch: pa.RecordBatch) -> Iterator[object]:
-    unreadable = (ValueError, OverflowError, pa.ArrowException)  # strings that are not UTF-8, dates beyond year 9999
-    try:
-        yield from batch.to_pylist()
-    except unreadable:
-        for row in range(batch.num_rows):
-            try:
-                yield batch.slice(row, 1).to_pylist()[0]
-            except unreadable as error:
-                yield _MalformedError(f"unreadable value: {error}")
+def _licence_fields(source: SourceConfig) -> tuple[str, ...]:
+    return (source.licence_field,) if source.licence_field else ("licence", "license")
 
 
 def _document(source: SourceConfig, file: str, line: int, fields: object) -> Document:
-    if isinstance(fields, _MalformedError):
+    if isinstance(fields, MalformedError):
         raise fields
     if not isinstance(fields, Mapping):
-        raise _MalformedError(f"not an object: a value of type {type(fields).__name__}")
-    text = fields.get(source.text_field)
+        raise MalformedError(f"not an object: a value of type {type(fields).__name__}")
+    text = _value(fields, source.text_field)
     if text is None:
         present = ", ".join(map(str, itertools.islice(fields, 10))) or "none"
-        raise _MalformedError(f"no field '{source.text_field}': the record has {present}")
+        raise MalformedError(f"no field '{source.text_field}': the record has {present}")
     return Document(
-        id=_id(fields.get(source.id_field), file, line),
+        id=_id(source, _value(fields, source.id_field), file, line),
         text=_string(text, source.text_field),
         source=source.name,
-        date=_date(fields.get(source.date_field)),
-        licence=_optional_string(fields, "licence") or _optional_string(fields, "license") or source.licence,
-        url=_optional_string(fields, "url"),
+        date=_date(source, _value(fields, source.date_field)),
+        licence=_licence(source, fields),
+        url=_optional_string(fields, source.url_field),
         file=file,
         line=line,
     )
 
 
+def _value(fields: Mapping[str, object], name: str) -> object:
+    """The field of this name; where there is none, a.b is the field b of the object a."""
+    value = fields.get(name)
+    if value is None and "." in name:
+        outer, _, inner = name.partition(".")
+        below = fields.get(outer)
+        return _value(below, inner) if isinstance(below, Mapping) else None
+    return value
+
+
 def _string(value: object, field: str) -> str:
     if not isinstance(value, str):
-        raise _MalformedError(f"'{field}' is no string: its type is {type(value).__name__}")
-    if not value.isascii() and SURROGATE.search(value):
-        raise _MalformedError(f"'{field}' is no Unicode text: it holds half of a surrogate pair")
+        raise MalformedError(f"'{field}' is no string: its type is {type(value).__name__}")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise MalformedError(f"'{field}' is no Unicode text: it holds half of a surrogate pair") from None
     return value
 
 
 def _optional_string(fields: Mapping[str, object], field: str) -> str | None:
-    value = fields.get(field)
+    value = _value(fields, field)
     return None if value is None else _string(value, field)
 
 
-def _id(value: object, name: str, line: int) -> str:
+def _licence(source: SourceConfig, fields: Mapping[str, object]) -> str | None:
+    for name in _licence_fields(source):
+        if licence := _optional_string(fields, name):
+            return licence
+    return source.licence
+
+
+def _id(source: SourceConfig, value: object, name: str, line: int) -> str:
     if value is None or value == "":
         return f"{name}:{line}"
-    return str(value) if type(value) is int else _string(value, "id")
+    return str(value) if type(value) is int else _string(value, source.id_field)
 
 
-def _date(value: object) -> datetime.date | None:
-    """The day of an ISO 8601 date or time, as it is written: a time zone moves nothing."""
+def _date(source: SourceConfig, value: object) -> datetime.date | None:
+    """The day of a date or time as it is written, so that a time zone moves nothing."""
     if value is None or value == "":
         return None
     if isinstance(value, datetime.datetime):
         return value.date()
     if isinstance(value, datetime.date):
         return value
+    written = source.date_format
+    is_number = written is not None and type(value) in (int, float)
+    text = str(value) if is_number else _string(value, source.date_field)
     try:
-        return datetime.datetime.fromisoformat(_string(value, "date")).date()
-    except ValueError:
-        raise _MalformedError(f"unreadable date: {value!r:.40} is not in ISO 8601, such as 2018-12-31") from None
+        if written is None:
+            return datetime.datetime.fromisoformat(text).date()
+        if written in UNITS:
+            return (EPOCH + datetime.timedelta(seconds=float(text) / UNITS[written])).date()
+        return datetime.datetime.strptime(text, written).date()
+    except (ValueError, OverflowError):
+        expected = f"of the date_format '{written}'" if written else "in ISO 8601, such as 2018-12-31"
+        raise MalformedError(f"unreadable date: {value!r:.40} is not {expected}") from None

@@ -1,10 +1,8 @@
 """Corpus and tokenizer to shards: every document becomes token ids, in the order of the corpus, shard by shard."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +12,22 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from data.corpus_files import corpus_files
-from data.encoder import Encoder, Ids, Lengths, WrongIdsError, check_encoder, load_encoder
+from data.encoder import DifferentIdsError, Encoded, Encoder, check_encoder, load_encoder
 from data.errors import DataError
 from data.files import MANIFEST, file_digest, stage_digest, value_digest, write_atomically
 from data.parallel import in_parallel
 from data.progress import say
 from data.shards import (
     BLOCK_COLUMNS,
-    DTYPES,
     END_OF_TEXT_ID,
     EncodedBlock,
     Manifest,
     ShardFile,
     SourceShards,
-    Tokens,
     dtype_name,
     read_manifest,
     shard_name,
+    verify_sizes,
     write_manifest,
     write_shard,
 )
@@ -38,7 +35,6 @@ from data.tokenizer import TOKENIZER
 
 SPLITS = ("train", "past", "future")
 BYTES_PER_SHARD = 256_000_000
-NOTE = ".made.json"  # beside a whole shard: what it was made from, and its entry in the manifest
 CHECKED_TEXTS = 8  # of each row group, the first CHECKED_CHARACTERS of each: encoded twice and compared
 CHECKED_CHARACTERS = 2_000
 
@@ -47,20 +43,20 @@ RowGroup = tuple[Path, int]
 
 @dataclass(frozen=True)
 class ShardJob:
-    """One shard to make: row groups of the corpus in a row."""
+    """One shard to make, of row groups of the corpus."""
 
     tokenizer: Path
     folder: Path
-    split: str
+    name: str
     source: str
-    number: int
     row_groups: tuple[RowGroup, ...]
     dtype: str
     inputs: str  # digest of everything that decides the shard's content
 
     @property
-    def name(self) -> str:
-        return shard_name(self.split, self.source, self.number)
+    def note(self) -> Path:
+        """Written when the shard is whole: what it was made from, and its entry in the manifest."""
+        return self.folder / f"{self.name}.json"
 
 
 def encode_corpus(
@@ -83,7 +79,7 @@ def encode_corpus(
         bytes_per_shard: of text; a shard ends before the row group of the corpus that would exceed it.
 
     Returns:
-        The manifest; None for a share of the shards, unless the folder was finished before.
+        The manifest; None for a share of the shards, unless all of them were finished before.
 
     Raises:
         DataError: corpus or tokenizer are unfinished, or a document gets an id that the shards cannot hold.
@@ -98,26 +94,127 @@ def encode_corpus(
     if (finished := _finished(folder, inputs)) is not None:
         return finished
     (folder / MANIFEST).unlink(missing_ok=True)
-    dtype = dtype_name(encoder.vocabulary_size)
-    jobs = _plan(corpus, tokenizer, folder, dtype, inputs)
+    jobs = _plan(corpus, tokenizer, folder, dtype_name(encoder.vocabulary_size), inputs)
     mine = jobs if shard is None else jobs[shard[0] :: shard[1]]
     say(f"shards: encoding {len(mine):,} of {len(jobs):,} with {encoder.engine}")
     files = list(in_parallel(_make_shard, mine, workers, "tokenize", "shards"))
     if shard is not None:
-        say(f"shards: {len(mine):,} of {len(jobs):,} are made; the same command without --shard finishes the folder")
+        say("shards: the same command without --shard finishes the folder")
         return None
     _remove_others(folder, jobs)
-    found: dict[str, dict[str, list[ShardFile]]]
-    found = {split: {source: [] for source in corpus_files(corpus, split)} for split in SPLITS}
+    made: dict[str, dict[str, list[ShardFile]]] = {split: {} for split in SPLITS}
     for job, file in zip(jobs, files, strict=True):
-        found[job.split][job.source].append(file)
+        made[job.name.partition("/")[0]].setdefault(job.source, []).append(file)
     splits = {
-        split: {source: SourceShards(tuple(files)) for source, files in sources.items()}
-        for split, sources in found.items()
+        split: {source: SourceShards(tuple(of_source)) for source, of_source in sources.items()}
+        for split, sources in made.items()
     }
-    manifest = Manifest(dtype=dtype, vocabulary_size=encoder.vocabulary_size, splits=splits, **inputs)
+    manifest = Manifest(
+        dtype=dtype_name(encoder.vocabulary_size), vocabulary_size=encoder.vocabulary_size, splits=splits, **inputs
+    )
     write_manifest(folder, manifest)
     return manifest
+
+
+def _plan(corpus: Path, tokenizer: Path, folder: Path, dtype: str, inputs: Mapping[str, Any]) -> list[ShardJob]:
+    """The shards of a corpus in order, each of row groups that follow one another."""
+    made_from = value_digest(inputs)
+    jobs = []
+    for split in SPLITS:
+        for source, files in corpus_files(corpus, split).items():
+            for number, groups in enumerate(_runs(files, inputs["bytes_per_shard"])):
+                name = shard_name(split, source, number)
+                jobs.append(ShardJob(tokenizer, folder, name, source, tuple(groups), dtype, made_from))
+    return jobs
+
+
+def _runs(files: list[Path], size: int) -> Iterator[list[RowGroup]]:
+    """The row groups of the files in runs of about `size` bytes of text, which the files' footers tell."""
+    run: list[RowGroup] = []
+    room = size
+    for file in files:
+        footer = pq.read_metadata(file)
+        text = footer.schema.to_arrow_schema().names.index("text")
+        for group in range(footer.num_row_groups):
+            taken = footer.row_group(group).column(text).total_uncompressed_size
+            if run and taken > room:
+                yield run
+                run, room = [], size
+            run.append((file, group))
+            room -= taken
+    if run:
+        yield run
+
+
+def _make_shard(job: ShardJob) -> ShardFile:
+    """Write a shard, unless that was done before from the same corpus with the same tokenizer."""
+    if (finished := _noted(job)) is not None:
+        return finished
+    file = write_shard(job.folder, job.name, _blocks(job), job.dtype)
+    write_atomically(job.note, json.dumps({"inputs": job.inputs, "file": asdict(file)}))
+    return file
+
+
+def _noted(job: ShardJob) -> ShardFile | None:
+    try:
+        note = json.loads(job.note.read_bytes())
+        file = ShardFile(**note["file"])
+        sizes = [(job.folder / path).stat().st_size for path in (file.tokens_path, file.documents_path)]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return file if note["inputs"] == job.inputs and sizes == [file.tokens_size, file.documents_size] else None
+
+
+def _blocks(job: ShardJob) -> Iterator[EncodedBlock]:
+    """The documents of a shard by row group of the corpus; the engine is compared with `tokenizers` in each."""
+    encoder = load_encoder(job.tokenizer)
+    for file, group in job.row_groups:
+        with pq.ParquetFile(file) as parquet:
+            table = parquet.read_row_group(group, columns=["id", "date", "text"])
+        texts = table["text"].combine_chunks().cast(pa.large_string())
+        encoder = _checked(encoder, texts, job)
+        encoded = encoder.encode(texts)
+        _check_ids(encoded, encoder.vocabulary_size, job, table)
+        columns = {
+            "id": table["id"],
+            "source": pa.array([job.source] * len(texts), pa.string()),
+            "date": table["date"],
+            "tokens": encoded.lengths + 1,
+            "bytes": pc.binary_length(texts),
+        }
+        tokens = np.insert(encoded.ids, np.cumsum(encoded.lengths), END_OF_TEXT_ID)
+        yield EncodedBlock(tokens, pa.table(columns).cast(BLOCK_COLUMNS))
+
+
+def _checked(encoder: Encoder, texts: pa.Array, job: ShardJob) -> Encoder:
+    """The encoder, or the next one if it gives other ids than `tokenizers` for samples of these texts."""
+    chosen = texts.take(pa.array(np.linspace(0, len(texts) - 1, min(CHECKED_TEXTS, len(texts))).astype(np.int64)))
+    samples = pc.utf8_slice_codeunits(chosen, 0, CHECKED_CHARACTERS)
+    try:
+        check_encoder(encoder, samples)
+    except DifferentIdsError as difference:
+        say(f"{job.name}: {difference}; going on with another engine")
+        return load_encoder(job.tokenizer, without=[encoder.engine], probe_texts=samples.to_pylist())
+    return encoder
+
+
+def _check_ids(encoded: Encoded, vocabulary_size: int, job: ShardJob, table: pa.Table) -> None:
+    wrong = np.flatnonzero((encoded.ids <= END_OF_TEXT_ID) | (encoded.ids >= vocabulary_size))
+    if len(wrong):
+        document = int(np.searchsorted(np.cumsum(encoded.lengths), wrong[0], side="right"))
+        raise DataError(
+            f"{job.name}: the tokenizer gives document '{table['id'][document]}' id {encoded.ids[wrong[0]]}, but text "
+            f"may have {END_OF_TEXT_ID + 1} to {vocabulary_size - 1} only: use another tokenizer"
+        )
+
+
+def _remove_others(folder: Path, jobs: list[ShardJob]) -> None:
+    """Leave no files of shards that are not of this corpus."""
+    wanted = {folder / f"{job.name}{ending}" for job in jobs for ending in (".bin", ".documents.parquet", ".json")}
+    for split in SPLITS:
+        for file in (folder / split).glob("*"):
+            if file not in wanted:
+                file.unlink()
 
 
 def _finished(folder: Path, inputs: Mapping[str, Any]) -> Manifest | None:
@@ -126,6 +223,7 @@ def _finished(folder: Path, inputs: Mapping[str, Any]) -> Manifest | None:
         return None
     try:
         manifest = read_manifest(folder)
+        verify_sizes(folder, manifest)
     except DataError as error:
         say(f"shards: redoing {folder}: {error}")
         return None
@@ -135,119 +233,3 @@ def _finished(folder: Path, inputs: Mapping[str, Any]) -> Manifest | None:
         return None
     say(f"shards: {folder} is up to date")
     return manifest
-
-
-def _plan(corpus: Path, tokenizer: Path, folder: Path, dtype: str, inputs: Mapping[str, Any]) -> list[ShardJob]:
-    """All shards, in order of split and source: rows groups in a row of up to `bytes_per_shard`, one at least."""
-    digests = {name: file["digest"] for name, file in json.loads((corpus / MANIFEST).read_bytes())["files"].items()}
-    jobs: list[ShardJob] = []
-    for split in SPLITS:
-        for source, files in corpus_files(corpus, split).items():
-            for number, row_groups in enumerate(_cut(files, inputs["bytes_per_shard"])):
-                content = [(digests[path.relative_to(corpus).as_posix()], group) for path, group in row_groups]
-                made_from = value_digest([inputs["tokenizer_digest"], dtype, content])
-                jobs.append(ShardJob(tokenizer, folder, split, source, number, tuple(row_groups), dtype, made_from))
-    return jobs
-
-
-def _cut(files: list[Path], limit: int) -> Iterator[list[RowGroup]]:
-    """Row groups in runs of at most `limit` bytes of text each, by what the files' metadata says."""
-    run: list[RowGroup] = []
-    size = 0
-    for path in files:
-        metadata = pq.read_metadata(path)
-        text = metadata.schema.names.index("text")
-        for group in range(metadata.num_row_groups):
-            added = metadata.row_group(group).column(text).total_uncompressed_size
-            if run and size + added > limit:
-                yield run
-                run, size = [], 0
-            if metadata.row_group(group).num_rows:
-                run.append((path, group))
-                size += added
-    if run:
-        yield run
-
-
-def _make_shard(job: ShardJob) -> ShardFile:
-    """Make a shard, or recognise it; an engine that turns out to give other ids is replaced, and said."""
-    if (kept := _kept(job)) is not None:
-        return kept
-    if parent_process() is not None:
-        os.environ["TOKENIZERS_PARALLELISM"] = "false"  # every CPU has a worker already
-    differed: list[str] = []
-    while True:
-        encoder = load_encoder(job.tokenizer, without=differed)
-        try:
-            file = write_shard(job.folder, job.name, _blocks(job, encoder), job.dtype)
-        except WrongIdsError as difference:
-            say(f"{job.name}: {difference}; making the shard again with the next engine")
-            differed.append(encoder.engine)
-        else:
-            note = {"inputs": job.inputs, "file": asdict(file)}
-            write_atomically(job.folder / f"{job.name}{NOTE}", json.dumps(note))
-            return file
-
-
-def _kept(job: ShardJob) -> ShardFile | None:
-    """The entry of a shard that was finished from the same inputs and is of the size that it then had."""
-    try:
-        note = json.loads((job.folder / f"{job.name}{NOTE}").read_bytes())
-        file = ShardFile(**note["file"])
-        sizes = [(job.folder / path).stat().st_size for path in (file.tokens_path, file.documents_path)]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    whole = note["inputs"] == job.inputs and sizes == [file.tokens_size, file.documents_size]
-    return file if whole else None
-
-
-def _blocks(job: ShardJob, encoder: Encoder) -> Iterator[EncodedBlock]:
-    """Row group by row group: their text bounds what is in memory."""
-    for path, group in job.row_groups:
-        with pq.ParquetFile(path) as file:
-            rows = file.read_row_group(group, columns=["id", "date", "text"])
-        texts = rows["text"].cast(pa.large_string()).combine_chunks()
-        step = max(1, len(texts) // CHECKED_TEXTS)
-        check_encoder(encoder, pc.utf8_slice_codeunits(texts[::step], 0, CHECKED_CHARACTERS))
-        ids, lengths = encoder.encode(texts)
-        _check_ids(job, ids, lengths, rows["id"], encoder.vocabulary_size)
-        documents = {
-            "id": rows["id"],
-            "source": pa.repeat(job.source, len(rows)),
-            "date": rows["date"],
-            "tokens": pa.array(lengths + 1),
-            "bytes": pc.binary_length(texts),
-        }
-        tokens = _with_ends(ids, lengths, DTYPES[job.dtype])
-        yield EncodedBlock(tokens, pa.table(documents).cast(BLOCK_COLUMNS))
-
-
-def _check_ids(job: ShardJob, ids: Ids, lengths: Lengths, names: pa.ChunkedArray, vocabulary_size: int) -> None:
-    if not len(ids) or END_OF_TEXT_ID < ids.min() <= ids.max() < vocabulary_size:
-        return
-    wrong = np.argmax((ids <= END_OF_TEXT_ID) | (ids >= vocabulary_size))
-    document = names[int(np.searchsorted(np.cumsum(lengths), wrong, side="right"))]
-    raise DataError(
-        f"{job.split}/{job.source}: the tokenizer gives document '{document}' the id {ids[wrong]}, but text may have "
-        f"{END_OF_TEXT_ID + 1} to {vocabulary_size - 1} only: use another tokenizer"
-    )
-
-
-def _with_ends(ids: Ids, lengths: Lengths, dtype: np.dtype[Any]) -> Tokens:
-    """The ids with an end-of-text token behind each document."""
-    tokens = np.empty(len(ids) + len(lengths), dtype)
-    ends = np.cumsum(lengths + 1) - 1
-    within = np.ones(len(tokens), bool)
-    within[ends] = False
-    tokens[within] = ids
-    tokens[ends] = END_OF_TEXT_ID
-    return tokens
-
-
-def _remove_others(folder: Path, jobs: list[ShardJob]) -> None:
-    """Remove what earlier inputs left in the splits' folders: the manifest names every file that stays."""
-    stay = {f"{job.name}{ending}" for job in jobs for ending in (".bin", ".documents.parquet", NOTE)}
-    for split in SPLITS:
-        for path in (folder / split).glob("*"):
-            if f"{split}/{path.name}" not in stay:
-                path.unlink()

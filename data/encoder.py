@@ -61,7 +61,7 @@ class Encoder:
     reference: Encode  # the same by `tokenizers`
 
 
-class WrongIdsError(Exception):
+class DifferentIdsError(Exception):
     """An engine gave other ids than `tokenizers`."""
 
 
@@ -85,7 +85,7 @@ def load_encoder(folder: Path, probe_texts: Sequence[str] = (), without: Collect
             continue
         try:
             check_encoder(encoder, pa.array(probe_texts, pa.large_string()))
-        except WrongIdsError as difference:
+        except DifferentIdsError as difference:
             say(f"encoder: {difference}; taking the next engine")
             continue
         return encoder
@@ -103,7 +103,7 @@ def _gated(engine: str, file: Path, digest: str) -> Encoder | None:
     encoder = Encoder(engine, plain.vocabulary_size, encode, plain.encode)
     try:
         check_encoder(encoder, pa.array([*_probes(), *_added_tokens(definition)], pa.large_string()))
-    except WrongIdsError as difference:
+    except DifferentIdsError as difference:
         say(f"encoder: {difference}; taking the next engine")
         return None
     return encoder
@@ -112,15 +112,15 @@ def _gated(engine: str, file: Path, digest: str) -> Encoder | None:
 def check_encoder(encoder: Encoder, texts: pa.Array) -> None:
     """Compare the engine with `tokenizers` on these texts.
 
-    Raises WrongIdsError naming the first text that has other ids.
+    Raises DifferentIdsError naming the first text that has other ids.
     """
     ours, wanted = encoder.encode(texts), encoder.reference(texts)
     if np.array_equal(ours.lengths, wanted.lengths) and np.array_equal(ours.ids, wanted.ids):
         return
     for text, one, other in zip(texts.to_pylist(), _split(ours), _split(wanted), strict=True):
         if not np.array_equal(one, other):
-            raise WrongIdsError(f"{encoder.engine} gives other ids than tokenizers for the text {text[:40]!r}")
-    raise WrongIdsError(f"{encoder.engine} gives ids that do not add up")
+            raise DifferentIdsError(f"{encoder.engine} gives other ids than tokenizers for the text {text[:40]!r}")
+    raise DifferentIdsError(f"{encoder.engine} gives ids that do not add up")
 
 
 def _split(encoded: Encoded) -> list[Ids]:
@@ -178,5 +178,28 @@ def _gigatoken(definition: dict[str, Any]) -> Encode | None:
     return lambda texts: join_ids([tokenizer.encode(text) for text in texts.cast(pa.large_binary()).to_pylist()])
 
 
+def _pretoken_table(definition: dict[str, Any]) -> Encode | None:
+    """The project's own table of pre-tokens, which knows the project's own patterns, for BPE and Unigram."""
+    from data.pretoken_table import PretokenTable, ids_by_model, ids_by_unigram
+    from data.pretokens import known_pattern
+
+    model, added = definition["model"], definition.get("added_tokens", [])
+    cuts = known_pattern(definition)
+    if cuts is None or definition.get("normalizer") or not all(token["special"] for token in added):
+        return None
+    find_ids = None
+    if model["type"] == "Unigram":
+        find_ids = ids_by_unigram(model["vocab"], {token["content"] for token in added})
+    elif model["type"] == "BPE" and not model.get("dropout"):
+        find_ids = ids_by_model(Tokenizer.from_str(json.dumps(definition)).model)
+    if find_ids is None:
+        return None
+    table = PretokenTable(*cuts, find_ids)
+    return lambda texts: Encoded(*table.encode(texts))
+
+
 # Fastest first; each takes the content of tokenizer.json and gives None where it does not know such a tokenizer.
-ENGINES: dict[str, Callable[[dict[str, Any]], Encode | None]] = {"gigatoken": _gigatoken}
+ENGINES: dict[str, Callable[[dict[str, Any]], Encode | None]] = {
+    "gigatoken": _gigatoken,
+    "pre-token table": _pretoken_table,
+}

@@ -3,3 +3,7 @@
 
 class DataError(Exception):
     """Input that cannot be used; the message says what, where and what to do about it, in one line."""
+
+
+class UnreachableError(DataError):
+    """Data that is elsewhere and could not be asked for; it may be there all the same."""

@@ -88,6 +88,12 @@ def is_finished(stage: str, folder: Path, inputs: Mapping[str, Any]) -> bool:
     return True
 
 
+def finished_inputs(folder: Path) -> dict[str, Any]:
+    """What a finished stage was made from, as its manifest says; nothing for an unfinished one."""
+    manifest = _read_manifest(folder)
+    return dict(manifest["inputs"]) if manifest else {}
+
+
 def begin_stage(folder: Path, owned: Iterable[str]) -> None:
     """Make `folder` ready for a stage to write into: its manifest goes first, then the entries that the stage owns."""
     folder.mkdir(parents=True, exist_ok=True)

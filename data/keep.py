@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from data.corpus_files import CORPUS_COLUMNS, CORPUS_SCHEMA
-from data.counts import Counts
-from data.deduplicate import DROP_REASONS, KEPT, REPEATED_ID
+from data.counts import SAMPLES, Counts
+from data.deduplicate import DROP_REASONS, Fate
 from data.documents import BadRecord
 from data.files import atomic_write, value_digest, write_atomically
 from data.split import SPLITS
@@ -81,7 +81,7 @@ def keep_part(job: KeepJob) -> Kept:
         done = json.loads(job.result.read_bytes())
     except (OSError, ValueError):
         done = {}
-    if done.get("key") == key:
+    if done.get("key") == key and all(job.file(split).exists() for split in done["splits"]):
         return Kept(done["splits"], Counter(done["licences"]), Counts.from_json(done["counts"]))
     kept = Kept()
     for split in SPLITS:
@@ -96,7 +96,7 @@ def keep_part(job: KeepJob) -> Kept:
             fates = job.fates[first : first + table.num_rows]
             first += table.num_rows
             for index, split in enumerate(SPLITS):
-                mask = (fates == KEPT) & (table["split"].to_numpy() == index)
+                mask = (fates == Fate.KEPT) & (table["split"].to_numpy() == index)
                 if not mask.any():
                     continue
                 if split not in writers:
@@ -106,8 +106,8 @@ def keep_part(job: KeepJob) -> Kept:
                 writers[split].write_table(documents)
                 _count_kept(kept, split, documents)
             _count_lost(kept.counts, table, fates)
-            repeated.write(_repeated(kept.counts, job, table.filter(pa.array(fates == REPEATED_ID))))
-    write_atomically(job.result, json.dumps({"key": key, **asdict(kept)}))
+            repeated.write(_repeated(kept.counts, job, table.filter(pa.array(fates == Fate.REPEATED_ID))))
+    write_atomically(job.result, json.dumps({"key": key, **vars(kept), "counts": kept.counts.as_json()}))
     return kept
 
 
@@ -128,11 +128,10 @@ def _count_kept(kept: Kept, split: str, documents: pa.Table) -> None:
 def _count_lost(counts: Counts, table: pa.Table, fates: npt.NDArray[np.uint8]) -> None:
     for fate, reason in DROP_REASONS.items():
         lost = np.flatnonzero(fates == fate)
-        if not len(lost):
-            continue
         counts.dropped[reason] += len(lost)
-        for row in table.take(lost[:3]).select(["id", "file", "line", "text"]).to_pylist():
-            counts.sample(reason, row["id"], row["file"], row["line"], row["text"])
+        if fate != Fate.FORGOTTEN:  # whose text must not stand in a report
+            for row in table.take(lost[:SAMPLES]).select(["id", "file", "line", "text"]).to_pylist():
+                counts.sample(reason, row["id"], row["file"], row["line"], row["text"])
 
 
 def _repeated(counts: Counts, job: KeepJob, rows: pa.Table) -> bytes:

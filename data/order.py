@@ -1,20 +1,18 @@
-"""The order of a run, computed instead of stored: a keyed permutation of rows and a schedule of the sources."""
+"""The order of a run, computed instead of stored: which row of which source a sample is, and the way back."""
 
 import functools
 import hashlib
-import heapq
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
 
+from data.mixture import Mixture
+
 Integers = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
 
-MAXIMUM_PERIOD = 65_536
 ROUNDS = 6
 GOLDEN = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: the step of splitmix64
 TOP_BIT = np.uint64(1 << 63)
@@ -86,90 +84,117 @@ def _mix(words: Words) -> Words:
     return words
 
 
-def mixture_shares(weights: Mapping[str, float | int]) -> dict[str, int]:
-    """How many samples of a period each source has; their sum is the period.
-
-    Weights count as the decimal fractions they are written as (0.1 is 1/10), so a mixture of a common denominator up to
-    65,536 is met exactly. A finer one is rounded to 65,536 samples by largest remainder.
-
-    Raises ValueError when there is no weight, or one is not positive and finite or would be rounded to nothing.
-    """
-    if not weights:
-        raise ValueError("no source has a weight above 0")
-    for source, weight in weights.items():
-        if not (math.isfinite(weight) and weight > 0):
-            raise ValueError(f"the weight of source '{source}' is {weight}; it must be a number above 0")
-    fractions = {source: Fraction(str(weight)) for source, weight in weights.items()}
-    total = sum(fractions.values())
-    exact = {source: fraction / total for source, fraction in fractions.items()}
-    period = math.lcm(*(share.denominator for share in exact.values()))
-    if period > MAXIMUM_PERIOD:
-        period = MAXIMUM_PERIOD
-    shares = {source: math.floor(share * period) for source, share in exact.items()}
-    by_remainder = sorted(exact, key=lambda source: shares[source] - exact[source] * period)
-    for source in by_remainder[: period - sum(shares.values())]:
-        shares[source] += 1
-    for source, share in shares.items():
-        if share == 0:
-            raise ValueError(
-                f"source '{source}' would be {float(exact[source]):.2g} of the mixture, less than one sample in "
-                f"{period:,}: give it a larger weight, or join it with another source"
-            )
-    return shares
-
-
 @dataclass(frozen=True)
-class Mixture:
-    """A periodic schedule of sources: sample g comes from source `pattern[g % period]`."""
+class Stage:
+    """A mixture that holds from a sample on, until the next stage's first."""
 
-    shares: tuple[int, ...]  # samples of each source in one period
-    pattern: Integers  # (period,) source of each slot
-    ranks: Integers  # (period,) how many earlier slots of the period have the same source
-    slots: Integers  # (period,) the slots of source 0 in order, then those of source 1, ...
+    first_sample: int
+    mixture: Mixture
 
-    @property
-    def period(self) -> int:
-        return len(self.pattern)
 
-    def locate(self, samples: Integers) -> tuple[Integers, Integers]:
-        """Source and ordinal within that source of each sample."""
-        periods, slots = np.divmod(samples, self.period)
-        sources = self.pattern[slots]
-        return sources, periods * np.array(self.shares)[sources] + self.ranks[slots]
+class Order:
+    """Which row of which source each sample of a run is.
 
-    def samples(self, source: int, ordinals: Integers) -> Integers:
-        """The inverse of `locate`: the samples in which a source has these ordinals."""
-        periods, ranks = np.divmod(ordinals, self.shares[source])
-        result: Integers = periods * self.period + self.slots[sum(self.shares[:source]) + ranks]
-        return result
+    Source s has `rows[s]` rows. Its k-th sample, counted through all stages, is the row at place k mod rows of its pass
+    k // rows, and each pass is a permutation with a key of its own: every row comes once in a pass, also where stages
+    change within it.
+
+    A reshuffle {first sample: seed} permutes the places that a source's current pass has not come to at that sample;
+    what was shown before, and the later passes, stay as they are. Several in one pass compose.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        rows: Sequence[int],
+        stages: Sequence[Stage],
+        reshuffles: Mapping[int, int],
+        seed: int,
+    ) -> None:
+        """`stages` ascend, and the first begins at sample 0; every source has at least one row."""
+        self.names = list(names)
+        self.rows = np.array(rows, dtype=np.int64)
+        self.stages = list(stages)
+        self.seed = seed
+        self._firsts = np.array([stage.first_sample for stage in stages], dtype=np.int64)
+        assert self._firsts[0] == 0, "the first stage must begin at sample 0"
+        assert (np.diff(self._firsts) > 0).all(), "stages must ascend"
+        bases = [np.zeros(len(names), dtype=np.int64)]
+        for stage, end in zip(stages, self._firsts[1:].tolist(), strict=False):
+            bases.append(bases[-1] + stage.mixture.counts(end - stage.first_sample))
+        self._bases = np.stack(bases)  # (stages, sources) samples of each source before each stage
+        self._reshuffles = [self._reshuffle(sample, new_seed) for sample, new_seed in sorted(reshuffles.items())]
 
     def counts(self, samples: int) -> Integers:
         """How many of the first `samples` samples come from each source: (sources,)."""
-        periods, rest = divmod(samples, self.period)
-        return periods * np.array(self.shares) + np.bincount(self.pattern[:rest], minlength=len(self.shares))
+        number = int(np.searchsorted(self._firsts, samples, side="right")) - 1
+        stage = self.stages[number]
+        result: Integers = self._bases[number] + stage.mixture.counts(samples - stage.first_sample)
+        return result
+
+    def locate(self, samples: Integers) -> tuple[Integers, Integers]:
+        """Source and row of each sample: int64 (samples,) both."""
+        sources, ordinals = np.empty_like(samples), np.empty_like(samples)
+        numbers = np.searchsorted(self._firsts, samples, side="right") - 1
+        for number in np.unique(numbers).tolist():
+            here, stage = numbers == number, self.stages[number]
+            found, counted = stage.mixture.locate(samples[here] - stage.first_sample)
+            sources[here], ordinals[here] = found, counted + self._bases[number][found]
+        passes, places = np.divmod(ordinals, self.rows[sources])
+        for reshuffle in reversed(self._reshuffles):
+            later = reshuffle.applies(sources, passes, places)
+            places[later] = reshuffle.permute(sources[later], places[later])
+        return sources, permute(places, self.rows[sources], self._keys(sources, passes))
+
+    def samples(self, source: int, rows: Integers, end: int) -> Integers:
+        """Which of the first `end` samples are one of these rows of a source, ascending: the inverse of `locate`."""
+        total = int(self.rows[source])
+        passes = np.repeat(np.arange(-(-int(self.counts(end)[source]) // total)), len(rows))
+        sources = np.full(len(passes), source)
+        places = unpermute(np.resize(rows, len(passes)), total, self._keys(sources, passes))
+        for reshuffle in self._reshuffles:
+            later = reshuffle.applies(sources, passes, places)
+            places[later] = reshuffle.unpermute(sources[later], places[later])
+        ordinals = np.sort(passes * total + places)
+        ordinals = ordinals[ordinals < self.counts(end)[source]]
+        numbers = np.searchsorted(self._bases[:, source], ordinals, side="right") - 1
+        found: Integers = np.empty_like(ordinals)
+        for number in np.unique(numbers).tolist():
+            here, stage = numbers == number, self.stages[number]
+            within = stage.mixture.samples(source, ordinals[here] - self._bases[number, source])
+            found[here] = stage.first_sample + within
+        return found
+
+    def _keys(self, sources: Integers, passes: Integers) -> Words:
+        pairs = zip(sources.tolist(), passes.tolist(), strict=True)
+        return np.array([derive_key(self.seed, self.names[source], number) for source, number in pairs], np.uint64)
+
+    def _reshuffle(self, sample: int, seed: int) -> "_Reshuffle":
+        passes, places = np.divmod(self.counts(sample), self.rows)
+        names = [f"{name} from sample {sample}" for name in self.names]
+        keys = [derive_key(seed, name, number) for name, number in zip(names, passes.tolist(), strict=True)]
+        return _Reshuffle(passes, places, self.rows - places, np.array(keys, np.uint64))
 
 
-def build_mixture(shares: Sequence[int]) -> Mixture:
-    """Schedule sources with `shares` samples a period so that every prefix has each source within 1 of its exact count.
+@dataclass(frozen=True)
+class _Reshuffle:
+    """Another order of the places `first` and later of one pass of each source; arrays are (sources,)."""
 
-    Sample j of a source with share w must fall into the window [floor(j / w), ceil((j + 1) / w) - 1], which bounds the
-    deviation by 1. Such a schedule exists (Tijdeman 1980, "The chairman assignment problem"; Baruah et al. 1996,
-    "Proportionate progress", whose windows these are), and as earliest deadline first is optimal for unit jobs on
-    one machine, it finds one however ties are broken; here the first source wins.
-    """
-    period = sum(shares)
-    released: list[list[tuple[int, int]]] = [[] for _ in range(period)]  # at each slot: (deadline, source)
-    for source, share in enumerate(shares):
-        for job in range(share):
-            released[job * period // share].append((-(-(job + 1) * period // share) - 1, source))
-    waiting: list[tuple[int, int]] = []
-    pattern = np.empty(period, dtype=np.int64)
-    for slot, jobs in enumerate(released):
-        for entry in jobs:
-            heapq.heappush(waiting, entry)
-        deadline, pattern[slot] = heapq.heappop(waiting)
-        assert slot <= deadline, "a feasible schedule missed a deadline"
-    slots = np.argsort(pattern, kind="stable")
-    ranks = np.empty(period, dtype=np.int64)
-    ranks[slots] = np.concatenate([np.arange(share) for share in shares])
-    return Mixture(tuple(shares), pattern, ranks, slots)
+    passes: Integers
+    first: Integers
+    remaining: Integers
+    keys: Words
+
+    def applies(self, sources: Integers, passes: Integers, places: Integers) -> npt.NDArray[np.bool_]:
+        later: npt.NDArray[np.bool_] = (passes == self.passes[sources]) & (places >= self.first[sources])
+        return later
+
+    def permute(self, sources: Integers, places: Integers) -> Integers:
+        first = self.first[sources]
+        result: Integers = first + permute(places - first, self.remaining[sources], self.keys[sources])
+        return result
+
+    def unpermute(self, sources: Integers, places: Integers) -> Integers:
+        first = self.first[sources]
+        result: Integers = first + unpermute(places - first, self.remaining[sources], self.keys[sources])
+        return result

@@ -35,8 +35,11 @@ def in_parallel(
     if count <= 1:
         yield from progress(map(function, jobs), description, len(jobs), unit)
         return
-    # A forked child would inherit locks that the threads of Arrow and tokenizers hold.
-    pool = ProcessPoolExecutor(count, multiprocessing.get_context("forkserver"))
+    # A forked child would inherit locks that the threads of Arrow and tokenizers hold; a server that has only imported
+    # what the jobs need forks workers without any, at once.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([function.__module__])
+    pool = ProcessPoolExecutor(count, context)
     try:
         futures: list[Future[Result]] = [pool.submit(function, job) for job in jobs]
         yield from progress((future.result() for future in futures), description, len(jobs), unit)

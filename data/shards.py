@@ -1,14 +1,12 @@
 """The shard format: token ids and a table of documents for each source of each split, under one manifest."""
 
-import bisect
 import dataclasses
 import datetime
 import functools
 import itertools
 import json
-import mmap
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,11 +20,10 @@ import pyarrow.parquet as pq
 from data.errors import DataError
 from data.files import MANIFEST, atomic_write, file_digest, value_digest
 from data.progress import progress
+from data.shard_reader import DTYPES as DTYPES
 
 FORMAT = 2
 END_OF_TEXT_ID = 0
-DTYPES: dict[str, np.dtype[Any]] = {"uint16": np.dtype("<u2"), "uint32": np.dtype("<u4")}
-OPEN_FILES = 128  # mapped at once for each source: a mapped file holds a descriptor, and a process has often 1,024
 SOURCE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 RUN_AGAIN = "run `domainlm tokenize CONFIG` again"
 DOCUMENT_COLUMNS = pa.schema(
@@ -134,7 +131,7 @@ class EncodedBlock(NamedTuple):
 
 
 def write_shard(folder: Path, name: str, blocks: Iterable[EncodedBlock], dtype: str) -> ShardFile:
-    """Write NAME.bin and NAME.documents.parquet below `folder`, block by block; neither is there before it is whole.
+    """Write `NAME.bin` and `NAME.documents.parquet` below `folder`, block by block; each appears when it is whole.
 
     Raises DataError when an id does not fit the dtype.
     """
@@ -217,9 +214,9 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read the manifest and check the size of every file that it names.
+    """Read the manifest; the files that it names are not touched (`verify_digests` does that).
 
-    Raises DataError when the folder is unfinished, of another format, damaged or incomplete.
+    Raises DataError when the folder is unfinished, of another format, or its manifest is damaged.
     """
     path = folder / MANIFEST
     try:
@@ -234,11 +231,7 @@ def read_manifest(folder: Path) -> Manifest:
     digest = content.pop("digest", None)
     if value_digest(content) != digest:
         raise DataError(f"{path} does not match its own digest, it was edited or damaged: {RUN_AGAIN}")
-    manifest = _parse_manifest(path, content)
-    for file in _all_files(manifest):
-        _check_size(folder / file.tokens_path, file.tokens_size)
-        _check_size(folder / file.documents_path, file.documents_size)
-    return manifest
+    return _parse_manifest(path, content)
 
 
 def _parse_manifest(path: Path, content: dict[str, Any]) -> Manifest:
@@ -270,62 +263,22 @@ def _check_size(path: Path, expected: int) -> None:
         raise DataError(f"{path} {said}, the manifest says {expected:,} bytes: {RUN_AGAIN}")
 
 
+def verify_sizes(folder: Path, manifest: Manifest) -> None:
+    """Raises DataError naming the first file that is missing or has another size than the manifest says."""
+    for file in _all_files(manifest):
+        _check_size(folder / file.tokens_path, file.tokens_size)
+        _check_size(folder / file.documents_path, file.documents_size)
+
+
 def verify_digests(folder: Path, part: int = 0, parts: int = 1) -> Manifest:
     """Read every byte and compare with the manifest, or one of `parts` equal parts of the files, for ranks to share.
 
     Raises DataError naming the first file that differs.
     """
     manifest = read_manifest(folder)
+    verify_sizes(folder, manifest)
     for file in progress(_all_files(manifest)[part::parts], "verify shards", unit="files"):
         for path, digest in ((file.tokens_path, file.tokens_digest), (file.documents_path, file.documents_digest)):
             if file_digest(folder / path) != digest:
                 raise DataError(f"{folder / path} is damaged (its digest is not the manifest's): {RUN_AGAIN}")
     return manifest
-
-
-class SourceTokens:
-    """The tokens of one source of one split as one sequence; its files are mapped on first use."""
-
-    def __init__(self, folder: Path, manifest: Manifest, split: str, source: str) -> None:
-        self.shards = manifest.source(split, source)
-        paths = [folder / file.tokens_path for file in self.shards.files]
-        self._map = functools.lru_cache(OPEN_FILES)(lambda number: _map_tokens(paths[number], DTYPES[manifest.dtype]))
-
-    def read_tokens(self, first: int, count: int) -> Tokens:
-        """Tokens first..first+count-1, read-only, stitched together where they cross from one file to the next."""
-        starts = self.shards.first_tokens
-        assert 0 <= first < starts[-1], "a token outside the source was asked for"
-        assert 0 <= count <= starts[-1] - first, "tokens past the end of the source were asked for"
-        number = bisect.bisect_right(starts, first) - 1
-        tokens = self._map(number)[first - starts[number] : first - starts[number] + count]
-        if len(tokens) == count:
-            return tokens
-        return np.concatenate([tokens, self.read_tokens(starts[number + 1], count - len(tokens))])
-
-
-def _map_tokens(path: Path, dtype: np.dtype[Any]) -> Tokens:
-    # np.memmap would take three times as long to open, and to slice
-    with path.open("rb") as file:
-        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), dtype)
-
-
-def read_documents(
-    folder: Path, files: Sequence[ShardFile], first_token: int = 0, only: pc.Expression | None = None
-) -> pa.Table:
-    """The documents of these files in order, with DOCUMENT_COLUMNS; `only` those for which an expression holds.
-
-    `first_token` is added to the positions, which count within a file: where the file begins in its source.
-    """
-    table = pq.read_table([folder / file.documents_path for file in files], schema=DOCUMENT_COLUMNS, filters=only)
-    place = DOCUMENT_COLUMNS.get_field_index("first_token")
-    return table.set_column(place, "first_token", pc.add(table["first_token"], first_token))
-
-
-def held_out_documents(folder: Path, split: str, source: str) -> Iterator[EncodedDocument]:
-    """The documents of one source of one split, in order, one at a time."""
-    manifest = read_manifest(folder)
-    reader = SourceTokens(folder, manifest, split, source)
-    for first, file in zip(reader.shards.first_tokens, reader.shards.files, strict=False):
-        for row in read_documents(folder, [file], first).to_pylist():
-            tokens = reader.read_tokens(row["first_token"], row["tokens"] - 1)
-            yield EncodedDocument(row["id"], row["date"], tokens, row["bytes"])

@@ -1,7 +1,8 @@
 """Phase one of a corpus: each part of the input is read, cleaned, split and signed on its own, and staged on disk.
 
-A staged part is three files below staging/{source}/, named by a digest of the part's name: .parquet (the documents that
-are left, with what decides their fate), .signatures (their MinHash signatures, uint32) and .json (counts; written last).
+A staged part is four files below staging/{source}/, named by a digest of the part's name: .parquet (the documents that
+are left, with what decides their fate), .signatures (their MinHash signatures), .quarantine (what is malformed) and
+.json (counts; written last).
 """
 
 import functools
@@ -20,11 +21,13 @@ from data.clean import make_cleaner
 from data.config import DataConfig, DecontaminationConfig, SourceConfig
 from data.corpus_files import CORPUS_COLUMNS
 from data.counts import Counts
-from data.decontaminate import Items, load_items
+from data.decontaminate import Items, item_stamps, load_items
+from data.deduplicate import document_key
 from data.documents import BadRecord, Document, Part, read_part
 from data.errors import DataError
 from data.files import atomic_write, new_digest, value_digest, write_atomically
 from data.near_duplicates import signatures
+from data.personal import make_scrubber
 from data.progress import progress
 from data.split import SPLITS, is_sampled, split
 
@@ -38,13 +41,13 @@ STAGED_SCHEMA = pa.schema(
         "file": pa.string(),
         "line": pa.int64(),
         "text_digest": pa.binary(16),
-        "id_digest": pa.binary(16),
+        "key": pa.binary(16),  # data.deduplicate.document_key
         "split": pa.uint8(),  # index into SPLITS
     }
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StagingJob:
     """One part to stage. Equal keys give equal files, so finished ones are kept."""
 
@@ -81,7 +84,7 @@ class _Row(NamedTuple):
     document: Document
     text: str  # cleaned
     text_digest: bytes
-    split: int
+    split: int  # index into SPLITS
 
 
 def staging_job(
@@ -138,8 +141,9 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
                 f"{'; '.join(counts.offenders)}: correct data.sources.{source.name}"
             )
 
-    clean = make_cleaner(config, source)
+    clean, scrub = make_cleaner(config, source), make_scrubber(config.cleaning.scrub)
     items = _evaluation_items(config.decontamination) if config.decontamination else None
+    removing = config.decontamination is not None and config.decontamination.action == "remove"
     documents = read_part(source, job.part, quarantine)
     if multiprocessing.parent_process() is None:  # bars of several processes would overwrite each other
         documents = progress(documents, f"reading {source.name}")
@@ -153,27 +157,27 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
         cleaned = clean(document.text)
         counts.add_cleaning(cleaned)
         if cleaned.text is None:
-            counts.drop(str(cleaned.reason), document)
+            counts.drop(str(cleaned.reason), document, scrub)
             continue
         digest = new_digest(cleaned.text.encode()).digest()
         where = split(document.date, digest, config.cutoff, config.past_fraction, job.seed)
         if where == "future" and not is_sampled(digest, config.future_fraction, job.seed):
-            counts.drop("after the cutoff, not sampled", document)
-        elif items and where == "train" and _is_removed(cleaned.text, document, items, counts, config):
-            counts.drop("contaminated", document)
+            counts.drop("after the cutoff, not sampled", document, scrub)
+            continue
+        touched = items.touched(cleaned.text) if items and where == "train" else []
+        counts.touch(touched, f"{source.name}/{document.id}")
+        if touched and removing:
+            counts.drop("contaminated", document, scrub)
         else:
             yield _Row(document, cleaned.text, digest, SPLITS.index(where))
 
 
-def _is_removed(text: str, document: Document, items: Items, counts: Counts, config: DataConfig) -> bool:
-    assert config.decontamination is not None
-    touched = items.touched(text)
-    counts.touch(touched, f"{document.source}/{document.id}")
-    return bool(touched) and config.decontamination.action == "remove"
-
-
-@functools.lru_cache(maxsize=1)
 def _evaluation_items(settings: DecontaminationConfig) -> Items:
+    return _load_items(settings, json.dumps(item_stamps(settings)))
+
+
+@functools.lru_cache(maxsize=1)  # the same for every part that a process stages
+def _load_items(settings: DecontaminationConfig, stamps: str) -> Items:
     return load_items(settings)
 
 
@@ -203,7 +207,7 @@ def _table(group: list[_Row]) -> pa.Table:
         "file": [document.file for document in documents],
         "line": [document.line for document in documents],
         "text_digest": [row.text_digest for row in group],
-        "id_digest": [new_digest(document.id.encode()).digest() for document in documents],
+        "key": [document_key(document.source, document.id) for document in documents],
         "split": [row.split for row in group],
     }
     return pa.table(columns, schema=STAGED_SCHEMA)

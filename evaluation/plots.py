@@ -1,37 +1,19 @@
 """The plots of a report as PNG images: how training went, and bits per byte beside the baselines and over time."""
 
-import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from evaluation.drawing import BLUE, COLOURS, GREY, INK, Plot, empty_figure, png, single_figure, styled
 
-# Okabe and Ito's colours, told apart with any colour vision.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-BLUE, GREY, INK = "#0072B2", "#B4BCC6", "#1F2933"
 LINE_STYLES = {"future": "-", "past": "--"}
-PIXELS_PER_INCH = 160
 SMOOTHING_SHARE = 0.02  # of the run, the span of the moving average over a noisy curve
 
-Curves = dict[tuple[str, str], list[tuple[int, float]]]
+Curves = dict[tuple[str, str], list[tuple[float, float]]]
 """Points of each source and split."""
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A PNG image, the name of its file, and what it shows."""
-
-    name: str
-    caption: str
-    png: bytes
-    wide: bool = False
 
 
 def training_plots(steps: Sequence[Mapping[str, Any]]) -> list[Plot]:
@@ -72,9 +54,9 @@ def baselines_plot(
         return []
     columns = min(len(cells), 3)
     rows = math.ceil(len(cells) / columns)
-    figure = _empty_figure(10.4, rows * (0.9 + 0.27 * (1 + len(baselines))))
+    figure = empty_figure(10.4, rows * (0.9 + 0.27 * (1 + len(baselines))))
     for number, (source, split) in enumerate(cells, start=1):
-        axes = _styled(figure.add_subplot(rows, columns, number))
+        axes = styled(figure.add_subplot(rows, columns, number))
         figures = {"model": sources[source][split]["bits_per_byte"]}
         figures |= {name: found[source][split] for name, found in baselines.items() if split in found.get(source, {})}
         ordered = sorted(figures, key=lambda name: figures[name], reverse=True)
@@ -94,7 +76,7 @@ def baselines_plot(
         axes.spines["bottom"].set_visible(False)
         for label in axes.get_yticklabels():
             label.set_fontweight("bold" if label.get_text() == "model" else "normal")
-    return [Plot("baselines", "Bits per byte of held-out text: fewer are better", _png(figure), wide=True)]
+    return [Plot("baselines", "Bits per byte of held-out text: fewer are better", png(figure), wide=True)]
 
 
 def periods_plot(periods: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]) -> list[Plot]:
@@ -133,7 +115,7 @@ def _curves(curves: Curves, label: str) -> bytes:
     """A line for each source, in its colour, and split, in its style."""
     from matplotlib.ticker import MaxNLocator
 
-    figure, axes = _figure(10.4, 3.6)
+    figure, axes = single_figure(10.4, 3.6)
     order = list(dict.fromkeys(source for source, _ in curves))
     for (source, split), points in curves.items():
         x, y = zip(*points, strict=True)
@@ -144,11 +126,11 @@ def _curves(curves: Curves, label: str) -> bytes:
     axes.xaxis.set_major_locator(MaxNLocator(integer=all(x == int(x) for points in curves.values() for x, _ in points)))
     axes.ticklabel_format(axis="x", style="plain", useOffset=False)  # years are not 2,020 plus something
     axes.legend(frameon=False, fontsize=9, ncols=1 if len(curves) < 4 else 2)
-    return _png(figure)
+    return png(figure)
 
 
 def _curve(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], *, from_zero: bool, noisy: bool) -> bytes:
-    figure, axes = _figure(6.4, 3.6)
+    figure, axes = single_figure(6.4, 3.6)
     span = 1 + 2 * round(len(y) * SMOOTHING_SHARE / 2)
     if noisy and span > 1:
         axes.plot(x, y, color=BLUE, alpha=0.25, linewidth=0.8)
@@ -163,34 +145,4 @@ def _curve(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], *, from_zero:
         if values[-1] >= 1000:
             axis.set_major_formatter("{x:,.0f}")
     axes.set_xlabel("step")
-    return _png(figure)
-
-
-def _figure(width: float, height: float) -> "tuple[Figure, Axes]":
-    figure = _empty_figure(width, height)
-    return figure, _styled(figure.add_subplot())
-
-
-def _empty_figure(width: float, height: float) -> "Figure":
-    from matplotlib.figure import Figure  # half a second that only a report costs
-
-    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
-
-
-def _styled(axes: "Axes") -> "Axes":
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(GREY)
-    axes.grid(axis="y", color="#E4E7EB", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(length=0, labelsize=9, colors=INK)
-    axes.xaxis.label.set_fontsize(9)
-    axes.xaxis.label.set_color(INK)
-    return axes
-
-
-def _png(figure: "Figure") -> bytes:
-    buffer = io.BytesIO()
-    # Without the version of matplotlib, so that equal plots are equal files.
-    figure.savefig(buffer, format="png", dpi=PIXELS_PER_INCH, metadata={"Software": None})
-    return buffer.getvalue()
+    return png(figure)

@@ -1,19 +1,18 @@
 """One self-contained HTML page about a run: the verdict first, then its figures, plots, samples and data."""
 
-import base64
 import json
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from data.files import atomic_write, write_atomically
 from data.progress import duration
-from evaluation.plots import Plot, baselines_plot, bits_per_byte_plot, periods_plot, training_plots
+from evaluation.page import Row, Table, write_page
+from evaluation.plots import baselines_plot, bits_per_byte_plot, periods_plot, training_plots
 
 PAGE = "report.html"
-TEMPLATE = Path(__file__).with_name("report.html.j2")
+TEMPLATE = "report.html.j2"
 BASELINE_NAMES = {
     "ngram": "a byte n-gram model",
     "xz": "xz",
@@ -21,6 +20,8 @@ BASELINE_NAMES = {
     "zstd": "zstd",
     "zstd_primed": "zstd primed with the training text",
 }
+TOKENIZER_FACTS = ("kind", "vocabulary_size", "split", "sources")
+CORPUS_COUNTS = ("read", "kept", "dropped", "quarantined")
 SPLIT_NAMES = {"future": "later-in-time text", "past": "held-out text"}
 
 Figures = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -73,53 +74,34 @@ class Verdict:
         return f"{text}. The model needs {difference:.1%} more: it is not yet better than a method that needs no GPU."
 
 
-class Row(NamedTuple):
-    """A row of a table that is read as an outline: a heading when it has no cells."""
-
-    label: str
-    depth: int
-    cells: list[str]
-
-
-class Table(NamedTuple):
-    columns: list[str]
-    rows: list[Row]
-
-
 def write_report(inputs: ReportInputs, folder: Path) -> Path:
     """Write report.html and its plots as PNG files; what was not recorded is left out.
 
     Raises:
         ValueError: a file is not JSON.
     """
-    from jinja2 import Environment, StrictUndefined
-
     metrics = _read_lines(inputs.metrics)
     steps = [line for line in metrics if "loss" in line]
     evaluation, corpus, tokenizer = (_read(path) for path in (inputs.evaluation, inputs.corpus, inputs.tokenizer))
     sources, baselines = evaluation.get("sources", {}), evaluation.get("baselines", {})
     result_plots = [*baselines_plot(sources, baselines), *periods_plot(evaluation.get("periods", {}))]
     run_plots = [*bits_per_byte_plot([line for line in metrics if "evaluation" in line]), *training_plots(steps)]
-    for plot in (*result_plots, *run_plots):
-        with atomic_write(folder / f"{plot.name}.png") as file:
-            file.write(plot.png)
-    template = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    ).from_string(TEMPLATE.read_text("utf-8"))
-    page = template.render(
-        name=inputs.name,
+    return write_page(
+        folder / PAGE,
+        TEMPLATE,
+        inputs.name,
+        {"result_plots": result_plots, "run_plots": run_plots},
         step=evaluation.get("step"),
         verdict=judge(sources, baselines, inputs.domain_sources),
         key_figures=key_figures(inputs.parameters, steps),
         results=compare(sources, baselines),
         methods=evaluation.get("baseline_methods", {}),
-        result_plots=[_embed(plot) for plot in result_plots],
-        run_plots=[_embed(plot) for plot in run_plots],
         samples=inputs.samples,
-        data=[("Corpus", list(outline_tables(corpus))), ("Tokenizer", list(outline_tables(tokenizer)))],
+        data=[
+            ("Corpus", list(outline_tables(_counts(corpus)))),
+            ("Tokenizer", list(outline_tables(_brief(tokenizer)))),
+        ],
     )
-    write_atomically(folder / PAGE, page)
-    return folder / PAGE
 
 
 def judge(sources: Figures, baselines: Mapping[str, Any], domain_sources: Sequence[str]) -> Verdict | None:
@@ -220,8 +202,16 @@ def _decimals(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def _embed(plot: Plot) -> dict[str, Any]:
-    return {"caption": plot.caption, "wide": plot.wide, "png": base64.b64encode(plot.png).decode()}
+def _counts(corpus: Mapping[str, Any]) -> dict[str, Any]:
+    """What a corpus's report counts for each source; the data card shows the rest of it."""
+    sources = corpus.get("sources", {}).items()
+    brief = {name: {key: source[key] for key in CORPUS_COUNTS if key in source} for name, source in sources}
+    return {"sources": brief} if brief else {}
+
+
+def _brief(tokenizer: Mapping[str, Any]) -> dict[str, Any]:
+    """What a tokenizer is and how much text its tokens hold; its own page shows the rest."""
+    return {key: tokenizer[key] for key in TOKENIZER_FACTS if key in tokenizer}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,15 +1,24 @@
 """Fixtures that more than one test file needs: a small run's configuration and its text."""
 
+import datetime
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import settings
 
+from data.shards import EncodedDocument, Manifest, write_manifest, write_source
 from train.config import RunConfig
 from train.config_file import load_config
+
+# What is compiled or loaded when it is first used takes longer than a deadline allows.
+settings.register_profile("domainlm", deadline=None)
+settings.load_profile("domainlm")
 
 PHRASE = (
     "the bank raised its policy rate by a quarter point after inflation rose while lending to small firms fell and "
@@ -102,5 +111,68 @@ def write_small_config(documents: Path) -> Callable[..., Path]:
 
     def write(file: Path, run_folder: Path, **sections: dict[str, Any]) -> Path:
         return write_config(file, documents, run_folder, **sections)
+
+    return write
+
+
+class Page(HTMLParser):
+    """Tags, their attributes, and text of a page that stands alone; tags must be closed in order."""
+
+    VOID = ("meta", "img", "br")
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.opened: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words = ""
+        self.feed(page)
+        assert not self.opened
+        assert {tag for tag, _ in self.tags}.isdisjoint({"script", "link", "iframe"})
+        assert all("onerror" not in attributes and "href" not in attributes for _, attributes in self.tags)
+        assert all((attributes.get("src") or "data:").startswith("data:") for _, attributes in self.tags)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self.opened += [] if tag in self.VOID else [tag]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.opened.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+@pytest.fixture(scope="session")
+def read_page() -> Callable[[Path], Page]:
+    """Reads an HTML file as a `Page` with `tags` and `words`, and asserts that it needs nothing else."""
+    return lambda path: Page(path.read_text("utf-8"))
+
+
+@pytest.fixture(scope="session")
+def write_training_shards() -> Callable[..., Path]:
+    """Writes shards of a training split: (folder, {source: tokens of each document without its end}, tokens of a file).
+
+    Every token's id tells its source (millions) and its place in it, ends of documents apart. Ids of documents are
+    news-000, news-001, ...; every second one has a date.
+    """
+
+    def write(folder: Path, lengths: Mapping[str, Sequence[int]], tokens_per_shard: int) -> Path:
+        train = {}
+        for number, (source, of_source) in enumerate(lengths.items(), start=1):
+            starts = np.cumsum([0, *(length + 1 for length in of_source)]) + number * 1_000_000
+            documents = (
+                EncodedDocument(
+                    f"{source}-{place:03d}",
+                    datetime.date(2020, 1, 1 + place % 28) if place % 2 else None,
+                    np.arange(start, start + length),
+                    4 * length,
+                )
+                for place, (start, length) in enumerate(zip(starts.tolist(), of_source, strict=False))
+            )
+            train[source] = write_source(folder, "train", source, documents, "uint32", tokens_per_shard)
+        write_manifest(
+            folder, Manifest("uint32", 9_000_000, "tokenizer", "corpus", 0, tokens_per_shard, {"train": train})
+        )
+        return folder
 
     return write

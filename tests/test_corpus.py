@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,8 +16,9 @@ import pytest
 from data.config import DataConfig
 from data.corpus import prepare_corpus
 from data.corpus_files import corpus_files
-from data.errors import DataError
+from data.errors import DataError, UnreachableError
 from data.files import file_digest, stage_digest
+from data.tombstones import TOMBSTONES, Request, forget
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 TALE = "the bank of England raised its rate while lenders in every district saw demand for credit fall again"
@@ -38,7 +40,7 @@ def write_jsonl(file: Path, records: list[Any]) -> Path:
 
 def config_of(*paths: Path, **changes: Any) -> DataConfig:
     sources = [{"name": f"source_{index}", "path": str(path)} for index, path in enumerate(paths)]
-    return DataConfig.model_validate({"sources": sources, "past_fraction": 0.0, **changes})
+    return DataConfig.model_validate({"sources": sources, "past_fraction": 0.0, "workers": 1, **changes})
 
 
 def rows(corpus: Path, split: str, source: str = "source_0") -> list[dict[str, Any]]:
@@ -289,7 +291,9 @@ def test_ids_that_are_none_stop_the_job(tmp_path: Path) -> None:
 
 def test_a_wrong_field_is_noticed_early(tmp_path: Path) -> None:
     file = write_jsonl(tmp_path / "a.jsonl", [{"body": text_of(index)} for index in range(3_000)])
-    with pytest.raises(DataError, match=r"first 1,000 records of a\.jsonl are all malformed.*no field 'text': the record has body"):
+    with pytest.raises(
+        DataError, match=r"first 1,000 records of a\.jsonl are all malformed.*no field 'text': the record has body"
+    ):
         prepare_corpus(config_of(file), tmp_path / "corpus", seed=1)
 
 
@@ -337,7 +341,7 @@ def test_shards_and_workers_change_nothing(tmp_path: Path) -> None:
     prepare_corpus(config_of(folder, workers=1, **settings), tmp_path / "one", seed=1)
     config = config_of(folder, workers=2, **settings)
     for index in (2, 0, 1):  # in whatever order the tasks of an array run
-        done = prepare_corpus(config, tmp_path / "array", seed=1, shard=(index, 3))
+        done = prepare_corpus(config_of(folder, **settings), tmp_path / "array", seed=1, shard=(index, 3))
         assert done["parts"] == 7
     assert done["staged"] == 7
     prepare_corpus(config, tmp_path / "array", seed=1)
@@ -369,6 +373,73 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, seed: int) -> None:
     assert staged == {file: file.stat().st_mtime_ns for file in staged}
     prepare_corpus(config, corpus, seed=1)
     assert digests(corpus) == digests(tmp_path / "whole")
+
+
+def changed(text: str, word: int) -> str:
+    """The text with one word changed: a near-duplicate of it where it is long enough."""
+    words = text.split()
+    words[word] = "otherwise"
+    return " ".join(words)
+
+
+def long_text(seed: int) -> str:
+    chance = random.Random(seed)
+    return " ".join("".join(chance.choices("abcdefghij", k=6)) for _ in range(200))
+
+
+def test_near_duplicates_leave_the_training_side_of_the_date(tmp_path: Path) -> None:
+    old = [record(index, text=long_text(index)) for index in range(6)]
+    old.append(record(6, text=changed(long_text(5), 50)))  # of d5, within the training text
+    new = [record(index, date="2001-01-01", text=changed(long_text(index), 100)) for index in range(3)]
+    config = config_of(
+        write_jsonl(tmp_path / "old.jsonl", old), write_jsonl(tmp_path / "new.jsonl", new), cutoff="2001-01-01"
+    )
+    report = prepare_corpus(config, tmp_path / "corpus", seed=1)["sources"]
+    assert ids(tmp_path / "corpus", "train") == ["d3", "d4", "d5"]
+    assert ids(tmp_path / "corpus", "future", "source_1") == ["d0", "d1", "d2"]
+    assert report["source_0"]["dropped"] == {"near-duplicate": 1, "near-duplicate of held-out text": 3}
+    kept = config.model_copy(update={"near_duplicates": None})
+    prepare_corpus(kept, tmp_path / "kept", seed=1)
+    assert ids(tmp_path / "kept", "train") == [f"d{index}" for index in range(7)]
+
+
+def test_what_is_forgotten_goes_with_all_that_resembles_it(tmp_path: Path) -> None:
+    texts = [long_text(0), changed(long_text(0), 7), long_text(1), long_text(2)]
+    file = write_jsonl(tmp_path / "a.jsonl", [record(index, text=text) for index, text in enumerate(texts)])
+    config = config_of(file)
+    corpus = tmp_path / "run" / "corpus"
+    prepare_corpus(config, corpus, seed=1)
+    assert ids(corpus, "train") == ["d0", "d2", "d3"]
+    assert config.near_duplicates
+    request = Request("source_0", "d0", texts[0])
+    forget(tmp_path / "run" / TOMBSTONES, [request], config.near_duplicates, datetime.date(2026, 1, 2))
+    report = prepare_corpus(config, corpus, seed=1)
+    assert ids(corpus, "train") == ["d2", "d3"]
+    assert report["sources"]["source_0"]["dropped"] == {"forgotten": 2}
+    assert report["tombstones"] == 1
+    assert texts[0][:30] not in "".join(path.read_text() for path in corpus.glob("*.json*"))
+
+
+def test_a_finished_corpus_is_recognised_where_its_source_cannot_be_reached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = fsspec.filesystem("memory")
+    content = "".join(json.dumps(record(index)) + "\n" for index in range(30))
+    store.pipe("/distant/news.jsonl", content.encode())
+    source = config_of(Path("news.jsonl")).sources[0].model_copy(update={"path": "memory://distant/news.jsonl"})
+    config = config_of(Path("news.jsonl")).model_copy(update={"sources": (source,)})
+    report = prepare_corpus(config, tmp_path / "corpus", seed=1)
+    assert report["sources"]["source_0"]["read"] == 30
+
+    def no_route(*arguments: Any, **options: Any) -> None:
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(type(store), "isdir", no_route)
+    monkeypatch.setattr(type(store), "info", no_route)
+    assert prepare_corpus(config, tmp_path / "corpus", seed=1) == report
+    with pytest.raises(UnreachableError, match="no route to host"):
+        prepare_corpus(config, tmp_path / "corpus", seed=2)
+    assert (tmp_path / "corpus" / "manifest.json").exists()
 
 
 def fuzzed_line(draw: random.Random, index: int) -> bytes:

@@ -35,6 +35,10 @@ def test_defaults() -> None:
         ({"sources": sources({"undated": "maybe"})}, "'refuse', 'quarantine' or 'train'"),
         ({"sources": sources({"colour": "red"})}, "Extra inputs are not permitted"),
         ({"cutoff": "soon"}, "valid date"),
+        (
+            {"near_duplicates": {"threshold": 0.5}},
+            "find only 12% of the pairs of similarity 0.5: take 36 bands of 4 rows",
+        ),
         ({"past_fraction": 1.0}, "less than 1"),
         ({"past_fraction": -0.1}, "greater than or equal to 0"),
         ({"maximum_bad_fraction": 1.5}, "less than or equal to 1"),

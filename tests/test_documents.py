@@ -1,8 +1,13 @@
+import bz2
 import datetime
+import functools
 import gzip
 import json
+import lzma
 import os
+from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pyarrow as pa
@@ -13,9 +18,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.config import SourceConfig
-from data.documents import BadRecord, Document, HubDataset, hub_dataset, hub_rows, input_files, read_documents
+from data.documents import BadRecord, Document, input_parts, read_documents, read_part
 from data.errors import DataError
 
+PACK: dict[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    ".gz": gzip.compress,
+    ".zst": zstandard.ZstdCompressor().compress,
+    ".bz2": bz2.compress,
+    ".xz": functools.partial(lzma.compress, preset=0),
+}
 RECORDS = [{"id": f"d{index}", "text": f"text {index}", "date": f"2001-02-{index + 1:02d}"} for index in range(5)]
 
 
@@ -39,9 +51,9 @@ def reason(tmp_path: Path, line: bytes, **changes: Any) -> str:
 
 
 @pytest.mark.parametrize("extension", ["jsonl", "json", "ndjson"])
-@pytest.mark.parametrize("compression", ["", ".gz", ".zst"])
+@pytest.mark.parametrize("compression", list(PACK))
 def test_json_lines_in_every_wrapping(tmp_path: Path, extension: str, compression: str) -> None:
-    pack = {"": bytes, ".gz": gzip.compress, ".zst": zstandard.ZstdCompressor().compress}[compression]
+    pack = PACK[compression]
     file = tmp_path / f"a.{extension}{compression}"
     file.write_bytes(pack(lines(RECORDS[:3])) + pack(lines(RECORDS[3:])))  # two members, as appending makes them
     documents, bad = read(file, licence="CC0")
@@ -117,6 +129,70 @@ def test_dates(tmp_path: Path, written: str | None, expected: datetime.date | No
     assert read(tmp_path / "a.jsonl")[0][0].date == expected
 
 
+@pytest.mark.parametrize(
+    ("value", "written", "expected"),
+    [
+        ("03.02.2001", "%d.%m.%Y", datetime.date(2001, 2, 3)),
+        ("February 3, 2001", "%B %d, %Y", datetime.date(2001, 2, 3)),
+        (20010203, "%Y%m%d", datetime.date(2001, 2, 3)),
+        ("2001", "%Y", datetime.date(2001, 1, 1)),
+        (981_158_400, "seconds", datetime.date(2001, 2, 3)),
+        (981_158_399.5, "seconds", datetime.date(2001, 2, 2)),
+        ("981158400", "seconds", datetime.date(2001, 2, 3)),
+        (981_158_399_999, "milliseconds", datetime.date(2001, 2, 2)),
+        (-1, "seconds", datetime.date(1969, 12, 31)),
+        (None, "seconds", None),
+        ("", "%Y", None),
+    ],
+)
+def test_dates_in_a_declared_format(
+    tmp_path: Path, value: object, written: str, expected: datetime.date | None
+) -> None:
+    (tmp_path / "a.jsonl").write_bytes(lines([{"text": "a", "date": value}]))
+    documents, bad = read(tmp_path / "a.jsonl", date_format=written)
+    assert not bad
+    assert documents[0].date == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "written", "expected"),
+    [
+        (b'"2001-02-03"', "%d.%m.%Y", "unreadable date: '2001-02-03' is not of the date_format '%d.%m.%Y'"),
+        (b"1e300", "seconds", "unreadable date: 1e+300 is not of the date_format 'seconds'"),
+        (b"NaN", "milliseconds", "unreadable date: nan is not of the date_format 'milliseconds'"),
+        (b"true", "seconds", "'day' is no string: its type is bool"),
+        (b"[1]", "%Y", "'day' is no string: its type is list"),
+    ],
+)
+def test_dates_that_are_not_of_the_declared_format(tmp_path: Path, value: bytes, written: str, expected: str) -> None:
+    assert reason(tmp_path, b'{"text": "a", "day": ' + value + b"}", date_field="day", date_format=written).startswith(
+        expected
+    )
+
+
+def test_a_date_format_without_a_year_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"'%d\.%m\.' has no year"):
+        SourceConfig(name="news", path="a", date_format="%d.%m.")
+
+
+def test_fields_within_fields(tmp_path: Path) -> None:
+    record = {
+        "content": {"body": "text"},
+        "metadata": {"date": "2001-02-03", "source": {"url": "https://a.b", "terms": "MIT"}, "key": 7},
+        "a.b": "x",
+    }
+    names = {"text_field": "content.body", "date_field": "metadata.date", "id_field": "metadata.key"}
+    names |= {"url_field": "metadata.source.url", "licence_field": "metadata.source.terms"}
+    expected = Document("7", "text", "news", datetime.date(2001, 2, 3), "MIT", "https://a.b", "a", 1)
+    (tmp_path / "a.jsonl").write_bytes(lines([record]))
+    pq.write_table(pa.Table.from_pylist([record]), tmp_path / "a.parquet")
+    for name in ("a.jsonl", "a.parquet"):
+        assert read(tmp_path / name, **names)[0] == [expected._replace(file=name)]
+        assert read(tmp_path / name, text_field="a.b")[0][0].text == "x"
+    bad = read(tmp_path / "a.jsonl", text_field="content.body.x")[1]
+    assert [record.reason for record in bad] == ["no field 'content.body.x': the record has content, metadata, a.b"]
+
+
 def test_a_missing_id_is_made_of_file_and_line(tmp_path: Path) -> None:
     for name in ("b/x.jsonl", "a/x.jsonl"):
         (tmp_path / name).parent.mkdir()
@@ -147,7 +223,7 @@ def test_a_folder_is_read_in_the_order_of_names_and_marks_are_passed_over(tmp_pa
     assert [document.text for document in read(tmp_path)[0]] == ["a.jsonl", "m/k.jsonl", "z.jsonl"]
     assert [document.text for document in read(f"{tmp_path}/**/[kz].jsonl")[0]] == ["m/k.jsonl", "z.jsonl"]
     source = SourceConfig(name="news", path=str(tmp_path))
-    assert [file.name for file in input_files(source)] == ["a.jsonl", "k.jsonl", "z.jsonl"]
+    assert [part.name for part in input_parts(source)] == ["a.jsonl", "m/k.jsonl", "z.jsonl"]
 
 
 def test_parquet(tmp_path: Path) -> None:
@@ -191,14 +267,86 @@ def test_parquet_without_the_field_names_what_there_is(tmp_path: Path) -> None:
     assert read(tmp_path / "a.parquet")[1] == [BadRecord("a.parquet", 1, "no field 'text': the record has id")]
 
 
-@pytest.mark.parametrize("kind", ["gz", "zst", "parquet"])
-def test_a_file_that_is_cut_off_stops_the_job(tmp_path: Path, kind: str) -> None:
-    many = lines([{"text": f"{index * 7919 % 10007} " * 20} for index in range(500)])
-    content = {"gz": gzip.compress(many), "zst": zstandard.ZstdCompressor().compress(many), "parquet": many}[kind]
-    file = tmp_path / ("a.parquet" if kind == "parquet" else f"a.jsonl.{kind}")
-    file.write_bytes(content[: len(content) // 2])
-    with pytest.raises(DataError, match=r"a\..* cannot be read, it may be damaged or cut off: .+"):
-        read(file)
+@pytest.mark.parametrize("kind", ["gz", "zst", "bz2", "xz"])
+def test_of_a_file_that_is_cut_off_what_is_whole_is_read_and_the_rest_is_one_bad_record(
+    tmp_path: Path, kind: str
+) -> None:
+    random = Random(0)
+    many = lines([{"text": random.randbytes(2_000).hex()} for _ in range(1_000)])
+    content = PACK[f".{kind}"](many)
+    (tmp_path / f"a.jsonl.{kind}").write_bytes(content[: len(content) // 2])
+    (tmp_path / "b.jsonl").write_bytes(lines(RECORDS[:1]))
+    documents, bad = read(tmp_path)
+    whole = [json.loads(line)["text"] for line in many.splitlines()]
+    before = [document.text for document in documents if document.file.startswith("a")]
+    assert 200 < len(before) < 600
+    assert before == whole[: len(before)]
+    assert [(record.file, record.line) for record in bad] == [(f"a.jsonl.{kind}", len(before) + 1)]
+    assert bad[0].reason.startswith("damaged file: ")
+    assert documents[-1].text == "text 0"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.parquet", b"PAR1 and no more"),
+        ("a.parquet", b""),
+        ("a.jsonl.gz", b""),
+        ("a.jsonl.zst", lines(RECORDS)),
+        ("a.txt.xz", b"\xfd7zXZ\x00\x00"),
+    ],
+)
+def test_a_file_that_is_not_what_its_name_says_is_one_bad_record(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    documents, bad = read(tmp_path)
+    assert not documents
+    assert [(record.file, record.line, record.reason[:14]) for record in bad] == [(name, 1, "damaged file: ")]
+
+
+def test_a_file_that_the_system_cannot_give_stops_the_job(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(lines(RECORDS))
+    source = SourceConfig(name="news", path=str(tmp_path))
+    (part,) = input_parts(source)
+    (tmp_path / "a.jsonl").unlink()
+    with pytest.raises(
+        DataError, match=r"a\.jsonl cannot be read: .*No such file.*; finished parts are kept, try again"
+    ):
+        list(read_part(source, part, lambda record: None))
+
+
+def test_errors_of_the_one_who_reads_are_not_taken_for_damage(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b"broken\n")
+    source = SourceConfig(name="news", path=str(tmp_path))
+    (part,) = input_parts(source)
+
+    def full(record: BadRecord) -> None:
+        raise ValueError("the disk is full")
+
+    with pytest.raises(ValueError, match="the disk is full"):
+        list(read_part(source, part, full))
+
+
+def test_a_part_is_read_alone_and_all_parts_are_the_source(tmp_path: Path) -> None:
+    for name in ("b.jsonl", "a/c.jsonl", "a/d.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(lines([{"text": name}, {"no": 1}]))
+    source = SourceConfig(name="news", path=str(tmp_path))
+    parts = input_parts(source)
+    assert [part.name for part in parts] == ["a/c.jsonl", "a/d.txt", "b.jsonl"]
+    assert [part.location for part in parts] == [str(tmp_path / part.name) for part in parts]
+    bad: list[BadRecord] = []
+    alone = [list(read_part(source, part, bad.append)) for part in reversed(parts)]
+    assert [document for part in reversed(alone) for document in part] == read(tmp_path)[0]
+    assert {record.file for record in bad} == {"a/c.jsonl", "b.jsonl"}
+
+
+def test_the_stamp_of_a_part_tells_a_changed_file(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(lines(RECORDS))
+    source = SourceConfig(name="news", path=str(tmp_path))
+    before = input_parts(source)
+    assert input_parts(source) == before
+    (tmp_path / "a.jsonl").write_bytes(lines(RECORDS[:2]))
+    assert input_parts(source)[0].stamp != before[0].stamp
 
 
 @pytest.mark.parametrize(
@@ -220,46 +368,13 @@ def test_what_cannot_be_read_is_said_at_once(tmp_path: Path, path: str, message:
         (tmp_path / name).write_bytes(b"")
     source = SourceConfig(name="news", path=f"{tmp_path}/{path}")
     with pytest.raises(DataError, match=message):
-        input_files(source)
-    with pytest.raises(DataError, match=message):
-        list(read_documents(source, lambda record: None))
+        input_parts(source)
 
 
 def test_a_file_name_that_is_no_unicode_is_refused(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"caf\xe9.jsonl")).write_bytes(lines(RECORDS))
     with pytest.raises(DataError, match=r"caf\\udce9\.jsonl': the name is not UTF-8: rename it"):
         read(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        ("hub://allenai/c4", HubDataset("allenai/c4", None, None, "train")),
-        ("hub://allenai/c4:en/validation", HubDataset("allenai/c4", None, "en", "validation")),
-        ("hub://allenai/c4@1588ec4:en", HubDataset("allenai/c4", "1588ec4", "en", "train")),
-        ("hub://a/b@refs/pr/1:en/test", HubDataset("a/b", "refs/pr/1", "en", "test")),
-        ("hub://a/b@v1/test", HubDataset("a/b", "v1", None, "test")),
-    ],
-)
-def test_hub_paths(path: str, expected: HubDataset) -> None:
-    assert hub_dataset(path) == expected
-    assert input_files(SourceConfig(name="web", path=path)) == []
-
-
-@pytest.mark.parametrize("path", ["hub://", "hub://c4", "hub://a/b:", "hub://a/b c", "hub://a/b:en/x/y"])
-def test_a_malformed_hub_path_is_refused(path: str) -> None:
-    with pytest.raises(DataError, match="write hub://OWNER/NAME"):
-        input_files(SourceConfig(name="web", path=path))
-
-
-def test_hub_rows_are_streamed_through_datasets(tmp_path: Path) -> None:
-    (tmp_path / "set" / "data").mkdir(parents=True)
-    table = pa.table({"text": ["one", "two"], "date": pa.array([datetime.datetime(2001, 2, 3, 4)] * 2)})
-    pq.write_table(table, tmp_path / "set" / "data" / "train-00000.parquet")
-    dataset = HubDataset(str(tmp_path / "set"), None, None, "train")
-    assert [row["text"] for row in hub_rows(dataset)] == ["one", "two"]
-    with pytest.raises(DataError, match=r"hub dataset .*set cannot be read: ValueError"):
-        list(hub_rows(HubDataset(str(tmp_path / "set"), None, None, "absent")))
 
 
 @given(st.binary(max_size=300))

@@ -1,123 +1,115 @@
-"""Every engine gives the ids of `tokenizers`, and one that does not is never used."""
+"""The gate: whichever engine is taken gives the ids of `tokenizers`, and one that does not is named and left."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-from data import encoder as encoders
-from data.encoder import ENGINES, Encode, Encoded, WrongIdsError, check_encoder, join_ids, load_encoder
-from data.tokenizer import END_OF_TEXT
+from data import encoder
+from data.encoder import DifferentIdsError, Encoded, check_encoder, load_encoder
+from data.pretokens import pattern
 
-LEARNT_FROM = [
-    "The rate of inflation rose by 0.3 per cent, don't you think? It's 12:30.\n\n\tIndeed. " * 3,
-    "Zürich 日本",
-]
+TEXTS = [
+    "The Committee decided to raise the target range by 1/4 percentage point in 2018.",
+    "",
+    "l'été — 日本 \U0001f600 <|endoftext|> and\n\n  more   text\twith 12,345 numbers",
+] * 4
+# GPT-2's pattern (Radford et al. 2019), one that gigatoken knows
+GPT2 = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
 
-def train(folder: Path, pre_tokenizer: Any = None, added: tuple[AddedToken, ...] = ()) -> Path:
+def write_tokenizer(folder: Path, cut: str | None, **changes: object) -> Path:
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizer or pre_tokenizers.ByteLevel(add_prefix_space=False)
+    letters = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=cut is None)
+    split = [pre_tokenizers.Split(Regex(cut), "isolated")] if cut else []
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*split, letters]) if cut else letters
     trainer = trainers.BpeTrainer(
         vocab_size=330,
-        special_tokens=[END_OF_TEXT],
+        special_tokens=["<|endoftext|>"],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(LEARNT_FROM, trainer)
-    tokenizer.add_tokens(list(added))
-    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.train_from_iterator(TEXTS, trainer)
+    for name, value in changes.items():
+        setattr(tokenizer, name, value)
+    folder.mkdir(exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     return folder
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(tmp_path_factory.mktemp("tokenizer"))
+def ids_of_tokenizers(folder: Path) -> list[int]:
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.encode_special_tokens = True
+    return [number for text in TEXTS for number in tokenizer.encode(text, add_special_tokens=False).ids]
 
 
-def strings(*texts: str) -> pa.Array:
-    return pa.array(texts, pa.large_string())
+@pytest.mark.parametrize(
+    ("cut", "engine"),
+    [(pattern("words", "single"), "pre-token table"), (pattern("bloomberggpt", "single"), "pre-token table")],
+)
+@pytest.mark.parametrize("without", [(), ("pre-token table",)])
+def test_every_engine_gives_the_ids_of_tokenizers(tmp_path: Path, cut: str, engine: str, without: tuple[str]) -> None:
+    folder = write_tokenizer(tmp_path / "tokenizer", cut)
+    found = load_encoder(folder, TEXTS, without)
+    assert found.engine == (engine if not without else found.engine)
+    assert found.engine not in without
+    encoded = found.encode(pa.array(TEXTS, pa.large_string()))
+    assert encoded.ids.tolist() == ids_of_tokenizers(folder)
+    assert encoded.lengths.sum() == len(encoded.ids)
+    assert encoded.lengths[1] == 0
+    assert found.vocabulary_size == 330
 
 
-def test_gigatoken_is_taken_where_it_knows_the_pattern(folder: Path) -> None:
-    encoder = load_encoder(folder, LEARNT_FROM)
-    assert (encoder.engine, encoder.vocabulary_size) == ("gigatoken", 330)
+def test_gigatoken_takes_the_patterns_that_it_knows(tmp_path: Path) -> None:
+    folder = write_tokenizer(tmp_path / "tokenizer", None)
+    found = load_encoder(folder, TEXTS)
+    assert found.engine == "gigatoken"
+    assert found.encode(pa.array(TEXTS, pa.large_string())).ids.tolist() == ids_of_tokenizers(folder)
 
 
-@settings(max_examples=300, deadline=None)
-@given(texts=st.lists(st.text() | st.sampled_from([*LEARNT_FROM, END_OF_TEXT]), max_size=5))
-def test_any_text_gets_the_ids_of_tokenizers(folder: Path, texts: list[str]) -> None:
-    encoder = load_encoder(folder)
-    engine = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    engine.encode_special_tokens = True
-    wanted = [engine.encode(text).ids for text in texts]
-    ids, lengths = encoder.encode(strings(*texts))
-    assert ids.dtype == np.uint32
-    assert ids.tolist() == [token for one in wanted for token in one]
-    assert lengths.tolist() == [len(one) for one in wanted]
+def test_a_normalizer_or_another_pattern_leaves_it_to_tokenizers(tmp_path: Path) -> None:
+    odd = write_tokenizer(tmp_path / "odd", r"\w+|\W")
+    assert load_encoder(odd).engine.startswith("tokenizers ")
+    lower = write_tokenizer(tmp_path / "lower", pattern("words", "single"), normalizer=normalizers.Lowercase())
+    found = load_encoder(lower, TEXTS)
+    assert found.engine.startswith("tokenizers ")
+    assert found.encode(pa.array(TEXTS, pa.large_string())).ids.tolist() == ids_of_tokenizers(lower)
 
 
-def test_special_tokens_are_only_characters_and_other_added_ones_are_tokens(tmp_path: Path) -> None:
-    encoder = load_encoder(train(tmp_path, added=(AddedToken("per cent", normalized=False),)))
-    ids, lengths = encoder.encode(strings(END_OF_TEXT, "per cent"))
-    assert 0 not in ids
-    assert (lengths[0] > 1, ids[-1], lengths[1]) == (True, 330, 1)
+def test_tokens_that_were_added_are_found_in_text(tmp_path: Path) -> None:
+    folder = write_tokenizer(tmp_path / "tokenizer", pattern("words", "single"))
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.add_tokens([AddedToken("percentage point", normalized=False)])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    found = load_encoder(folder, TEXTS)
+    assert found.encode(pa.array(TEXTS, pa.large_string())).ids.tolist() == ids_of_tokenizers(folder)
 
 
-def test_sliced_and_empty_arrays(folder: Path) -> None:
-    encoder = load_encoder(folder)
-    assert encoder.encode(strings()).lengths.tolist() == []
-    whole, part = encoder.encode(strings("a", "bc", "d")), encoder.encode(strings("a", "bc", "d")[1:])
-    assert part.ids.tolist() == whole.ids[whole.lengths[0] :].tolist()
-
-
-def test_large_batches_are_cut_without_a_trace(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    encoder, texts = load_encoder(folder, without=tuple(ENGINES)), strings(*("x" * place for place in range(40)))
-    whole = encoder.encode(texts)
-    monkeypatch.setattr("data.encoder.BATCH_BYTES", 50)
-    assert encoder.encode(texts).lengths.tolist() == whole.lengths.tolist()
-
-
-def wrong_where(sign: str) -> Any:
-    """An engine that errs on texts with this sign."""
-
-    def load(definition: dict[str, Any]) -> Encode:
-        tokenizer = Tokenizer.from_str(json.dumps(definition))
-        tokenizer.encode_special_tokens = True
-
-        def encode(texts: pa.Array) -> Encoded:
-            right = [np.array(tokenizer.encode(text).ids, np.uint32) for text in texts.to_pylist()]
-            return join_ids(
-                [ids[::-1] if sign in text else ids for ids, text in zip(right, texts.to_pylist(), strict=True)]
-            )
-
-        return encode
-
-    return load
-
-
-@pytest.mark.parametrize("sign", ["\u0939", "Brexit"])
-def test_an_engine_that_errs_is_passed_over_and_named(
-    sign: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_an_engine_with_other_ids_is_named_and_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(encoders.ENGINES, "hasty", wrong_where(sign))
-    encoder = load_encoder(
-        train(tmp_path), ["Of Brexit and others"], without=[name for name in ENGINES if name != "hasty"]
-    )
-    assert encoder.engine.startswith("tokenizers")
-    assert "hasty gives other ids than tokenizers for the text" in capsys.readouterr().err
+    folder = write_tokenizer(tmp_path / "tokenizer", pattern("words", "single"))
+
+    def almost(definition: object) -> encoder.Encode:
+        right = encoder.ENGINES["pre-token table"](definition)  # type: ignore[arg-type]
+        assert right
+        return lambda texts: Encoded(np.where(right(texts).ids == 329, 1, right(texts).ids), right(texts).lengths)
+
+    monkeypatch.setitem(encoder.ENGINES, "gigatoken", almost)
+    last_piece = Tokenizer.from_file(str(folder / "tokenizer.json")).decode([329])
+    assert load_encoder(folder, [f"of{last_piece} and{last_piece}"]).engine == "pre-token table"
+    assert "gigatoken gives other ids than tokenizers for the text" in capsys.readouterr().err
 
 
-def test_a_difference_is_found_among_other_texts(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(encoders.ENGINES, "hasty", wrong_where("Brexit"))
-    encoder = load_encoder(train(tmp_path), without=[name for name in ENGINES if name != "hasty"])
-    check_encoder(encoder, strings("a", "b"))
-    with pytest.raises(WrongIdsError, match="hasty gives other ids than tokenizers for the text 'After Brexit'"):
-        check_encoder(encoder, strings("a", "After Brexit", "b"))
+def test_a_difference_names_the_text(tmp_path: Path) -> None:
+    found = load_encoder(write_tokenizer(tmp_path / "tokenizer", pattern("words", "single")))
+
+    def one_more(texts: pa.Array) -> Encoded:
+        encoded = found.encode(texts)
+        return Encoded(encoded.ids + 1, encoded.lengths)
+
+    broken = encoder.Encoder("broken", 330, one_more, found.encode)
+    with pytest.raises(DifferentIdsError, match="broken gives other ids than tokenizers for the text 'The Committee"):
+        check_encoder(broken, pa.array(TEXTS, pa.large_string()))

@@ -1,14 +1,14 @@
-"""The permutation is a bijection without visible bias; the mixture never strays a whole sample from its shares."""
+"""The permutation is a bijection without visible bias; the order shows every row once a pass, and can be inverted."""
 
 import math
-from fractions import Fraction
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.order import MAXIMUM_PERIOD, build_mixture, derive_key, mixture_shares, permute, unpermute
+from data.mixture import build_mixture
+from data.order import Order, Stage, derive_key, permute, unpermute
 
 KEYS = st.integers(0, 2**64 - 1)
 
@@ -79,72 +79,80 @@ def test_neighbours_are_scattered(n: int) -> None:
     assert abs((place % 2 == np.arange(n) % 2).mean() - 0.5) < 5 * 0.5 / math.sqrt(n)
 
 
-def test_shares_are_the_written_decimals() -> None:
-    assert mixture_shares({"a": 0.7, "b": 0.2, "c": 0.1}) == {"a": 7, "b": 2, "c": 1}
-    assert mixture_shares({"a": 1, "b": 1, "c": 1.0}) == {"a": 1, "b": 1, "c": 1}
-    assert mixture_shares({"only": 0.3}) == {"only": 1}
-    assert mixture_shares({"tiny": 1e-05, "rest": 0.5}) == {"tiny": 1, "rest": 50_000}
+@st.composite
+def orders(draw: st.DrawFn) -> Order:
+    """One to four sources, one to three stages that may leave some out, up to three reshuffles."""
+    sources = draw(st.integers(1, 4))
+    rows = draw(st.lists(st.integers(1, 40), min_size=sources, max_size=sources))
+    firsts = [0, *sorted(draw(st.sets(st.integers(1, 150), max_size=2)))]
+    shares = st.lists(st.integers(0, 9), min_size=sources, max_size=sources).filter(any)
+    stages = [Stage(first, build_mixture(draw(shares))) for first in firsts]
+    reshuffles = draw(st.dictionaries(st.integers(0, 150), st.integers(0, 9), max_size=3))
+    return Order([f"s{number}" for number in range(sources)], rows, stages, reshuffles, draw(st.integers(0, 99)))
 
 
-def test_a_fine_mixture_is_rounded_by_largest_remainder() -> None:
-    weights = {"a": 138.123457e9, "b": 23.7e9, "c": 297.8e9}
-    shares = mixture_shares(weights)
-    assert sum(shares.values()) == MAXIMUM_PERIOD
-    total = sum(weights.values())
-    assert all(abs(shares[name] - weight / total * MAXIMUM_PERIOD) < 1 for name, weight in weights.items())
+@settings(max_examples=150, deadline=None)
+@given(order=orders(), end=st.integers(0, 250))
+def test_every_row_comes_once_in_every_pass(order: Order, end: int) -> None:
+    sources, rows = order.locate(np.arange(end))
+    counts = order.counts(end)
+    for source, total in enumerate(order.rows.tolist()):
+        shown = rows[sources == source]
+        assert len(shown) == counts[source]
+        for begin in range(0, len(shown), total):
+            a_pass = shown[begin : begin + total]
+            assert len(np.unique(a_pass)) == len(a_pass)
+            assert ((a_pass >= 0) & (a_pass < total)).all()
 
 
-@pytest.mark.parametrize("weight", [0.0, -1.0, math.nan, math.inf])
-def test_an_impossible_weight_is_refused(weight: float) -> None:
-    with pytest.raises(ValueError, match="source 'b'"):
-        mixture_shares({"a": 1.0, "b": weight})
+@settings(max_examples=150, deadline=None)
+@given(order=orders(), end=st.integers(0, 250))
+def test_samples_of_rows_are_those_that_a_search_finds(order: Order, end: int) -> None:
+    sources, rows = order.locate(np.arange(end))
+    for source, total in enumerate(order.rows.tolist()):
+        for wanted in (np.array([total - 1]), np.arange(0, total, 3)):
+            found = np.flatnonzero((sources == source) & np.isin(rows, wanted))
+            assert order.samples(source, wanted, end).tolist() == found.tolist()
 
 
-def test_a_source_is_never_rounded_away() -> None:
-    with pytest.raises(ValueError, match="'crumb' would be 1e-07 of the mixture"):
-        mixture_shares({"whole": 1.0, "crumb": 1e-7})
-
-
-MIXTURES = st.lists(st.integers(1, 300), min_size=1, max_size=12)
-
-
-@settings(max_examples=200, deadline=None)
-@given(shares=MIXTURES)
-def test_every_prefix_is_within_one_of_exact(shares: list[int]) -> None:
-    mixture = build_mixture(shares)
-    period = sum(shares)
-    chosen = mixture.pattern[:, None] == np.arange(len(shares))  # (period, sources)
-    exact_times_period = np.arange(1, period + 1)[:, None] * np.array(shares)
-    assert (np.abs(chosen.cumsum(axis=0) * period - exact_times_period) < period).all()
-    assert np.bincount(mixture.pattern).tolist() == shares
-
-
-@settings(deadline=None)
-@given(weights=st.lists(st.floats(0.01, 100), min_size=1, max_size=12))
-def test_random_weights_make_a_schedule_that_meets_them(weights: list[float]) -> None:
-    named = {str(place): weight for place, weight in enumerate(weights)}
-    shares = mixture_shares(named)
-    period, total = sum(shares.values()), sum(Fraction(str(weight)) for weight in weights)
-    assert period <= MAXIMUM_PERIOD
-    assert all(abs(shares[name] - Fraction(str(weight)) / total * period) < 1 for name, weight in named.items())
-
-
-@settings(deadline=None)
-@given(shares=MIXTURES, first=st.integers(0, 2**45))
-def test_samples_and_ordinals_are_inverse_to_each_other(shares: list[int], first: int) -> None:
-    mixture = build_mixture(shares)
-    samples = np.arange(first, first + 2 * mixture.period)
-    sources, ordinals = mixture.locate(samples)
-    for source in range(len(shares)):
+@settings(max_examples=80, deadline=None)
+@given(order=orders(), sample=st.integers(0, 200), seed=st.integers(0, 99))
+def test_a_reshuffle_changes_only_what_the_passes_have_not_shown(order: Order, sample: int, seed: int) -> None:
+    reshuffles = {sample: seed}
+    before = Order(order.names, order.rows, order.stages, {}, order.seed)
+    after = Order(order.names, order.rows, order.stages, reshuffles, order.seed)
+    samples = np.arange(sample + 400)
+    sources, old = before.locate(samples)
+    new_sources, new = after.locate(samples)
+    assert np.array_equal(sources, new_sources)
+    assert np.array_equal(old[:sample], new[:sample])
+    for source, (shown, total) in enumerate(zip(before.counts(sample).tolist(), order.rows.tolist(), strict=True)):
         mine = sources == source
-        assert np.array_equal(mixture.samples(source, ordinals[mine]), samples[mine])
-        before, after = mixture.counts(first)[source], mixture.counts(first + len(samples))[source]
-        assert np.array_equal(ordinals[mine], np.arange(before, after))
+        rest = slice(shown, shown - shown % total + total)
+        assert np.array_equal(np.sort(old[mine][rest]), np.sort(new[mine][rest])) or mine.sum() < rest.stop
+        assert np.array_equal(old[mine][rest.stop :], new[mine][rest.stop :])
 
 
-def test_the_finest_mixture_keeps_the_bound() -> None:
-    shares = list(mixture_shares({"a": 0.420101, "b": 0.1948, "c": 0.259, "d": 0.0531, "e": 0.00073}).values())
-    mixture = build_mixture(shares)
-    chosen = mixture.pattern[:, None] == np.arange(5)
-    exact_times_period = np.arange(1, mixture.period + 1)[:, None] * np.array(shares)
-    assert (np.abs(chosen.cumsum(axis=0) * mixture.period - exact_times_period) < mixture.period).all()
+def test_a_reshuffle_brings_another_order() -> None:
+    stages = [Stage(0, build_mixture([1]))]
+    orders = [Order(["s"], [100], stages, {50: seed} if seed else {}, 0).locate(np.arange(100))[1] for seed in range(3)]
+    assert len({tuple(order[50:]) for order in orders}) == 3
+    twice = Order(["s"], [100], stages, {50: 1, 70: 1}, 0).locate(np.arange(100))[1]
+    assert np.array_equal(twice[:70], orders[1][:70])
+    assert not np.array_equal(twice[70:], orders[1][70:])
+
+
+def test_a_stage_goes_on_where_the_pass_was() -> None:
+    stages = [Stage(0, build_mixture([1, 1])), Stage(10, build_mixture([0, 1]))]
+    order = Order(["a", "b"], [20, 20], stages, {}, 0)
+    sources, rows = order.locate(np.arange(25))
+    assert sources[10:].tolist() == [1] * 15
+    assert sorted(rows[sources == 1].tolist()) == list(range(20))
+    assert order.counts(25).tolist() == [5, 20]
+
+
+def test_the_order_of_a_run_never_changes_between_versions() -> None:
+    stages = [Stage(0, build_mixture([3, 2])), Stage(6, build_mixture([1, 4]))]
+    sources, rows = Order(["a", "b"], [11, 1000], stages, {4: 9}, 7).locate(np.arange(12))
+    assert sources.tolist() == [0, 1, 0, 0, 1, 0, 1, 1, 1, 0, 1, 1]
+    assert rows.tolist() == [6, 392, 10, 3, 152, 5, 582, 219, 377, 0, 844, 680]

@@ -92,7 +92,7 @@ def test_trace_agrees_in_both_directions(finished: tuple[RunConfig, Any]) -> Non
 def test_bits_per_byte_are_those_of_the_loss(finished: tuple[RunConfig, Any]) -> None:
     """The evaluation's figure for one short document, recomputed from the model's logits by hand."""
     config, _ = finished
-    from data.shards import held_out_documents
+    from data.shard_reader import held_out_documents
 
     trained = load_trained(config)
     document = next(d for d in held_out_documents(config.shards, "future", "news") if len(d.tokens) > 20)

@@ -7,10 +7,11 @@ import pytest
 from data.corpus import prepare_corpus
 from data.encode import encode_corpus
 from data.errors import DataError
+from data.packing import pack_shards
 from data.tokenizer import build_tokenizer
 from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
-from train.plan import describe, open_stream, plan
+from train.plan import describe, effective_tokens, open_stream, plan
 
 Make = Callable[..., RunConfig]
 
@@ -19,6 +20,7 @@ def build_shards(config: RunConfig) -> None:
     prepare_corpus(config.data, config.corpus, config.seed)
     build_tokenizer(config.tokenizer, config.corpus, config.tokenizer_folder)
     encode_corpus(config.corpus, config.tokenizer_folder, config.shards, config.seed)
+    pack_shards(config.shards, config.data.packing, config.model.sequence_length)
 
 
 def test_bloomberggpt() -> None:
@@ -40,12 +42,55 @@ def test_with_shards_passes_follow_from_the_mixture(make_config: Make) -> None:
     config = make_config()
     build_shards(config)
     planned = plan(config)
-    assert planned.mixture == {"news": 0.7, "general": 0.3}
+    assert planned.mixture == pytest.approx({"news": 0.7, "general": 0.3}, abs=1 / 96)
     assert planned.samples == 12 * 8
-    for name, share in planned.mixture.items():
-        rows = (planned.training_tokens[name] - 1) // 32
+    for name, share in (("news", 0.7), ("general", 0.3)):
+        rows = open_stream(config).passes[name]
         assert planned.epochs[name] == pytest.approx(planned.samples * share / rows, abs=1 / rows)
-    assert "passes" in describe(planned)
+        passes = planned.epochs[name]
+        assert planned.effective_tokens[name] == effective_tokens(planned.training_tokens[name], passes)
+    assert "worth in new tokens" in describe(planned)
+
+
+def test_repeated_tokens_are_worth_less_each_time() -> None:
+    assert effective_tokens(100, 0.5) == 50
+    assert effective_tokens(100, 1) == 100
+    assert effective_tokens(100, 4) == pytest.approx(373, abs=0.5)
+    assert effective_tokens(100, 16) == pytest.approx(1058, abs=0.5)
+
+
+def test_more_passes_than_allowed_are_refused(make_config: Make) -> None:
+    config = make_config()
+    build_shards(config)
+    passes = plan(config).epochs["general"]
+    sources = [source.model_dump() for source in config.data.sources]
+    for most in (passes + 0.01, passes - 0.01):
+        limited = make_config(data={"sources": [sources[0], sources[1] | {"maximum_epochs": most}]})
+        if most > passes:
+            assert plan(limited).epochs["general"] == passes
+            continue
+        with pytest.raises(DataError, match=rf"'general' would be passed over {passes:.2f} times, its maximum_epochs"):
+            plan(limited)
+
+
+def test_stages_and_reshuffles_begin_at_their_step(make_config: Make) -> None:
+    config = make_config()
+    build_shards(config)
+    stage = {"from_step": 7, "weights": {"news": 0.0, "general": 1.0}}
+    changed = make_config(data={"stages": [stage], "reshuffles": {4: 1}})
+    plain, stream = open_stream(config), open_stream(changed)
+    assert list(stream.shares) == [0, 48]
+    assert stream.reshuffles == {24: 1}
+    assert stream.digest(24) == plain.digest(24)
+    assert {pieces[0].source for pieces in stream.pieces(48, 48)} == {"general"}
+    before = plain.epochs(48)["news"] * plain.passes["news"]
+    assert plan(changed).mixture["news"] == pytest.approx(before / 96)
+
+
+def test_shards_that_are_not_packed_are_refused(make_config: Make) -> None:
+    build_shards(make_config())
+    with pytest.raises(DataError, match=r"packed/concatenate-32/manifest.json does not exist: run `domainlm tokenize"):
+        open_stream(make_config(data={"packing": "concatenate"}))
 
 
 def test_a_vocabulary_larger_than_the_models_is_refused(make_config: Make) -> None:

@@ -5,13 +5,14 @@ import json
 import random
 import re
 import struct
-from html.parser import HTMLParser
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from evaluation.report import ReportInputs, Row, Table, compare, judge, key_figures, outline_tables, write_report
+from evaluation.page import Row, Table
+from evaluation.report import ReportInputs, compare, judge, key_figures, outline_tables, write_report
 
 EVALUATION = {
     "step": 1200,
@@ -91,30 +92,6 @@ def inputs(tmp_path: Path) -> ReportInputs:
         domain_sources=("speeches", "minutes"),
         parameters=2_570_000,
     )
-
-
-class Page(HTMLParser):
-    """Tags, their attributes, and text of a page; tags must be closed in order."""
-
-    VOID = ("meta", "img", "br")
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.opened: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words = ""
-        self.feed(page)
-        assert not self.opened
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        self.opened += [] if tag in self.VOID else [tag]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.opened.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.words += data
 
 
 def test_the_verdict_pools_the_domain_by_bytes() -> None:
@@ -201,11 +178,11 @@ def test_a_report_becomes_outlines_side_by_side() -> None:
     assert list(outline_tables({})) == []
 
 
-def test_the_page_stands_alone_and_shows_everything(inputs: ReportInputs, tmp_path: Path) -> None:
+def test_the_page_stands_alone_and_shows_everything(
+    inputs: ReportInputs, read_page: Callable[[Path], Any], tmp_path: Path
+) -> None:
     path = write_report(inputs, tmp_path / "reports")
-    page = Page(path.read_text("utf-8"))
-    assert {tag for tag, _ in page.tags}.isdisjoint({"script", "link", "iframe"})
-    assert all("onerror" not in attributes and "href" not in attributes for _, attributes in page.tags)
+    page = read_page(path)
     sources = [attributes["src"] or "" for tag, attributes in page.tags if tag == "img"]
     images = [base64.b64decode(source.removeprefix("data:image/png;base64,")) for source in sources]
     saved = {file.read_bytes() for file in (tmp_path / "reports").glob("*.png")}
@@ -228,10 +205,10 @@ def test_the_page_stands_alone_and_shows_everything(inputs: ReportInputs, tmp_pa
     assert page.words.index("10.8% fewer") < page.words.index("2,570,000"), "the verdict comes first"
 
 
-def test_what_was_not_recorded_is_left_out(inputs: ReportInputs, tmp_path: Path) -> None:
+def test_what_was_not_recorded_is_left_out(read_page: Callable[[Path], Any], tmp_path: Path) -> None:
     missing = tmp_path / "missing"
     bare = ReportInputs("bare", missing, missing, missing, missing, [], [], 10)
-    page = Page(write_report(bare, tmp_path / "reports").read_text("utf-8"))
+    page = read_page(write_report(bare, tmp_path / "reports"))
     assert [tag for tag, _ in page.tags if tag in ("img", "table", "h2", "blockquote")] == []
     assert not re.search(r"\b(nan|None|Undefined)\b", page.words)
 
@@ -242,3 +219,16 @@ def test_a_run_killed_while_writing_a_line_is_reported(inputs: ReportInputs, tmp
     first = write_report(inputs, tmp_path / "reports").read_bytes()
     inputs.metrics.write_text(text)
     assert write_report(inputs, tmp_path / "reports").read_bytes() == first
+
+
+def test_of_corpus_and_tokenizer_only_what_is_short_is_shown(
+    inputs: ReportInputs, read_page: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    corpus = json.loads(inputs.corpus.read_text())
+    corpus["sources"]["wiki"] |= {"samples": {"duplicate": [{"text": "a dropped text"}]}, "path": "s3://wiki"}
+    inputs.corpus.write_text(json.dumps(corpus | {"contamination": {"items": 7, "touched": {"item": ["w1"]}}}))
+    inputs.tokenizer.write_text(json.dumps(TOKENIZER | {"sweep": [{"vocabulary_size": 77}]}))
+    page = read_page(write_report(inputs, tmp_path / "reports"))
+    assert "10,033" in page.words
+    assert "4.213" in page.words
+    assert not re.search("a dropped text|s3://wiki|touched|sweep|77", page.words)

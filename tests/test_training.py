@@ -16,6 +16,7 @@ import torch
 
 from data.corpus import prepare_corpus
 from data.encode import encode_corpus
+from data.packing import pack_shards
 from data.tokenizer import build_tokenizer
 from train.checkpoint import find_latest
 from train.config import CHECKOUT, RunConfig
@@ -36,6 +37,7 @@ def data_folder(write_small_config: WriteConfig, tmp_path_factory: pytest.TempPa
     prepare_corpus(config.data, folder / "corpus", config.seed)
     build_tokenizer(config.tokenizer, folder / "corpus", folder / "tokenizer")
     encode_corpus(folder / "corpus", folder / "tokenizer", folder / "shards", config.seed)
+    pack_shards(folder / "shards", config.data.packing, config.model.sequence_length)
     return folder
 
 

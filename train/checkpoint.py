@@ -15,6 +15,7 @@ from typing import Any
 from data.files import write_atomically
 from train.config import RunConfig, to_yaml
 from train.config_file import differences
+from train.schedule import consumed_samples
 
 CHANGEABLE_MODEL_KEYS = {"dropout", "z_loss"}
 """Keys of `model` that may change during a run: they belong to the training, not to the weights."""
@@ -91,6 +92,11 @@ def find_latest(checkpoints: Path) -> Checkpoint | None:
     return None
 
 
+def saved_steps(checkpoints: Path) -> list[int]:
+    """The steps that checkpoints are there for, ascending."""
+    return sorted(_step_number(folder) for folder in checkpoints.glob("step_*"))
+
+
 def read_checkpoint(folder: Path) -> Checkpoint:
     """Open one checkpoint and check that every file has the size that its manifest states."""
     try:
@@ -111,13 +117,15 @@ def check_continues(checkpoint: Checkpoint, config: RunConfig, world_size: int, 
     """Refuse a checkpoint that this run cannot continue exactly; returns the harmless differences of configuration.
 
     Raises:
-        CheckpointError: another architecture, other data, world size or ZeRO stage; each difference is named.
+        CheckpointError: another architecture, other data or batch sizes up to its step, world size or ZeRO stage; each
+            difference is named.
     """
     manifest = checkpoint.manifest
     changed = differences(manifest["config"], config.model_dump(mode="json"))
     refused = _changes_of_architecture(checkpoint, config)
     for what, old, new in (
         ("the data (shards, mixture, sequence length or seed)", manifest["data_digest"], data_digest),
+        ("samples read by then", manifest["samples"], consumed_samples(config.training, checkpoint.step)),
         ("the number of ranks", manifest["world_size"], world_size),
         ("the ZeRO stage", manifest["zero_stage"], config.training.zero_stage),
     ):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data.progress import say
-from train import pipeline
+from train import forget, pipeline
 from train.config import RunConfig
 from train.config_file import ConfigError
 from train.plan import describe
@@ -23,11 +23,15 @@ def plan(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
 
 def prepare(arguments: argparse.Namespace, config: RunConfig) -> Result:
-    return pipeline.prepare(config)
+    return pipeline.prepare(config, arguments.shard)
+
+
+def tokenizer(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    return pipeline.tokenizer(config)
 
 
 def tokenize(arguments: argparse.Namespace, config: RunConfig) -> Result:
-    return pipeline.tokenize(config)
+    return pipeline.tokenize(config, arguments.shard)
 
 
 def train(arguments: argparse.Namespace, config: RunConfig) -> Result:
@@ -61,17 +65,26 @@ def export(arguments: argparse.Namespace, config: RunConfig) -> Result:
     return pipeline.export(config, arguments.out)
 
 
+def export_shards(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    return pipeline.export_shards(config, arguments.out)
+
+
 def trace(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    if arguments.forget is not None:
+        result = forget.forget_document(config, arguments.forget)
+        _show(arguments, forget.describe(result))
+        return result
     if arguments.document is not None:
         result = pipeline.trace_document(config, arguments.document)
-        _show(arguments, f"{arguments.document}: steps {', '.join(map(str, result['steps'])) or 'none'}")
+        seen = f"{result['epochs']:.2f} times in all, steps {', '.join(map(str, result['steps']))}"
+        _show(arguments, f"{arguments.document}: {seen if result['steps'] else 'in no step'}")
         return result
-    result = pipeline.trace_step(config, arguments.step)
+    result = pipeline.trace_step(config, arguments.step, rank=arguments.rank, text=arguments.text)
     lines = [
         f"{document['source']}  {document['id']}  {document['date'] or 'undated'}  {document['tokens']} tokens"
         for document in result["documents"]
     ]
-    _show(arguments, "\n".join(lines))
+    _show(arguments, "\n".join([*lines, *(f"\n{text}" for text in result.get("texts", []))]))
     return result
 
 

@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from data.config import DataConfig, TokenizerConfig
+from data.files import value_digest
 from model.config import ModelConfig
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -196,7 +197,16 @@ class RunConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
 
     @property
     def shards(self) -> Path:
-        return self.data_folder / "shards"
+        """The shards to train on; of remote ones, the folder of their local copies."""
+        if self.data.shards is None:
+            return self.data_folder / "shards"
+        if not self.shards_are_remote:
+            return Path(self.data.shards)
+        return Path(self.data.cache or self.run_folder / "shard-cache") / value_digest(self.data.shards)
+
+    @property
+    def shards_are_remote(self) -> bool:
+        return "://" in (self.data.shards or "")
 
     @property
     def checkpoints(self) -> Path:

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 
 from data.files import write_atomically
 from data.progress import say
-from data.shards import verify_digests
 from data.stream import TokenStream
 from evaluation.bits_per_byte import Score, score_held_out
+from model.loss import IGNORE
 from model.sizes import flop_per_token, parameter_count
 from train import checkpoint, engine
 from train.config import RunConfig, to_yaml
@@ -27,8 +28,10 @@ from train.monitor import Monitor
 from train.optimizer import describe_groups
 from train.plan import open_stream
 from train.process import Rank, StopRequest, find_rank, peak_flops, use_machine
-from train.schedule import batch_size, check_ranks, consumed_samples, learning_rate
+from train.schedule import batch_size, check_ranks, consumed_samples, learning_rate, micro_batches
 from train.trained import token_losses
+
+PREFETCHED_STEPS = 8
 
 
 @dataclass(frozen=True)
@@ -64,13 +67,17 @@ def train(config: RunConfig) -> None:
         return
     stream = open_stream(config)
     found = checkpoint.find_latest(config.checkpoints)
-    changed = checkpoint.check_continues(found, config, rank.world_size, stream.digest) if found else {}
+    changed = (
+        checkpoint.check_continues(found, config, rank.world_size, stream.digest(found.manifest["samples"]))
+        if found
+        else {}
+    )
     config.checkpoints.mkdir(parents=True, exist_ok=True)
     with _only_writer(config, rank):
         stop = StopRequest(config.run_folder / "STOP" if rank.is_first else None)
         device = use_machine(rank)
         engine.connect(device)
-        verify_digests(config.shards, rank.rank, rank.world_size)
+        stream.verify(rank.rank, rank.world_size)
         started = engine.build_engine(config, device, rank.world_size)
         if found:
             engine.load(started, found.folder)
@@ -140,31 +147,52 @@ def _steps(run: Run, first_step: int) -> None:
 
 
 def take_step(run: Run, step: int) -> tuple[float, float, bool]:
-    """One optimizer step on all ranks: mean loss, gradient norm, and whether all agree to stop after it.
+    """One optimizer step on all ranks: mean loss of the predicted tokens, gradient norm, and whether all agree to stop.
 
-    Rank r takes, of each group of micro_batch × ranks samples, the r-th part: the global batch does not depend on how
-    many ranks there are.
+    The gradient is that of the summed loss over the tokens of a batch without padding, so that each predicted token
+    weighs the same however the batch is divided.
     """
     training, rank = run.config.training, run.rank
     # Dropout, the only other use of chance, is a function of seed, step and rank, so that a resumed run repeats it.
     torch.manual_seed(hash((run.config.seed, step, rank.rank)))
-    micro_batches = engine.set_step(run.engine, training, step, learning_rate(training, step))
-    first = consumed_samples(training, step - 1) + rank.rank * training.micro_batch
-    total = torch.zeros(2, dtype=torch.float64, device=run.device)
+    engine.set_step(run.engine, training, step, learning_rate(training, step))
+    total = torch.zeros(3, dtype=torch.float64, device=run.device)
     norm = 0.0
-    for micro_batch in range(micro_batches):
-        rows = run.stream.rows(first + micro_batch * training.micro_batch * rank.world_size, training.micro_batch)
-        tokens = torch.from_numpy(rows).to(run.device, non_blocking=True)
-        loss = run.engine(tokens[:, :-1], tokens[:, 1:])
+    for first in micro_batches(training, step, rank.rank, rank.world_size):
+        inputs, targets = _rows(run, first)
+        share = (targets != IGNORE).mean(dtype=torch.float32)
+        loss = run.engine(inputs, targets) * share
         total[0] += loss.detach()
+        total[1] += share
         norm = engine.backward_and_step(run.engine, loss)
-    total[0] /= micro_batches * rank.world_size
-    total[1] = bool(run.stop.reason)
+    total[2] = bool(run.stop.reason)
+    _prefetch(run, step + 1)
     dist.all_reduce(total)
-    mean, stopping = total.tolist()
+    summed, counted, stopping = total.tolist()
+    mean = summed / counted
     if not (math.isfinite(mean) and math.isfinite(norm)) and rank.is_first:
         say(f"step {step}: loss {mean} or gradient norm {norm} is not finite; the step was not applied")
     return mean, norm, stopping > 0
+
+
+def _rows(run: Run, first: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Inputs and targets of one micro-batch, (micro_batch, sequence_length) both."""
+    batch = run.stream.batch(first, run.config.training.micro_batch)
+    tokens = torch.from_numpy(batch.tokens).to(run.device, non_blocking=True)
+    predicted = torch.from_numpy(batch.documents >= 0).to(run.device, non_blocking=True)
+    return tokens[:, :-1], tokens[:, 1:].where(predicted, IGNORE)
+
+
+def _prefetch(run: Run, first_step: int) -> None:
+    """Have remote shards fetched for the coming steps while this one goes on."""
+    training = run.config.training
+    last = min(first_step + PREFETCHED_STEPS - 1, training.steps)
+    firsts = [
+        first
+        for step in range(first_step, last + 1)
+        for first in micro_batches(training, step, run.rank.rank, run.rank.world_size)
+    ]
+    run.stream.prefetch(np.add.outer(firsts, range(training.micro_batch)).ravel().astype(np.int64))
 
 
 def _evaluate(run: Run, step: int) -> None:
@@ -215,7 +243,7 @@ def _save(run: Run, step: int) -> None:
             step,
             config,
             world_size=run.rank.world_size,
-            data_digest=run.stream.digest,
+            data_digest=run.stream.digest(consumed_samples(config.training, step)),
             samples=consumed_samples(config.training, step),
         )
         removed = checkpoint.prune(config.checkpoints, config.training.keep_checkpoints)
@@ -249,6 +277,8 @@ def _describe(config: RunConfig, rank: Rank, stream: TokenStream, started: engin
     )
     epochs = "  ".join(f"{name} {passes:.2f}" for name, passes in stream.epochs(samples).items())
     say(f"passes over each source: {epochs}")
+    if shortage := stream.shortage():
+        say(shortage)
     say(describe_groups(started.module, training.weight_decay))
 
 

@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True, dest="command")
     _add(commands, "plan", "parameters, computation, tokens, and passes over each source")
     prepare = _add(commands, "prepare", "documents → corpus: clean, de-duplicate, split by date")
+    _add(commands, "tokenizer", "train the tokenizer (or take one) and report on it")
     tokenize = _add(commands, "tokenize", "train the tokenizer (or take one), corpus → shards, and the data card")
     for array in (prepare, tokenize):
         array.add_argument(
@@ -77,9 +78,11 @@ def _parser() -> argparse.ArgumentParser:
     wanted.add_argument(
         "--forget",
         metavar="ID",
-        help="mark a document to be forgotten: the next build drops it and all that resembles it; names the checkpoints "
-        "that have seen it and the last that has not",
+        help="mark a document to be forgotten: the next build drops it and all that resembles it; names the "
+        "checkpoints that have seen it and the last that has not",
     )
+    trace.add_argument("--rank", type=int, help="with --step: only what this rank read")
+    trace.add_argument("--text", action="store_true", help="with --step: the text of its samples too")
     megatron = _add(commands, "export-shards", "shards → Megatron-LM's .bin and .idx files", "--out megatron/")
     megatron.add_argument("--out", type=Path, required=True, help="the folder")
     _add(commands, "run", "all of it in order: prepare, tokenize, train, evaluate, report, export")

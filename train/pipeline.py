@@ -6,20 +6,26 @@ Every stage recognises finished work with the same inputs and skips it, so that 
 import bisect
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from data.corpus import prepare_corpus
+import numpy as np
+
+from data.corpus import Shard, prepare_corpus
 from data.encode import encode_corpus
 from data.errors import DataError
-from data.files import value_digest, write_atomically
+from data.files import stage_digest, value_digest, write_atomically
 from data.ledger import documents_of, samples_of
+from data.megatron import export_megatron
+from data.packing import pack_shards
 from data.progress import say
 from data.shards import END_OF_TEXT_ID, read_manifest
+from data.stream import TokenStream
 from data.tokenizer import END_OF_TEXT, build_tokenizer, load_tokenizer
 from evaluation.baselines import measure_baselines
 from evaluation.bits_per_byte import by_period, by_split, score_documents, to_json
+from evaluation.data_card import write_data_card
 from evaluation.report import ReportInputs, write_report
 from model.generate import generate as generate_tokens
 from model.huggingface import export_folder, hugging_face_class
@@ -28,23 +34,37 @@ from train.checkpoint import finished_step
 from train.config import RunConfig
 from train.config_file import ConfigError
 from train.plan import open_stream, plan
-from train.schedule import batch_size, consumed_samples
+from train.schedule import batch_size, consumed_samples, micro_batches
 from train.trained import load_trained, newest_checkpoint, token_losses
 
 
-def prepare(config: RunConfig) -> dict[str, Any]:
-    """Documents → corpus."""
-    return prepare_corpus(config.data, config.corpus, config.seed)
+def prepare(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
+    """Documents → corpus; or one shard (i, n) of the work that can be divided."""
+    return prepare_corpus(config.data, config.corpus, config.seed, shard)
 
 
-def tokenize(config: RunConfig) -> dict[str, Any]:
-    """Corpus → tokenizer and shards."""
-    report = build_tokenizer(config.tokenizer, config.corpus, config.tokenizer_folder)
-    manifest = encode_corpus(config.corpus, config.tokenizer_folder, config.shards, config.seed)
+def tokenizer(config: RunConfig) -> dict[str, Any]:
+    """Corpus → tokenizer, its report and the page of it."""
+    return build_tokenizer(config.tokenizer, config.corpus, config.tokenizer_folder)
+
+
+def tokenize(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
+    """Corpus → tokenizer, shards, their packing and the data card; or one shard (i, n) of the encoding."""
+    if shard is not None:
+        stage_digest(config.tokenizer_folder)  # trained once, not by every task
+    report = tokenizer(config) if shard is None else {}
+    manifest = encode_corpus(
+        config.corpus, config.tokenizer_folder, config.shards, config.seed, config.data.workers, shard
+    )
+    if manifest is None:
+        return {}
     tokens = {
         split: {name: source.tokens for name, source in sources.items()} for split, sources in manifest.splits.items()
     }
-    return {"tokenizer": report, "tokens": tokens}
+    packing = pack_shards(config.shards, config.data.packing, config.model.sequence_length, config.data.workers)
+    card = write_data_card(config.corpus, config.tokenizer_folder, config.shards, config.reports, config.name)
+    say(f"data card: {card}")
+    return {"tokenizer": report, "tokens": tokens, "padding": packing.padding(), "data_card": str(card)}
 
 
 def train(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> dict[str, Any]:
@@ -166,16 +186,60 @@ def export(config: RunConfig, folder: Path | None = None) -> dict[str, Any]:
     return {"folder": str(target), "step": trained.step}
 
 
-def trace_step(config: RunConfig, step: int) -> dict[str, Any]:
-    """Which documents were in the batch of a step."""
-    if not 1 <= step <= config.training.steps:
-        raise DataError(f"step {step} is not of this run: its steps are 1 to {config.training.steps}")
-    first = consumed_samples(config.training, step - 1)
-    return {"step": step, "documents": documents_of(open_stream(config), first, batch_size(config.training, step))}
+def export_shards(config: RunConfig, folder: Path) -> dict[str, Any]:
+    """Shards → Megatron's indexed datasets."""
+    return {"files": [str(file) for file in export_megatron(config.shards, folder)]}
+
+
+def trace_step(config: RunConfig, step: int, *, rank: int | None = None, text: bool = False) -> dict[str, Any]:
+    """Which documents were in the batch of a step, or in one rank's part of it; with `text`, what the samples read."""
+    training = config.training
+    if not 1 <= step <= training.steps:
+        raise DataError(f"step {step} is not of this run: its steps are 1 to {training.steps}")
+    if rank is None:
+        first = consumed_samples(training, step - 1)
+        samples = list(range(first, first + batch_size(training, step)))
+    else:
+        ranks = _ranks(config)
+        if not 0 <= rank < ranks:
+            raise DataError(f"rank {rank} is not of this run: its ranks are 0 to {ranks - 1}")
+        firsts = micro_batches(training, step, rank, ranks)
+        samples = [first + place for first in firsts for place in range(training.micro_batch)]
+    stream = open_stream(config)
+    result: dict[str, Any] = {"step": step, "samples": samples, "documents": documents_of(stream, samples)}
+    if text:
+        tokenizer = load_tokenizer(config.tokenizer_folder)
+        result["texts"] = [tokenizer.decode(row, skip_special_tokens=False) for row in _read(stream, samples)]
+    return result
+
+
+def _ranks(config: RunConfig) -> int:
+    """Ranks of the process that trained here last."""
+    try:
+        return int(json.loads((config.run_folder / "environment.json").read_bytes())["ranks"])
+    except FileNotFoundError:
+        raise DataError(f"{config.run_folder} has not been trained, so nothing says what its ranks read") from None
+
+
+def _read(stream: TokenStream, samples: Sequence[int]) -> Iterator[list[int]]:
+    """The tokens of each sample, without the padding at its end."""
+    for sample in samples:
+        batch = stream.batch(sample, 1)
+        yield batch.tokens[0, : np.flatnonzero(batch.documents[0] >= 0)[-1] + 2].tolist()
 
 
 def trace_document(config: RunConfig, document: str) -> dict[str, Any]:
-    """In which steps a document was seen."""
-    samples = samples_of(open_stream(config), document, consumed_samples(config.training, config.training.steps))
-    ends = [consumed_samples(config.training, step) for step in range(1, config.training.steps + 1)]
-    return {"document": document, "steps": sorted({bisect.bisect_right(ends, sample) + 1 for sample in samples})}
+    """In which steps a document was seen, the first and the last of them, and how often it was seen in all."""
+    training = config.training
+    seen = samples_of(open_stream(config), document, consumed_samples(training, training.steps))
+    ends = [consumed_samples(training, step) for step in range(1, training.steps + 1)]
+    steps = sorted({bisect.bisect_right(ends, sample) + 1 for sample in seen.samples})
+    return {
+        "document": document,
+        "steps": steps,
+        "first_step": steps[0] if steps else None,
+        "last_step": steps[-1] if steps else None,
+        "batches": len(steps),
+        "samples": len(seen.samples),
+        "epochs": seen.epochs,
+    }

@@ -66,3 +66,14 @@ def check_ranks(training: TrainingConfig, world_size: int) -> None:
     changes = [0] if isinstance(training.batch_size, int) else training.batch_size
     for steps_done in changes:
         accumulation(training, steps_done + 1, world_size)
+
+
+def micro_batches(training: TrainingConfig, step: int, rank: int, world_size: int) -> list[int]:
+    """First sample of each micro-batch that a rank takes in step `step`.
+
+    Of each group of micro_batch × ranks samples, rank r takes the r-th part: the global batch does not depend on how
+    many ranks there are.
+    """
+    first = consumed_samples(training, step - 1) + rank * training.micro_batch
+    count = accumulation(training, step, world_size)
+    return [first + number * training.micro_batch * world_size for number in range(count)]

@@ -25,7 +25,7 @@ def meet(config_file: str, stage: int, precision: str) -> dict[str, bool]:
     device = use_machine(rank)
     engine.connect(device)
     started = engine.build_engine(config, device, rank.world_size)
-    tokens = torch.from_numpy(open_stream(config).rows(0, config.training.micro_batch))
+    tokens = torch.from_numpy(open_stream(config).batch(0, config.training.micro_batch).tokens)
     weights, norms, finite = [digest(started)], [], (1.0, math.nan, 1.0)
     for step, factor in enumerate(finite, start=1):
         for _ in range(engine.set_step(started, config.training, step, 1e-3)):

@@ -1,0 +1,255 @@
+"""Tokens per CPU-second that the stream delivers as (batch, 2,049) int64, beside the loaders that users have.
+
+    python benchmarks/stream.py [--text FILES] [--json]      ours and the peers that .venv-benchmarks has
+    python benchmarks/stream.py --huge                        first and ten-millionth batch of 10^12 tokens
+
+Every contender delivers the same shards' tokens, warm in the page cache, shuffled; ours also mixes, packs and numbers
+documents. CPU seconds are those of the delivering process, imports and opening apart.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from harness import PEERS_PYTHON, ROOT, Row, compare, parser, read_texts, show
+
+LENGTH, BATCH, VOCABULARY = 2048, 8, 65_000
+SECONDS = 3.0
+
+
+def make_shards(folder: Path, texts: list[str], tokens: int) -> None:
+    """Two packed sources; a document has a token for each word and the text's length, repeated up to `tokens`."""
+    from data.packing import pack_shards
+    from data.shards import EncodedDocument, Manifest, write_manifest, write_source
+
+    chance = np.random.default_rng(0)
+    lengths = [len(text.split()) for text in texts]
+    sources = {}
+    for number, source in enumerate(("domain", "general")):
+        mine = lengths[number::2]
+        repeats = max(1, tokens // 2 // sum(mine))
+        documents = (
+            EncodedDocument(str(place), None, chance.integers(1, VOCABULARY, length), 4 * length)
+            for place, length in enumerate(mine * repeats)
+        )
+        sources[source] = write_source(folder, "train", source, documents, "uint16", 20_000_000)
+    write_manifest(folder, Manifest("uint16", VOCABULARY, "none", "none", 0, 20_000_000, {"train": sources}))
+    for policy in ("best_fit", "concatenate"):
+        pack_shards(folder, policy, LENGTH)  # type: ignore[arg-type]
+
+
+def rate(batch: Callable[[int], Any]) -> float:
+    """Millions of tokens per CPU-second of `batch(number)`, each of BATCH rows."""
+    for number in range(200):
+        batch(number)
+    begin, wall, number = time.process_time(), time.perf_counter(), 200
+    while time.perf_counter() - wall < SECONDS:
+        batch(number)
+        number += 1
+    return (number - 200) * BATCH * (LENGTH + 1) / (time.process_time() - begin) / 1e6
+
+
+def ours(folder: Path, policy: str) -> float:
+    from data.stream import TokenStream
+
+    stream = TokenStream(folder, {"domain": 0.3, "general": 0.7}, LENGTH, 0, policy=policy)
+    return rate(lambda number: stream.batch(number * BATCH, BATCH))
+
+
+def mapped_gather(folder: Path) -> float:
+    """The least that any loader does: rows of one mapped file at random places, widened to int64."""
+    tokens = np.memmap(sorted(folder.glob("train/*.bin"))[0], dtype="<u2", mode="r")
+    first = np.random.default_rng(0).integers(0, len(tokens) - LENGTH - 1, 1_000_000).reshape(-1, BATCH)
+    span = np.arange(LENGTH + 1)
+    return rate(lambda number: tokens[first[number % len(first), :, None] + span].astype(np.int64))
+
+
+PEERS = {
+    "datatrove nanoset": """
+from datatrove.utils.dataset import DatatroveFolderDataset
+import numpy as np, torch, shutil, pathlib
+folder = pathlib.Path(FOLDER) / "nanoset"; folder.mkdir(exist_ok=True)
+for file in sorted((pathlib.Path(FOLDER) / "train").glob("*.bin")):
+    shutil.copy(file, folder / (file.stem + ".ds"))
+data = DatatroveFolderDataset(str(folder), seq_len=LENGTH, token_size=2, recursive=False, shuffle=True, seed=0)
+n = len(data)
+def batch(number):
+    return torch.stack([data[(number * BATCH + row) % n]["input_ids"] for row in range(BATCH)])
+""",
+    "litdata": """
+import numpy as np, pathlib, torch, itertools
+from litdata import StreamingDataset, TokensLoader, optimize
+out = pathlib.Path(FOLDER) / "litdata"
+files = sorted(str(file) for file in (pathlib.Path(FOLDER) / "train").glob("*.bin"))
+def read(file):
+    tokens = torch.from_numpy(np.fromfile(file, "<u2").astype(np.int32))
+    for start in range(0, len(tokens), 1_000_000):
+        yield tokens[start : start + 1_000_000]
+if not out.exists():
+    optimize(fn=read, inputs=files, output_dir=str(out), chunk_size=LENGTH * 8192 + 8192, item_loader=TokensLoader(),
+             num_workers=1)
+data = StreamingDataset(str(out), item_loader=TokensLoader(block_size=LENGTH + 1), shuffle=True, drop_last=False)
+def rows():
+    while True:
+        yield from data
+source = rows()
+def batch(number):
+    return torch.stack([next(source) for _ in range(BATCH)]).long()
+""",
+    "MosaicML streaming": """
+import numpy as np, pathlib, torch
+from streaming import MDSWriter, StreamingDataset
+out = pathlib.Path(FOLDER) / "mds"
+if not out.exists():
+    with MDSWriter(out=str(out), columns={"tokens": "ndarray:uint16"}) as writer:
+        for file in sorted((pathlib.Path(FOLDER) / "train").glob("*.bin")):
+            tokens = np.fromfile(file, "<u2")
+            for start in range(0, len(tokens) - LENGTH - 1, LENGTH):
+                writer.write({"tokens": tokens[start : start + LENGTH + 1]})
+data = StreamingDataset(local=str(out), shuffle=True, batch_size=BATCH)
+def rows():
+    while True:
+        yield from data
+source = rows()
+def batch(number):
+    return torch.from_numpy(np.stack([next(source)["tokens"] for _ in range(BATCH)]).astype(np.int64))
+""",
+}
+MEASURE = """
+if __name__ == "__main__":
+    import sys; sys.path.insert(0, BENCHMARKS)
+    import importlib; print(importlib.import_module("stream").rate(batch))
+"""
+
+
+def peer(name: str, folder: Path) -> float | None:
+    """A peer's rate in its own environment; None, and why, where it cannot run there."""
+    values = {"FOLDER": str(folder), "LENGTH": LENGTH, "BATCH": BATCH, "BENCHMARKS": str(ROOT / "benchmarks")}
+    script = folder / f"{name.replace(' ', '_')}.py"
+    script.write_text("".join(f"{key} = {value!r}\n" for key, value in values.items()) + PEERS[name] + MEASURE)
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'benchmarks'}"}
+    done = subprocess.run([PEERS_PYTHON, script], capture_output=True, text=True, env=environment, timeout=500)
+    if done.returncode:
+        print(f"{name}: not measured: {(done.stderr.strip().splitlines() or ['?'])[-1]}", file=sys.stderr)
+        return None
+    return float(done.stdout.split()[-1])
+
+
+def make_huge(folder: Path, files: int = 10_000, file_tokens: int = 100_000_000) -> None:
+    """Manifests of 10^12 tokens in four sources over sparse files: two files that hold rows stand for all."""
+    from data.best_fit import best_fit
+    from data.files import value_digest
+
+    lengths = np.full(file_tokens // 1000, 1000)
+    rows = best_fit(lengths, LENGTH)
+    count = len(rows.offsets) - 1
+    (folder / "packed/best_fit-2048/train").mkdir(parents=True)
+    (folder / "train").mkdir()
+    (folder / "one.rows").write_bytes(
+        rows.offsets.astype("<i4").tobytes() + np.stack([rows.first, rows.tokens], 1).astype("<i4").tobytes()
+    )
+    with (folder / "one.bin").open("wb") as file:
+        file.truncate(2 * file_tokens)
+    shards: dict[str, Any] = {}
+    packed: dict[str, Any] = {}
+    for source, each in (("a", files // 2), ("b", files // 4), ("c", files // 8), ("d", files // 8)):
+        names = [f"train/{source}-{number:05d}" for number in range(each)]
+        for name in names:
+            (folder / f"{name}.bin").symlink_to(folder / "one.bin")
+            (folder / f"packed/best_fit-2048/{name}.rows").symlink_to(folder / "one.rows")
+        digest = "0" * 32
+        shards[source] = {"files": [
+            {"name": name, "tokens": file_tokens, "documents": len(lengths), "bytes": 4 * file_tokens,
+             "tokens_size": 2 * file_tokens, "tokens_digest": digest, "documents_size": 1, "documents_digest": digest}
+            for name in names
+        ]}  # fmt: skip
+        packed[source] = {
+            "tokens": [file_tokens] * each, "documents": [len(lengths)] * each, "rows": [count] * each,
+            "padding": [0] * each, "cut_documents": [0] * each, "cut_needlessly": [0] * each,
+            "token_digests": [digest] * each, "row_digests": [digest] * each,
+        }  # fmt: skip
+    common = {"dtype": "uint16", "vocabulary_size": VOCABULARY}
+    manifest = common | {"tokenizer_digest": "", "corpus_digest": "", "seed": 0, "tokens_per_shard": file_tokens,
+                         "splits": {"train": shards}, "format": 1}  # fmt: skip
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"digest": value_digest(manifest)}))
+    packing = common | {"format": 1, "policy": "best_fit", "sequence_length": LENGTH,
+                        "shards_digest": value_digest(manifest), "sources": packed}  # fmt: skip
+    target = folder / "packed/best_fit-2048/manifest.json"
+    target.write_text(json.dumps(packing | {"digest": value_digest(packing)}))
+
+
+HUGE = """
+import sys, time
+begin = time.perf_counter()
+from pathlib import Path
+from data.stream import TokenStream
+imported = time.perf_counter()
+stream = TokenStream(Path(sys.argv[1]), None, 2048, 0)
+stream.batch(0, 8)
+first = time.perf_counter()
+late = 10_000_000 * 2048
+stream.batch(late, 8)
+resumed = time.perf_counter()
+def cost(start):
+    begin = time.process_time()
+    for number in range(500):
+        stream.batch(start + number * 8, 8)
+    return (time.process_time() - begin) / 500 * 1e3
+early, late = cost(8192), cost(late + 8192)
+status = Path("/proc/self/status").read_text()
+peak = int(status.partition("VmHWM:")[2].split()[0]) / 1024  # ru_maxrss would be that of the process that forked
+print(imported - begin, first - imported, (resumed - first) * 1e3, early, late, peak)
+"""
+
+
+def huge(as_json: bool, repeats: int) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        make_huge(Path(name))
+        command = [sys.executable, "-c", HUGE, name]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        runs = [
+            list(map(float, subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+                     .stdout.split()))
+            for _ in range(repeats)
+        ]  # fmt: skip
+    named = (
+        ("import of the stream", "s"), ("open and first batch", "s"), ("first batch at step 10,000,000", "ms"),
+        ("a batch of 8 near step 0", "CPU ms"), ("a batch of 8 near step 10,000,000", "CPU ms"),
+        ("peak memory of the process", "MiB"),
+    )  # fmt: skip
+    rows = [Row(what, tuple(run[place] for run in runs), unit) for place, (what, unit) in enumerate(named)]
+    show("10^12 tokens in 10,000 shards", rows, as_json)
+
+
+def main() -> None:
+    options = parser(str(__doc__).splitlines()[0])
+    options.add_argument("--tokens", type=int, default=40_000_000)
+    options.add_argument("--huge", action="store_true", help="measure a manifest of 10^12 tokens instead")
+    arguments: argparse.Namespace = options.parse_args()
+    if arguments.huge:
+        huge(arguments.json, arguments.repeats)
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_shards(folder, list(read_texts(arguments.text)), arguments.tokens)
+        measured: dict[str, Callable[[], float | None]] = {
+            "domainlm, best-fit rows, mixed": lambda: ours(folder, "best_fit"),
+            "domainlm, concatenated rows, mixed": lambda: ours(folder, "concatenate"),
+            "numpy gather from one mapped file": lambda: mapped_gather(folder),
+            **{peer_name: lambda peer_name=peer_name: peer(peer_name, folder) for peer_name in PEERS},  # type: ignore[misc]
+        }
+        values = {what: [measure() for _ in range(arguments.repeats)] for what, measure in measured.items()}
+    rows = [Row(what, tuple(v for v in found if v), "M tokens/CPU-s") for what, found in values.items() if all(found)]
+    show("Tokens delivered as (8, 2049) int64", compare(rows), arguments.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""The files of a source on this machine: a file, a folder or a glob, in the order of names."""
+
+import glob
+from pathlib import Path
+
+from data.config import SourceConfig
+from data.errors import DataError
+from data.readers import reader
+from data.token_files import is_token_file, without_companions
+
+
+def local_files(source: SourceConfig) -> list[Path]:
+    """Every file that the source reads, in reading order.
+
+    Raises:
+        DataError: there is no such file or folder, nothing fits the glob, or an extension is unknown.
+    """
+    path = Path(source.path).expanduser()
+    files = [path] if path.is_file() else _found(source, path)
+    for file in files:
+        if not is_token_file(file.name):
+            reader(str(file))
+        try:
+            str(file).encode()
+        except UnicodeEncodeError:
+            raise DataError(f"{str(file)!a}: the name is not UTF-8: rename it") from None
+    return files
+
+
+def _found(source: SourceConfig, path: Path) -> list[Path]:
+    root = root_of(path)
+    pattern = "**/*" if path.is_dir() else path.relative_to(root).as_posix()
+    names = [file.relative_to(root).as_posix() for file in root.glob(pattern) if file.is_file()]
+    files = [root / name for name in data_files(names)]
+    if not files:
+        what = "holds no files" if path.is_dir() else "fits no file" if glob.has_magic(str(path)) else "does not exist"
+        raise nothing_found(source, what)
+    return files
+
+
+def data_files(names: list[str]) -> list[str]:
+    """The names, below a source's path, of the files that are data, sorted."""
+    # Names that begin with a dot or an underscore are other programs' marks, such as .git and _SUCCESS.
+    return without_companions(sorted(name for name in names if not any(part[0] in "._" for part in name.split("/"))))
+
+
+def nothing_found(source: SourceConfig, what: str) -> DataError:
+    """The error of a source without files; `what` completes its sentence."""
+    return DataError(f"source '{source.name}': {source.path} {what}: correct data.sources.{source.name}.path")
+
+
+def root_of(path: Path) -> Path:
+    """The folder below which a file's name is stable: the source's path itself, or what comes before its pattern."""
+    if path.is_dir():
+        return path
+    return next(parent for parent in path.parents if not glob.has_magic(str(parent)))

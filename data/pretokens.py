@@ -1,0 +1,137 @@
+"""Where a text is cut before its pieces are found: the patterns as regular expressions, and the same cuts compiled."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Regex, pre_tokenizers
+
+Pretokenization = Literal["bloomberggpt", "words"]
+Digits = Literal["single", "triples", "runs"]
+Bytes = npt.NDArray[np.uint8]
+
+REPEATS: dict[Digits, str] = {"single": "", "triples": "{1,3}", "runs": "+"}
+MOST_DIGITS: dict[Digits, int] = {"single": 1, "triples": 3, "runs": np.iinfo(np.int64).max}
+OTHER, LETTER, NUMBER, SPACE, NEWLINE, WHITE = range(6)
+CODE_POINTS = 0x110000
+
+
+def pattern(pretokenization: Pretokenization, digits: Digits) -> str:
+    """The regular expression whose matches, found greedily, are the pre-tokens; they cover every text."""
+    if pretokenization == "bloomberggpt":
+        # BloombergGPT (arXiv 2303.17564 §2.3), with digits="single": spaces lie inside the class of letters.
+        return rf"[ A-Za-z]+|[0-9]{REPEATS[digits]}|[^A-Za-z0-9]+"
+    # A word or a run of punctuation with the space before it, digits, line ends, and other space.
+    return rf" ?[\p{{L}}\p{{M}}]+|\p{{N}}{REPEATS[digits]}| ?[^\s\p{{L}}\p{{M}}\p{{N}}]+|\n+|\s+(?!\S)|\s"
+
+
+def known_pattern(definition: Mapping[str, Any]) -> tuple[Pretokenization, Digits] | None:
+    """What of these two a tokenizer.json cuts by, if by nothing else: a split by `pattern`, then bytes as letters."""
+    for pretokenization in get_args(Pretokenization):
+        for digits in get_args(Digits):
+            if definition.get("pre_tokenizer") == _pre_tokenizer(pretokenization, digits):
+                return pretokenization, digits
+    return None
+
+
+def _pre_tokenizer(pretokenization: Pretokenization, digits: Digits) -> dict[str, Any]:
+    split = {
+        "type": "Split",
+        "pattern": {"Regex": pattern(pretokenization, digits)},
+        "behavior": "Isolated",
+        "invert": False,
+    }
+    letters = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    return {"type": "Sequence", "pretokenizers": [split, letters]}
+
+
+def character_classes(pretokenization: Pretokenization) -> Bytes:
+    """uint8 (CODE_POINTS,): what each character is to the pattern, in the version of Unicode that `tokenizers` knows.
+
+    It takes a second for "words", so that it is better passed on than made again.
+    """
+    classes = np.full(CODE_POINTS, OTHER, np.uint8)
+    if pretokenization == "bloomberggpt":
+        classes[[*range(ord("A"), ord("Z") + 1), *range(ord("a"), ord("z") + 1), ord(" ")]] = LETTER
+        classes[ord("0") : ord("9") + 1] = NUMBER
+        return classes
+    kinds = {LETTER: r"[\p{L}\p{M}]", NUMBER: r"\p{N}", WHITE: r"\s"}
+    runs = pre_tokenizers.Split(Regex("|".join(f"{kind}+" for kind in kinds.values())), "isolated")
+    kind_of = {number: pre_tokenizers.Split(Regex(kind), "removed") for number, kind in kinds.items()}
+    characters = "".join(map(chr, [*range(0xD800), *range(0xE000, CODE_POINTS)]))  # all but surrogates
+    for run, _ in runs.pre_tokenize_str(characters):
+        number = next((number for number, kind in kind_of.items() if not kind.pre_tokenize_str(run[0])), OTHER)
+        classes[ord(run[0]) : ord(run[-1]) + 1] = number
+    classes[ord(" ")], classes[ord("\n")] = SPACE, NEWLINE
+    return classes
+
+
+@numba.njit(cache=True, nogil=True)
+def pretoken_end(text: Bytes, begin: int, end: int, classes: Bytes, words: bool, most_digits: int) -> Any:
+    """Where the pre-token that begins at `begin` ends, an int.
+
+    Args:
+        text: uint8, valid UTF-8 between begin and end, where a document ends.
+        classes: of `character_classes`.
+        words: whether the pattern is "words", or "bloomberggpt".
+        most_digits: characters that a pre-token of digits may have.
+    """
+    kind, place = _character(text, begin, classes)
+    if kind == NUMBER:
+        return _run_end(text, place, end, classes, NUMBER, most_digits - 1)
+    if not words:
+        if kind == LETTER:
+            return _run_end(text, place, end, classes, LETTER, end)
+        while place < end:
+            kind, after = _character(text, place, classes)
+            if kind == NUMBER or (kind == LETTER and text[place] != ord(" ")):
+                break
+            place = after
+        return place
+    if kind == SPACE and place < end:
+        kind, after = _character(text, place, classes)
+        if kind in (LETTER, OTHER):
+            return _run_end(text, after, end, classes, kind, end)
+        kind = SPACE
+    if kind in (LETTER, OTHER, NEWLINE):
+        return _run_end(text, place, end, classes, kind, end)
+    return _white_end(text, begin, end, classes)
+
+
+@numba.njit(cache=True, nogil=True)
+def _run_end(text: Bytes, place: int, end: int, classes: Bytes, wanted: int, most: int) -> Any:
+    """Where the characters of one class end that begin at `place`, at most so many."""
+    while place < end and most > 0:
+        kind, after = _character(text, place, classes)
+        if kind != wanted:
+            break
+        place, most = after, most - 1
+    return place
+
+
+@numba.njit(cache=True, nogil=True)
+def _white_end(text: Bytes, begin: int, end: int, classes: Bytes) -> Any:
+    """Where white space ends; its last character is left to what follows, unless it is alone or nothing follows."""
+    last = place = begin
+    while place < end:
+        kind, after = _character(text, place, classes)
+        if kind not in (SPACE, NEWLINE, WHITE):
+            return place if last == begin else last
+        last, place = place, after
+    return place
+
+
+@numba.njit(cache=True, nogil=True)
+def _character(text: Bytes, place: int, classes: Bytes) -> tuple[int, int]:
+    """Class of the character at a place, and the place after it."""
+    first = np.int64(text[place])
+    if first < 0x80:
+        return classes[first], place + 1
+    if first < 0xE0:
+        return classes[(first & 0x1F) << 6 | text[place + 1] & 0x3F], place + 2
+    if first < 0xF0:
+        return classes[(first & 0xF) << 12 | (text[place + 1] & 0x3F) << 6 | text[place + 2] & 0x3F], place + 3
+    high = (first & 7) << 18 | np.int64(text[place + 1] & 0x3F) << 12
+    return classes[high | np.int64(text[place + 2] & 0x3F) << 6 | text[place + 3] & 0x3F], place + 4

@@ -1,0 +1,142 @@
+"""Formats: JSON lines, plain text and Parquet, packed or not, as rows in order; rows that cannot be read say why."""
+
+import codecs
+import functools
+import io
+import json
+import lzma
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import PurePosixPath
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data.errors import DataError
+
+# What Arrow unpacks, under its names for them. Its streams, unlike zstandard's, say when a file is cut off.
+ARROW_COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
+COMPRESSIONS = (*ARROW_COMPRESSIONS, ".xz")
+KNOWN = (
+    "known are .jsonl, .json, .ndjson and .txt, each also with .gz, .zst, .bz2 or .xz; .parquet; and the token files "
+    ".bin, .npy and .ds"
+)
+READ_BYTES = 1 << 20
+LONGEST_RECORD = 1 << 28  # bytes of a line or of a text file; longer ones are never held
+ROWS_PER_BATCH = 1_000
+BATCH_BYTES = 16_000_000
+# What a damaged file raises. Errors of the operating system, which have a number, and of the network are none of these.
+DAMAGE = (pa.ArrowException, lzma.LZMAError, EOFError, ValueError, OverflowError, NotImplementedError)
+
+
+class MalformedError(Exception):
+    """Why a row is not a record: its kind, or "kind: details"."""
+
+
+# The line, from 1, or the row in files that have no lines; and its fields, or anything else that was there in their
+# place, or why nothing could be read.
+Rows = Iterator[tuple[int, object]]
+Reader = Callable[[io.BufferedReader, str, Sequence[str]], Rows]
+
+
+def reader(name: str) -> Reader:
+    """The function that reads files called `name`.
+
+    It takes the open file, its name and the fields that are wanted, the text's first, of which those with dots may lie
+    within others; and raises one of DAMAGE, or an OSError without a number, where the file is damaged.
+
+    Raises:
+        DataError: the extension is unknown.
+    """
+    path = PurePosixPath(name)
+    kind = PurePosixPath(path.stem).suffix if path.suffix in COMPRESSIONS else path.suffix
+    if kind in {".jsonl", ".json", ".ndjson"}:
+        return _read_json_lines
+    if kind == ".txt":
+        return _read_text
+    if path.suffix == ".parquet":
+        return _read_parquet
+    raise DataError(
+        f"{name}: unknown extension '{path.suffix}': {KNOWN}; name what to read with a glob, such as folder/**/*.jsonl"
+    )
+
+
+def _unpacked(file: io.BufferedReader, name: str) -> io.BufferedReader:
+    suffix = PurePosixPath(name).suffix
+    if suffix not in COMPRESSIONS:
+        return file
+    if not file.peek(1):
+        raise EOFError("it is empty, which no packed file is")
+    if suffix == ".xz":
+        return io.BufferedReader(lzma.LZMAFile(file), READ_BYTES)
+    return io.BufferedReader(pa.input_stream(file, compression=ARROW_COMPRESSIONS[suffix]), READ_BYTES)
+
+
+def _read_json_lines(file: io.BufferedReader, name: str, fields: Sequence[str]) -> Rows:
+    stream = _unpacked(file, name)
+    for number, line in enumerate(iter(functools.partial(stream.readline, LONGEST_RECORD + 1), b""), start=1):
+        if len(line) > LONGEST_RECORD:
+            _skip_line(stream, line)
+            yield number, MalformedError(f"record too long: above {LONGEST_RECORD:,} bytes")
+        elif not line.isspace():
+            yield number, _parse_json(line)
+
+
+def _skip_line(stream: io.BufferedReader, line: bytes) -> None:
+    while line and not line.endswith(b"\n"):
+        line = stream.readline(READ_BYTES)
+
+
+def _parse_json(line: bytes) -> object:
+    try:
+        return json.loads(line.removeprefix(codecs.BOM_UTF8).decode())
+    except UnicodeDecodeError as error:
+        return MalformedError(f"invalid UTF-8: byte {error.start + 1} of the line")
+    except json.JSONDecodeError as error:
+        return MalformedError(f"broken JSON: {error.msg} at character {error.pos + 1}")
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, thousands of brackets
+        return MalformedError(f"broken JSON: {error}")
+
+
+def _read_text(file: io.BufferedReader, name: str, fields: Sequence[str]) -> Rows:
+    content = _unpacked(file, name).read(LONGEST_RECORD + 1)
+    if len(content) > LONGEST_RECORD:
+        yield 1, MalformedError(f"record too long: above {LONGEST_RECORD:,} bytes")
+        return
+    try:
+        yield 1, {fields[0]: content.decode("utf-8-sig")}
+    except UnicodeDecodeError as error:
+        yield 1, MalformedError(f"invalid UTF-8: byte {error.start + 1}")
+
+
+def _read_parquet(file: io.BufferedReader, name: str, fields: Sequence[str]) -> Rows:
+    with pq.ParquetFile(file, pre_buffer=False, page_checksum_verification=True) as parquet:
+        columns = [
+            path
+            for path in (parquet.schema.column(index).path for index in range(len(parquet.schema)))
+            if any(path == field or path.startswith(f"{field}.") for field in fields)
+        ]
+        batch_rows = max(1, min(ROWS_PER_BATCH, BATCH_BYTES * parquet.metadata.num_rows // _size(parquet.metadata)))
+        first = 1
+        for batch in parquet.iter_batches(batch_rows, columns=columns):
+            yield from enumerate(batch_rows_of(batch), start=first)
+            first += batch.num_rows
+
+
+def _size(metadata: pq.FileMetaData) -> int:
+    """Bytes of all columns before packing, 1 or more."""
+    # What Arrow says of a row group's single columns would be closer, but asking aborts the process on damaged files.
+    sizes: list[int] = [metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups)]
+    return max(1, sum(sizes))
+
+
+def batch_rows_of(batch: pa.RecordBatch) -> Iterator[object]:
+    """The rows of a batch as objects; a row of which a value has no form in Python is a MalformedError."""
+    unreadable = (ValueError, OverflowError, pa.ArrowException)  # strings that are not UTF-8, dates beyond year 9999
+    try:
+        yield from batch.to_pylist()
+    except unreadable:
+        for row in range(batch.num_rows):
+            try:
+                yield batch.slice(row, 1).to_pylist()[0]
+            except unreadable as error:
+                yield MalformedError(f"unreadable value: {error}")

@@ -1,0 +1,95 @@
+"""Reading shards: stretches of tokens by file and position, tables of documents, whole documents one at a time."""
+
+import functools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from data.errors import DataError
+
+if TYPE_CHECKING:  # Arrow takes more time and memory than a stream, which does without it
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from data.shards import EncodedDocument
+
+Tokens = npt.NDArray[np.unsignedinteger[Any]]
+
+DTYPES: dict[str, np.dtype[Any]] = {"uint16": np.dtype("<u2"), "uint32": np.dtype("<u4")}
+OPEN_FILES = 256  # a process may often have no more than 1,024
+
+
+class OpenFiles:
+    """Files read at any place with `pread`, by name below a folder; those used last stay open.
+
+    Not mapped into memory: a process that has read a terabyte of shards is no larger for it, and a file that vanishes
+    or is cut short is an error that can be named instead of a signal.
+    """
+
+    def __init__(self, find: Callable[[str], str]) -> None:
+        """`find` gives the place of a file that is opened, and may have to fetch it first."""
+        self._open = functools.lru_cache(OPEN_FILES)(functools.partial(_open, find))
+
+    def read(self, name: str, offset: int, size: int) -> bytes:
+        """Raises DataError when the file cannot be read or ends before offset + size."""
+        try:
+            file = self._open(name)
+            content = os.pread(file.number, size, offset)
+        except OSError as error:
+            raise DataError(f"{name} cannot be read ({error}): restore it, or make the shards again") from None
+        if len(content) != size:
+            raise DataError(f"{file.path} ends before byte {offset + size:,}: restore it, or make the shards again")
+        return content
+
+    def read_tokens(self, name: str, dtype: np.dtype[Any], first: int, count: int) -> Tokens:
+        """Tokens first..first+count-1 of one file, read-only."""
+        return np.frombuffer(self.read(name, first * dtype.itemsize, count * dtype.itemsize), dtype)
+
+
+def _open(find: Callable[[str], str], name: str) -> "_Descriptor":
+    try:
+        return _Descriptor(find(name))
+    except FileNotFoundError:  # where files are fetched, another process may have made room just now
+        return _Descriptor(find(name))
+
+
+class _Descriptor:
+    """An open file, closed when nothing refers to it any more."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __del__(self) -> None:
+        if hasattr(self, "number"):
+            os.close(self.number)
+
+
+def read_documents(tables: Sequence[Path], only: "pc.Expression | None" = None) -> "pa.Table":
+    """The documents of these NAME.documents.parquet in order; `only` those for which an expression holds.
+
+    Columns as in DOCUMENT_COLUMNS; `first_token` counts within the document's own file.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from data.shards import DOCUMENT_COLUMNS
+
+    found = [pq.read_table(path, schema=DOCUMENT_COLUMNS, filters=only) for path in tables]
+    return pa.concat_tables(found) if found else DOCUMENT_COLUMNS.empty_table()
+
+
+def held_out_documents(folder: Path, split: str, source: str) -> "Iterator[EncodedDocument]":
+    """The documents of one source of one split, in order, one at a time."""
+    from data.shards import EncodedDocument, read_manifest
+
+    manifest = read_manifest(folder)
+    dtype, opened = DTYPES[manifest.dtype], OpenFiles(lambda name: f"{folder}/{name}")
+    for file in manifest.source(split, source).files:
+        for row in read_documents([folder / file.documents_path]).to_pylist():
+            tokens = opened.read_tokens(file.tokens_path, dtype, row["first_token"], row["tokens"] - 1)
+            yield EncodedDocument(row["id"], row["date"], tokens, row["bytes"])
