@@ -93,14 +93,16 @@ def read(file):
     tokens = torch.from_numpy(np.fromfile(file, "<u2").astype(np.int32))
     for start in range(0, len(tokens), 1_000_000):
         yield tokens[start : start + 1_000_000]
-if not out.exists():
-    optimize(fn=read, inputs=files, output_dir=str(out), chunk_size=LENGTH * 8192 + 8192, item_loader=TokensLoader(),
-             num_workers=1)
-data = StreamingDataset(str(out), item_loader=TokensLoader(block_size=LENGTH + 1), shuffle=True, drop_last=False)
-def rows():
-    while True:
-        yield from data
-source = rows()
+if __name__ == "__main__":  # its writers import this file
+    if not out.exists():
+        optimize(fn=read, inputs=files, output_dir=str(out), chunk_size=(LENGTH + 1) * 2048,
+                 item_loader=TokensLoader(), num_workers=1)
+    loader = TokensLoader(block_size=LENGTH + 1)
+    data = StreamingDataset(str(out), item_loader=loader, shuffle=True, drop_last=False)
+    def rows():
+        while True:
+            yield from data
+    source = rows()
 def batch(number):
     return torch.stack([next(source) for _ in range(BATCH)]).long()
 """,
@@ -133,7 +135,7 @@ if __name__ == "__main__":
 def peer(name: str, folder: Path) -> float | None:
     """A peer's rate in its own environment; None, and why, where it cannot run there."""
     values = {"FOLDER": str(folder), "LENGTH": LENGTH, "BATCH": BATCH, "BENCHMARKS": str(ROOT / "benchmarks")}
-    script = folder / f"{name.replace(' ', '_')}.py"
+    script = folder / f"measure_{name.replace(' ', '_')}.py"  # a name of its own: its folder is on the path
     script.write_text("".join(f"{key} = {value!r}\n" for key, value in values.items()) + PEERS[name] + MEASURE)
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'benchmarks'}"}
     done = subprocess.run([PEERS_PYTHON, script], capture_output=True, text=True, env=environment, timeout=500)
@@ -195,6 +197,8 @@ imported = time.perf_counter()
 stream = TokenStream(Path(sys.argv[1]), None, 2048, 0)
 stream.batch(0, 8)
 first = time.perf_counter()
+status = Path("/proc/self/status").read_text()
+peak = int(status.partition("VmHWM:")[2].split()[0]) / 1024  # ru_maxrss would be that of the process that forked
 late = 10_000_000 * 2048
 stream.batch(late, 8)
 resumed = time.perf_counter()
@@ -204,8 +208,6 @@ def cost(start):
         stream.batch(start + number * 8, 8)
     return (time.process_time() - begin) / 500 * 1e3
 early, late = cost(8192), cost(late + 8192)
-status = Path("/proc/self/status").read_text()
-peak = int(status.partition("VmHWM:")[2].split()[0]) / 1024  # ru_maxrss would be that of the process that forked
 print(imported - begin, first - imported, (resumed - first) * 1e3, early, late, peak)
 """
 
@@ -223,7 +225,7 @@ def huge(as_json: bool, repeats: int) -> None:
     named = (
         ("import of the stream", "s"), ("open and first batch", "s"), ("first batch at step 10,000,000", "ms"),
         ("a batch of 8 near step 0", "CPU ms"), ("a batch of 8 near step 10,000,000", "CPU ms"),
-        ("peak memory of the process", "MiB"),
+        ("memory of the process at the first batch", "MiB"),
     )  # fmt: skip
     rows = [Row(what, tuple(run[place] for run in runs), unit) for place, (what, unit) in enumerate(named)]
     show("10^12 tokens in 10,000 shards", rows, as_json)

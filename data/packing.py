@@ -1,6 +1,7 @@
 """Packing: which tokens of the shards make the rows of a run, written beside them as files of their own."""
 
 import dataclasses
+import functools
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -87,6 +88,7 @@ def packing_folder(folder: Path, policy: str, sequence_length: int) -> Path:
     return folder / "packed" / f"{policy}-{sequence_length}"
 
 
+@functools.lru_cache(4096)
 def shard_name(source: str, number: int) -> str:
     """Name of a source's training file: NAME.bin, NAME.documents.parquet, NAME.rows."""
     return f"{SPLIT}/{source}-{number:05d}"

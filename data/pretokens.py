@@ -1,5 +1,6 @@
 """Where a text is cut before its pieces are found: the patterns as regular expressions, and the same cuts compiled."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
@@ -47,10 +48,11 @@ def _pre_tokenizer(pretokenization: Pretokenization, digits: Digits) -> dict[str
     return {"type": "Sequence", "pretokenizers": [split, letters]}
 
 
+@functools.cache
 def character_classes(pretokenization: Pretokenization) -> Bytes:
     """uint8 (CODE_POINTS,): what each character is to the pattern, in the version of Unicode that `tokenizers` knows.
 
-    It takes a second for "words", so that it is better passed on than made again.
+    It takes a second for "words", so that other processes are better given it than left to find it.
     """
     classes = np.full(CODE_POINTS, OTHER, np.uint8)
     if pretokenization == "bloomberggpt":

@@ -1,6 +1,8 @@
 """Reading shards: stretches of tokens by file and position, tables of documents, whole documents one at a time."""
 
+import contextlib
 import functools
+import mmap
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -24,25 +26,20 @@ OPEN_FILES = 256  # a process may often have no more than 1,024
 
 
 class OpenFiles:
-    """Files read at any place with `pread`, by name below a folder; those used last stay open.
+    """Files read at any place, by name below a folder; those used last stay mapped into memory.
 
-    Not mapped into memory: a process that has read a terabyte of shards is no larger for it, and a file that vanishes
-    or is cut short is an error that can be named instead of a signal.
+    A mapped page is the operating system's copy of the file, shared by all processes and given up when room is needed.
     """
 
     def __init__(self, find: Callable[[str], str]) -> None:
         """`find` gives the place of a file that is opened, and may have to fetch it first."""
-        self._open = functools.lru_cache(OPEN_FILES)(functools.partial(_open, find))
+        self._open = functools.lru_cache(OPEN_FILES)(functools.partial(_map, find))
 
     def read(self, name: str, offset: int, size: int) -> bytes:
         """Raises DataError when the file cannot be read or ends before offset + size."""
-        try:
-            file = self._open(name)
-            content = os.pread(file.number, size, offset)
-        except OSError as error:
-            raise DataError(f"{name} cannot be read ({error}): restore it, or make the shards again") from None
+        content = self._open(name)[offset : offset + size]
         if len(content) != size:
-            raise DataError(f"{file.path} ends before byte {offset + size:,}: restore it, or make the shards again")
+            raise DataError(f"{name} ends before byte {offset + size:,}: restore it, or make the shards again")
         return content
 
     def read_tokens(self, name: str, dtype: np.dtype[Any], first: int, count: int) -> Tokens:
@@ -50,23 +47,23 @@ class OpenFiles:
         return np.frombuffer(self.read(name, first * dtype.itemsize, count * dtype.itemsize), dtype)
 
 
-def _open(find: Callable[[str], str], name: str) -> "_Descriptor":
+def _map(find: Callable[[str], str], name: str) -> mmap.mmap | bytes:
     try:
-        return _Descriptor(find(name))
-    except FileNotFoundError:  # where files are fetched, another process may have made room just now
-        return _Descriptor(find(name))
+        return _map_file(find(name))
+    except FileNotFoundError:
+        with contextlib.suppress(OSError):  # where files are fetched, another process may have made room just now
+            return _map_file(find(name))
+        raise DataError(f"{find(name)} is missing: restore it, or make the shards again") from None
+    except OSError as error:
+        raise DataError(f"{name} cannot be read ({error}): restore it, or make the shards again") from None
 
 
-class _Descriptor:
-    """An open file, closed when nothing refers to it any more."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-
-    def __del__(self) -> None:
-        if hasattr(self, "number"):
-            os.close(self.number)
+def _map_file(path: str) -> mmap.mmap | bytes:
+    number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:  # a map keeps a descriptor of its own; an empty file cannot be mapped
+        return mmap.mmap(number, 0, access=mmap.ACCESS_READ) if os.fstat(number).st_size else b""
+    finally:
+        os.close(number)
 
 
 def read_documents(tables: Sequence[Path], only: "pc.Expression | None" = None) -> "pa.Table":

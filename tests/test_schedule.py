@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from train.config import TrainingConfig
 from train.config_file import ConfigError
-from train.schedule import accumulation, batch_size, check_ranks, consumed_samples, learning_rate
+from train.schedule import accumulation, batch_size, check_ranks, consumed_samples, learning_rate, micro_batches
 
 
 def training(**changes: object) -> TrainingConfig:
@@ -93,3 +93,12 @@ def test_every_batch_of_a_schedule_is_checked_before_the_run() -> None:
     check_ranks(training(batch_size={0: 8, 50: 16}), 4)
     with pytest.raises(ConfigError, match="batch_size 12 cannot be divided"):
         check_ranks(training(batch_size={0: 8, 50: 12}), 4)
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_the_ranks_of_a_step_take_each_sample_once(ranks: int) -> None:
+    config = training(batch_size={0: 8, 2: 16}, micro_batch=2)
+    for step in (1, 2, 3, 4):
+        firsts = [first for rank in range(ranks) for first in micro_batches(config, step, rank, ranks)]
+        taken = sorted(sample for first in firsts for sample in (first, first + 1))
+        assert taken == list(range(consumed_samples(config, step - 1), consumed_samples(config, step)))

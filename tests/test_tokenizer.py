@@ -1,9 +1,9 @@
-import itertools
 import json
 import random
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,6 +15,8 @@ from data.corpus_files import corpus_files
 from data.errors import DataError
 from data.files import file_digest
 from data.tokenizer import END_OF_TEXT, PROBE, build_tokenizer, load_tokenizer
+from data.tokenizer_text import bytes_by_source
+from evaluation.tokenizer_figures import read_tokenizer_report
 
 TALE = (
     "In the fourth quarter of 2019 the bank of England raised its policy rate by 25 basis points , while lenders in "
@@ -53,7 +55,7 @@ def folders(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tupl
         config = TokenizerConfig.model_validate(
             {"kind": kind, "pretokenization": pretokenization, "vocabulary_size": 600}
         )
-        build_tokenizer(config, corpus, made[kind, pretokenization])
+        build_tokenizer(config, corpus, made[kind, pretokenization], workers=1)
     return made
 
 
@@ -109,16 +111,16 @@ def test_pretokenization(
     assert [text[begin:end] for begin, end in spans] == expected
 
 
-@pytest.mark.parametrize("kind", ["bpe", "unigram"])
-def test_pieces_of_several_words_exist_where_they_should(folders: dict[tuple[str, str], Path], kind: str) -> None:
-    reports = [json.loads((folders[kind, pre] / "report.json").read_text()) for pre in ("words", "bloomberggpt")]
-    assert reports[0]["multi_word_pieces"] == []
-    assert reports[1]["multi_word_pieces"]
-    digits = [piece for report in reports for piece in report["longest_pieces"] if any(map(str.isdigit, piece))]
+def test_pieces_of_several_words_exist_where_they_should(folders: dict[tuple[str, str], Path]) -> None:
+    reports = [json.loads((folders["bpe", pre] / "report.json").read_text()) for pre in ("words", "bloomberggpt")]
+    assert (reports[0]["multi_word_pieces"], reports[0]["samples"]["multi_word"]) == (0, [])
+    assert reports[1]["multi_word_pieces"] > 0
+    assert reports[1]["samples"]["multi_word"]
+    digits = [piece for report in reports for piece in report["samples"]["longest"] if any(map(str.isdigit, piece))]
     assert digits == []
 
 
-def test_unigram_pieces_may_be_longer_than_the_trainers_default(tmp_path: Path) -> None:
+def test_unigram_pieces_may_be_phrases(tmp_path: Path) -> None:
     file = tmp_path / "phrases.jsonl"
     phrases = [
         "the bank of england",
@@ -132,19 +134,59 @@ def test_unigram_pieces_may_be_longer_than_the_trainers_default(tmp_path: Path) 
     sources = [{"name": "phrases", "path": str(file)}]
     prepare_corpus(DataConfig.model_validate({"sources": sources}), tmp_path / "corpus", seed=1)
     config = TokenizerConfig(kind="unigram", pretokenization="bloomberggpt", vocabulary_size=290)
-    report = build_tokenizer(config, tmp_path / "corpus", tmp_path / "tokenizer")
-    assert len(report["longest_pieces"][0]) > 16
+    report = build_tokenizer(config, tmp_path / "corpus", tmp_path / "tokenizer", workers=1)
+    assert len(report["samples"]["longest"][0]) > 16
+    assert report["multi_word_pieces"] > 0
+    assert report["samples"]["multi_word"]
 
 
 def test_the_report(corpus: Path, folders: dict[tuple[str, str], Path]) -> None:
     report = json.loads((folders["bpe", "words"] / "report.json").read_text())
-    assert (report["kind"], report["vocabulary_size"], report["split"]) == ("bpe", 600, "past")
+    assert read_tokenizer_report(folders["bpe", "words"] / "report.json").model_dump(mode="json") == report
+    assert (report["kind"], report["pretokenization"], report["digits"]) == ("bpe", "words", "single")
+    assert (report["vocabulary_size"], report["split"], report["sweep"]) == (600, "past", [])
     kept = json.loads((corpus / "report.json").read_text())["sources"]
+    tokenizer = load_tokenizer(folders["bpe", "words"])
     for source, measured in report["sources"].items():
         assert measured["bytes"] == kept[source]["kept"]["past"]["bytes"]
-        assert measured["bytes_per_token"] == round(measured["bytes"] / measured["tokens"], 3) > 1.5
-        assert measured["tokens_per_word"] == round(measured["tokens"] / measured["words"], 3) >= 1.0
-    assert report["longest_pieces"] == sorted(report["longest_pieces"], key=lambda piece: (-len(piece), piece))
+        (file,) = corpus_files(corpus, "past")[source]
+        texts = pq.read_table(file)["text"].to_pylist()
+        assert measured["tokens"] == sum(len(tokenizer.encode(text).ids) for text in texts)
+        assert measured["words"] == sum(len(text.split()) for text in texts)
+    training = report["training"]
+    assert training["documents"] == sum(source["kept"]["train"]["documents"] for source in kept.values())
+    assert training["bytes"] == sum(source["kept"]["train"]["bytes"] for source in kept.values())
+    assert (training["cut_pretokens"], training["chunks"]) == (0, None)
+
+
+def test_settings_show_in_the_tokenizer_and_its_report(
+    corpus: Path, folders: dict[tuple[str, str], Path], tmp_path: Path
+) -> None:
+    settings = {
+        "vocabulary_size": 500, "digits": "runs", "special_tokens": ["<|user|>", "<|end|>"], "max_piece_length": 4,
+        "sweep": [400, 600, 100_000], "compare": {"words": str(folders["bpe", "words"])},
+    }  # fmt: skip
+    reports = {}
+    for kind in ("bpe", "unigram"):
+        report = build_tokenizer(
+            TokenizerConfig.model_validate({"kind": kind, **settings}), corpus, tmp_path / kind, workers=1
+        )
+        read_tokenizer_report(tmp_path / kind / "report.json")
+        tokenizer = load_tokenizer(tmp_path / kind)
+        assert [tokenizer.id_to_token(number) for number in range(3)] == [END_OF_TEXT, "<|user|>", "<|end|>"]
+        text = "<|user|> 2019 <|end|>"
+        assert min(tokenizer.encode(text).ids) > 2
+        assert tokenizer.decode(tokenizer.encode(text).ids) == text
+        assert max(map(len, tokenizer.get_vocab().keys() - {END_OF_TEXT, "<|user|>", "<|end|>"})) == 4
+        assert [point["vocabulary_size"] for point in report["sweep"]] == [400, 500, 600]
+        assert sorted((point["tokens"] for point in report["sweep"]), reverse=True) == [
+            point["tokens"] for point in report["sweep"]
+        ]
+        assert report["sweep"][1]["tokens"] == sum(source["tokens"] for source in report["sources"].values())
+        own = json.loads((folders["bpe", "words"] / "report.json").read_text())
+        assert report["compared"]["words"] == {key: own[key] for key in report["compared"]["words"]}
+        reports[kind] = report
+    assert reports["unigram"]["training"]["chunks"] == 2
 
 
 @pytest.mark.parametrize("kind", ["bpe", "unigram"])
@@ -152,39 +194,30 @@ def test_the_same_text_gives_the_same_tokenizer(
     corpus: Path, folders: dict[tuple[str, str], Path], tmp_path: Path, kind: str
 ) -> None:
     config = TokenizerConfig.model_validate({"kind": kind, "vocabulary_size": 600})
-    build_tokenizer(config, corpus, tmp_path)
+    build_tokenizer(config, corpus, tmp_path, workers=2)
     assert file_digest(tmp_path / "tokenizer.json") == file_digest(folders[kind, "words"] / "tokenizer.json")
 
 
 def test_a_finished_tokenizer_is_recognised(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = TokenizerConfig(vocabulary_size=300)
-    report = build_tokenizer(config, corpus, tmp_path / "tokenizer")
+    report = build_tokenizer(config, corpus, tmp_path / "tokenizer", workers=1)
     capsys.readouterr()
-    assert build_tokenizer(config, corpus, tmp_path / "tokenizer") == report
+    assert build_tokenizer(config, corpus, tmp_path / "tokenizer", workers=1) == report
     assert capsys.readouterr().err == f"tokenizer: {tmp_path / 'tokenizer'} is up to date\n"
-    build_tokenizer(TokenizerConfig(vocabulary_size=301), corpus, tmp_path / "tokenizer")
+    build_tokenizer(TokenizerConfig(vocabulary_size=301), corpus, tmp_path / "tokenizer", workers=1)
     assert "tokenizer: inputs changed (vocabulary_size), redoing" in capsys.readouterr().err
     (tmp_path / "tokenizer" / "tokenizer.json").write_text("{")
-    build_tokenizer(TokenizerConfig(vocabulary_size=301), corpus, tmp_path / "tokenizer")
+    build_tokenizer(TokenizerConfig(vocabulary_size=301), corpus, tmp_path / "tokenizer", workers=1)
     assert load_tokenizer(tmp_path / "tokenizer").get_vocab_size() == 301
 
 
-def test_training_text_is_taken_from_every_source_in_proportion(
-    corpus: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    build_tokenizer(TokenizerConfig(vocabulary_size=300, training_bytes=40_000), corpus, tmp_path)
-    assert "from 0.0 MB" in capsys.readouterr().err
-    from data.tokenizer import _bytes_by_source, _sample
-
-    sizes = _bytes_by_source(corpus, "train")
-    for source, size in sizes.items():
-        texts = list(_sample(corpus_files(corpus, "train")[source], 0.25))
-        taken = sum(len(text.encode()) for text in texts)
-        assert abs(taken - size / 4) < 500
-        everything = list(_sample(corpus_files(corpus, "train")[source], 1.0))
-        assert sum(len(text.encode()) for text in everything) == size
-        places = [everything.index(text) for text in texts]
-        assert max(later - earlier for earlier, later in itertools.pairwise(places)) <= 6
+def test_training_text_may_be_a_part(corpus: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    total = sum(bytes_by_source(corpus, "train").values())
+    for kind in ("bpe", "unigram"):
+        config = TokenizerConfig.model_validate({"kind": kind, "vocabulary_size": 300, "training_bytes": total // 4})
+        report = build_tokenizer(config, corpus, tmp_path / kind, workers=1)
+        assert abs(report["training"]["bytes"] - total / 4) < 1000
+        assert f"({kind}) from {total / 4e6:,.1f} MB" in capsys.readouterr().err
 
 
 def test_too_little_text_is_refused(corpus: Path, tmp_path: Path) -> None:
@@ -193,13 +226,13 @@ def test_too_little_text_is_refused(corpus: Path, tmp_path: Path) -> None:
         r"tokenizer\.vocabulary_size and model\.vocabulary_size to \d+ or less"
     )
     with pytest.raises(DataError, match=message):
-        build_tokenizer(TokenizerConfig(vocabulary_size=50_000), corpus, tmp_path)
+        build_tokenizer(TokenizerConfig(vocabulary_size=50_000), corpus, tmp_path, workers=1)
     assert not (tmp_path / "manifest.json").exists()
 
 
 def test_a_missing_corpus_or_tokenizer_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="corpus is missing or unfinished: run the stage"):
-        build_tokenizer(TokenizerConfig(vocabulary_size=300), tmp_path / "corpus", tmp_path / "tokenizer")
+        build_tokenizer(TokenizerConfig(vocabulary_size=300), tmp_path / "corpus", tmp_path / "tokenizer", workers=1)
     with pytest.raises(DataError, match=r"tokenizer\.json does not exist: run `domainlm tokenize CONFIG`"):
         load_tokenizer(tmp_path)
     (tmp_path / "tokenizer.json").write_text('{"model": "none"}')
@@ -231,18 +264,18 @@ def test_a_given_tokenizer_that_does_not_fit_is_refused(
     file = tmp_path / "given.json"
     config = TokenizerConfig(vocabulary_size=300, path=str(file))
     with pytest.raises(DataError, match=r"given\.json does not exist: correct tokenizer\.path"):
-        build_tokenizer(config, corpus, tmp_path / "tokenizer")
+        build_tokenizer(config, corpus, tmp_path / "tokenizer", workers=1)
     unfit().save(str(file))
     with pytest.raises(DataError, match=r"the id of <\|endoftext\|> must be 0, but it is absent"):
-        build_tokenizer(config, corpus, tmp_path / "tokenizer")
+        build_tokenizer(config, corpus, tmp_path / "tokenizer", workers=1)
     late = unfit()
     late.add_special_tokens([AddedToken(END_OF_TEXT, special=True)])
     late.save(str(file))
     with pytest.raises(DataError, match=r"must be 0, but it is 2: take a tokenizer that begins with it, or train one"):
-        build_tokenizer(config, corpus, tmp_path / "tokenizer")
+        build_tokenizer(config, corpus, tmp_path / "tokenizer", workers=1)
     unfit(**{END_OF_TEXT: 0}).save(str(file))
     with pytest.raises(DataError, match="does not give every text back exactly: take a byte-level tokenizer"):
-        build_tokenizer(config, corpus, tmp_path / "tokenizer")
+        build_tokenizer(config, corpus, tmp_path / "tokenizer", workers=1)
     file.write_bytes((folders["bpe", "words"] / "tokenizer.json").read_bytes())
     with pytest.raises(DataError, match=r"has 600 pieces: set tokenizer\.vocabulary_size to 600, not 300"):
-        build_tokenizer(config, corpus, tmp_path / "tokenizer")
+        build_tokenizer(config, corpus, tmp_path / "tokenizer", workers=1)

@@ -27,6 +27,7 @@ from evaluation.baselines import measure_baselines
 from evaluation.bits_per_byte import by_period, by_split, score_documents, to_json
 from evaluation.data_card import write_data_card
 from evaluation.report import ReportInputs, write_report
+from evaluation.tokenizer_page import write_tokenizer_page
 from model.generate import generate as generate_tokens
 from model.huggingface import export_folder, hugging_face_class
 from train import launcher
@@ -45,11 +46,21 @@ def prepare(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
 
 def tokenizer(config: RunConfig) -> dict[str, Any]:
     """Corpus → tokenizer, its report and the page of it."""
-    return build_tokenizer(config.tokenizer, config.corpus, config.tokenizer_folder)
+    folder = config.tokenizer_folder
+    report = build_tokenizer(config.tokenizer, config.corpus, folder, config.data.workers)
+    page = write_tokenizer_page(folder / "report.json", config.reports, config.name)
+    say(f"tokenizer: {page}")
+    return report
 
 
 def tokenize(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
-    """Corpus → tokenizer, shards, their packing and the data card; or one shard (i, n) of the encoding."""
+    """Corpus → tokenizer, shards, their packing and the data card; or one shard (i, n) of the encoding.
+
+    Nothing is done where finished shards are given.
+    """
+    if config.data.shards is not None:
+        say(f"shards: those of data.shards are taken: {config.data.shards}")
+        return {"shards": config.data.shards}
     if shard is not None:
         stage_digest(config.tokenizer_folder)  # trained once, not by every task
     report = tokenizer(config) if shard is None else {}

@@ -1,0 +1,89 @@
+"""Chunks cover the corpus in order, are learnt once, and give the same pieces whatever does the work."""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from data.pretoken_counts import count_texts, splitting, training_facts
+from data.unigram import learn_unigram, merge
+from data.unigram_chunks import ChunkSettings, RowGroup, find_chunks, learn_chunks
+
+
+def write(file: Path, texts: Sequence[str], rows: int) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({"id": [*map(str, range(len(texts)))], "text": texts}), file, row_group_size=rows)
+    return file
+
+
+def make_texts(seed: int, count: int) -> list[str]:
+    draw = random.Random(seed)
+    stems = ["".join(draw.choices("abcdefgh", k=draw.randrange(2, 6))) for _ in range(30)]
+    return [" ".join("".join(draw.choices(stems, k=2)) for _ in range(60)) for _ in range(count)]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, list[Path]]:
+    return {
+        "large": [write(tmp_path / f"large/{part}.parquet", make_texts(part, 40), rows=10) for part in range(2)],
+        "small": [write(tmp_path / "small/0.parquet", make_texts(9, 5), rows=10)],
+    }
+
+
+def settings(**changes: float) -> ChunkSettings:
+    return ChunkSettings(splitting("bloomberggpt", "single"), 1.0, 330, 16)._replace(**changes)
+
+
+def test_chunks_are_runs_of_row_groups_of_one_source(files: dict[str, list[Path]]) -> None:
+    everything = [RowGroup(file, number) for file in files["large"] for number in range(4)]
+    one, small = find_chunks(files, 1e9)
+    assert (one, small) == (everything, [RowGroup(files["small"][0], 0)])
+    assert find_chunks(files, 1) == [[group] for group in [*everything, *small]]
+    size = pq.read_metadata(files["large"][0]).row_group(0).column(1).total_uncompressed_size
+    several = find_chunks(files, 2.5 * size)
+    assert [len(chunk) for chunk in several] == [3, 3, 2, 1]
+    assert [group for chunk in several for group in chunk] == [*everything, *small]
+
+
+def test_chunks_are_learnt_apart_and_merged(files: dict[str, list[Path]], tmp_path: Path) -> None:
+    chunks = find_chunks(files, 1)
+    model, facts = learn_chunks(chunks, settings(), tmp_path / "work", workers=1)
+    models, total = [], 0
+    for chunk in chunks:
+        (group,) = chunk
+        texts = pq.ParquetFile(group.file).read_row_group(group.number)["text"].combine_chunks()
+        counts = count_texts([texts], settings().split)
+        total += training_facts(counts).distinct_pretokens
+        models.append(learn_unigram(counts.text, counts.offsets, counts.counts, 330, 16))
+    expected = merge(models)
+    assert model.pieces.equals(expected.pieces)
+    assert model.masses == pytest.approx(expected.masses)
+    texts = [text for own in files.values() for file in own for text in pq.read_table(file)["text"].to_pylist()]
+    assert (facts.documents, facts.bytes, facts.chunks) == (85, sum(map(len, texts)), 9)
+    assert facts.distinct_pretokens == total
+    again, _ = learn_chunks(chunks, settings(), tmp_path / "other", workers=2)
+    assert again.pieces.equals(model.pieces)
+    assert np.array_equal(again.masses, model.masses)
+
+
+def test_finished_chunks_are_not_learnt_again(files: dict[str, list[Path]], tmp_path: Path) -> None:
+    chunks = find_chunks(files, 1)
+    first, facts = learn_chunks(chunks, settings(), tmp_path / "work", workers=1)
+    parts = sorted((tmp_path / "work").iterdir())
+    assert len(parts) == len(chunks)
+    parts[3].unlink()
+    stamps = {part: part.stat().st_mtime_ns for part in parts if part.exists()}
+    second, same = learn_chunks(chunks, settings(), tmp_path / "work", workers=1)
+    assert {part: part.stat().st_mtime_ns for part in stamps} == stamps
+    assert second.pieces.equals(first.pieces)
+    assert np.array_equal(second.masses, first.masses)
+    assert same == facts
+
+
+def test_a_part_of_the_text_may_be_enough(files: dict[str, list[Path]], tmp_path: Path) -> None:
+    _, facts = learn_chunks(find_chunks(files, 1e9), settings(fraction=0.25), tmp_path / "work", workers=1)
+    assert 20 <= facts.documents <= 24
