@@ -1,4 +1,4 @@
-"""One contender of the tokenizing benchmark: `tokenize_contenders.py NAME SMALL CORPUS TOKENIZER OUT`.
+"""One contender of the tokenizing benchmark: `token_shards_contenders.py NAME SMALL CORPUS TOKENIZER OUT`.
 
 It prints {"seconds", "tokens"}: CPU seconds of the process and its children, imports and a first small corpus apart, so
 that what is compiled or loaded once does not count; and the tokens written, without ends of text.

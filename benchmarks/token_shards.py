@@ -1,6 +1,6 @@
 """Corpus to token shards: MB of text per CPU-second and peak memory, ours beside what users would take instead.
 
-    python benchmarks/tokenize.py [--text FILES] [--megabytes 20] [--kind bpe|unigram] [--contenders NAME ...] [--json]
+    python benchmarks/token_shards.py [--text FILES] [--megabytes 20] [--kind bpe|unigram] [--contenders NAME ...] [--json]
 
 All read the same Parquet corpus with the same tokenizer.json, on one process, and must write the same number of tokens.
 """
@@ -17,7 +17,7 @@ from data.config import TokenizerConfig
 from data.tokenizer import build_tokenizer
 
 CONTENDERS = ("domainlm", "tokenizers", "datasets", "datatrove")
-PROGRAM = Path(__file__).parent / "tokenize_contenders.py"
+PROGRAM = Path(__file__).parent / "token_shards_contenders.py"
 
 
 def run(name: str, small: Path, corpus: Path, tokenizer: Path) -> tuple[Usage, dict[str, float]]:
