@@ -180,7 +180,7 @@ def _gigatoken(definition: dict[str, Any]) -> Encode | None:
 
 def _pretoken_table(definition: dict[str, Any]) -> Encode | None:
     """The project's own table of pre-tokens, which knows the project's own patterns, for BPE and Unigram."""
-    from data.pretoken_table import PretokenTable, ids_by_model, ids_by_unigram
+    from data.pretoken_table import PretokenTable, ids_by_merges, ids_by_unigram
     from data.pretokens import known_pattern
 
     model, added = definition["model"], definition.get("added_tokens", [])
@@ -191,7 +191,7 @@ def _pretoken_table(definition: dict[str, Any]) -> Encode | None:
     if model["type"] == "Unigram":
         find_ids = ids_by_unigram(model["vocab"], {token["content"] for token in added})
     elif model["type"] == "BPE" and not model.get("dropout"):
-        find_ids = ids_by_model(Tokenizer.from_str(json.dumps(definition)).model)
+        find_ids = ids_by_merges(Tokenizer.from_str(json.dumps(definition)).model, model)
     if find_ids is None:
         return None
     table = PretokenTable(*cuts, find_ids)

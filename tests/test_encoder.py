@@ -1,8 +1,8 @@
 """The gate: whichever engine is taken gives the ids of `tokenizers`, and one that does not is named and left."""
 
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
@@ -92,14 +92,16 @@ def test_an_engine_with_other_ids_is_named_and_left(
 ) -> None:
     folder = write_tokenizer(tmp_path / "tokenizer", pattern("words", "single"))
 
-    def almost(definition: object) -> encoder.Encode:
-        right = encoder.ENGINES["pre-token table"](definition)  # type: ignore[arg-type]
+    def almost(definition: Any) -> encoder.Encode:
+        right = encoder.ENGINES["pre-token table"](definition)
         assert right
-        return lambda texts: Encoded(np.where(right(texts).ids == 329, 1, right(texts).ids), right(texts).lengths)
+        return lambda texts: Encoded(
+            right(texts).ids[:: -1 if "a rare word" in texts.to_pylist() else 1], right(texts).lengths
+        )
 
     monkeypatch.setitem(encoder.ENGINES, "gigatoken", almost)
-    last_piece = Tokenizer.from_file(str(folder / "tokenizer.json")).decode([329])
-    assert load_encoder(folder, [f"of{last_piece} and{last_piece}"]).engine == "pre-token table"
+    assert load_encoder(folder, ["a common word"]).engine == "gigatoken"
+    assert load_encoder(folder, ["a rare word"]).engine == "pre-token table"
     assert "gigatoken gives other ids than tokenizers for the text" in capsys.readouterr().err
 
 
