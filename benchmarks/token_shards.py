@@ -1,6 +1,6 @@
 """Corpus to token shards: MB of text per CPU-second and peak memory, ours beside what users would take instead.
 
-    python benchmarks/token_shards.py [--text FILES] [--megabytes 20] [--kind bpe|unigram] [--contenders NAME ...] [--json]
+    python benchmarks/token_shards.py [--text FILES] [--megabytes 20] [--kind unigram] [--contenders NAME …] [--json]
 
 All read the same Parquet corpus with the same tokenizer.json, on one process, and must write the same number of tokens.
 """

@@ -57,6 +57,24 @@ def _result(pairs: Int64s, results: Int64s, left: int, right: int) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)
+def merge_all(table: Merges, content: Bytes, offsets: Int64s) -> tuple[Any, Int64s]:
+    """The ids of each text content[offsets[i] : offsets[i + 1]]; one of more than LONGEST bytes gets none.
+
+    Returns:
+        All ids, uint32, one text behind the other, and where those of each text begin, int64 (texts + 1,).
+    """
+    found, starts = np.empty(len(content), np.uint32), np.zeros(len(offsets), np.int64)
+    ids, room = np.empty(LONGEST, np.int32), np.empty(LONGEST, np.int64)
+    for text in range(len(offsets) - 1):
+        count = 0
+        if offsets[text + 1] - offsets[text] <= LONGEST:
+            count = merge_piece(table, content, offsets[text], offsets[text + 1], ids, room)
+        starts[text + 1] = starts[text] + count
+        found[starts[text] : starts[text + 1]] = ids[:count].astype(np.uint32)
+    return found[: starts[-1]].copy(), starts
+
+
+@numba.njit(cache=True, nogil=True)
 def merge_piece(table: Merges, text: Bytes, begin: int, end: int, ids: Int32s, next_results: Int64s) -> Any:
     """Write the ids of text[begin:end] into `ids` and return how many; of equal ranks the leftmost is merged first.
 
@@ -86,22 +104,3 @@ def merge_piece(table: Merges, text: Bytes, begin: int, end: int, ids: Int32s, n
         if chosen < count - 1:
             next_results[chosen] = _result(pairs, results, ids[chosen], ids[chosen + 1])
     return count
-
-
-@numba.njit(cache=True, nogil=True)
-def merge_pieces(table: Merges, content: Bytes, offsets: Int64s) -> tuple[Any, Int64s]:
-    """The ids of each pre-token content[offsets[i] : offsets[i + 1]], none for one of more than LONGEST bytes.
-
-    Returns:
-        All ids, uint32, one pre-token behind the other, and where those of each begin, int64 (pre-tokens + 1,).
-    """
-    ids, starts = np.empty(len(content), np.uint32), np.zeros(len(offsets), np.int64)
-    room, next_results = np.empty(LONGEST, np.int32), np.empty(LONGEST, np.int64)
-    for piece in range(len(offsets) - 1):
-        count = 0
-        if offsets[piece + 1] - offsets[piece] <= LONGEST:
-            count = merge_piece(table, content, offsets[piece], offsets[piece + 1], room, next_results)
-        for place in range(count):
-            ids[starts[piece] + place] = room[place]
-        starts[piece + 1] = starts[piece] + count
-    return ids[: starts[-1]].copy(), starts

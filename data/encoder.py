@@ -180,8 +180,9 @@ def _gigatoken(definition: dict[str, Any]) -> Encode | None:
 
 def _pretoken_table(definition: dict[str, Any]) -> Encode | None:
     """The project's own table of pre-tokens, which knows the project's own patterns, for BPE and Unigram."""
-    from data.pretoken_table import PretokenTable, ids_by_merges, ids_by_unigram
+    from data.pretoken_table import PretokenTable, ids_by_merges, ids_by_model, ids_by_unigram
     from data.pretokens import known_pattern
+    from data.tokenizer_model import BYTE_LETTERS
 
     model, added = definition["model"], definition.get("added_tokens", [])
     cuts = known_pattern(definition)
@@ -191,7 +192,12 @@ def _pretoken_table(definition: dict[str, Any]) -> Encode | None:
     if model["type"] == "Unigram":
         find_ids = ids_by_unigram(model["vocab"], {token["content"] for token in added})
     elif model["type"] == "BPE" and not model.get("dropout"):
-        find_ids = ids_by_merges(Tokenizer.from_str(json.dumps(definition)).model, model)
+        library = Tokenizer.from_str(json.dumps(definition)).model
+        plain = not any(
+            model.get(name) for name in ("continuing_subword_prefix", "end_of_word_suffix", "ignore_merges")
+        )
+        whole = all(letter in model["vocab"] for letter in BYTE_LETTERS)
+        find_ids = ids_by_merges(model["vocab"], model["merges"], library) if plain and whole else ids_by_model(library)
     if find_ids is None:
         return None
     table = PretokenTable(*cuts, find_ids)

@@ -4,7 +4,8 @@ A pre-token becomes the same ids wherever it stands, so this is exact; equal one
 hash.
 """
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numba
@@ -172,36 +173,45 @@ def _gather(numbers: Any, owners: Any, ids: Ids, ends: Positions, lengths: Posit
     return found
 
 
-def ids_by_merges(model: Any, definition: Mapping[str, Any]) -> FindIds | None:
-    """Merges by `data.bpe_encoder`, and asks the model itself for pre-tokens that are too long for it.
+def ids_by_merges(vocabulary: Mapping[str, int], merges: Sequence[Sequence[str]], model: Any) -> FindIds:
+    """Merges bytes by `data.bpe_encoder`; what is too long for it is left to the model."""
+    from data.bpe_encoder import LONGEST, merge_all, merge_table
+    from data.tokenizer_model import BYTE_LETTERS
 
-    Args:
-        model: a BPE of the `tokenizers` library, without dropout.
-        definition: the same, as tokenizer.json has it.
-
-    None for a vocabulary that lacks a byte, or options that change how pieces are merged.
-    """
-    from data.bpe_encoder import LONGEST, merge_pieces, merge_table
-    from data.tokenizer_model import BYTE_LETTERS, piece_name
-
-    options = ("unk_token", "continuing_subword_prefix", "end_of_word_suffix", "ignore_merges")
-    vocabulary = definition["vocab"]
-    if any(definition.get(option) for option in options) or not vocabulary.keys() >= set(BYTE_LETTERS):
-        return None
-    merges = [(vocabulary[left], vocabulary[right], vocabulary[left + right]) for left, right in definition["merges"]]
-    letters = np.array([vocabulary[letter] for letter in BYTE_LETTERS], np.int32)
-    table = merge_table(letters, np.array(merges, np.int64).reshape(-1, 3))
+    byte_ids = np.array([vocabulary[letter] for letter in BYTE_LETTERS], np.int32)
+    table = merge_table(
+        byte_ids,
+        np.array([[vocabulary[left], vocabulary[right], vocabulary[left + right]] for left, right in merges], np.int64),
+    )
+    by_model = ids_by_model(model)
 
     def find(content: Bytes, offsets: Positions) -> tuple[Ids, Positions]:
-        ids, starts = merge_pieces(table, content, offsets)
+        ids, starts = merge_all(table, content, offsets)
         long = np.flatnonzero(np.diff(offsets) > LONGEST)
         if not len(long):
             return ids, starts
         parts = np.split(ids, starts[1:-1])
-        for piece in long:
-            name = piece_name(content[offsets[piece] : offsets[piece + 1]].tobytes())
-            parts[piece] = np.array([token.id for token in model.tokenize(name)], np.uint32)
+        for place in long:
+            begin, end = offsets[place : place + 2]
+            parts[place] = by_model(content[begin:end], np.array([0, end - begin]))[0]
         return np.concatenate(parts), np.cumsum([0, *map(len, parts)])
+
+    return find
+
+
+def ids_by_model(model: Any) -> FindIds:
+    """Asks a model of the `tokenizers` library for each pre-token."""
+    from data.tokenizer_model import piece_name
+
+    def find(content: Bytes, offsets: Positions) -> tuple[Ids, Positions]:
+        whole, bounds = content.tobytes(), offsets.tolist()
+        found = [
+            [token.id for token in model.tokenize(piece_name(whole[begin:end]))]
+            for begin, end in itertools.pairwise(bounds)
+        ]
+        lengths = np.fromiter(map(len, found), np.int64, len(found))
+        ids = np.fromiter((number for of_one in found for number in of_one), np.uint32, int(lengths.sum()))
+        return ids, np.concatenate([[0], np.cumsum(lengths)])
 
     return find
 

@@ -25,6 +25,7 @@ WORK = "work"  # what training keeps until it is done
 Texts = Mapping[str, Sequence[str]]
 
 REPORT_BYTES = 1_000_000  # of each source
+WORTH_WORKERS = 10_000_000  # bytes of text from which processes save more time than their start takes
 # A tokenizer that gives this back gives any text back: controls, several scripts, a combining mark, spaces, digits.
 PROBE = "Zu\u0308rich, Z\u00fcrich  \u65e5\u672c \U0001f600\t1,024\n\n\x00 x "
 
@@ -121,6 +122,8 @@ def _train(config: TokenizerConfig, corpus: Path, texts: Texts, work: Path, work
     total = sum(bytes_by_source(corpus, "train").values())
     fraction = min(1.0, (config.training_bytes or total) / total) if total else 1.0
     say(f"tokenizer: learning {config.vocabulary_size:,} pieces ({config.kind}) from {total * fraction / 1e6:,.1f} MB")
+    if total * fraction < WORTH_WORKERS:
+        workers = 1
     return train_tokenizer(
         config, corpus_files(corpus, "train"), fraction, itertools.chain(*texts.values()), work, workers
     )

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
@@ -92,16 +93,20 @@ def test_an_engine_with_other_ids_is_named_and_left(
 ) -> None:
     folder = write_tokenizer(tmp_path / "tokenizer", pattern("words", "single"))
 
-    def almost(definition: Any) -> encoder.Encode:
+    letter = Tokenizer.from_file(str(folder / "tokenizer.json")).token_to_id("q")
+
+    def almost(definition: dict[str, Any]) -> encoder.Encode:
         right = encoder.ENGINES["pre-token table"](definition)
         assert right
-        return lambda texts: Encoded(
-            right(texts).ids[:: -1 if "a rare word" in texts.to_pylist() else 1], right(texts).lengths
-        )
+
+        def encode(texts: pa.Array) -> Encoded:
+            ids, lengths = right(texts)
+            return Encoded(np.where(ids == letter, 1, ids), lengths)
+
+        return encode
 
     monkeypatch.setitem(encoder.ENGINES, "gigatoken", almost)
-    assert load_encoder(folder, ["a common word"]).engine == "gigatoken"
-    assert load_encoder(folder, ["a rare word"]).engine == "pre-token table"
+    assert load_encoder(folder, ["quartz"]).engine == "pre-token table"
     assert "gigatoken gives other ids than tokenizers for the text" in capsys.readouterr().err
 
 

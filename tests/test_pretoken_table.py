@@ -11,7 +11,7 @@ from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
 from data import pretoken_table
 from data.errors import DataError
-from data.pretoken_table import PretokenTable, ids_by_merges, ids_by_unigram
+from data.pretoken_table import PretokenTable, ids_by_merges, ids_by_model, ids_by_unigram
 from data.pretokens import Digits, Pretokenization, pattern
 
 TALE = "The bank's rate rose 12,345 points in März — l'été, 日本 and naïve co-operation!\n\n  Then:\tit fell. " * 3
@@ -43,11 +43,10 @@ TRAINED = {kind: train(*kind) for kind in KINDS}
 
 
 def make_table(kind: tuple[str, Pretokenization, Digits]) -> PretokenTable:
-    definition = json.loads(TRAINED[kind].to_str())["model"]
     if kind[0] == "bpe":
-        find_ids = ids_by_merges(TRAINED[kind].model, definition)
-    else:
-        find_ids = ids_by_unigram(definition["vocab"], set())
+        model = json.loads(TRAINED[kind].to_str())["model"]
+        return PretokenTable(*kind[1:], ids_by_merges(model["vocab"], model["merges"], TRAINED[kind].model))
+    find_ids = ids_by_unigram(json.loads(TRAINED[kind].to_str())["model"]["vocab"], set())
     assert find_ids
     return PretokenTable(*kind[1:], find_ids)
 
@@ -72,6 +71,20 @@ def test_the_ids_of_tokenizers(kind: tuple[str, Pretokenization, Digits], texts:
     assert encode(TABLES[kind], texts) == expected(kind, texts)
 
 
+def test_long_pretokens_and_the_model_itself() -> None:
+    kind = KINDS[2]
+    texts = ["the bank " * 200, "é" * 700, TALE]
+    assert encode(TABLES[kind], texts) == expected(kind, texts)
+    assert encode(PretokenTable(*kind[1:], ids_by_model(TRAINED[kind].model)), texts) == expected(kind, texts)
+
+
+@pytest.mark.parametrize("length", [511, 512, 513, 5_000])
+def test_long_pretokens_among_short_ones(length: int) -> None:
+    texts = ["x", "=" * length + " y", "rate" * length, "z"]
+    for kind in KINDS:
+        assert encode(TABLES[kind], texts) == expected(kind, texts)
+
+
 def test_a_slice_of_an_array_is_encoded_alone() -> None:
     kind = KINDS[0]
     texts = [f"text {number} of many" for number in range(9)]
@@ -93,20 +106,6 @@ def test_what_can_be_cut_nowhere_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(pretoken_table, "MOST_BYTES", 100)
     with pytest.raises(DataError, match="more than 100 bytes without a place to cut"):
         encode(make_table(KINDS[0]), ["a" * 101])
-
-
-@pytest.mark.parametrize("length", [511, 512, 513, 5_000])
-def test_long_pretokens(length: int) -> None:
-    texts = ["x", "ab" * length + " y", "=" * length, "rate" * length]
-    for kind in KINDS:
-        assert encode(TABLES[kind], texts) == expected(kind, texts)
-
-
-def test_merges_with_other_rules_are_not_taken() -> None:
-    tokenizer = TRAINED[KINDS[0]]
-    definition = json.loads(tokenizer.to_str())["model"]
-    assert ids_by_merges(tokenizer.model, definition | {"ignore_merges": True}) is None
-    assert ids_by_merges(tokenizer.model, definition | {"vocab": {"a": 0}}) is None
 
 
 def test_a_vocabulary_that_is_not_bytes_is_not_taken() -> None:
