@@ -58,7 +58,7 @@ def _result(pairs: Int64s, results: Int64s, left: int, right: int) -> Any:
 
 @numba.njit(cache=True, nogil=True)
 def merge_all(table: Merges, content: Bytes, offsets: Int64s) -> tuple[Any, Int64s]:
-    """The ids of each text content[offsets[i] : offsets[i + 1]], none longer than LONGEST.
+    """The ids of each text content[offsets[i] : offsets[i + 1]]; one of more than LONGEST bytes gets none.
 
     Returns:
         All ids, uint32, one text behind the other, and where those of each text begin, int64 (texts + 1,).
@@ -66,7 +66,9 @@ def merge_all(table: Merges, content: Bytes, offsets: Int64s) -> tuple[Any, Int6
     found, starts = np.empty(len(content), np.uint32), np.zeros(len(offsets), np.int64)
     ids, room = np.empty(LONGEST, np.int32), np.empty(LONGEST, np.int64)
     for text in range(len(offsets) - 1):
-        count = merge_piece(table, content, offsets[text], offsets[text + 1], ids, room)
+        count = 0
+        if offsets[text + 1] - offsets[text] <= LONGEST:
+            count = merge_piece(table, content, offsets[text], offsets[text + 1], ids, room)
         starts[text + 1] = starts[text] + count
         found[starts[text] : starts[text + 1]] = ids[:count].astype(np.uint32)
     return found[: starts[-1]].copy(), starts

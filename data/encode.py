@@ -1,8 +1,10 @@
 """Corpus and tokenizer to shards: every document becomes token ids, in the order of the corpus, shard by shard."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,13 @@ from data.parallel import in_parallel
 from data.progress import say
 from data.shards import (
     BLOCK_COLUMNS,
+    DTYPES,
     END_OF_TEXT_ID,
     EncodedBlock,
     Manifest,
     ShardFile,
     SourceShards,
+    Tokens,
     dtype_name,
     read_manifest,
     shard_name,
@@ -118,14 +122,23 @@ def encode_corpus(
 
 def _plan(corpus: Path, tokenizer: Path, folder: Path, dtype: str, inputs: Mapping[str, Any]) -> list[ShardJob]:
     """The shards of a corpus in order, each of row groups that follow one another."""
-    made_from = value_digest(inputs)
+    digests = {name: file["digest"] for name, file in json.loads((corpus / MANIFEST).read_bytes())["files"].items()}
     jobs = []
     for split in SPLITS:
         for source, files in corpus_files(corpus, split).items():
             for number, groups in enumerate(_runs(files, inputs["bytes_per_shard"])):
+                content = [(_listed(digests, corpus, file), group) for file, group in groups]
+                made_from = value_digest([inputs["tokenizer_digest"], source, dtype, content])
                 name = shard_name(split, source, number)
                 jobs.append(ShardJob(tokenizer, folder, name, source, tuple(groups), dtype, made_from))
     return jobs
+
+
+def _listed(digests: Mapping[str, str], corpus: Path, file: Path) -> str:
+    name = file.relative_to(corpus).as_posix()
+    if name not in digests:
+        raise DataError(f"{file} is not in the corpus's {MANIFEST}: remove it, or run `domainlm prepare CONFIG` again")
+    return digests[name]
 
 
 def _runs(files: list[Path], size: int) -> Iterator[list[RowGroup]]:
@@ -147,12 +160,25 @@ def _runs(files: list[Path], size: int) -> Iterator[list[RowGroup]]:
 
 
 def _make_shard(job: ShardJob) -> ShardFile:
-    """Write a shard, unless that was done before from the same corpus with the same tokenizer."""
+    """Write a shard, unless that was done before from the same text with the same tokenizer.
+
+    Where the engine gives other ids than `tokenizers` it is named, and the whole shard made by the next one.
+    """
     if (finished := _noted(job)) is not None:
         return finished
-    file = write_shard(job.folder, job.name, _blocks(job), job.dtype)
-    write_atomically(job.note, json.dumps({"inputs": job.inputs, "file": asdict(file)}))
-    return file
+    if parent_process() is not None:
+        os.environ["TOKENIZERS_PARALLELISM"] = "false"  # every CPU has a worker already
+    differed: list[str] = []
+    while True:
+        encoder = load_encoder(job.tokenizer, without=differed)
+        try:
+            file = write_shard(job.folder, job.name, _blocks(job, encoder), job.dtype)
+        except DifferentIdsError as difference:
+            say(f"{job.name}: {difference}; making the shard again with the next engine")
+            differed.append(encoder.engine)
+        else:
+            write_atomically(job.note, json.dumps({"inputs": job.inputs, "file": asdict(file)}))
+            return file
 
 
 def _noted(job: ShardJob) -> ShardFile | None:
@@ -165,37 +191,39 @@ def _noted(job: ShardJob) -> ShardFile | None:
     return file if note["inputs"] == job.inputs and sizes == [file.tokens_size, file.documents_size] else None
 
 
-def _blocks(job: ShardJob) -> Iterator[EncodedBlock]:
+def _blocks(job: ShardJob, encoder: Encoder) -> Iterator[EncodedBlock]:
     """The documents of a shard by row group of the corpus; the engine is compared with `tokenizers` in each."""
-    encoder = load_encoder(job.tokenizer)
     for file, group in job.row_groups:
         with pq.ParquetFile(file) as parquet:
             table = parquet.read_row_group(group, columns=["id", "date", "text"])
         texts = table["text"].combine_chunks().cast(pa.large_string())
-        encoder = _checked(encoder, texts, job)
+        check_encoder(encoder, _samples(texts))
         encoded = encoder.encode(texts)
         _check_ids(encoded, encoder.vocabulary_size, job, table)
         columns = {
             "id": table["id"],
-            "source": pa.array([job.source] * len(texts), pa.string()),
+            "source": pa.repeat(job.source, len(texts)),
             "date": table["date"],
             "tokens": encoded.lengths + 1,
             "bytes": pc.binary_length(texts),
         }
-        tokens = np.insert(encoded.ids, np.cumsum(encoded.lengths), END_OF_TEXT_ID)
-        yield EncodedBlock(tokens, pa.table(columns).cast(BLOCK_COLUMNS))
+        yield EncodedBlock(_with_ends(encoded, DTYPES[job.dtype]), pa.table(columns).cast(BLOCK_COLUMNS))
 
 
-def _checked(encoder: Encoder, texts: pa.Array, job: ShardJob) -> Encoder:
-    """The encoder, or the next one if it gives other ids than `tokenizers` for samples of these texts."""
-    chosen = texts.take(pa.array(np.linspace(0, len(texts) - 1, min(CHECKED_TEXTS, len(texts))).astype(np.int64)))
-    samples = pc.utf8_slice_codeunits(chosen, 0, CHECKED_CHARACTERS)
-    try:
-        check_encoder(encoder, samples)
-    except DifferentIdsError as difference:
-        say(f"{job.name}: {difference}; going on with another engine")
-        return load_encoder(job.tokenizer, without=[encoder.engine], probe_texts=samples.to_pylist())
-    return encoder
+def _samples(texts: pa.Array) -> pa.Array:
+    places = np.linspace(0, len(texts) - 1, min(CHECKED_TEXTS, len(texts))).astype(np.int64)
+    return pc.utf8_slice_codeunits(texts.take(pa.array(places)), 0, CHECKED_CHARACTERS)
+
+
+def _with_ends(encoded: Encoded, dtype: np.dtype[Any]) -> Tokens:
+    """The ids with an end-of-text token behind each document."""
+    tokens = np.empty(len(encoded.ids) + len(encoded.lengths), dtype)
+    ends = np.cumsum(encoded.lengths + 1) - 1
+    within = np.ones(len(tokens), bool)
+    within[ends] = False
+    tokens[within] = encoded.ids
+    tokens[ends] = END_OF_TEXT_ID
+    return tokens
 
 
 def _check_ids(encoded: Encoded, vocabulary_size: int, job: ShardJob, table: pa.Table) -> None:

@@ -186,8 +186,15 @@ def ids_by_merges(vocabulary: Mapping[str, int], merges: Sequence[Sequence[str]]
     by_model = ids_by_model(model)
 
     def find(content: Bytes, offsets: Positions) -> tuple[Ids, Positions]:
-        short = np.diff(offsets).max(initial=0) <= LONGEST
-        return merge_all(table, content, offsets) if short else by_model(content, offsets)
+        ids, starts = merge_all(table, content, offsets)
+        long = np.flatnonzero(np.diff(offsets) > LONGEST)
+        if not len(long):
+            return ids, starts
+        parts = np.split(ids, starts[1:-1])
+        for place in long:
+            begin, end = offsets[place : place + 2]
+            parts[place] = by_model(content[begin:end], np.array([0, end - begin]))[0]
+        return np.concatenate(parts), np.cumsum([0, *map(len, parts)])
 
     return find
 

@@ -1,6 +1,9 @@
 """Encoding keeps every token and byte of the corpus, alike on any machine, and never trusts half-written output."""
 
 import datetime
+import json
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -14,6 +17,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from data.encode import encode_corpus
+from data.encoder import Encode, Encoded, join_ids
 from data.errors import DataError
 from data.files import finish_stage
 from data.shard_reader import held_out_documents
@@ -216,3 +220,42 @@ def test_an_end_of_text_inside_a_text_is_refused(corpus: Path, tmp_path: Path) -
     tokenizer = write_tokenizer(tmp_path / "words", word_tokenizer(END_OF_TEXT, {"Rates": 1}))
     with pytest.raises(DataError, match=r"train/news-00000: the tokenizer gives document 'news-0' id 0, but text may"):
         encode_corpus(corpus, tokenizer, tmp_path / "shards", seed=0)
+
+
+def test_shards_whose_text_is_unchanged_are_kept(corpus: Path, tokenizer: Path, tmp_path: Path) -> None:
+    shards = tmp_path / "shards"
+    encode_corpus(corpus, tokenizer, shards, workers=1, seed=0, bytes_per_shard=1_000)
+    times = {path: path.stat().st_mtime_ns for path in shards.rglob("*.bin")}
+    changed = write_corpus(tmp_path / "corpus", TEXTS | {("train", "web"): ["Another text."]})
+    assert content_of_fresh(changed, tokenizer, shards) == content_of_fresh(changed, tokenizer, tmp_path / "fresh")
+    made_again = {path for path in shards.rglob("*.bin") if path.stat().st_mtime_ns != times.get(path)}
+    assert made_again == {shards / "train/web-00000.bin"}
+
+
+def test_a_file_that_the_corpus_does_not_know_is_refused(tokenizer: Path, tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "corpus", {("train", "news"): ["A text."]})
+    shutil.copy(corpus / "train/news/00000.parquet", corpus / "train/news/00009.parquet")
+    with pytest.raises(DataError, match=r"00009.parquet is not in the corpus's manifest.json"):
+        encode_corpus(corpus, tokenizer, tmp_path / "shards", workers=1, seed=0)
+
+
+def test_a_shard_with_wrong_ids_is_made_again_by_another_engine(
+    corpus: Path, tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fresh = content_of_fresh(corpus, tokenizer, tmp_path / "fresh")
+
+    def hasty(definition: dict[str, Any]) -> Encode:
+        engine = Tokenizer.from_str(json.dumps(definition))
+        engine.encode_special_tokens = True
+
+        def encode(texts: pa.Array) -> Encoded:
+            ids = [engine.encode(text.replace("by 89 basis", "by 8 basis")).ids for text in texts.to_pylist()]
+            return join_ids([np.array(one, np.uint32) for one in ids])
+
+        return encode
+
+    monkeypatch.setattr("data.encoder.ENGINES", {"hasty": hasty})
+    assert content_of_fresh(corpus, tokenizer, tmp_path / "shards") == fresh
+    said = capsys.readouterr().err
+    assert "with hasty" in said
+    assert re.search(r"train/news-\d+: hasty gives other ids than tokenizers for the text 'Rates rose by 89", said)

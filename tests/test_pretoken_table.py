@@ -78,6 +78,13 @@ def test_long_pretokens_and_the_model_itself() -> None:
     assert encode(PretokenTable(*kind[1:], ids_by_model(TRAINED[kind].model)), texts) == expected(kind, texts)
 
 
+@pytest.mark.parametrize("length", [511, 512, 513, 5_000])
+def test_long_pretokens_among_short_ones(length: int) -> None:
+    texts = ["x", "=" * length + " y", "rate" * length, "z"]
+    for kind in KINDS:
+        assert encode(TABLES[kind], texts) == expected(kind, texts)
+
+
 def test_a_slice_of_an_array_is_encoded_alone() -> None:
     kind = KINDS[0]
     texts = [f"text {number} of many" for number in range(9)]
