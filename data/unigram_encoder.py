@@ -9,18 +9,23 @@ import numpy.typing as npt
 
 Bytes = npt.NDArray[np.uint8]
 Positions = npt.NDArray[np.int64]
+Ids = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float64]
 
-
-ID_BITS, CHILDREN_BITS = 31, 9  # of a node's number; the others are its first child's: 16 million nodes
-MOST_NODES = 1 << (63 - ID_BITS - CHILDREN_BITS)
+FREE = -1
+PARENT, ENDS, BASE = (1 << 32) - 1, 1 << 32, 33  # of a unit; the base is what stands above
+MOST_BYTES = 1 << 24  # of all pieces
 
 
 class Pieces(NamedTuple):
-    """The pieces as a tree of their bytes: node 0 is the empty piece, and children stand together, by their byte."""
+    """The pieces as a tree of their bytes in a double array (Aoe 1989): a node's child by a byte is at base + byte.
 
-    bytes: Bytes  # (nodes,) the last byte of the node's piece
-    nodes: Positions  # (nodes,) first child, number of children, and one more than the id of the piece that ends here
-    scores: npt.NDArray[np.float64]  # (vocabulary,) logarithms of probabilities, by id
+    A unit is the base of a node, whether a piece ends there, and the place of its parent; the root is at 0.
+    """
+
+    units: Positions
+    ids: Ids  # of the piece that ends there
+    scores: Floats  # logarithm of its probability
 
 
 def build_pieces(pieces: Sequence[bytes], ids: Sequence[int], scores: Sequence[float]) -> Pieces | None:
@@ -29,39 +34,73 @@ def build_pieces(pieces: Sequence[bytes], ids: Sequence[int], scores: Sequence[f
     None when they are too many.
     """
     order = sorted(range(len(pieces)), key=pieces.__getitem__)
-    ordered = [pieces[index] for index in order]
-    content = np.frombuffer(b"".join(ordered), np.uint8)
-    if len(content) >= MOST_NODES:
+    content = np.frombuffer(b"".join(pieces[index] for index in order), np.uint8)
+    if len(content) >= MOST_BYTES:
         return None
-    offsets = np.cumsum([0, *map(len, ordered)])
-    last, nodes = _build(content, offsets, np.array([ids[index] for index in order], np.int64))
-    return Pieces(last, nodes, np.array(scores, np.float64))
+    offsets = np.cumsum([0, *(len(pieces[index]) for index in order)])
+    ordered = np.array([ids[index] for index in order], np.int32)
+    return Pieces(*_build(content, offsets, ordered, np.array(scores, np.float64)[ordered]))
 
 
-@numba.njit(cache=True, nogil=True)
-def _build(content: Bytes, offsets: Positions, ids: Positions) -> tuple[Bytes, Positions]:
-    most = len(content) + 1
-    last, packed = np.zeros(most, np.uint8), np.zeros(most, np.int64)
-    # The pieces that begin with a node's are begin..until, sorted, and `depth` bytes long or longer.
-    begin, until, depth = np.zeros(most, np.int32), np.zeros(most, np.int32), np.zeros(most, np.int32)
-    until[0] = len(ids)
-    nodes, node = 1, 0
-    while node < nodes:
-        piece, level, ending = begin[node], depth[node], 0
-        if level and offsets[piece + 1] - offsets[piece] == level:
-            ending = ids[piece] + 1
-            piece += 1
-        first_child = nodes
-        while piece < until[node]:
-            byte = content[offsets[piece] + level]
-            last[nodes], begin[nodes], depth[nodes] = byte, piece, level + 1
-            while piece < until[node] and content[offsets[piece] + level] == byte:
-                piece += 1
-            until[nodes] = piece
-            nodes += 1
-        packed[node] = (first_child << CHILDREN_BITS | nodes - first_child) << ID_BITS | ending
-        node += 1
-    return last[:nodes].copy(), packed[:nodes].copy()
+@numba.njit(cache=True)
+def _build(text: Bytes, begins: Positions, ids: Ids, scores: Floats) -> tuple[Positions, Ids, Floats]:
+    """The double array of sorted pieces, level by level: a node is a stretch of pieces that begin alike."""
+    most = len(text) + 1
+    room = 2 * most + 2 * 256
+    units, unit_ids, unit_scores = np.full(room, FREE, np.int64), np.zeros(room, np.int32), np.zeros(room)
+    queue = np.empty((most, 4), np.int64)  # place, first piece, piece behind the last, depth
+    queue[0] = 0, 0, len(ids), 0
+    units[0], waiting, first_free = 0, 1, 1
+    children, bounds = np.empty(256, np.int64), np.empty(256 + 1, np.int64)
+    for head in range(most):
+        if head == waiting:
+            break
+        node, first, last, depth = queue[head]
+        if begins[first] + depth == begins[first + 1]:
+            units[node] |= ENDS
+            unit_ids[node], unit_scores[node] = ids[first], scores[first]
+            first += 1
+        count = 0
+        for piece in range(first, last):
+            byte = text[begins[piece] + depth]
+            if count == 0 or children[count - 1] != byte:
+                children[count], bounds[count] = byte, piece
+                count += 1
+        bounds[count] = last
+        if count == 0:
+            continue
+        while units[first_free] != FREE:
+            first_free += 1
+        base = _fitting_base(units, children[:count], first_free)
+        if base + 2 * 256 > len(units):
+            units, unit_ids, unit_scores = _longer(units, FREE), _longer(unit_ids, 0), _longer(unit_scores, 0)
+        units[node] |= base << BASE
+        for child in range(count):
+            units[base + children[child]] = node
+            queue[waiting] = base + children[child], bounds[child], bounds[child + 1], depth + 1
+            waiting += 1
+    return units, unit_ids, unit_scores
+
+
+@numba.njit(cache=True)
+def _fitting_base(units: Positions, children: Positions, first_free: int) -> Any:
+    """The least base, up to the end of what is used, whose places for all children are free."""
+    base = max(0, first_free - children[0])
+    while base + 256 < len(units):
+        for child in children:
+            if units[base + child] != FREE:
+                break
+        else:
+            break
+        base += 1
+    return base
+
+
+@numba.njit(cache=True)
+def _longer(array: Any, filling: Any) -> Any:
+    longer = np.full(2 * len(array), filling, array.dtype)
+    longer[: len(array)] = array
+    return longer
 
 
 @numba.njit(cache=True, nogil=True)
@@ -74,6 +113,8 @@ def find_best(content: Bytes, offsets: Positions, pieces: Any) -> tuple[Any, Pos
     Returns:
         All ids, uint32, one text behind the other, and where those of each text begin, int64 (texts + 1,).
     """
+    # taken apart once: each access through the tuple would count a reference
+    units, ids_of, scores = pieces
     ids = np.empty(len(content), np.uint32)
     starts = np.zeros(len(offsets), np.int64)
     longest = 0
@@ -85,23 +126,17 @@ def find_best(content: Bytes, offsets: Positions, pieces: Any) -> tuple[Any, Pos
         best[0] = 0.0
         start[: size + 1] = -1
         for place in range(size):
-            packed = pieces.nodes[0]
-            for end in range(place, size):
-                child, byte = packed >> (ID_BITS + CHILDREN_BITS), content[begin + end]
-                children = packed >> ID_BITS & ((1 << CHILDREN_BITS) - 1)
-                after = child + children
-                if children == 256:
-                    child += byte
-                while child < after and pieces.bytes[child] < byte:
-                    child += 1
-                if child == after or pieces.bytes[child] != byte:
+            node, unit, before = 0, units[0], best[place]
+            for end in range(place + 1, size + 1):
+                child = (unit >> BASE) + np.int64(content[begin + end - 1])
+                unit = units[child]
+                if unit & PARENT != node:  # also where it is FREE
                     break
-                packed = pieces.nodes[child]
-                found = (packed & ((1 << ID_BITS) - 1)) - 1
-                if found >= 0:
-                    score = pieces.scores[found] + best[place]
-                    if start[end + 1] < 0 or score > best[end + 1]:
-                        best[end + 1], start[end + 1], piece[end + 1] = score, place, found
+                node = child
+                if unit & ENDS:
+                    score = scores[node] + before
+                    if start[end] < 0 or score > best[end]:
+                        best[end], start[end], piece[end] = score, place, ids_of[node]
         count, place = 0, size
         while place > 0:
             count += 1

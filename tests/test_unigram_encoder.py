@@ -58,3 +58,13 @@ def test_no_other_segmentation_is_more_probable(seed: int) -> None:
 def test_empty_texts_and_every_byte() -> None:
     vocabulary = [(piece, -1.0) for piece in BYTES]
     assert segment(vocabulary, [b"", b"\x00\xff", b""]) == [[], [0, 255], []]
+
+
+def test_a_large_tree_finds_every_piece_and_nothing_else() -> None:
+    chance = random.Random(3)
+    longer = {chance.randbytes(chance.randint(2, 4)) for _ in range(3_000)} | {b"\7" * size for size in range(2, 60)}
+    vocabulary = [*((byte, -100.0) for byte in BYTES), *((piece, -1.0) for piece in sorted(longer))]
+    others = [text for text in (chance.randbytes(3) for _ in range(1_000)) if text not in longer]
+    found = segment(vocabulary, [piece for piece, _ in vocabulary] + others)
+    assert found[: len(vocabulary)] == [[number] for number in range(len(vocabulary))]
+    assert all(len(ids) > 1 for ids in found[len(vocabulary) :])
