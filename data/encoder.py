@@ -95,11 +95,13 @@ def load_encoder(folder: Path, probe_texts: Sequence[str] = (), without: Collect
 @functools.cache
 def _gated(engine: str, file: Path, digest: str) -> Encoder | None:
     """An engine for the tokenizer of this digest, None if it does not know this kind or fails on a probe."""
-    definition = json.loads(file.read_bytes())
+    tokenizer = load_tokenizer(file.parent)
+    # As the library holds it: its reading of a score may differ in the last bit from Python's, and break other ties.
+    definition = json.loads(tokenizer.to_str())
     encode = ENGINES[engine](definition)
     if encode is None:
         return None
-    plain = _plain(load_tokenizer(file.parent))
+    plain = _plain(tokenizer)
     encoder = Encoder(engine, plain.vocabulary_size, encode, plain.encode)
     try:
         check_encoder(encoder, pa.array([*_probes(), *_added_tokens(definition)], pa.large_string()))

@@ -120,3 +120,18 @@ def test_a_difference_names_the_text(tmp_path: Path) -> None:
     broken = encoder.Encoder("broken", 330, one_more, found.encode)
     with pytest.raises(DifferentIdsError, match="broken gives other ids than tokenizers for the text 'The Committee"):
         check_encoder(broken, pa.array(TEXTS, pa.large_string()))
+
+
+def test_scores_are_those_that_the_library_reads(tmp_path: Path) -> None:
+    # `tokenizers` reads -2.5351970555945442 as the next larger number: both ways to write "ab" are equally good.
+    letters = [(letter, -50.0) for letter in sorted(pre_tokenizers.ByteLevel.alphabet()) if letter not in "ab"]
+    tokenizer = Tokenizer(models.Unigram([("<|endoftext|>", 0.0), ("a", -1.0), ("b", 0.0), ("ab", -2.0), *letters]))
+    split = pre_tokenizers.Split(Regex(pattern("words", "single")), "isolated")
+    letters_of_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, letters_of_bytes])
+    tokenizer.add_special_tokens(["<|endoftext|>"])
+    content = tokenizer.to_str().replace("-1.0", "-2.535197055594544").replace("-2.0", "-2.5351970555945442")
+    (tmp_path / "tokenizer.json").write_text(content)
+    found = load_encoder(tmp_path)
+    assert found.engine == "pre-token table"
+    assert found.encode(pa.array(["ab"], pa.large_string())).ids.tolist() == [3]
