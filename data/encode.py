@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,8 @@ class ShardJob:
     source: str
     row_groups: tuple[RowGroup, ...]
     dtype: str
-    inputs: str  # digest of everything that decides the shard's content
+    inputs: str  # digest of everything that decides the shard's content, and of `without`
+    without: tuple[str, ...] = ()  # engines that have erred
 
     @property
     def note(self) -> Path:
@@ -100,8 +101,7 @@ def encode_corpus(
     (folder / MANIFEST).unlink(missing_ok=True)
     jobs = _plan(corpus, tokenizer, folder, dtype_name(encoder.vocabulary_size), inputs)
     mine = jobs if shard is None else jobs[shard[0] :: shard[1]]
-    say(f"shards: encoding {len(mine):,} of {len(jobs):,} with {encoder.engine}")
-    files = list(in_parallel(_make_shard, mine, workers, "tokenize", "shards"))
+    files = _make_shards(tokenizer, mine, len(jobs), workers)
     if shard is not None:
         say("shards: the same command without --shard finishes the folder")
         return None
@@ -159,26 +159,33 @@ def _runs(files: list[Path], size: int) -> Iterator[list[RowGroup]]:
         yield run
 
 
+def _make_shards(tokenizer: Path, jobs: list[ShardJob], of: int, workers: int | None) -> list[ShardFile]:
+    """Make the shards; where an engine errs in one of them, all of them without it, as it may have erred unseen."""
+    differed: tuple[str, ...] = ()
+    while True:
+        engine = load_encoder(tokenizer, without=differed).engine
+        say(f"shards: encoding {len(jobs):,} of {of:,} with {engine}")
+        chosen = [replace(job, without=differed, inputs=value_digest([job.inputs, *differed])) for job in jobs]
+        try:
+            return list(in_parallel(_make_shard, chosen, workers, "tokenize", "shards"))
+        except DifferentIdsError as difference:
+            say(f"shards: {difference}; making all of them again with the next engine")
+            differed = (*differed, engine)
+
+
 def _make_shard(job: ShardJob) -> ShardFile:
     """Write a shard, unless that was done before from the same text with the same tokenizer.
 
-    Where the engine gives other ids than `tokenizers` it is named, and the whole shard made by the next one.
+    Raises DifferentIdsError where the engine gives other ids than `tokenizers`.
     """
     if (finished := _noted(job)) is not None:
         return finished
     if parent_process() is not None:
         os.environ["TOKENIZERS_PARALLELISM"] = "false"  # every CPU has a worker already
-    differed: list[str] = []
-    while True:
-        encoder = load_encoder(job.tokenizer, without=differed)
-        try:
-            file = write_shard(job.folder, job.name, _blocks(job, encoder), job.dtype)
-        except DifferentIdsError as difference:
-            say(f"{job.name}: {difference}; making the shard again with the next engine")
-            differed.append(encoder.engine)
-        else:
-            write_atomically(job.note, json.dumps({"inputs": job.inputs, "file": asdict(file)}))
-            return file
+    encoder = load_encoder(job.tokenizer, without=job.without)
+    file = write_shard(job.folder, job.name, _blocks(job, encoder), job.dtype)
+    write_atomically(job.note, json.dumps({"inputs": job.inputs, "file": asdict(file)}))
+    return file
 
 
 def _noted(job: ShardJob) -> ShardFile | None:

@@ -2,7 +2,6 @@
 
 import datetime
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from data.encode import encode_corpus
+from data.encode import CHECKED_TEXTS, encode_corpus
 from data.encoder import Encode, Encoded, join_ids
 from data.errors import DataError
 from data.files import finish_stage
@@ -239,7 +238,7 @@ def test_a_file_that_the_corpus_does_not_know_is_refused(tokenizer: Path, tmp_pa
         encode_corpus(corpus, tokenizer, tmp_path / "shards", workers=1, seed=0)
 
 
-def test_a_shard_with_wrong_ids_is_made_again_by_another_engine(
+def test_an_engine_that_errs_in_one_shard_is_left_in_all(
     corpus: Path, tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fresh = content_of_fresh(corpus, tokenizer, tmp_path / "fresh")
@@ -249,13 +248,19 @@ def test_a_shard_with_wrong_ids_is_made_again_by_another_engine(
         engine.encode_special_tokens = True
 
         def encode(texts: pa.Array) -> Encoded:
-            ids = [engine.encode(text.replace("by 89 basis", "by 8 basis")).ids for text in texts.to_pylist()]
+            # seen in one place only: what it does to documents between the samples is not
+            wrong = "by 89 basis" if len(texts) <= CHECKED_TEXTS else "by 1 basis"
+            ids = [engine.encode(text.replace(wrong, "by 8 basis")).ids for text in texts.to_pylist()]
             return join_ids([np.array(one, np.uint32) for one in ids])
 
         return encode
 
     monkeypatch.setattr("data.encoder.ENGINES", {"hasty": hasty})
-    assert content_of_fresh(corpus, tokenizer, tmp_path / "shards") == fresh
+    made = content_of_fresh(corpus, tokenizer, tmp_path / "shards")
+    assert made.keys() == fresh.keys()
+    notes = {name for name in fresh if name.endswith(".json") and name != "manifest.json"}
+    assert all(made[name] == fresh[name] for name in fresh.keys() - notes)
     said = capsys.readouterr().err
     assert "with hasty" in said
-    assert re.search(r"train/news-\d+: hasty gives other ids than tokenizers for the text 'Rates rose by 89", said)
+    assert "shards: hasty gives other ids than tokenizers for the text 'Rates rose by 89" in said
+    assert "making all of them again with the next engine" in said
