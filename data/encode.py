@@ -35,9 +35,9 @@ from data.shards import (
     write_manifest,
     write_shard,
 )
+from data.split import SPLITS
 from data.tokenizer import TOKENIZER
 
-SPLITS = ("train", "past", "future")
 BYTES_PER_SHARD = 256_000_000
 CHECKED_TEXTS = 8  # of each row group, the first CHECKED_CHARACTERS of each: encoded twice and compared
 CHECKED_CHARACTERS = 2_000

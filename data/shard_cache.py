@@ -15,8 +15,8 @@ from data.errors import DataError
 from data.files import MANIFEST, new_digest
 from data.packing import packing_folder, read_packing, shard_name
 from data.progress import say
+from data.split import SPLITS
 
-SPLITS = ("train", "past", "future")
 ATTEMPTS = 4
 FIRST_PAUSE = 1.0  # seconds before the second attempt; each later pause is twice as long
 STALL_SECONDS = 60.0  # without a byte, after which an attempt is given up
