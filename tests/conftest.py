@@ -105,7 +105,7 @@ def write_config(file: Path, documents: Path, run_folder: Path, **sections: dict
         "monitoring": {"wandb": False},
     }
     for name, change in sections.items():
-        content[name] = content[name] | change if isinstance(content[name], dict) else change
+        content[name] = content[name] | change if isinstance(content.get(name), dict) else change
     file.write_text(json.dumps(content), "utf-8")
     return file
 
