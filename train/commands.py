@@ -10,6 +10,7 @@ from data.progress import say
 from train import forget, pipeline
 from train.config import RunConfig
 from train.config_file import ConfigError
+from train.export import export as export_model
 from train.plan import describe
 from train.plan import plan as make_plan
 
@@ -62,7 +63,15 @@ def report(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
 
 def export(arguments: argparse.Namespace, config: RunConfig) -> Result:
-    return pipeline.export(config, arguments.out)
+    result = export_model(
+        config,
+        arguments.out,
+        step=arguments.checkpoint,
+        dtype=arguments.dtype,
+        max_file_gigabytes=arguments.shard_gigabytes,
+    )
+    _show(arguments, result["folder"])
+    return result
 
 
 def export_shards(arguments: argparse.Namespace, config: RunConfig) -> Result:
@@ -99,7 +108,7 @@ def run(arguments: argparse.Namespace, config: RunConfig) -> Result:
     result = pipeline.evaluate(config)
     reported = pipeline.report(config)
     try:
-        exported = pipeline.export(config)["folder"]
+        exported = export_model(config)["folder"]
     except ConfigError as error:  # the run itself is whole
         say(str(error))
         exported = None

@@ -69,8 +69,20 @@ def _parser() -> argparse.ArgumentParser:
     generate.add_argument("--tokens", type=int, help="tokens of each continuation")
     generate.add_argument("--temperature", type=float, help="sampling temperature; 0 is greedy")
     _add(commands, "report", "one HTML page with plots, figures and samples")
-    export = _add(commands, "export", "newest checkpoint → Hugging Face folder")
+    export = _add(
+        commands,
+        "export",
+        "checkpoint → Hugging Face folder with a model card, for transformers, vLLM and llama.cpp",
+        "--dtype bfloat16",
+    )
     export.add_argument("--out", type=Path, help="the folder (default: export/ in the run's folder)")
+    export.add_argument("--checkpoint", type=int, metavar="STEP", help="the checkpoint of this step, not the newest")
+    export.add_argument(
+        "--dtype", choices=("float32", "bfloat16"), help="of the weights (default: what training computed with)"
+    )
+    export.add_argument(
+        "--shard-gigabytes", type=float, default=5.0, metavar="GB", help="largest file of weights (default: 5)"
+    )
     trace = _add(commands, "trace", "which documents were in a step, or which steps saw a document", "--step 100")
     wanted = trace.add_mutually_exclusive_group(required=True)
     wanted.add_argument("--step", type=int, help="step, counted from 1 as in metrics.jsonl")

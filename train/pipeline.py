@@ -29,8 +29,6 @@ from evaluation.data_card import write_data_card
 from evaluation.report import ReportInputs, write_report
 from evaluation.tokenizer_page import write_tokenizer_page
 from model.generate import generate as generate_tokens
-from model.huggingface import hugging_face_class
-from model.huggingface_folder import export_folder
 from train import launcher
 from train.checkpoint import finished_step
 from train.config import RunConfig
@@ -179,25 +177,6 @@ def report(config: RunConfig) -> dict[str, Any]:
     page = write_report(inputs, config.reports)
     say(f"report: {page}")
     return {"report": str(page), "samples": samples}
-
-
-def export(config: RunConfig, folder: Path | None = None) -> dict[str, Any]:
-    """Newest checkpoint → a Hugging Face folder.
-
-    Raises:
-        ConfigError: transformers has no class for this mixture of architectural switches.
-    """
-    target = folder or config.run_folder / "export"
-    try:
-        hugging_face_class(config.model)
-    except ValueError as error:
-        raise ConfigError(f"this model cannot be exported: {error}") from None
-    trained = load_trained(config)
-    export_folder(
-        trained.model.state_dict(), config.model, target, config.tokenizer_folder, config.tokenizer.end_of_text
-    )
-    say(f"exported step {trained.step} to {target}")
-    return {"folder": str(target), "step": trained.step}
 
 
 def export_shards(config: RunConfig, folder: Path) -> dict[str, Any]:
