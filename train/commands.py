@@ -1,8 +1,9 @@
 """The commands of `domainlm`: run stages of train.pipeline, show the result to people, return it for --json."""
 
 import argparse
+import sys
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ from data.progress import say
 from train import forget, pipeline
 from train.config import RunConfig
 from train.config_file import ConfigError
+from train.continuation import load_writer, sample_settings
 from train.export import export as export_model
+from train.interactive import continue_in_order, converse
 from train.plan import describe
 from train.plan import plan as make_plan
 
@@ -46,16 +49,32 @@ def evaluate(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
 
 def generate(arguments: argparse.Namespace, config: RunConfig) -> Result:
-    wanted = config.evaluation
-    samples = pipeline.generate(
-        config,
-        arguments.prompt or wanted.prompts,
-        new_tokens=wanted.new_tokens if arguments.tokens is None else arguments.tokens,
-        temperature=wanted.temperature if arguments.temperature is None else arguments.temperature,
-        top_p=wanted.top_p,
-    )
-    _show(arguments, "\n\n".join(f"{sample['prompt']}▸{sample['text']}" for sample in samples))
-    return {"samples": samples}
+    given = {
+        "new_tokens": arguments.tokens,
+        "temperature": arguments.temperature,
+        "top_k": arguments.top_k,
+        "top_p": arguments.top_p,
+        "stops": tuple(arguments.stop) if arguments.stop else None,
+        "seed": arguments.seed,
+    }
+    asked = {name: value for name, value in given.items() if value is not None}
+    settings = replace(sample_settings(config), **asked)
+    writer = load_writer(config, arguments.checkpoint)
+    if arguments.prompt is None and sys.stdin.isatty() and not arguments.json:
+        continuations = converse(writer, settings, sys.stdout)
+    else:
+        prompts = arguments.prompt or _lines_of_input() or config.evaluation.prompts
+        if not prompts:
+            raise ConfigError("there is no prompt: give --prompt TEXT, or lines on standard input")
+        continuations = continue_in_order(writer, prompts, settings, None if arguments.json else sys.stdout)
+    return {"step": writer.step, "samples": [asdict(continuation) for continuation in continuations]}
+
+
+def _lines_of_input() -> list[str]:
+    """Prompts from standard input, where it is a file or the end of a pipe."""
+    if sys.stdin is None or sys.stdin.isatty():
+        return []
+    return [line.rstrip("\r\n") for line in sys.stdin if line.strip()]
 
 
 def report(arguments: argparse.Namespace, config: RunConfig) -> Result:

@@ -64,10 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         )
     _add(commands, "train", "train, or go on from the newest checkpoint, with DeepSpeed's launcher")
     _add(commands, "evaluate", "bits per byte by source, split and period, with baselines beside it")
-    generate = _add(commands, "generate", "continue a prompt with the newest checkpoint", '--prompt "My fellow"')
-    generate.add_argument("--prompt", action="append", help="text to continue; may be given more than once")
-    generate.add_argument("--tokens", type=int, help="tokens of each continuation")
-    generate.add_argument("--temperature", type=float, help="sampling temperature; 0 is greedy")
+    _add_generate(commands)
     _add(commands, "report", "one HTML page with plots, figures and samples")
     export = _add(
         commands,
@@ -99,6 +96,27 @@ def _parser() -> argparse.ArgumentParser:
     megatron.add_argument("--out", type=Path, required=True, help="the folder")
     _add(commands, "run", "all of it in order: prepare, tokenize, train, evaluate, report, export")
     return parser
+
+
+def _add_generate(commands: Any) -> None:
+    generate = _add(
+        commands,
+        "generate",
+        "continue texts: --prompt, the lines of standard input, or those asked for on a terminal",
+        '--prompt "My fellow citizens"',
+    )
+    generate.add_argument("--prompt", action="append", metavar="TEXT", help="text to continue; may be given repeatedly")
+    generate.add_argument("--tokens", type=int, metavar="N", help="most tokens of each continuation")
+    generate.add_argument("--temperature", type=float, help="sampling temperature; 0 takes the likeliest token")
+    generate.add_argument("--top-k", type=int, metavar="K", help="sample among the K likeliest tokens only")
+    generate.add_argument(
+        "--top-p", type=float, metavar="P", help="sample among those that together have probability P"
+    )
+    generate.add_argument(
+        "--stop", action="append", metavar="TEXT", help="end before this text; may be given repeatedly"
+    )
+    generate.add_argument("--seed", type=int, help="of the samples (default: the run's)")
+    generate.add_argument("--checkpoint", type=int, metavar="STEP", help="the checkpoint of this step, not the newest")
 
 
 def _shard(text: str) -> tuple[int, int]:
