@@ -9,7 +9,6 @@ from torch import Tensor
 from model.attention import LayerCache
 from model.transformer import Transformer
 
-
 ROOM = 1024
 """Tokens that the cache has room for behind the prompt at first: a continuation may end long before its limit."""
 

@@ -92,7 +92,7 @@ def test_what_cannot_be_done_is_said_in_a_line(trained: Path) -> None:
         assert "Traceback" not in result.stderr
 
 
-def read_until(terminal: int, wanted: str, timeout: float = 60) -> str:
+def read_until(terminal: int, wanted: str, timeout: float = 120) -> str:
     """What the terminal shows, up to the first time that it shows what is wanted."""
     seen, end = "", time.monotonic() + timeout
     while wanted not in seen:
@@ -130,6 +130,7 @@ def test_a_conversation_on_a_terminal(trained: Path) -> None:
         assert process.wait(timeout=60) == 0
     finally:
         process.kill()
+        process.wait()
         os.close(terminal)
 
 
@@ -161,6 +162,7 @@ def test_a_continuation_that_takes_too_long_can_be_ended(trained: Path) -> None:
         assert process.wait(timeout=60) == 0
     finally:
         process.kill()
+        process.wait()
         os.close(terminal)
 
 
