@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from data.bpe import Bpe
@@ -33,8 +33,9 @@ def come(tokens: list[int], stops: list[str]) -> tuple[list[str], ComingText]:
 
 
 def cut(text: str, stops: list[str]) -> str:
-    """What stands before the first of all stop strings."""
-    return text[: min((place for stop in stops if (place := text.find(stop)) >= 0), default=len(text))]
+    """What stands before the stop string that is complete first."""
+    found = [(place + len(stop), place) for stop in stops if (place := text.find(stop)) >= 0]
+    return text[: min(found)[1]] if found else text
 
 
 @given(tokens=st.one_of(TOKENS, TEXTS))
@@ -61,6 +62,7 @@ def test_the_text_ends_before_the_first_stop_string(tokens: list[int], stops: li
 
 
 @given(tokens=TEXTS, stops=STOPS)
+@example(tokens=[FIRST_BYTE + byte for byte in b" aa"], stops=["a", " aa"])
 def test_nothing_is_given_that_must_be_taken_back_and_nothing_is_held_for_no_reason(
     tokens: list[int], stops: list[str]
 ) -> None:

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -102,68 +103,60 @@ def read_until(terminal: int, wanted: str, timeout: float = 120) -> str:
     return seen
 
 
-def test_a_conversation_on_a_terminal(trained: Path) -> None:
+@contextmanager
+def conversation(file: Path, *words: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """`domainlm generate` on a terminal of its own, at its first prompt: the process and the terminal's other end."""
     terminal, end = pty.openpty()
-    command = [sys.executable, "-m", "train.main", "generate", str(trained), "--tokens", "6"]
     process = subprocess.Popen(
-        [*command, "model.sequence_length=32"],
+        [sys.executable, "-m", "train.main", "generate", str(file), *words],
         env=environment(),
         cwd=CHECKOUT,
         stdin=end,
         stdout=end,
         stderr=end,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a background job ignores it
     )
     os.close(end)
     try:
         read_until(terminal, "> ")
-        os.write(terminal, b"The bank\n")
-        shown = read_until(terminal, "tokens/s")
-        assert "The bank▸" in shown
-        read_until(terminal, "> ")
-        os.write(terminal, b"In 1998\n")
-        assert "In 1998▸" in read_until(terminal, "tokens/s")
-        read_until(terminal, "> ")
-        process.send_signal(signal.SIGINT)  # Ctrl-C at the prompt asks again
-        read_until(terminal, "> ")
-        os.write(terminal, b"\x04")  # Ctrl-D
-        assert process.wait(timeout=60) == 0
+        yield process, terminal
     finally:
         process.kill()
         process.wait()
         os.close(terminal)
 
 
-def test_a_continuation_that_takes_too_long_can_be_ended(trained: Path) -> None:
-    terminal, end = pty.openpty()
-    command = [
-        sys.executable,
-        "-m",
-        "train.main",
-        "generate",
-        str(trained),
-        "--tokens",
-        "1000000",
-        "--temperature",
-        "0",
-    ]
-    process = subprocess.Popen(
-        command, env=environment(), cwd=CHECKOUT, stdin=end, stdout=end, stderr=end, start_new_session=True
-    )
-    os.close(end)
-    try:
+def interrupt(process: subprocess.Popen[bytes], terminal: int) -> None:
+    """Ctrl-C, again as a person would: Python loses one that comes just as it begins to wait for a line."""
+    for _ in range(20):
+        process.send_signal(signal.SIGINT)
+        if select.select([terminal], [], [], 5)[0]:
+            return
+    raise AssertionError("it does not hear Ctrl-C")
+
+
+def test_a_conversation_on_a_terminal(trained: Path) -> None:
+    with conversation(trained, "--tokens", "6") as (process, terminal):
+        for prompt in ("The bank", "In 1998"):
+            os.write(terminal, f"{prompt}\n".encode())
+            assert f"{prompt}▸" in read_until(terminal, "tokens/s")
+            read_until(terminal, "> ")
+        interrupt(process, terminal)  # at the prompt it asks again
         read_until(terminal, "> ")
+        os.write(terminal, b"\x04")  # Ctrl-D
+        assert process.wait(timeout=60) == 0
+
+
+def test_a_continuation_that_takes_too_long_can_be_ended(trained: Path) -> None:
+    with conversation(trained, "--tokens", "1000000", "--temperature", "0") as (process, terminal):
         os.write(terminal, b"The bank\n")
         read_until(terminal, "▸")
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
-        read_until(terminal, "> ")
+        read_until(terminal, "\n> ")
         os.write(terminal, b"\x04")
         assert process.wait(timeout=60) == 0
-    finally:
-        process.kill()
-        process.wait()
-        os.close(terminal)
 
 
 def test_many_prompts_go_in_batches_and_come_in_order(trained: Path) -> None:

@@ -166,9 +166,10 @@ class ComingText:
         return self._give(len(self._held))
 
     def _give(self, length: int) -> str:
-        found = [place for stop in self.stops if (place := self._held.find(stop)) >= 0]
+        found = [(place + len(stop), place) for stop in self.stops if (place := self._held.find(stop)) >= 0]
         if found:
-            self.stopped, length = True, min(found)
+            # The first to be complete, so that the result does not depend on how the text came in tokens.
+            self.stopped, length = True, min(found)[1]
         certain, self._held = self._held[:length], self._held[length:]
         self.given += certain
         return certain
