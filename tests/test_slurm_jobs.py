@@ -1,7 +1,7 @@
 """Jobs on a real Slurm of several nodes: slurm/pretrain.sbatch from submission to DONE, through what interrupts it.
 
-tests/slurm/mini-slurm makes the nodes on this machine. Their network is slowed down, so that a run lasts long enough to be
-interrupted however fast the machine computes.
+tests/slurm/mini-slurm makes the nodes on this machine. Their network is slowed down, so that a run lasts long enough to
+be interrupted however fast the machine computes.
 """
 
 import json
@@ -161,12 +161,12 @@ def rank_process(job: Job, rank: int) -> tuple[int, dict[str, str]]:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             pairs = (folder / "environ").read_bytes().decode().split("\0")
-            command = (folder / "cmdline").read_bytes().decode().split("\0")
+            command = (folder / "cmdline").read_bytes().decode()
         except OSError:
             continue
         environment = dict(pair.partition("=")[::2] for pair in pairs)
         wanted = (environment.get("SLURM_JOB_ID"), environment.get("SLURM_PROCID")) == (job.number, str(rank))
-        if wanted and command[1:3] == ["-m", "train"]:
+        if wanted and "-m\0train\0" in command:
             return int(folder.name), environment
     raise AssertionError(f"no process of rank {rank}")
 
@@ -198,10 +198,12 @@ def test_what_was_submitted_is_kept(submit: Submit, undisturbed: dict[int, float
 
 
 def test_a_second_job_is_refused_and_a_cancelled_one_stays_cancelled(cluster: Cluster, submit: Submit) -> None:
-    (job,) = submit("cancelled", "--nodes 2 --time 10 --launcher deepspeed", "node[3-4]")
+    # CONTAINER is a view of the file system of its own, as a container's is.
+    (job,) = submit("cancelled", "--nodes 2 --time 10", "node[3-4]", CONTAINER="unshare --mount")
     wait_for_step(cluster, job, 3)
-    (second,) = submit("cancelled", "--nodes 1 --time 10", "node5")
-    facts = cluster.wait_until(second.number, "FAILED", seconds=30)
+    (kept,) = (job.config.run_folder / "submitted").iterdir()
+    second = cluster.run("sbatch", "--parsable", "--nodelist=node[5-6]", kept / "job.sbatch").strip()
+    facts = cluster.wait_until(second, "FAILED", seconds=30)
     assert facts["ExitCode"] == "3:0"
     assert "refused: another job is training in" in log_of(facts)
 
@@ -211,12 +213,12 @@ def test_a_second_job_is_refused_and_a_cancelled_one_stays_cancelled(cluster: Cl
     saved = find_latest(job.config.checkpoints)
     assert saved is not None
     assert 3 <= saved.step < STEPS
-    time.sleep(8)  # a job that is queued again starts after 4 s here
+    time.sleep(8)  # a job that is queued again starts after 6 s here
     facts = cluster.facts(job.number)
     assert (facts["JobState"], facts["Restarts"]) == ("CANCELLED", "0")
 
-    # A rank that dies takes the others and the job with it. CONTAINER is a file system view of its own, as in a container.
-    (job,) = submit("cancelled", "--nodes 2 --time 10", "node[3-4]", CONTAINER="unshare --mount")
+    # A rank that dies takes the others and the job with it.
+    (job,) = submit("cancelled", "--nodes 2 --time 10 --launcher deepspeed", "node[3-4]")
     wait_for_step(cluster, job, saved.step + 1)
     begin = time.monotonic()
     os.kill(rank_process(job, 1)[0], signal.SIGKILL)
@@ -283,6 +285,6 @@ def test_the_time_limit_is_met_by_saving_and_queueing_again(
     log = log_of(facts)
     assert facts["ExitCode"] == "0:0", log
     assert int(facts["Restarts"]) >= 1
-    assert log.count("asked to stop: the ranks save the step they are in") == int(facts["Restarts"])
+    assert log.count("asked to stop: the ranks save the step they are in") >= int(facts["Restarts"])
     assert log.count("back to the queue") == int(facts["Restarts"])
     assert losses(limited.config) == undisturbed, "two nodes, interrupted, and one node, undisturbed, to the bit"
