@@ -230,19 +230,33 @@ def test_a_second_job_is_refused_and_a_cancelled_one_stays_cancelled(cluster: Cl
     assert not (job.config.run_folder / "DONE").exists()
 
 
-def test_a_chain_goes_on_where_the_last_link_stopped(
+def test_a_chain_goes_on_where_the_last_link_stopped_until_it_is_stopped_by_hand(
     cluster: Cluster, submit: Submit, undisturbed: dict[int, float]
 ) -> None:
-    jobs = submit("chain", "--nodes 2 --time 10 --launcher torchrun --chain 3", "node[3-4]")
-    assert len(jobs) == 3
-    wait_for_step(cluster, jobs[0], 3)
-    cluster.run("scancel", "--batch", "--signal=USR1", jobs[0].number)
-    facts = [cluster.wait_until(job.number, "COMPLETED", "FAILED") for job in jobs]
-    assert [of_link["ExitCode"] for of_link in facts] == ["0:0"] * 3, "\n".join(map(log_of, facts))
-    assert "the next link of the chain goes on" in log_of(facts[0])
-    assert "resuming from" in log_of(facts[1])
-    assert "nothing to do" in log_of(facts[2])
-    assert losses(jobs[0].config) == undisturbed
+    links = submit("chain", "--nodes 2 --time 10 --launcher torchrun --chain 3", "node[3-4]")
+    assert len(links) == 3
+    config = links[0].config
+    wait_for_step(cluster, links[0], 3)
+    cluster.run("scancel", "--batch", "--signal=USR1", links[0].number)
+    facts = cluster.wait_until(links[0].number, "COMPLETED", "FAILED")
+    assert facts["ExitCode"] == "0:0", log_of(facts)
+    assert "the next link of the chain goes on" in log_of(facts)
+    wait_for_step(cluster, links[1], links[0].steps() + 2)
+    (config.run_folder / "STOP").touch()
+    facts = cluster.wait_until(links[1].number, "COMPLETED", "FAILED")
+    assert "resuming from" in log_of(facts)
+    assert "stopped by hand: submit again to go on" in log_of(facts)
+    facts = cluster.wait_until(links[2].number, "COMPLETED", "FAILED")
+    assert "nothing to do: stopped by hand" in log_of(facts)
+    assert not (config.run_folder / "DONE").exists()
+
+    kept = min((config.run_folder / "submitted").iterdir()) / "job.sbatch"
+    for state in ("resuming from", "nothing to do: "):
+        number = cluster.run("sbatch", "--parsable", kept).strip()
+        facts = cluster.wait_until(number, "COMPLETED", "FAILED")
+        assert state in log_of(facts)
+        assert facts["ExitCode"] == "0:0"
+    assert losses(config) == undisturbed
 
 
 def test_a_bad_node_and_a_lost_node_are_left_out(
