@@ -205,7 +205,7 @@ def test_the_time_limit_is_met_by_saving_and_queueing_again(
         assert time.monotonic() < deadline
         time.sleep(0.5)
     for node in ("node1", "node2"):  # what is left may be done quickly
-        assert cluster.control("in", node, *"tc qdisc del dev eth0 root".split(" ")).returncode == 0
+        assert cluster.control("in", node, "tc", "qdisc", "del", "dev", "eth0", "root").returncode == 0
     facts = cluster.wait_until(limited.number, "COMPLETED", "FAILED", "TIMEOUT")
     log = log_of(facts)
     assert facts["ExitCode"] == "0:0", log
