@@ -277,6 +277,27 @@ def test_a_chain_goes_on_where_the_last_link_stopped_until_it_is_stopped_by_hand
     assert losses(config) == undisturbed
 
 
+def test_a_spare_node_takes_the_place_of_a_bad_one_and_a_refusal_is_not_retried(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """The script as it is, without `domainlm submit`: node 4 has no shared memory, and the run has no shards."""
+    cluster.control("in", "node4", "mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", "/dev/shm")
+    options = "--parsable --nodes=3 --nodelist=node[3-5] --ntasks-per-node=1 --gpus-per-node=0 --cpus-per-task=1"
+    job = cluster.run(
+        *("sbatch", *options.split(" "), f"--output={tmp_path}/job.log"),
+        *("slurm/pretrain.sbatch", "configs/demo.yaml", f"folder={tmp_path}/run"),
+        **{"PYTHON": sys.executable, "SPARE": "1", "RETRY_CRASHES": "1"},
+    ).strip()
+    facts = cluster.wait_until(job, "COMPLETED", "FAILED")
+    cluster.control("in", "node4", "umount", "/dev/shm")
+    log = (tmp_path / "job.log").read_text()
+    assert (facts["ExitCode"], facts["Restarts"]) == ("2:0", "0"), log
+    assert "bad node node4 only " in log
+    assert "srun: 2 nodes, 1 ranks on each, first node3:" in log
+    assert re.search(r"rank-0.log:error: .*shards", log)
+    assert not (tmp_path / "run" / "crashes").exists()
+
+
 def test_a_bad_node_and_a_lost_node_are_left_out(
     cluster: Cluster, submit: Submit, undisturbed: dict[int, float]
 ) -> None:
