@@ -18,7 +18,7 @@ from data.progress import say
 from data.tokenizer_report import Made, find_words, measure, piece_samples
 from data.tokenizer_text import bytes_by_source, measured_texts
 
-FORMAT = 2
+FORMAT = 3
 TOKENIZER = "tokenizer.json"
 REPORT = "report.json"
 WORK = "work"  # what training keeps until it is done
