@@ -105,8 +105,8 @@ def make_huge(folder: Path, files: int = 10_000, file_tokens: int = 100_000_000)
             "token_digests": [digest] * each, "row_digests": [digest] * each,
         }  # fmt: skip
     common = {"dtype": "uint16", "vocabulary_size": VOCABULARY}
-    manifest = common | {"tokenizer_digest": "", "corpus_digest": "", "seed": 0, "tokens_per_shard": file_tokens,
-                         "splits": {"train": shards}, "format": 1}  # fmt: skip
+    manifest = common | {"tokenizer_digest": "", "corpus_digest": "", "seed": 0, "bytes_per_shard": 4 * file_tokens,
+                         "splits": {"train": shards}, "format": 2}  # fmt: skip
     (folder / "manifest.json").write_text(json.dumps(manifest | {"digest": value_digest(manifest)}))
     packing = common | {"format": 1, "policy": "best_fit", "sequence_length": LENGTH,
                         "shards_digest": value_digest(manifest), "sources": packed}  # fmt: skip

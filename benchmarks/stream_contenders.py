@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -153,10 +153,9 @@ def megatron(folder: Path, work: Path) -> Batch:
 class _Ends:
     """What Megatron wants to know of a tokenizer."""
 
-    eod = 0
-    pad = 0
+    eod = pad = 0
     vocab_size = VOCABULARY
-    unique_identifiers = {"class": "none"}
+    unique_identifiers: ClassVar[dict[str, str]] = {"class": "none"}
 
 
 PEERS: dict[str, Callable[[Path, Path], Batch]] = {

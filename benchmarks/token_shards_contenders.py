@@ -48,6 +48,7 @@ def tokenizers() -> Work:
 
 def datasets() -> Work:
     from datasets import disable_caching, load_dataset
+
     disable_caching()
 
     def work(corpus: Path, tokenizer: Path, out: Path) -> int:
