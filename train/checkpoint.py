@@ -17,7 +17,7 @@ from train.config import RunConfig, to_yaml
 from train.config_file import differences
 from train.schedule import consumed_samples
 
-CHANGEABLE_MODEL_KEYS = {"dropout", "z_loss"}
+CHANGEABLE_MODEL_KEYS = {"document_masking", "dropout", "z_loss"}
 """Keys of `model` that may change during a run: they belong to the training, not to the weights."""
 
 
