@@ -56,6 +56,11 @@ def test_every_module_has_a_test_file() -> None:
     elsewhere = {
         "train/engine": "test_training",
         "train/loop": "test_training",
+        "train/run": "test_training",
+        "train/step": "test_training",
+        "train/start": "test_training",
+        "train/saving": "test_training",
+        "train/held_out": "test_training",
         "train/launcher": "test_training",
         "train/trained": "test_pipeline",
         "train/commands": "test_main",

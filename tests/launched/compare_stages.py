@@ -17,9 +17,10 @@ from deepspeed.utils import safe_get_full_fp32_param
 
 from train import engine
 from train.config_file import load_config
-from train.loop import Run, take_step
 from train.plan import open_stream
 from train.process import StopRequest, find_rank, use_machine
+from train.run import Run
+from train.step import take_step
 
 
 def digest(started: engine.Engine) -> str:
@@ -51,8 +52,8 @@ def train_case(config_file: str, case: str) -> dict[str, Any]:
     result = {
         "initial": initial,
         "final": digest(started),
-        "losses": [loss for loss, _, _ in steps],
-        "norms": [norm for _, norm, _ in steps],
+        "losses": [step.loss for step in steps],
+        "norms": [step.gradient_norm for step in steps],
     }
     started.destroy()
     return result

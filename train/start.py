@@ -1,0 +1,85 @@
+"""What happens before the first step: the run's folder is taken, its surroundings written down and said."""
+
+import fcntl
+import json
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+from data.files import write_atomically
+from data.progress import say
+from data.stream import TokenStream
+from model.sizes import parameter_count
+from train import checkpoint, engine
+from train.config import RunConfig, to_yaml
+from train.monitor import Monitor
+from train.optimizer import describe_groups
+from train.process import Rank
+from train.schedule import consumed_samples
+
+
+@contextmanager
+def only_writer(config: RunConfig, rank: Rank) -> Iterator[None]:
+    """Hold the run folder's lock, so that a requeued job never writes beside one that still runs."""
+    if not rank.is_first:
+        yield
+        return
+    with (config.run_folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise checkpoint.CheckpointError(f"{config.run_folder}: another process is training there") from None
+        yield
+
+
+def open_monitor(config: RunConfig, rank: Rank, device: torch.device, first_step: int) -> AbstractContextManager[Any]:
+    """Rank 0's monitor, and environment.json beside its files; nothing on the other ranks."""
+    if not rank.is_first:
+        return nullcontext()
+    environment = {
+        "versions": {name: version(name) for name in ("torch", "deepspeed", "tokenizers", "numpy")}
+        | {"python": platform.python_version()},
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
+        "host": platform.node(),
+        "ranks": rank.world_size,
+        "threads": torch.get_num_threads(),
+    }
+    write_atomically(config.run_folder / "environment.json", json.dumps(environment, indent=1))
+    return Monitor(config, environment, first_step)
+
+
+def take_over(
+    config: RunConfig,
+    monitor: Monitor,
+    found: checkpoint.Checkpoint | None,
+    changed: Mapping[str, Any],
+) -> None:
+    """Take over the run's folder from whatever trained there before (rank 0)."""
+    checkpoint.discard_partial(config.checkpoints)
+    write_atomically(config.run_folder / "config.yaml", to_yaml(config))
+    if found:
+        say(f"resuming from {found.folder}")
+    for key, values in changed.items():
+        say(f"resuming with another {key}: was {values['was']}, now {values['now']}")
+    if changed:
+        monitor.event("configuration changed", changes=changed)
+
+
+def describe(config: RunConfig, rank: Rank, stream: TokenStream, started: engine.Engine) -> None:
+    """What is about to be trained, on what."""
+    training = config.training
+    samples = consumed_samples(training, training.steps)
+    say(
+        f"{config.name}: {parameter_count(config.model):,} parameters, {training.steps:,} steps, "
+        f"{samples * config.model.sequence_length:,} tokens, {rank.world_size} ranks, ZeRO-{training.zero_stage}, "
+        f"{training.precision}"
+    )
+    epochs = "  ".join(f"{name} {passes:.2f}" for name, passes in stream.epochs(samples).items())
+    say(f"passes over each source: {epochs}")
+    if shortage := stream.shortage():
+        say(shortage)
+    say(describe_groups(started.module, training.weight_decay))
