@@ -51,12 +51,10 @@ def choose_kernel(
         dropout: probability of dropping an attention weight.
     """
     time, dtype, device = hidden.shape[1], hidden.dtype, hidden.device
-    alibi = config.positions == "alibi"
     starts = None if documents is None else document_starts(documents)
-    fits_flex = training and not past and not dropout and config.head_width >= FLEX_LEAST_HEAD_WIDTH
-    if device.type == "cuda" and fits_flex and (alibi or starts is not None):
+    if device.type == "cuda" and training and not past and flex_pays(config, starts is not None, dropout):
         return flex_kernel(config, time, device, starts)
-    bias = alibi_mask(config.heads, past, time, dtype, device) if alibi else None
+    bias = alibi_mask(config.heads, past, time, dtype, device) if config.positions == "alibi" else None
     if starts is not None and device.type == "cpu":
         return partial(_each_document, lengths=_document_lengths(starts), bias=bias, dropout=dropout)
     if starts is not None:
@@ -65,6 +63,11 @@ def choose_kernel(
         # Several queries after a cache: the kernel's own causal mask would start at the wrong key.
         bias = torch.ones(time, past + time, device=device, dtype=torch.bool).tril_(past)
     return partial(_sdpa, mask=bias, causal=bias is None and time > 1, dropout=dropout)
+
+
+def flex_pays(config: ModelConfig, masked: bool, dropout: float) -> bool:
+    """Whether training on a GPU goes by FlexAttention: it can, and SDPA would need a mask in memory."""
+    return (config.positions == "alibi" or masked) and not dropout and config.head_width >= FLEX_LEAST_HEAD_WIDTH
 
 
 def _sdpa(q: Tensor, k: Tensor, v: Tensor, factor: int, *, mask: Tensor | None, causal: bool, dropout: float) -> Tensor:
