@@ -193,7 +193,6 @@ def test_switches_of_the_model_in_the_engine(small_run: Callable[..., Path], tmp
     assert losses["masked"] != pytest.approx(losses["plain"], rel=5e-5), "a few rows hold two documents"
     for name in ("recomputed", "selective", "compiled"):
         assert losses[name] == pytest.approx(losses["masked"], rel=5e-5), name
-    assert losses["recomputed"] == losses["selective"], "to the bit"
     assert losses["compiled, selective"] == pytest.approx(losses["bf16"], rel=1e-2)
     assert losses["dropout again"] == losses["dropout"], "chance is a function of seed and step"
 
