@@ -1,11 +1,14 @@
 """The whole decoder: its outputs fit together, and every way of building and running it gives the same numbers."""
 
 import copy
+import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+import yaml
 
 from data.packing import pack_shards
 from data.stream import TokenStream
@@ -40,6 +43,7 @@ MODERN = ModelConfig(
     query_key_norm=True,
     z_loss=0.01,
 )
+PRESETS = sorted((Path(__file__).parent.parent / "configs" / "model").glob("*.yaml"))
 BOTH = pytest.mark.parametrize("config", [BLOOM, MODERN], ids=["bloom", "modern"])
 
 
@@ -279,6 +283,26 @@ def test_a_step_never_waits_for_the_device(config, changes, masked):
         tokens, documents = torch.zeros(2, 16, dtype=torch.int64), torch.zeros(2, 16, dtype=torch.int32)
     model(tokens, tokens, documents=documents if masked else None).backward()
     assert all(parameter.grad.is_meta for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("file", PRESETS, ids=lambda file: file.stem)
+def test_a_tiny_model_of_every_preset_learns(file):
+    preset = yaml.safe_load(file.read_text("utf-8"))
+    grouped = {"key_value_heads": 2} if "key_value_heads" in preset else {}
+    tiny = {"layers": 2, "width": 32, "heads": 4, "feed_forward_width": 96, "vocabulary_size": 16}
+    model = Transformer(ModelConfig.model_validate(preset | tiny | grouped))
+    initialise(model, seed=0)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    counting = torch.arange(4 * 24).view(4, 24) % 16  # each row a stretch of 0, 1, ..., 15, 0, 1, ...
+    losses = []
+    for _ in range(40):
+        loss = model(counting[:, :-1], counting[:, 1:])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[0] < math.log(16) + 1
+    assert losses[-1] < 0.1
 
 
 def test_query_key_layer_scaling_changes_nothing_but_rounding():
