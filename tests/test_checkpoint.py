@@ -114,7 +114,7 @@ def test_continuing_is_refused_with_named_differences(make_config: Make) -> None
 
 def test_weights_do_not_go_into_another_model(make_config: Make) -> None:
     saved = save(make_config(), 4)
-    check_architecture(saved, make_config(model={"dropout": 0.1}))
+    check_architecture(saved, make_config(model={"dropout": 0.1, "document_masking": True}))
     with pytest.raises(CheckpointError, match=r"is of another model: model.heads was 2, now 4"):
         check_architecture(saved, make_config(model={"heads": 4}))
 
