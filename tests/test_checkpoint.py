@@ -119,6 +119,14 @@ def test_weights_do_not_go_into_another_model(make_config: Make) -> None:
         check_architecture(saved, make_config(model={"heads": 4}))
 
 
+def test_a_checkpoint_from_before_a_switch_has_it_at_its_default(make_config: Make) -> None:
+    saved = save(make_config(), 4)
+    del saved.manifest["config"]["model"]["query_key_layer_scaling"]
+    check_architecture(saved, make_config())
+    with pytest.raises(CheckpointError, match="query_key_layer_scaling was False, now True"):
+        check_architecture(saved, make_config(model={"query_key_layer_scaling": True}))
+
+
 def test_harmless_differences_are_reported(make_config: Make) -> None:
     saved = save(make_config(), 4)
     changed = check_continues(saved, make_config(training={"learning_rate": 1e-3, "save_every": 2}), 2, "d")
