@@ -125,9 +125,15 @@ def flex_kernel(config: ModelConfig, time: int, device: torch.device, starts: Te
             return (key <= query) & (key >= starts[batch, query])
 
         block_mask = create_block_mask(sees, len(starts), None, time, time, device)
-    slopes = torch.tensor(alibi_slopes(config.heads), device=device) if config.positions == "alibi" else None
+    slopes = _slopes(config.heads, device) if config.positions == "alibi" else None
     factors = torch.arange(config.layers + 1, device=device) if config.query_key_layer_scaling else None
     return partial(_flex, block_mask=block_mask, slopes=slopes, factors=factors)
+
+
+@lru_cache(maxsize=2)
+def _slopes(heads: int, device: torch.device) -> Tensor:
+    # Kept, because a copy from the host would hold up every step.
+    return torch.tensor(alibi_slopes(heads), device=device)
 
 
 @lru_cache(maxsize=2)

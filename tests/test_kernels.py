@@ -143,6 +143,15 @@ def test_flex_attention_is_compiled_once_for_all_layers_and_steps(fresh_compiler
     assert counters["stats"]["unique_graphs"] == 1
 
 
+@pytest.mark.parametrize("masked", [False, True], ids=["whole", "documents"])
+def test_flex_attention_is_prepared_without_waiting_for_the_device(masked):
+    """On the meta device, which has no values to wait for."""
+    starts = torch.zeros(ROWS, 300, dtype=torch.int64, device="meta") if masked else None
+    kernel = flex_kernel(config(query_key_layer_scaling=True), 300, torch.device("meta"), starts)
+    assert kernel.keywords["block_mask"].kv_indices.is_meta
+    assert kernel.keywords["slopes"].is_meta
+
+
 @pytest.mark.parametrize(
     ("settings", "masked", "dropout", "pays"),
     [
