@@ -65,6 +65,14 @@ class ModelConfig(BaseModel):
     query_key_norm: bool
     """Normalise each head's queries and keys before their product."""
 
+    query_key_layer_scaling: bool = False
+    """Divide the queries of block n by n and multiply the logits by n inside the softmax, as BloombergGPT did: no
+    effect in exact arithmetic, smaller products before the softmax in low precision."""
+
+    document_masking: bool = False
+    """Train with attention that never crosses a document's border inside a packed row, and positions that begin anew in
+    each document."""
+
     z_loss: float = Field(default=0.0, ge=0)
     """Weight of the mean squared log-partition added to the loss (Chowdhery et al. 2022, section 5)."""
 

@@ -138,6 +138,8 @@ def block_activation_bytes(
     values += packed + config.width  # queries, keys and values; what attention makes of them
     if config.positions == "rope" or config.query_key_norm:
         values += query_key  # as attention sees them; the values keep the packed ones alive beside them
+    elif config.query_key_layer_scaling:
+        values += config.width  # the divided queries, likewise
     values += config.feed_forward_width * (4 if gated else 2)  # gate and up, SiLU, product; or both sides of GELU
     statistics = 2 * _norm_statistics(config)
     if config.query_key_norm:

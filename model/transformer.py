@@ -1,36 +1,20 @@
 """The decoder-only transformer: embedding, pre-norm blocks, final norm, output head."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal, Self
+from typing import Literal, Self, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from model.attention import Attention, LayerCache, Positions
+from model.attention import LayerCache
+from model.block import Block, ForwardPass, training_halves
 from model.config import ModelConfig
-from model.layers import FeedForward, make_norm
+from model.kernels import choose_kernel
+from model.layers import make_norm
 from model.loss import linear_cross_entropy, token_losses
-
-
-class Block(nn.Module):
-    """x + attention(norm(x)), then x + feed_forward(norm(x)): the residual stream itself is never normalised."""
-
-    def __init__(self, config: ModelConfig, positions: Positions) -> None:
-        super().__init__()
-        self.dropout = config.dropout
-        self.attention_norm = make_norm(config, config.width)
-        self.attention = Attention(config, positions)
-        self.feed_forward_norm = make_norm(config, config.width)
-        self.feed_forward = FeedForward(config)
-
-    def forward(self, hidden: Tensor, cache: LayerCache | None = None) -> Tensor:
-        """(batch, time, width) -> (batch, time, width)."""
-        mixed = self.attention(self.attention_norm(hidden), cache)
-        hidden = hidden + F.dropout(mixed, self.dropout, self.training)
-        transformed = self.feed_forward(self.feed_forward_norm(hidden))
-        return hidden + F.dropout(transformed, self.dropout, self.training)
+from model.positions import document_starts, rotary_angles
 
 
 class OutputHead(nn.Module):
@@ -66,19 +50,37 @@ class Transformer(nn.Module):
     It can be built on the meta device and materialised with `to_empty`; `model.initialise.initialise` sets its weights.
 
     Attributes:
-        activation_checkpointing: keep only the input of each block in training and recompute the rest in backward.
+        dropout: probability of dropping an element in training; read in every forward pass, so it may be changed
+            between steps.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.activation_checkpointing = False
-        positions = Positions(config)
+        self.dropout = config.dropout
+        self.recompute_every = 0
         self.embedding = nn.Embedding(config.vocabulary_size, config.width)
         self.embedding_norm = make_norm(config, config.width) if config.embedding_norm else nn.Identity()
-        self.blocks = nn.ModuleList(Block(config, positions) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(1, config.layers + 1))
         self.final_norm = make_norm(config, config.width)
         self.head = OutputHead(config, self.embedding.weight if config.tied else None)
+
+    def set_training(
+        self, activation_checkpointing: bool | int | Literal["selective"] = False, compiled: bool = False
+    ) -> None:
+        """Choose how the blocks run in training; neither choice changes what they compute, but for rounding.
+
+        Args:
+            activation_checkpointing: False keeps all that the backward pass needs; True keeps only the input of each
+                block and runs it again, a number k does so for every k-th block; "selective" keeps what matrix products
+                and attention have computed and makes the cheap rest again.
+            compiled: run both halves of a block through torch.compile, once for all blocks.
+        """
+        selective = activation_checkpointing == "selective"
+        self.recompute_every = 0 if isinstance(activation_checkpointing, str) else int(activation_checkpointing)
+        halves = training_halves(selective, compiled)
+        for block in self.blocks:
+            cast(Block, block).training_halves = halves
 
     def forward(
         self,
@@ -86,6 +88,7 @@ class Transformer(nn.Module):
         targets: Tensor | None = None,
         reduction: Literal["mean", "none"] = "mean",
         cache: Sequence[LayerCache] | None = None,
+        documents: Tensor | None = None,
     ) -> Tensor:
         """Predict the token after each of `tokens`, int64 (batch, time).
 
@@ -93,26 +96,48 @@ class Transformer(nn.Module):
             targets: the tokens to predict, int64 (batch, time); those equal to `loss.IGNORE` do not count.
             reduction: "mean" for training; "none" for evaluation (carries no gradient).
             cache: one LayerCache a layer, extended in place; `tokens` are then those that follow its contents.
+            documents: the document of each of `tokens`, integers (batch, time): attention stays within each run of
+                equal ones, and positions begin anew in it. None: a row is one document. Not together with a cache.
 
         Returns:
             Without targets, logits float32 (batch, time, vocabulary). With "mean", the scalar mean loss over counted
             targets in nats, z-loss included. With "none", each target's loss in nats, float32 (batch, time), z-loss
             left out and 0 where ignored.
         """
-        logits_or_loss: Tensor = self.head(self.hidden_states(tokens, cache), targets, reduction)
+        logits_or_loss: Tensor = self.head(self.hidden_states(tokens, cache, documents), targets, reduction)
         return logits_or_loss
 
-    def hidden_states(self, tokens: Tensor, cache: Sequence[LayerCache] | None = None) -> Tensor:
+    def hidden_states(
+        self, tokens: Tensor, cache: Sequence[LayerCache] | None = None, documents: Tensor | None = None
+    ) -> Tensor:
         """What the output head reads: (batch, time, width) after the final norm. Arguments as in `forward`."""
-        hidden = F.dropout(self.embedding_norm(self.embedding(tokens)), self.config.dropout, self.training)
-        recompute = self.activation_checkpointing and torch.is_grad_enabled() and cache is None
+        hidden = self.embedding_norm(self.embedding(tokens))
+        shared = self._forward_pass(hidden, cache[0].length if cache else 0, documents)
+        hidden = F.dropout(hidden, shared.dropout)
+        recompute = self.recompute_every if self.training and torch.is_grad_enabled() and cache is None else 0
         for layer, block in enumerate(self.blocks):
-            if recompute:
-                hidden = checkpoint(block, hidden, use_reentrant=False)
+            if recompute and layer % recompute == 0:
+                hidden = checkpoint(block, hidden, shared, use_reentrant=False, preserve_rng_state=shared.dropout > 0)
             else:
-                hidden = block(hidden, cache[layer] if cache else None)
+                hidden = block(hidden, shared, cache[layer] if cache else None)
         normalised: Tensor = self.final_norm(hidden)
         return normalised
+
+    def _forward_pass(self, hidden: Tensor, past: int, documents: Tensor | None) -> ForwardPass:
+        """What the blocks share: made once a pass, without waiting for a GPU."""
+        config = self.config
+        if past and documents is not None:
+            raise ValueError("documents cannot be told apart behind a key-value cache: give one of the two")
+        dropout = self.dropout if self.training else 0.0
+        kernel = choose_kernel(config, hidden, past, documents, self.training and torch.is_grad_enabled(), dropout)
+        rotation = None
+        if config.positions == "rope":
+            time = hidden.shape[1]
+            rotation = rotary_angles(config.head_width, config.rope_theta, past, time, hidden.dtype, hidden.device)
+            if documents is not None:
+                places = torch.arange(time, device=hidden.device) - document_starts(documents)
+                rotation = rotation[0][places], rotation[1][places]
+        return ForwardPass(kernel, rotation, dropout)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         # `to_empty` and `to` from the meta device replace parameters module by module, which would untie the head.

@@ -114,9 +114,17 @@ def test_continuing_is_refused_with_named_differences(make_config: Make) -> None
 
 def test_weights_do_not_go_into_another_model(make_config: Make) -> None:
     saved = save(make_config(), 4)
-    check_architecture(saved, make_config(model={"dropout": 0.1}))
+    check_architecture(saved, make_config(model={"dropout": 0.1, "document_masking": True}))
     with pytest.raises(CheckpointError, match=r"is of another model: model.heads was 2, now 4"):
         check_architecture(saved, make_config(model={"heads": 4}))
+
+
+def test_a_checkpoint_from_before_a_switch_has_it_at_its_default(make_config: Make) -> None:
+    saved = save(make_config(), 4)
+    del saved.manifest["config"]["model"]["query_key_layer_scaling"]
+    check_architecture(saved, make_config())
+    with pytest.raises(CheckpointError, match="query_key_layer_scaling was False, now True"):
+        check_architecture(saved, make_config(model={"query_key_layer_scaling": True}))
 
 
 def test_harmless_differences_are_reported(make_config: Make) -> None:

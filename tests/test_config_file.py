@@ -172,3 +172,18 @@ def test_configuration_is_frozen(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="frozen"):
         config.seed = 3  # type: ignore[misc]
     assert isinstance(config, RunConfig)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("true", True), ("false", False), ("1", 1), ("3", 3), ("selective", "selective")]
+)
+def test_activation_checkpointing_is_a_switch_a_number_or_selective(written: str, meant: bool | int | str) -> None:
+    config = load_config(CHECKOUT / "configs" / "demo.yaml", [f"training.activation_checkpointing={written}"])
+    assert config.training.activation_checkpointing == meant
+    assert type(config.training.activation_checkpointing) is type(meant)
+
+
+@pytest.mark.parametrize("written", ["often", "-2"])
+def test_other_activation_checkpointing_is_refused(written: str) -> None:
+    with pytest.raises(ConfigError, match="activation_checkpointing"):
+        load_config(CHECKOUT / "configs" / "demo.yaml", [f"training.activation_checkpointing={written}"])

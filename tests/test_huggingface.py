@@ -4,7 +4,6 @@ import json
 
 import pytest
 import torch
-from torch.overrides import TorchFunctionMode
 from transformers import AutoModelForCausalLM
 
 from model.config import ModelConfig
@@ -20,18 +19,6 @@ from model.huggingface import (
 from model.huggingface_folder import export_folder
 
 
-class InFloat64(TorchFunctionMode):
-    """Lifts the places where transformers computes in float32 whatever the weights are: norms, softmax, positions."""
-
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        def wide(value):
-            return torch.float64 if value is torch.float32 else value
-
-        if function is torch.Tensor.float:
-            function = torch.Tensor.double
-        return function(*map(wide, args), **{key: wide(value) for key, value in (kwargs or {}).items()})
-
-
 def export(model, folder, **changes):
     export_folder(model.state_dict(), model.config, folder, None, "<|endoftext|>", **changes)
     return folder
@@ -39,13 +26,6 @@ def export(model, folder, **changes):
 
 def batch(time=13):
     return torch.randint(61, (3, time), generator=torch.Generator().manual_seed(time))
-
-
-def exact_gelu(theirs):
-    """transformers' BLOOM writes the square root of 2 / pi with eight digits; put the rest back."""
-    for module in theirs.modules():
-        if hasattr(module, "gelu_impl"):
-            module.gelu_impl = torch.nn.GELU(approximate="tanh")
 
 
 def test_logits_in_float32(family, random_model, tmp_path):
@@ -56,24 +36,6 @@ def test_logits_in_float32(family, random_model, tmp_path):
     logits = theirs(batch()).logits
     assert logits.std() > 0.5
     torch.testing.assert_close(model(batch()), logits, rtol=0, atol=1e-4)
-
-
-def test_logits_and_gradients_in_float64(family, random_model, tmp_path):
-    model = random_model(family)
-    with InFloat64():
-        folder = export(model.double(), tmp_path / "export", dtype=torch.float64)
-        theirs = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64)
-        exact_gelu(theirs)
-        tokens = batch(29)
-        logits = theirs(tokens).logits
-        assert logits.dtype == torch.float64
-        torch.testing.assert_close(model(tokens), logits, rtol=0, atol=1e-10)
-        torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten()).backward()
-        model(tokens[:, :-1], tokens[:, 1:]).backward()
-    # Gradients take the same way as weights, so one map serves both.
-    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
-    for name, gradient in hugging_face_state(gradients, model.config).items():
-        torch.testing.assert_close(gradient, theirs.get_parameter(name).grad, rtol=0, atol=1e-10, msg=name)
 
 
 def test_settings_are_those_of_the_model(family, random_model, tmp_path):

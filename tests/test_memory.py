@@ -16,6 +16,7 @@ from model.memory import (
     memory_per_gpu,
     state_bytes,
 )
+from model.positions import alibi_mask, rotary_angles
 from model.transformer import Transformer
 
 PRESETS = Path(__file__).parent.parent / "configs" / "model"
@@ -65,10 +66,13 @@ def kept_bytes(model, batch):
     inputs, targets = tokens[:, :-1].clone(), tokens[:, 1:].clone()
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         model(inputs, targets)
-    mask, rotation = model.blocks[0].attention.positions._latest[1]
-    for shared in (mask, *(rotation or ())):
-        if shared is not None:
-            excluded.add(shared.untyped_storage().data_ptr())
+    time, dtype, device = config.sequence_length, model.embedding.weight.dtype, tokens.device
+    shared = (
+        [alibi_mask(config.heads, 0, time, dtype, device)]
+        if config.positions == "alibi"
+        else rotary_angles(config.head_width, config.rope_theta, 0, time, dtype, device)
+    )
+    excluded |= {table.untyped_storage().data_ptr() for table in shared}
     return sum(storage.nbytes() for pointer, storage in kept.items() if pointer not in excluded)
 
 
@@ -91,6 +95,7 @@ def expected_bytes(config, batch, precision="fp32"):
         {"key_value_heads": 2, "bias": False, "embedding_norm": False},
         {"positions": "rope"},
         {"query_key_norm": True},
+        {"query_key_layer_scaling": True, "layers": 8},
         {"positions": "rope", "query_key_norm": True, "key_value_heads": 1, "tied": False},
         {"activation": "swiglu", "feed_forward_width": 200},
     ],
@@ -112,14 +117,14 @@ def test_activations_of_the_modern_shape_are_what_autograd_keeps():
 @pytest.mark.parametrize("batch", [1, 4])
 def test_checkpointing_keeps_the_inputs_of_blocks(batch):
     model = build()
-    model.activation_checkpointing = True
+    model.set_training(activation_checkpointing=True)
     config = model.config
     one_live = block_activation_bytes(config, batch, "fp32")
     gradients = expected_bytes(config, batch) - activation_bytes(config, batch, "fp32")
     expected = activation_bytes(config, batch, "fp32", recomputed_blocks=3) - one_live + gradients
     assert kept_bytes(model, batch) == pytest.approx(expected, rel=0.05)
     # What comes alive when one block is recomputed.
-    model.activation_checkpointing = False
+    model.set_training(activation_checkpointing=False)
     short = build(layers=2)
     assert kept_bytes(model, batch) - kept_bytes(short, batch) == pytest.approx(one_live, rel=0.05)
 

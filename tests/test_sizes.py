@@ -142,7 +142,7 @@ def test_the_shorthand_is_that_of_the_published_figures():
 def test_operations_are_what_a_training_step_really_does(changes, recomputed):
     config = bloom(2, 24, 6, vocabulary_size=50, sequence_length=16, **changes)
     model, tokens = Transformer(config), torch.zeros(3, 16, dtype=torch.int64)
-    model.activation_checkpointing = recomputed
+    model.set_training(recomputed)
     # torch counts the products of this attention, not those inside the CPU's fused kernel.
     # And it ends a block's second forward pass once it has what the backward pass needs: before the last product.
     whole_blocks = set_checkpoint_early_stop(False)

@@ -171,6 +171,32 @@ def test_every_zero_stage_and_world_size_trains_the_same_run(small_run: Callable
     assert len(bit_equal) == 1, "bf16 with fp32 accumulation, to the bit, at any stage, at one rank and at two"
 
 
+def test_switches_of_the_model_in_the_engine(small_run: Callable[..., Path], tmp_path: Path) -> None:
+    """Document masks, recomputation and compiled blocks, under ZeRO-1 and where ZeRO-3 gathers parameters by hooks."""
+    masked, compiled = "model.document_masking=true", "training.compile=true"
+    cases = {
+        "plain": "1:fp32:1.0",
+        "masked": f"1:fp32:1.0:{masked}",
+        "recomputed": f"3:fp32:1.0:{masked}:training.activation_checkpointing=2",
+        "selective": f"3:fp32:1.0:{masked}:training.activation_checkpointing=selective",
+        "compiled": f"3:fp32:1.0:{masked}:{compiled}:training.activation_checkpointing=true",
+        "compiled, selective": f"3:bf16:1.0:{masked}:{compiled}:training.activation_checkpointing=selective",
+        "bf16": f"3:bf16:1.0:{masked}",
+        "dropout": f"3:fp32:1.0:{compiled}:model.dropout=0.3",
+        "dropout again": f"3:fp32:1.0:{compiled}:model.dropout=0.3:training.save_every=5",
+    }
+    script, out = CHECKOUT / "tests" / "launched" / "compare_stages.py", tmp_path / "out.json"
+    run_ranks(script, 1, [str(small_run("switches", steps=8)), str(out), *cases.values()])
+    found = json.loads(out.read_text())
+    losses = {name: found[case]["losses"] for name, case in cases.items()}
+    assert all(series[-1] < series[0] for series in losses.values()), "all of them learn"
+    assert losses["masked"] != pytest.approx(losses["plain"], rel=5e-5), "a few rows hold two documents"
+    for name in ("recomputed", "selective", "compiled"):
+        assert losses[name] == pytest.approx(losses["masked"], rel=5e-5), name
+    assert losses["compiled, selective"] == pytest.approx(losses["bf16"], rel=1e-2)
+    assert losses["dropout again"] == losses["dropout"], "chance is a function of seed and step"
+
+
 def test_a_gradient_that_is_not_finite_changes_nothing(small_run: Callable[..., Path], tmp_path: Path) -> None:
     script = CHECKOUT / "tests" / "launched" / "gradient_not_finite.py"
     run_ranks(script, 1, [str(small_run("nan")), str(tmp_path / "out.json")])

@@ -1,18 +1,25 @@
 """The whole decoder: its outputs fit together, and every way of building and running it gives the same numbers."""
 
 import copy
+import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+import yaml
 
+from data.packing import pack_shards
+from data.stream import TokenStream
 from model.attention import LayerCache
 from model.config import ModelConfig
 from model.initialise import initialise
 from model.loss import IGNORE
+from model.positions import alibi_slopes, document_starts
 from model.transformer import OutputHead, Transformer
 
-SHAPE = {"layers": 2, "width": 24, "heads": 3, "vocabulary_size": 31, "sequence_length": 16}
+SHAPE = {"layers": 3, "width": 24, "heads": 3, "vocabulary_size": 31, "sequence_length": 16}
 BLOOM = ModelConfig(
     **SHAPE,
     positions="alibi",
@@ -36,6 +43,7 @@ MODERN = ModelConfig(
     query_key_norm=True,
     z_loss=0.01,
 )
+PRESETS = sorted((Path(__file__).parent.parent / "configs" / "model").glob("*.yaml"))
 BOTH = pytest.mark.parametrize("config", [BLOOM, MODERN], ids=["bloom", "modern"])
 
 
@@ -89,29 +97,6 @@ def test_outputs_are_float32_and_near_the_float64_ones(config, dtype):
     assert {gradient.dtype for gradient in gradients(model, model(tokens, targets)).values()} == {dtype}
 
 
-@BOTH
-def test_activation_checkpointing_changes_no_bit_and_runs_each_block_twice(config):
-    model, (tokens, targets) = build(config, torch.float32), batch()
-    expected = gradients(model, model(tokens, targets))
-    runs = []
-    model.blocks[0].register_forward_pre_hook(lambda *_: runs.append(1))
-    model.activation_checkpointing = True
-    recomputed = gradients(model, model(tokens, targets))
-    assert len(runs) == 2
-    assert all(torch.equal(recomputed[name], expected[name]) for name in expected)
-
-
-def test_activation_checkpointing_repeats_the_dropout_it_drew():
-    model, (tokens, targets) = build(BLOOM.model_copy(update={"dropout": 0.3})), batch()
-    torch.manual_seed(0)
-    expected = gradients(model, model(tokens, targets))
-    model.activation_checkpointing = True
-    torch.manual_seed(0)
-    recomputed = gradients(model, model(tokens, targets))
-    for name in expected:
-        torch.testing.assert_close(recomputed[name], expected[name], rtol=0, atol=1e-13, msg=name)
-
-
 def dropped_share(before, after, probability):
     """Share of elements that became 0; the rest must have been scaled up to keep the mean."""
     kept = after != 0
@@ -126,7 +111,7 @@ def test_dropout_acts_on_the_embedding_and_on_both_residual_branches():
     for name, module in {
         "embedding": model.embedding_norm,
         "block": block,
-        "attention": block.attention,
+        "attention": block.attention.output,
         "middle": block.feed_forward_norm,
         "feed_forward": block.feed_forward,
     }.items():
@@ -148,19 +133,184 @@ def test_dropout_acts_in_training_only():
     assert torch.equal(model.eval()(tokens), build(BLOOM)(tokens))
 
 
+def test_dropout_changes_between_steps_and_repeats_with_the_seed():
+    model, (tokens, targets) = build(BLOOM), batch()
+    losses = {}
+    for step, dropout in enumerate((0.0, 0.4, 0.4, 0.1, 0.0)):
+        model.dropout = dropout
+        torch.manual_seed(1)
+        losses[step] = model(tokens, targets).item()
+    assert losses[0] == losses[4]
+    assert losses[1] == losses[2]
+    assert len(set(losses.values())) == 3
+
+
 @BOTH
-@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("checkpointing", [False, True, "selective"])
 def test_the_cache_gives_the_logits_of_the_whole_sequence(config, checkpointing):
     model, (tokens, _) = build(config), batch()
-    model.activation_checkpointing = checkpointing
+    model.set_training(checkpointing)
     cache = [LayerCache() for _ in model.blocks]
     parts = [model(piece, cache=cache) for piece in tokens.split([4, 1, 3, 1], dim=1)]
     torch.testing.assert_close(torch.cat(parts, dim=1), model(tokens), rtol=0, atol=1e-12)
 
 
-def test_alibi_runs_beyond_the_sequence_length_of_training():
-    model, (tokens, _) = build(BLOOM), batch(time=3 * BLOOM.sequence_length)
-    torch.testing.assert_close(model(tokens)[:, :10], model(tokens[:, :10]), rtol=0, atol=1e-12)
+def packed_rows(seed=0):
+    """Two rows of documents as the stream packs them, and the same documents alone: inputs, targets, and their place.
+
+    Token 0 ends a document and begins the next. The second row goes on, after a document, with a piece of one from
+    another row, whose first token is there as context only; the rows end in padding.
+    """
+    rows, alone = [], []
+    generator = torch.Generator().manual_seed(seed)
+    for row, lengths in enumerate(([7, 1, 12, 5], [10, 9, 3])):
+        tokens, documents = [], []
+        for number, length in enumerate(lengths):
+            text = torch.randint(1, 31, (length,), generator=generator).tolist()
+            repeats = row == 1 and number == 1
+            begin = len(tokens)
+            if repeats:
+                tokens, documents, begin = [*tokens, 0], [*documents, -1], begin + 1
+            tokens += text if repeats else [0, *text]
+            documents += [number] * (len(tokens) - begin)
+            inputs = tokens[begin:]
+            alone.append((row, begin, inputs, [*inputs[1:], 0]))
+        tokens += [0] + [0] * (33 - len(tokens) - 1)
+        documents += [-1] * (32 - len(documents))
+        rows.append((tokens, documents))
+    tokens, documents = (torch.tensor(part) for part in zip(*rows, strict=True))
+    return tokens, documents.to(torch.int32), alone
+
+
+@BOTH
+def test_a_packed_row_has_the_losses_of_its_documents_alone(config):
+    model, (tokens, documents, alone) = build(config), packed_rows()
+    targets = tokens[:, 1:].where(documents >= 0, IGNORE)
+    losses = model(tokens[:, :-1], targets, reduction="none", documents=documents)
+    covered = torch.zeros_like(losses, dtype=torch.bool)
+    total = 0
+    for row, begin, inputs, expected in alone:
+        place = slice(begin, begin + len(inputs))
+        theirs = model(torch.tensor([inputs]), torch.tensor([expected]), reduction="none")
+        torch.testing.assert_close(losses[row, place], theirs[0], rtol=0, atol=1e-10)
+        covered[row, place] = True
+        total += model(torch.tensor([inputs]), torch.tensor([expected])) * len(inputs)
+    assert torch.equal(covered, targets != IGNORE), "every predicted token belongs to one document"
+    ours = gradients(model, model(tokens[:, :-1], targets, documents=documents))
+    for name, gradient in gradients(model, total / covered.sum()).items():
+        torch.testing.assert_close(ours[name], gradient, rtol=0, atol=1e-10, msg=name)
+    assert not torch.allclose(losses, model(tokens[:, :-1], targets, reduction="none"), atol=1e-3)
+
+
+def test_the_documents_are_those_of_the_stream(write_training_shards, tmp_path):
+    """What `data.stream` calls documents is what the model needs: -1 nowhere stands inside one."""
+    shards = write_training_shards(tmp_path, {"news": [5, 40, 3, 9, 2, 30, 11, 6]}, 64)
+    pack_shards(shards, "best_fit", 16)
+    stream = TokenStream(shards, None, 16, seed=0)
+    batch = stream.batch(0, stream.passes["news"])
+    starts = document_starts(torch.from_numpy(batch.documents))
+    pieces = stream.pieces(0, stream.passes["news"])
+    for row, (found, expected) in enumerate(zip(starts.tolist(), pieces, strict=True)):
+        predicted = [place for place, document in enumerate(batch.documents[row]) if document >= 0]
+        lengths = [piece.tokens for piece in expected]
+        assert len(predicted) == sum(lengths)
+        for first, length in zip(np.cumsum([0, *lengths]), lengths, strict=False):
+            places = predicted[first : first + length]
+            assert places == list(range(places[0], places[0] + length))
+            assert {found[place] for place in places} == {places[0]}
+
+
+def test_positions_begin_anew_in_each_document():
+    """Rotations are relative in exact arithmetic; in bfloat16 a document far down a row would feel where it stands."""
+    model = build(MODERN, torch.bfloat16)
+    document = torch.randint(1, 31, (1, 40), generator=torch.Generator().manual_seed(0))
+    row = torch.cat((torch.ones(1, 2000, dtype=torch.int64), document), dim=1)
+    documents = (torch.arange(2040) >= 2000).int()[None]
+    alone = model.hidden_states(document)
+    packed = model.hidden_states(row, documents=documents)[:, 2000:]
+    assert torch.equal(packed, alone)
+
+
+def test_documents_behind_a_cache_are_refused():
+    model, (tokens, _) = build(BLOOM), batch()
+    cache = [LayerCache() for _ in model.blocks]
+    model(tokens, cache=cache)
+    with pytest.raises(ValueError, match="cache"):
+        model(tokens, cache=cache, documents=torch.zeros_like(tokens))
+
+
+@BOTH
+def test_perplexity_beyond_the_length_of_training(config):
+    """On twice the length of training: ALiBi goes on by its formula, and so would RoPE, untrained there."""
+    model, (tokens, targets) = build(config), batch(time=2 * config.sequence_length)
+    losses = model(tokens, targets, reduction="none")
+    torch.testing.assert_close(losses, explicit_losses(model, tokens, targets), rtol=0, atol=1e-10)
+
+
+def explicit_losses(model, tokens, targets):
+    """The losses of the whole decoder from its formulas, with logits and attention weights as full matrices."""
+    c, hidden = model.config, model.embedding_norm(model.embedding(tokens))
+    places = torch.arange(tokens.shape[1])
+    distance = (places - places[:, None]).double()
+    for block in model.blocks:
+        packed = block.attention.query_key_value(block.attention_norm(hidden)).unflatten(-1, (-1, c.head_width))
+        q, k, v = packed.split([c.heads, c.key_value_heads, c.key_value_heads], dim=2)
+        q, k = block.attention.query_norm(q), block.attention.key_norm(k)
+        if c.positions == "rope":
+            exponents = torch.arange(c.head_width // 2).double() * 2 / c.head_width
+            turn = torch.polar(torch.ones(1).double(), places[:, None] / c.rope_theta**exponents)[:, None]
+            q, k = ((torch.complex(*x.chunk(2, -1)) * turn) for x in (q, k))
+            q, k = (torch.cat((x.real, x.imag), -1) for x in (q, k))
+        k, v = (x.repeat_interleave(c.heads // c.key_value_heads, dim=2) for x in (k, v))
+        logits = torch.einsum("bqhd,bkhd->bhqk", q, k) / c.head_width**0.5
+        if c.positions == "alibi":
+            logits = logits + torch.tensor(alibi_slopes(c.heads)).double()[:, None, None] * distance
+        weights = logits.masked_fill(distance > 0, -torch.inf).softmax(-1)
+        hidden = hidden + block.attention.output(torch.einsum("bhqk,bkhd->bqhd", weights, v).flatten(2))
+        hidden = hidden + block.feed_forward(block.feed_forward_norm(hidden))
+    log_probabilities = (model.final_norm(hidden) @ model.head.weight.T).log_softmax(-1)
+    losses = -log_probabilities.gather(-1, targets.clamp(min=0)[..., None])[..., 0]
+    return losses.where(targets != IGNORE, 0)
+
+
+@BOTH
+@pytest.mark.parametrize("changes", [{}, {"query_key_layer_scaling": True}], ids=["plain", "scaled"])
+@pytest.mark.parametrize("masked", [False, True], ids=["whole", "documents"])
+def test_a_step_never_waits_for_the_device(config, changes, masked):
+    """On the meta device there are no values: whatever asked for one, as a GPU would have to wait for, would raise."""
+    with torch.device("meta"):
+        model = Transformer(config.model_copy(update=changes))
+        tokens, documents = torch.zeros(2, 16, dtype=torch.int64), torch.zeros(2, 16, dtype=torch.int32)
+    model(tokens, tokens, documents=documents if masked else None).backward()
+    assert all(parameter.grad.is_meta for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("file", PRESETS, ids=lambda file: file.stem)
+def test_a_tiny_model_of_every_preset_learns(file):
+    preset = yaml.safe_load(file.read_text("utf-8"))
+    grouped = {"key_value_heads": 2} if "key_value_heads" in preset else {}
+    tiny = {"layers": 2, "width": 32, "heads": 4, "feed_forward_width": 96, "vocabulary_size": 16}
+    model = Transformer(ModelConfig.model_validate(preset | tiny | grouped))
+    initialise(model, seed=0)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    counting = torch.arange(4 * 24).view(4, 24) % 16  # each row a stretch of 0, 1, ..., 15, 0, 1, ...
+    losses = []
+    for _ in range(40):
+        loss = model(counting[:, :-1], counting[:, 1:])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[0] < math.log(16) + 1
+    assert losses[-1] < 0.1
+
+
+def test_query_key_layer_scaling_changes_nothing_but_rounding():
+    for config in (BLOOM, MODERN):
+        plain, scaled = build(config), build(config.model_copy(update={"query_key_layer_scaling": True}))
+        torch.testing.assert_close(scaled(batch()[0]), plain(batch()[0]), rtol=0, atol=1e-12)
+        plain, scaled = plain.bfloat16(), scaled.bfloat16()
+        assert not torch.equal(scaled(batch(60)[0]), plain(batch(60)[0]))
 
 
 @BOTH

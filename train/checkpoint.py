@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from data.files import write_atomically
+from model.config import ModelConfig
 from train.config import RunConfig, to_yaml
 from train.config_file import differences
 from train.schedule import consumed_samples
 
-CHANGEABLE_MODEL_KEYS = {"dropout", "z_loss"}
+CHANGEABLE_MODEL_KEYS = {"document_masking", "dropout", "z_loss"}
 """Keys of `model` that may change during a run: they belong to the training, not to the weights."""
 
 
@@ -151,7 +152,9 @@ def check_architecture(checkpoint: Checkpoint, config: RunConfig) -> None:
 
 
 def _changes_of_architecture(checkpoint: Checkpoint, config: RunConfig) -> list[str]:
-    saved, wanted = checkpoint.manifest["config"]["model"], config.model.model_dump(mode="json")
+    # Switches that came after the checkpoint stood, and stand in it, at their defaults.
+    saved = ModelConfig.model_validate(checkpoint.manifest["config"]["model"]).model_dump(mode="json")
+    wanted = config.model.model_dump(mode="json")
     return [
         f"model.{key} was {old}, now {new}"
         for key, (old, new) in differences(saved, wanted).items()

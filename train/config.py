@@ -65,8 +65,11 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
     """Largest global norm of the gradient; 0 turns clipping off."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """bf16: weights and activations in bfloat16; master weights, accumulation and reductions stay in fp32."""
-    activation_checkpointing: bool = False
-    """Recompute each block in the backward pass: about a third more computation, far less memory."""
+    activation_checkpointing: bool | PositiveInt | Literal["selective"] = False
+    """Memory for computation: true recomputes each block in the backward pass (about a third more computation, far less
+    memory), k every k-th block, selective only what is cheap: norms, activations and sums."""
+    compile: bool = False
+    """Compile the blocks with torch.compile: minutes at the start of a run, faster steps on a GPU."""
     deepspeed: dict[str, Any]
     """DeepSpeed's own configuration: a JSON file (configs/deepspeed/zero1.json) or its content."""
     save_every: PositiveInt = 500

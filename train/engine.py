@@ -21,6 +21,7 @@ from deepspeed.utils.tensor_fragment import fragment_address
 from deepspeed.utils.zero_to_fp32 import get_fp32_state_dict_from_zero_checkpoint
 from torch import nn
 
+from model.block import Block
 from model.transformer import Transformer
 from train.config import RunConfig, TrainingConfig
 from train.initial_weights import set_initial_weights
@@ -92,7 +93,10 @@ def build_engine(config: RunConfig, device: torch.device, world_size: int) -> En
             model = Transformer(config.model)
         model.to_empty(device=device)
         set_initial_weights(model, config)
-    model.activation_checkpointing = config.training.activation_checkpointing
+    model.set_training(config.training.activation_checkpointing, config.training.compile)
+    if config.training.zero_stage == 3 and config.training.compile:
+        # Gathered and released as a whole, so that no hook of DeepSpeed's runs inside the compiled halves of a block.
+        deepspeed.utils.set_z3_leaf_modules(model, [Block])
     engine, *_ = deepspeed.initialize(
         model=model,
         optimizer=build_optimizer(model, config.training),

@@ -45,9 +45,9 @@ def take_step(run: Run, step: int) -> StepResult:
     total = torch.zeros(3, dtype=torch.float64, device=run.device)
     norm = 0.0
     for first in micro_batches(training, step, rank.rank, rank.world_size):
-        inputs, targets = _rows(run, first)
+        inputs, targets, documents = _rows(run, first)
         share = (targets != IGNORE).mean(dtype=torch.float32)
-        loss = run.engine(inputs, targets) * share
+        loss = run.engine(inputs, targets, documents=documents) * share
         total[0] += loss.detach()
         total[1] += share
         norm = engine.backward_and_step(run.engine, loss)
@@ -61,12 +61,17 @@ def take_step(run: Run, step: int) -> StepResult:
     return StepResult(step, mean, norm, time.perf_counter() - begin, stopping > 0)
 
 
-def _rows(run: Run, first: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Inputs and targets of one micro-batch, (micro_batch, sequence_length) both."""
+def _rows(run: Run, first: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """Inputs and targets of one micro-batch, and its documents where attention is masked by them.
+
+    All are (micro_batch, sequence_length). The end-of-text token that begins a document is an input of that document
+    and a target of the one before: position t reads a token of the document that it predicts one of.
+    """
     batch = run.stream.batch(first, run.config.training.micro_batch)
     tokens = torch.from_numpy(batch.tokens).to(run.device, non_blocking=True)
-    predicted = torch.from_numpy(batch.documents >= 0).to(run.device, non_blocking=True)
-    return tokens[:, :-1], tokens[:, 1:].where(predicted, IGNORE)
+    documents = torch.from_numpy(batch.documents).to(run.device, non_blocking=True)
+    targets = tokens[:, 1:].where(documents >= 0, IGNORE)
+    return tokens[:, :-1], targets, documents if run.config.model.document_masking else None
 
 
 def _prefetch(run: Run, first_step: int) -> None:

@@ -1,6 +1,8 @@
 """One rank that trains the same small run at several ZeRO stages and writes what it saw to a JSON file.
 
-    RANK=0 WORLD_SIZE=2 ... python tests/launched/compare_stages.py CONFIG OUT STAGE:PRECISION:CLIPPING [...]
+    RANK=0 WORLD_SIZE=2 ... python tests/launched/compare_stages.py CONFIG OUT CASE [CASE ...]
+
+A case is STAGE:PRECISION:CLIPPING, with changes of the configuration behind it as further :section.key=value.
 
 Several cases share one start, because most of a small run's time is importing DeepSpeed.
 """
@@ -34,11 +36,12 @@ def digest(started: engine.Engine) -> str:
 
 
 def train_case(config_file: str, case: str) -> dict[str, Any]:
-    stage, precision, clipping = case.split(":")
+    stage, precision, clipping, *changes = case.split(":")
     overrides = [
         f"training.deepspeed={{zero_optimization: {{stage: {stage}}}}}",
         f"training.precision={precision}",
         f"training.gradient_clipping={clipping}",
+        *changes,
     ]
     config = load_config(config_file, overrides)
     rank, variables = find_rank(os.environ)

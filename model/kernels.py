@@ -1,0 +1,167 @@
+"""The kernels that attention can run on, and the one place where one is chosen.
+
+| where                                    | ALiBi                               | RoPE                           |
+| ---------------------------------------- | ----------------------------------- | ------------------------------ |
+| CPU; one document a row                  | SDPA with a bias shared by all rows | SDPA, causal                   |
+| CPU; packed rows, masked                 | SDPA for each document              | SDPA for each document, causal |
+| GPU, training; one document a row        | FlexAttention                       | SDPA, causal                   |
+| GPU, training; packed rows, masked       | FlexAttention                       | FlexAttention                  |
+| GPU, evaluation, generation, or dropout  | SDPA with a bias                    | SDPA with a mask where needed  |
+
+SDPA is torch's `scaled_dot_product_attention`. All of them keep logits and softmax in float32 (or wider) for inputs in
+bfloat16. FlexAttention computes bias and mask where it needs them, so that neither is ever in memory, and leaves out
+the blocks that the mask empties; it has no dropout, and its backward pass runs on GPUs only.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
+
+from model.config import ModelConfig
+from model.positions import alibi_mask, alibi_slopes, document_starts
+
+Kernel: TypeAlias = Callable[[Tensor, Tensor, Tensor, int], Tensor]
+"""From queries (batch, heads, time, head_width), keys and values (batch, key_value_heads, past + time, head_width) and
+a factor to softmax(factor * q k / sqrt(head_width) + bias) v, of the shape of the queries."""
+
+FLEX_LEAST_HEAD_WIDTH = 16
+"""Narrower heads do not fill a tile of FlexAttention's GPU kernel, which refuses them."""
+
+
+def choose_kernel(
+    config: ModelConfig,
+    hidden: Tensor,
+    past: int = 0,
+    documents: Tensor | None = None,
+    training: bool = False,
+    dropout: float = 0.0,
+) -> Kernel:
+    """The kernel for one forward pass; all its blocks share it, and with it masks that are made once.
+
+    Args:
+        hidden: any tensor of the pass, (batch, time, ...): its shape, dtype and device decide.
+        past: tokens in the key-value cache.
+        documents: integers (batch, time), to keep attention within each run of equal ones; needs an empty cache.
+        training: whether there will be a backward pass.
+        dropout: probability of dropping an attention weight.
+    """
+    time, dtype, device = hidden.shape[1], hidden.dtype, hidden.device
+    starts = None if documents is None else document_starts(documents)
+    if device.type == "cuda" and training and not past and flex_pays(config, starts is not None, dropout):
+        return flex_kernel(config, time, device, starts)
+    bias = alibi_mask(config.heads, past, time, dtype, device) if config.positions == "alibi" else None
+    if starts is not None and device.type == "cpu":
+        return partial(_each_document, lengths=_document_lengths(starts), bias=bias, dropout=dropout)
+    if starts is not None:
+        bias = _within_documents(starts, bias)
+    elif bias is None and past and time > 1:
+        # Several queries after a cache: the kernel's own causal mask would start at the wrong key.
+        bias = torch.ones(time, past + time, device=device, dtype=torch.bool).tril_(past)
+    return partial(_sdpa, mask=bias, causal=bias is None and time > 1, dropout=dropout)
+
+
+def flex_pays(config: ModelConfig, masked: bool, dropout: float) -> bool:
+    """Whether training on a GPU goes by FlexAttention: it can, and SDPA would need a mask in memory."""
+    return (config.positions == "alibi" or masked) and not dropout and config.head_width >= FLEX_LEAST_HEAD_WIDTH
+
+
+def _sdpa(q: Tensor, k: Tensor, v: Tensor, factor: int, *, mask: Tensor | None, causal: bool, dropout: float) -> Tensor:
+    return F.scaled_dot_product_attention(
+        q,
+        k,
+        v,
+        attn_mask=mask,
+        dropout_p=dropout,
+        is_causal=causal,
+        scale=factor * q.shape[-1] ** -0.5,
+        enable_gqa=k.shape[1] < q.shape[1],
+    )
+
+
+def _within_documents(starts: Tensor, bias: Tensor | None) -> Tensor:
+    """Mask or bias, (batch, 1 or heads, time, time), under which no token sees another document or the future."""
+    places = torch.arange(starts.shape[1], device=starts.device)
+    seen = (places >= starts[:, :, None]) & (places <= places[:, None])
+    return seen[:, None] if bias is None else bias.masked_fill(~seen[:, None], -torch.inf)
+
+
+def _document_lengths(starts: Tensor) -> list[int]:
+    """Tokens of each document of the rows behind one another."""
+    begins = torch.nonzero((starts == torch.arange(starts.shape[1])).flatten()).flatten()
+    return begins.diff(append=begins.new_tensor([starts.numel()])).tolist()
+
+
+def _each_document(
+    q: Tensor, k: Tensor, v: Tensor, factor: int, *, lengths: list[int], bias: Tensor | None, dropout: float
+) -> Tensor:
+    """Attention of one document after another: a third of the time of masked rows or less, as nothing is masked."""
+    parts = []
+    behind_one_another = (torch.split(x.transpose(1, 2).flatten(0, 1), lengths) for x in (q, k, v))
+    for document in zip(*behind_one_another, strict=True):
+        time = len(document[0])
+        mask = None if bias is None else bias[:, :, :time, :time]
+        query, key, value = (x.transpose(0, 1)[None] for x in document)
+        mixed = _sdpa(query, key, value, factor, mask=mask, causal=mask is None, dropout=dropout)
+        parts.append(mixed[0].transpose(0, 1))
+    return torch.cat(parts).view(q.shape[0], -1, *q.shape[1::2]).transpose(1, 2)
+
+
+def flex_kernel(config: ModelConfig, time: int, device: torch.device, starts: Tensor | None) -> Kernel:
+    """FlexAttention over whole rows, with ALiBi's bias and the documents' borders where there are any.
+
+    Args:
+        starts: where each token's document begins, (batch, time), or None.
+    """
+    if starts is None:
+        block_mask = _causal_blocks(time, device)
+    else:
+
+        def sees(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+            return (key <= query) & (key >= starts[batch, query])
+
+        block_mask = create_block_mask(sees, len(starts), None, time, time, device)
+    slopes = _slopes(config.heads, device) if config.positions == "alibi" else None
+    factors = torch.arange(config.layers + 1, device=device) if config.query_key_layer_scaling else None
+    return partial(_flex, block_mask=block_mask, slopes=slopes, factors=factors)
+
+
+@lru_cache(maxsize=2)
+def _slopes(heads: int, device: torch.device) -> Tensor:
+    # Kept, because a copy from the host would hold up every step.
+    return torch.tensor(alibi_slopes(heads), device=device)
+
+
+@lru_cache(maxsize=2)
+def _causal_blocks(time: int, device: torch.device) -> BlockMask:
+    return create_block_mask(lambda batch, head, query, key: key <= query, None, None, time, time, device)
+
+
+def _flex(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    factor: int,
+    *,
+    block_mask: BlockMask,
+    slopes: Tensor | None,
+    factors: Tensor | None,
+) -> Tensor:
+    # As a number, every factor would be compiled into a kernel of its own.
+    times = None if factors is None else factors[factor]
+
+    def modify(score: Tensor, batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        score = score if times is None else score * times
+        return score if slopes is None else score + slopes[head] * (key - query)
+
+    mixed: Tensor = _compiled_flex()(q, k, v, modify, block_mask, enable_gqa=k.shape[1] < q.shape[1])
+    return mixed
+
+
+@lru_cache(maxsize=1)
+def _compiled_flex() -> Callable[..., Any]:
+    return torch.compile(flex_attention, fullgraph=True)
