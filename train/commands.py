@@ -10,16 +10,31 @@ from data.progress import say
 from train import forget, pipeline
 from train.config import RunConfig
 from train.config_file import ConfigError
-from train.plan import describe
+from train.hardware import HardwareConfig
 from train.plan import plan as make_plan
+from train.plan_text import describe
 
 Result = dict[str, Any]
 
 
 def plan(arguments: argparse.Namespace, config: RunConfig) -> Result:
-    planned = make_plan(config)
+    planned = make_plan(_on_hardware(config, arguments.gpu, arguments.gpus))
     _show(arguments, describe(planned))
     return asdict(planned)
+
+
+def _on_hardware(config: RunConfig, gpu: str | None, gpus: int | None) -> RunConfig:
+    """The run on the GPUs that the command line names, over those of its `hardware` section."""
+    if gpu is None and gpus is None:
+        return config
+    if config.hardware is None and gpu is None:
+        raise ConfigError("--gpus says how many, not which: add --gpu A100-80GB or a `hardware` section")
+    try:
+        given = config.hardware.model_dump() if config.hardware else {}
+        hardware = HardwareConfig.model_validate(given | ({"gpu": gpu} if gpu else {}))
+        return config.model_copy(update={"hardware": hardware.with_gpus(gpus) if gpus else hardware})
+    except ValueError as error:
+        raise ConfigError(f"--gpu, --gpus: {error}") from None
 
 
 def prepare(arguments: argparse.Namespace, config: RunConfig) -> Result:

@@ -50,7 +50,14 @@ def _parser() -> argparse.ArgumentParser:
         prog="domainlm", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True, dest="command")
-    _add(commands, "plan", "parameters, computation, tokens, and passes over each source")
+    plan = _add(
+        commands,
+        "plan",
+        "parameters, text, memory, days, money, and whether to train from scratch at all",
+        "--gpu A100-80GB --gpus 8",
+    )
+    plan.add_argument("--gpu", help="the GPU to plan for, such as H100-80GB (default: hardware.gpu, or this machine)")
+    plan.add_argument("--gpus", type=int, metavar="N", help="how many of them (default: as in `hardware`)")
     prepare = _add(commands, "prepare", "documents → corpus: clean, de-duplicate, split by date")
     _add(commands, "tokenizer", "train the tokenizer (or take one) and report on it")
     tokenize = _add(commands, "tokenize", "train the tokenizer (or take one), corpus → shards, and the data card")
