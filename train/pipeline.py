@@ -31,7 +31,7 @@ from evaluation.tokenizer_page import write_tokenizer_page
 from model.generate import generate as generate_tokens
 from model.huggingface import export_folder, hugging_face_class
 from train import launcher
-from train.checkpoint import finished_step
+from train.checkpoint import check_writable, finished_step
 from train.config import RunConfig
 from train.config_file import ConfigError
 from train.plan import open_stream, plan
@@ -85,7 +85,7 @@ def train(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> dic
         SystemExit: training failed; the ranks have said why.
     """
     open_stream(config)  # a wrong input is named here once, before ranks are started
-    config.run_folder.mkdir(parents=True, exist_ok=True)
+    check_writable(config.run_folder)
     code = launcher.launch(config, config_file, overrides)
     if code:
         raise SystemExit(code)
