@@ -14,6 +14,7 @@ import deepspeed
 import torch
 import torch.distributed as dist
 from deepspeed.ops import __compatible_ops__
+from deepspeed.runtime.bf16_optimizer import BF16_Optimizer
 from deepspeed.runtime.fp16.loss_scaler import DynamicLossScaler, LossScaler
 from deepspeed.runtime.zero.config import ZeroStageEnum
 from deepspeed.utils import safe_get_local_grad
@@ -99,7 +100,7 @@ def build_engine(config: RunConfig, device: torch.device, world_size: int) -> En
         config=settings,
         dist_init_required=False,
     )
-    if config.training.zero_stage in (1, 2):
+    if hasattr(engine.optimizer, "check_overflow"):
         # The loop finds what is not finite before it decides on a step: a second search would cost another collective.
         engine.optimizer.check_overflow = lambda partition_gradients=True: None
     return engine
@@ -136,29 +137,35 @@ def gradient_squares(engine: Engine) -> torch.Tensor:
     Returns:
         float64 (tensors,), in the order of the module's parameters.
     """
-    stage, parameters = engine.zero_optimization_stage(), list(engine.module.parameters())
+    parameters = list(engine.module.parameters())
     squares = torch.zeros(len(parameters), dtype=torch.float64, device=engine.device)
-    if stage == 0 and dist.get_rank() > 0:  # every rank has all of it: the first one's counts
+    if _has_whole_gradients(engine) and dist.get_rank() > 0:  # the first rank's count
         return squares
     for number, parameter in enumerate(parameters):
-        part = _local_gradient(parameter, stage)
+        part = _local_gradient(engine, parameter)
         if part is not None:
             squares[number] = torch.linalg.vector_norm(part, dtype=torch.float64).square()
     return squares
 
 
-def _local_gradient(parameter: nn.Parameter, stage: int) -> torch.Tensor | None:
+def _has_whole_gradients(engine: Engine) -> bool:
+    """Whether every rank holds all of the reduced gradient: without ZeRO, and under ZeRO-1 in bf16."""
+    return engine.zero_optimization_stage() == 0 or isinstance(engine.optimizer, BF16_Optimizer)
+
+
+def _local_gradient(engine: Engine, parameter: Any) -> torch.Tensor | None:
     """The part of a parameter's reduced gradient that this rank holds; None where it holds nothing of it."""
-    held: Any = parameter
-    if stage == 0:
-        return parameter.grad
-    if stage == 3:
-        part: torch.Tensor = safe_get_local_grad(parameter)
-        return part
-    if held._hp_mapping is None:
-        return None
-    fragment: torch.Tensor = held._hp_mapping.get_lp_grad_fragment(held._index_in_param_group)
-    return fragment
+    part: torch.Tensor | None
+    if engine.zero_optimization_stage() == 0:
+        part = parameter.grad
+    elif isinstance(engine.optimizer, BF16_Optimizer):
+        part = parameter._hp_grad
+    elif engine.zero_optimization_stage() == 3:
+        part = safe_get_local_grad(parameter)
+    else:
+        mapping = parameter._hp_mapping
+        part = mapping and mapping.get_lp_grad_fragment(parameter._index_in_param_group)
+    return part
 
 
 def weight_squares(engine: Engine) -> torch.Tensor:
@@ -176,27 +183,28 @@ def weight_squares(engine: Engine) -> torch.Tensor:
 
 def apply_step(engine: Engine, norm: float) -> None:
     """Clip the waiting gradient by its global norm, which the caller has summed over the ranks, and update."""
-    _tell_norm(engine, norm)
+    if not _has_whole_gradients(engine):  # else DeepSpeed finds it without the other ranks
+        _tell_norm(engine, norm)
     engine.step()
 
 
 def drop_step(engine: Engine) -> None:
     """Leave every weight and moment as it is, and give the waiting gradient up."""
-    if engine.zero_optimization_stage() > 0:
-        _tell_norm(engine, float("inf"))  # DeepSpeed then skips the step and clears what it keeps of it
-        engine.step()
-    else:
-        engine.module.zero_grad(set_to_none=True)
+    if _has_whole_gradients(engine):
+        engine.optimizer.zero_grad()
         engine.global_steps += 1
         engine.micro_steps += 1
+    else:
+        _tell_norm(engine, float("inf"))  # DeepSpeed then skips the step and clears what it keeps of it
+        engine.step()
 
 
 def _tell_norm(engine: Engine, norm: float) -> None:
-    decided, optimizer = torch.tensor(norm, dtype=torch.float32), engine.optimizer
+    decided = torch.tensor(norm, dtype=torch.float32)
     if engine.zero_optimization_stage() == 3:
-        optimizer._get_norm_groups = lambda: [decided]
-    elif engine.zero_optimization_stage() > 0:
-        optimizer.scaled_global_norm = lambda: decided
+        engine.optimizer._get_norm_groups = lambda: [decided]
+    else:
+        engine.optimizer.scaled_global_norm = lambda: decided
 
 
 def save(engine: Engine, folder: Path) -> None:
