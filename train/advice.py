@@ -35,7 +35,7 @@ class Text:
 class Verdict:
     """Whether to train this model from scratch on this text."""
 
-    answer: Literal["train", "train, but", "do not", "unknown"]
+    answer: Literal["train", "train, but", "do not", "unknown", "continue"]
     reasons: list[str] = field(default_factory=list)
     """Each with the figures that decide."""
     would_change: list[str] = field(default_factory=list)
@@ -90,8 +90,8 @@ def advise(
     return Advice(best.placement, best.micro_batch, save_every, seconds(best))
 
 
-def verdict(parameters: int, texts: Mapping[str, Text]) -> Verdict:
-    """Whether training from scratch pays.
+def verdict(parameters: int, texts: Mapping[str, Text], init_from: str | None = None) -> Verdict:
+    """Whether training from scratch pays. A run that begins with another model's weights is not asked.
 
     Rules, the first that holds decides:
     1. Less text than 0.7 M tokens: an n-gram is better.
@@ -101,6 +101,8 @@ def verdict(parameters: int, texts: Mapping[str, Text]) -> Verdict:
        models have passed BloombergGPT on most of its own tasks.
     3. More than 4 passes over a source, or fewer than 20 effective tokens a parameter: train, knowing what that costs.
     """
+    if init_from is not None:
+        return Verdict("continue", [f"the run begins with the weights of {init_from}"])
     if not texts:
         needed = DOMAIN_SHARE * TOKENS_PER_PARAMETER * parameters / effective_tokens(1, NEARLY_FRESH_PASSES)
         return Verdict(

@@ -96,7 +96,7 @@ def plan(config: RunConfig) -> Plan:
         saving=saved,
         save_every=training.save_every,
         advice=advise(config, hardware, machine, found, {False: plain, True: plain * repeated}, saved),
-        verdict=verdict(parameters, text.judged(config)),
+        verdict=verdict(parameters, text.judged(config), config.init_from),
     )
 
 

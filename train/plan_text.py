@@ -15,6 +15,7 @@ ANSWERS = {
     "train": "TRAIN FROM SCRATCH: the text is enough",
     "train, but": "TRAIN FROM SCRATCH, BUT:",
     "do not": "DO NOT TRAIN FROM SCRATCH:",
+    "continue": "NOT FROM SCRATCH:",
     "unknown": "WHETHER TO TRAIN FROM SCRATCH is not known yet:",
 }
 
@@ -113,7 +114,7 @@ def _time(planned: Plan) -> list[tuple[str, str]]:
         ("a step", f"{costs.seconds_per_step:.3g} s, {short(costs.tokens_per_second)} tokens/s at an assumed {shares}"),
         (
             "a device",
-            f"{costs.tflops_of_parameters:.3g} TFLOP/s by 6 N, or 8 N when recomputing; with attention {costs.tflops:.3g}",
+            f"{costs.tflops_of_parameters:.3g} TFLOP/s by 6 N (8 N recomputing), {costs.tflops:.3g} with attention",
         ),
     ]
     if planned.machine.devices > 1:
