@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -27,10 +27,20 @@ def environment() -> dict[str, str]:
 
 def start(config_file: Path, *overrides: str, ranks: int = 2, **variables: str) -> subprocess.Popen[str]:
     """`deepspeed --module train CONFIG` with additional environment variables."""
+    return _launch(["--module", "train", str(config_file), *overrides], ranks, variables)
+
+
+def start_faulty(config_file: Path, fault: str, *overrides: str) -> subprocess.Popen[str]:
+    """The same with a fault as in tests/launched/faulty_rank.py, on two ranks."""
+    script = CHECKOUT / "tests" / "launched" / "faulty_rank.py"
+    return _launch([str(script), str(config_file), *overrides], 2, {"FAULT": fault})
+
+
+def _launch(program: Sequence[str], ranks: int, variables: Mapping[str, str]) -> subprocess.Popen[str]:
     command = [str(DEEPSPEED), "--num_accelerators", str(ranks), "--master_port", str(free_port())]
     return subprocess.Popen(
-        [*command, "--module", "train", str(config_file), *overrides],
-        env=environment() | variables,
+        [*command, *program],
+        env={**environment(), **variables},
         cwd=CHECKOUT,
         text=True,
         stdout=subprocess.PIPE,
