@@ -8,6 +8,7 @@ from typing import Any
 
 from data.errors import DataError
 from train.checkpoint import CheckpointError
+from train.config import RunConfig
 from train.config_file import ConfigError, load_config
 from train.submit import add_arguments
 
@@ -24,7 +25,7 @@ def main() -> None:
     """Entry point. Exit code 0: done; 1: failed; 2: refused, with one clear line for each thing that is wrong."""
     arguments = _parse(sys.argv[1:])
     try:
-        config = load_config(arguments.config, arguments.overrides)
+        config = _load(arguments)
         from train import commands  # loads torch: not before the command line and the configuration are good
 
         result = getattr(commands, arguments.command.replace("-", "_"))(arguments, config)
@@ -33,6 +34,17 @@ def main() -> None:
         sys.exit(2)
     if arguments.json:
         print(json.dumps(result, default=str))
+
+
+def _load(arguments: argparse.Namespace) -> RunConfig | None:
+    """The configuration; of a run's folder the one that it was trained with; none for a command that does without."""
+    if arguments.config is None:
+        return None
+    folder = Path(arguments.config)
+    if not folder.is_dir():
+        return load_config(folder, arguments.overrides)
+    arguments.config = str(folder / "config.yaml")
+    return load_config(arguments.config, [f"folder={json.dumps(str(folder))}", *arguments.overrides])
 
 
 def _parse(words: list[str]) -> argparse.Namespace:
@@ -91,6 +103,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="section.key=value",
         help="a setting that differs; may be given more than once. seed: another order of what is unread",
     )
+    status = _add(commands, "status", "how a run is doing: step, speed, time left, goodput and cost", "--follow")
+    status.add_argument("--follow", action="store_true", help="show it again and again until the run is over")
+    status.add_argument("--every", type=float, default=5.0, metavar="SECONDS", help="with --follow (default: 5)")
+    doctor = _add(
+        commands, "doctor", "check this machine before a run: software, GPUs, launcher, disks, W&B, data", "--json"
+    )
+    doctor.add_argument("--skip-launch", action="store_true", help="leave out the checks that start ranks")
     _add(commands, "evaluate", "bits per byte by source, split and period, with baselines beside it")
     generate = _add(commands, "generate", "continue a prompt with the newest checkpoint", '--prompt "My fellow"')
     generate.add_argument("--prompt", action="append", help="text to continue; may be given more than once")
@@ -128,7 +147,11 @@ def _add(commands: Any, name: str, summary: str, example: str = "seed=1") -> arg
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=summary, description=summary, epilog=f"example: domainlm {name} configs/demo.yaml {example}"
     )
-    parser.add_argument("config", help="the run's YAML file")
+    what = "the run's YAML file, or the folder of a run that has begun"
+    if name == "doctor":
+        parser.add_argument("config", nargs="?", help=f"{what} (default: the machine alone)")
+    else:
+        parser.add_argument("config", help=what)
     parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="changes to the file's values")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     return parser
