@@ -63,14 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="domainlm", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True, dest="command")
-    plan = _add(
-        commands,
-        "plan",
-        "parameters, text, memory, days, money, and whether to train from scratch at all",
-        "--gpu A100-80GB --gpus 8",
-    )
-    plan.add_argument("--gpu", help="the GPU to plan for, such as H100-80GB (default: hardware.gpu, or this machine)")
-    plan.add_argument("--gpus", type=int, metavar="N", help="how many of them (default: as in `hardware`)")
+    _add_plan(commands)
     prepare = _add(commands, "prepare", "documents → corpus: clean, de-duplicate, split by date")
     _add(commands, "tokenizer", "train the tokenizer (or take one) and report on it")
     tokenize = _add(commands, "tokenize", "train the tokenizer (or take one), corpus → shards, and the data card")
@@ -103,13 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="section.key=value",
         help="a setting that differs; may be given more than once. seed: another order of what is unread",
     )
-    status = _add(commands, "status", "how a run is doing: step, speed, time left, goodput and cost", "--follow")
-    status.add_argument("--follow", action="store_true", help="show it again and again until the run is over")
-    status.add_argument("--every", type=float, default=5.0, metavar="SECONDS", help="with --follow (default: 5)")
-    doctor = _add(
-        commands, "doctor", "check this machine before a run: software, GPUs, launcher, disks, W&B, data", "--json"
-    )
-    doctor.add_argument("--skip-launch", action="store_true", help="leave out the checks that start ranks")
+    _add_examinations(commands)
     _add(commands, "evaluate", "bits per byte by source, split and period, with baselines beside it")
     generate = _add(commands, "generate", "continue a prompt with the newest checkpoint", '--prompt "My fellow"')
     generate.add_argument("--prompt", action="append", help="text to continue; may be given more than once")
@@ -134,6 +121,27 @@ def _parser() -> argparse.ArgumentParser:
     megatron.add_argument("--out", type=Path, required=True, help="the folder")
     _add(commands, "run", "all of it in order: prepare, tokenize, train, evaluate, report, export")
     return parser
+
+
+def _add_plan(commands: Any) -> None:
+    plan = _add(
+        commands,
+        "plan",
+        "parameters, text, memory, days, money, and whether to train from scratch at all",
+        "--gpu A100-80GB --gpus 8",
+    )
+    plan.add_argument("--gpu", help="the GPU to plan for, such as H100-80GB (default: hardware.gpu, or this machine)")
+    plan.add_argument("--gpus", type=int, metavar="N", help="how many of them (default: as in `hardware`)")
+
+
+def _add_examinations(commands: Any) -> None:
+    status = _add(commands, "status", "how a run is doing: step, speed, time left, goodput and cost", "--follow")
+    status.add_argument("--follow", action="store_true", help="show it again and again until the run is over")
+    status.add_argument("--every", type=float, default=5.0, metavar="SECONDS", help="with --follow (default: 5)")
+    doctor = _add(
+        commands, "doctor", "check this machine before a run: software, GPUs, launcher, disks, W&B, data", "--json"
+    )
+    doctor.add_argument("--skip-launch", action="store_true", help="leave out the checks that start ranks")
 
 
 def _shard(text: str) -> tuple[int, int]:
