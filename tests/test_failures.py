@@ -35,8 +35,16 @@ from train.stop import MARGIN_SECONDS
 SmallRun = Callable[..., Path]
 
 
-def steps_done(config: RunConfig, count: int) -> Callable[[], bool]:
-    return lambda: (config.run_folder / "metrics.jsonl").exists() and len(metrics(config)) >= count
+def start_and_wait(file: Path, step: int, *overrides: str) -> subprocess.Popen[str]:
+    """Start the run, or go on with it, and return when this process has done `step`."""
+    config = load_config(file)
+
+    def starts() -> int:
+        return sum(event["event"] in ("start", "resume") for event in read_journal(config.run_folder))
+
+    before, process = starts(), start(file, *overrides)
+    wait_for(lambda: starts() > before and step in metrics(config), process)
+    return process
 
 
 def asked_to_stop_while_starting(file: Path) -> None:
@@ -81,9 +89,7 @@ def a_rank_that_hangs(file: Path) -> None:
 
 def a_rank_that_is_stopped(file: Path) -> None:
     """It cannot speak for itself: its peer does, and the launcher ends it."""
-    config = load_config(file)
-    process = start(file, "training.hang_timeout=20")
-    wait_for(steps_done(config, 2), process)
+    process = start_and_wait(file, 2, "training.hang_timeout=20")
     os.kill(rank_processes(file)[1], signal.SIGSTOP)
     begin = time.monotonic()
     output = finish(process)
@@ -96,8 +102,7 @@ def a_rank_that_is_stopped(file: Path) -> None:
 def a_full_disk(file: Path) -> None:
     """The kernel's limit on the size of a file, set on rank 0 while it runs, cuts a line of metrics.jsonl short."""
     config = load_config(file)
-    process = start(file)
-    wait_for(steps_done(config, 2), process)
+    process = start_and_wait(file, 2)
     limit = (config.run_folder / "metrics.jsonl").stat().st_size + 300
     resource.prlimit(rank_processes(file)[0], resource.RLIMIT_FSIZE, (limit, limit))
     output = finish(process)
@@ -110,8 +115,7 @@ def a_damaged_shard(file: Path) -> None:
     config = load_config(file)
     [shard] = (config.shards / "train").glob("news-*.bin")
     whole = shard.read_bytes()
-    process = start(file)
-    wait_for(steps_done(config, 2), process)
+    process = start_and_wait(file, 2)
     os.truncate(shard, 0)
     output = finish(process)
     shard.write_bytes(whole)
@@ -150,9 +154,7 @@ def test_nothing_is_lost_whatever_befalls_a_run(small_run: SmallRun, undisturbed
 def test_an_evaluation_is_interrupted_and_made_up_for(small_run: SmallRun, undisturbed: RunConfig) -> None:
     file = small_run("evaluating")
     config = load_config(file)
-    slowly = ("evaluation.batch_size=1", "evaluation.training_tokens=1000000")
-    process = start(file, *slowly)
-    wait_for(steps_done(config, 6), process)
+    process = start_and_wait(file, 6, "evaluation.batch_size=1", "evaluation.training_tokens=1000000")
     os.kill(rank_processes(file)[1], signal.SIGUSR1)
     output = finish(process)
     assert process.returncode == 0, output

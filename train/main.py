@@ -79,23 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     add_arguments(
         _add(commands, "submit", "submit training to Slurm, and show the script", "--nodes 8 --time 12:00:00")
     )
-    branch = _add(
-        commands,
-        "branch",
-        "a new run that goes on from a checkpoint of this one with other settings",
-        "--from 400 --name demo-low --set training.learning_rate=1e-3",
-    )
-    branch.add_argument("--name", required=True, help="name of the new run, whose folder is beside this one's")
-    origin = branch.add_mutually_exclusive_group(required=True)
-    origin.add_argument("--from", dest="from_step", type=int, metavar="STEP", help="the checkpoint's step")
-    origin.add_argument("--edits", type=Path, help="a YAML file that has STEP and settings under NAME")
-    branch.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="section.key=value",
-        help="a setting that differs; may be given more than once. seed: another order of what is unread",
-    )
+    _add_branch(commands)
     _add_examinations(commands)
     _add(commands, "evaluate", "bits per byte by source, split and period, with baselines beside it")
     generate = _add(commands, "generate", "continue a prompt with the newest checkpoint", '--prompt "My fellow"')
@@ -105,6 +89,14 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, "report", "one HTML page with plots, figures and samples")
     export = _add(commands, "export", "newest checkpoint → Hugging Face folder")
     export.add_argument("--out", type=Path, help="the folder (default: export/ in the run's folder)")
+    _add_trace(commands)
+    megatron = _add(commands, "export-shards", "shards → Megatron-LM's .bin and .idx files", "--out megatron/")
+    megatron.add_argument("--out", type=Path, required=True, help="the folder")
+    _add(commands, "run", "all of it in order: prepare, tokenize, train, evaluate, report, export")
+    return parser
+
+
+def _add_trace(commands: Any) -> None:
     trace = _add(commands, "trace", "which documents were in a step, or which steps saw a document", "--step 100")
     wanted = trace.add_mutually_exclusive_group(required=True)
     wanted.add_argument("--step", type=int, help="step, counted from 1 as in metrics.jsonl")
@@ -117,10 +109,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     trace.add_argument("--rank", type=int, help="with --step: only what this rank read")
     trace.add_argument("--text", action="store_true", help="with --step: the text of its samples too")
-    megatron = _add(commands, "export-shards", "shards → Megatron-LM's .bin and .idx files", "--out megatron/")
-    megatron.add_argument("--out", type=Path, required=True, help="the folder")
-    _add(commands, "run", "all of it in order: prepare, tokenize, train, evaluate, report, export")
-    return parser
 
 
 def _add_plan(commands: Any) -> None:
@@ -142,6 +130,26 @@ def _add_examinations(commands: Any) -> None:
         commands, "doctor", "check this machine before a run: software, GPUs, launcher, disks, W&B, data", "--json"
     )
     doctor.add_argument("--skip-launch", action="store_true", help="leave out the checks that start ranks")
+
+
+def _add_branch(commands: Any) -> None:
+    branch = _add(
+        commands,
+        "branch",
+        "a new run that goes on from a checkpoint of this one with other settings",
+        "--from 400 --name demo-low --set training.learning_rate=1e-3",
+    )
+    branch.add_argument("--name", required=True, help="name of the new run, whose folder is beside this one's")
+    origin = branch.add_mutually_exclusive_group(required=True)
+    origin.add_argument("--from", dest="from_step", type=int, metavar="STEP", help="the checkpoint's step")
+    origin.add_argument("--edits", type=Path, help="a YAML file that has STEP and settings under NAME")
+    branch.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="section.key=value",
+        help="a setting that differs; may be given more than once. seed: another order of what is unread",
+    )
 
 
 def _shard(text: str) -> tuple[int, int]:
