@@ -1,6 +1,8 @@
 """DeepSpeed's own JSON: every file that is shipped is parsed by DeepSpeed; what it rejects is named before a start."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,8 @@ import pytest
 from deepspeed.runtime import config as deepspeed_config_module
 from deepspeed.runtime.config import DeepSpeedConfig
 
-from train.config import CHECKOUT
+from tests.launched.runs import environment, losses
+from train.config import CHECKOUT, RunConfig
 from train.config_file import ConfigError, load_config
 from train.deepspeed_settings import OWNED_KEYS, REMOVED_KEYS, without_owned_keys
 from train.engine import deepspeed_config
@@ -62,3 +65,18 @@ def test_a_removed_setting_is_named_with_what_to_do(key: str) -> None:
 def test_auto_is_left_to_the_framework() -> None:
     users = dict.fromkeys(OWNED_KEYS, "auto") | {"zero_optimization": {"stage": 2}, "wall_clock_breakdown": False}
     assert without_owned_keys(users) == {"zero_optimization": {"stage": 2}, "wall_clock_breakdown": False}
+
+
+def test_an_offloaded_run_is_the_same_run(undisturbed: RunConfig, tmp_path: Path) -> None:
+    """The real engine with master weights and moments in the host's memory, where torch's fused AdamW works too."""
+    settings = [
+        "training.deepspeed=configs/deepspeed/zero2-offload.json",
+        f"folder={tmp_path / 'run'}",
+        f"data.folder={undisturbed.data_folder}",
+    ]
+    command = [sys.executable, "-m", "train", str(undisturbed.run_folder / "config.yaml"), *settings]
+    ended = subprocess.run(command, env=environment(), cwd=CHECKOUT, capture_output=True, text=True, timeout=240)
+    assert ended.returncode == 0, ended.stderr
+    offloaded = undisturbed.model_copy(update={"folder": str(tmp_path / "run")})
+    assert losses(offloaded) == pytest.approx(losses(undisturbed), rel=1e-4)
+    assert losses(offloaded)[-1] < losses(offloaded)[0]

@@ -36,6 +36,7 @@ from train.checkpoint import check_writable, finished_step
 from train.config import RunConfig
 from train.config_file import ConfigError
 from train.initial_weights import check_initial_weights
+from train.mirror import keep_reports
 from train.plan import open_stream, plan
 from train.schedule import batch_size, consumed_samples, micro_batches
 from train.trained import load_trained, newest_checkpoint, token_losses
@@ -178,6 +179,7 @@ def report(config: RunConfig) -> dict[str, Any]:
     )
     page = write_report(inputs, config.reports)
     say(f"report: {page}")
+    keep_reports(config)
     return {"report": str(page), "samples": samples}
 
 
