@@ -68,36 +68,6 @@ def test_the_published_run_is_advised_what_it_was_trained_with(published: Plan) 
     assert published.verdict.answer == "unknown"
 
 
-def test_the_table_shows_what_the_plan_has(published: Plan) -> None:
-    shown = describe(published)
-    assert max(len(line) for line in shown.splitlines()) <= 140
-    for part in (
-        "50,558,868,480",
-        "of 64 × 8 = 512 GPUs",
-        "does not fit",
-        "MFU 25.6% (24.5% by 6 N)",
-        "53.0 days",
-        "$ 2,66",
-        "607 GB",
-        "136 B tokens of the domain's own text",
-    ):
-        assert part in shown, shown
-    (marked,) = (line for line in shown.splitlines() if line.startswith(" ▸★ "))
-    assert marked.split()[1:4] == ["3", "yes", "2"]
-
-
-def test_settings_that_would_be_better_are_named() -> None:
-    file = CHECKOUT / "configs" / "bloomberggpt-50b.yaml"
-    worse = ["training.deepspeed=configs/deepspeed/zero1.json", "training.micro_batch=1", "training.save_every=50"]
-    shown = describe(plan(load_config(file, worse)))
-    assert "DOES NOT FIT" in shown
-    for setting in ("deepspeed=configs/deepspeed/zero3.json", "micro_batch=2", "save_every=213"):
-        assert f"  training.{setting}\n" in shown
-    small = describe(plan(load_config(file, ["hardware.nodes=1", "training.batch_size=8", "training.micro_batch=1"])))
-    assert "fit in any way" not in small
-    assert "-offload" in small
-
-
 def test_without_hardware_the_plan_is_for_this_machine(make_config: Make) -> None:
     planned = plan(make_config(training={"local_ranks": 2}))
     assert planned.machine.is_cpu

@@ -7,6 +7,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from data.progress import say
 from train import forget, pipeline
 from train import submit as slurm
@@ -42,8 +44,10 @@ def _on_hardware(config: RunConfig, gpu: str | None, gpus: int | None) -> RunCon
         given = config.hardware.model_dump() if config.hardware else {}
         hardware = HardwareConfig.model_validate(given | ({"gpu": gpu} if gpu else {}))
         return config.model_copy(update={"hardware": hardware.with_gpus(gpus) if gpus else hardware})
+    except ValidationError as error:
+        raise ConfigError(f"--gpu: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
     except ValueError as error:
-        raise ConfigError(f"--gpu, --gpus: {error}") from None
+        raise ConfigError(f"--gpus: {error}") from None
 
 
 def prepare(arguments: argparse.Namespace, config: RunConfig) -> Result:
