@@ -3,9 +3,9 @@
     python benchmarks/step.py [--compile] [--threads N] [--width W --layers L ...] [--json]
 
 Every contender is a process of its own; all of a family are alive together and take one step in turn. With one thread
-tokens are counted per CPU-second, which holds on a busy machine, otherwise per second of wall clock. `peak` is the share
-of the rate of a plain matrix product measured in the same process just before each step that the model's floating-point
-operations reach; on a GPU, of the data sheet's bf16 rate (MFU). `--ranks` compares two ranks of one thread with one rank
+tokens are counted per CPU-second, which holds on a busy machine, otherwise per second of wall clock. `peak` is what the
+model's floating-point operations reach of the rate of a plain matrix product, measured in the same process just before
+each step; on a GPU, of the data sheet's bf16 rate (MFU). `--ranks` compares two ranks of one thread with one rank
 of two, through DeepSpeed and gloo as in training.
 """
 
@@ -69,8 +69,7 @@ def measure(names: Sequence[str], shape: Shape, repeats: int, compiled: bool) ->
     """`repeats` steps of every contender, one each in turn."""
     workers: list[Worker] = []
     try:
-        for name in names:
-            workers.append(Worker(name, shape, compiled))
+        workers.extend(Worker(name, shape, compiled) for name in names)
         rounds = [[worker.step() for worker in workers] for _ in range(repeats)]
     finally:
         for worker in workers:

@@ -1,6 +1,5 @@
 """Causal self-attention: grouped key-value heads, positions, query-key norm, and the key-value cache of generation."""
 
-import torch
 from torch import Tensor, nn
 
 from model.config import ModelConfig

@@ -51,10 +51,10 @@ def test_the_pages_show_commands() -> None:
 
 def test_settings_that_the_guides_name_exist() -> None:
     """`section.key` in the guides is a key of the configuration."""
-    config = load_config(CHECKOUT / "configs" / "demo.yaml")
+    config = load_config(CHECKOUT / "configs" / "bloomberggpt-50b.yaml")
     for page in PAGES:
         for section, key in re.findall(
-            r"`(data|tokenizer|model|training|evaluation|monitoring)\.([a-z_]+)", page.read_text("utf-8")
+            r"`(data|tokenizer|model|training|evaluation|monitoring|hardware)\.([a-z_]+)", page.read_text("utf-8")
         ):
             module = CHECKOUT / section / f"{key}.py"
             if key in ("json", "html", "safetensors"):  # files such as tokenizer.json and model.safetensors

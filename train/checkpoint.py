@@ -38,9 +38,26 @@ class Checkpoint:
         return int(self.manifest["step"])
 
 
+def check_writable(run_folder: Path) -> None:
+    """Make the run's folder. Raises CheckpointError where it cannot be made or written to."""
+    try:
+        run_folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(
+            f"{run_folder} cannot be made ({error.strerror}): set `folder` to another place"
+        ) from None
+    if not os.access(run_folder, os.W_OK | os.X_OK):
+        raise CheckpointError(f"{run_folder} cannot be written to: change its permissions, or set `folder`")
+
+
 def partial_folder(checkpoints: Path, step: int) -> Path:
     """Where the checkpoint of `step` is written before it is whole."""
     return checkpoints / f".step_{step:06d}.partial"
+
+
+def step_folder(checkpoints: Path, step: int) -> Path:
+    """Where the checkpoint of `step` lies when it is whole."""
+    return checkpoints / f"step_{step:06d}"
 
 
 def discard_partial(checkpoints: Path) -> None:
@@ -53,7 +70,7 @@ def publish(
     checkpoints: Path, step: int, config: RunConfig, *, world_size: int, data_digest: str, samples: int
 ) -> Checkpoint:
     """Make the partial checkpoint of `step` whole: manifest, rename, then `latest` (one rank calls this)."""
-    partial, folder = partial_folder(checkpoints, step), checkpoints / f"step_{step:06d}"
+    partial, folder = partial_folder(checkpoints, step), step_folder(checkpoints, step)
     write_atomically(partial / "config.yaml", to_yaml(config))
     manifest = {
         "step": step,

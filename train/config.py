@@ -18,22 +18,26 @@ from pydantic import (
 from data.config import DataConfig, TokenizerConfig
 from data.files import value_digest
 from model.config import ModelConfig
+from train.deepspeed_settings import without_owned_keys
+from train.hardware import HardwareConfig
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
-OWNED_DEEPSPEED_KEYS = {
-    "train_batch_size": "training.batch_size",
-    "train_micro_batch_size_per_gpu": "training.micro_batch",
-    "gradient_accumulation_steps": "training.batch_size and training.micro_batch",
-    "gradient_clipping": "training.gradient_clipping",
-    "bf16": "training.precision",
-    "fp16": "training.precision",
-    "data_types": "training.precision",
-    "communication_data_type": "training.precision",
-    "optimizer": "training.learning_rate, betas, epsilon and weight_decay",
-    "scheduler": "training.schedule",
-}
-"""DeepSpeed settings that the framework derives, and the keys that decide them."""
+
+class SpikesConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """What is a spike of the loss or the gradient, and what is done about it."""
+
+    policy: Literal["log", "skip", "rewind"] = "log"
+    """log: write it down; skip: do not apply the step; rewind: go back to a checkpoint and pass over the batches around
+    it. A step that is not finite is never applied. Whatever is skipped is in journal.jsonl, and skipped again."""
+    window: int = Field(default=128, ge=8)
+    """Applied steps that a step is compared with; judging begins when half of them are there."""
+    sigmas: PositiveFloat = 8.0
+    """A spike is this many (robust) standard deviations above the window's median, in loss or gradient norm."""
+    margin: NonNegativeInt = 100
+    """With `rewind`, steps before and after the spike that are passed over with it."""
+    limit: PositiveInt = 5
+    """Spikes that may be skipped within a window; one more ends the run."""
 
 
 class TrainingConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -78,6 +82,14 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
     """How many of the newest checkpoints stay on disk."""
     log_every: PositiveInt = 1
     """Steps between console lines; metrics.jsonl has every step."""
+    spikes: SpikesConfig = SpikesConfig()
+    """Jumps of the loss or the gradient: what counts as one, and what is done about it."""
+    diagnose_every: PositiveInt = 100
+    """Steps between lines of diagnostics.jsonl (size of each tensor and of its gradient) and comparisons of the ranks'
+    copies of the weights."""
+    hang_timeout: PositiveInt = 1800
+    """Seconds without a sign of life (a step, a batch of an evaluation, a save) after which a rank writes its stack to
+    standard error and ends the run."""
     local_ranks: PositiveInt | None = None
     """Ranks that `domainlm train` starts on this machine: default one a GPU, or one on a machine without."""
 
@@ -91,10 +103,7 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
     @field_validator("deepspeed")
     @classmethod
     def _deepspeed_leaves_ours_alone(cls, value: dict[str, Any]) -> dict[str, Any]:
-        for key, decides in OWNED_DEEPSPEED_KEYS.items():
-            if value.get(key, "auto") != "auto":
-                raise ValueError(f"`{key}` belongs to the framework: take it out of the DeepSpeed file, set {decides}")
-        return {key: part for key, part in value.items() if key not in OWNED_DEEPSPEED_KEYS}
+        return without_owned_keys(value)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -114,6 +123,11 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
             if size % self.micro_batch:
                 raise ValueError(f"batch_size {size} is not a multiple of micro_batch {self.micro_batch}")
         return self
+
+    @property
+    def recompute_every(self) -> int:
+        """Every how many blocks one is recomputed whole; 0: none is, as under `selective`, whose rest costs no product."""
+        return 0 if isinstance(self.activation_checkpointing, str) else int(self.activation_checkpointing)
 
     @property
     def zero_stage(self) -> int:
@@ -153,6 +167,14 @@ class MonitoringConfig(BaseModel, frozen=True, extra="forbid", use_attribute_doc
     """W&B group."""
     tags: tuple[str, ...] = ()
     """W&B tags."""
+    notes: str | None = None
+    """W&B notes: what the run is for."""
+    job_type: str = "pretrain"
+    """W&B job type."""
+    artifacts: Literal["none", "report", "checkpoint"] = "none"
+    """What W&B keeps besides the figures: nothing; the reports; or the reports and the weights of the last step."""
+    init_timeout_seconds: PositiveFloat = 60
+    """How long the start may wait for W&B's server; after that the run goes on offline and says so."""
 
 
 class RunConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -172,6 +194,8 @@ class RunConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
     training: TrainingConfig
     evaluation: EvaluationConfig = EvaluationConfig()
     monitoring: MonitoringConfig = MonitoringConfig()
+    hardware: HardwareConfig | None = None
+    """What the run is planned for; without it `domainlm plan` takes this machine."""
 
     @model_validator(mode="after")
     def _vocabulary_fits(self) -> Self:

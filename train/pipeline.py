@@ -29,10 +29,11 @@ from evaluation.data_card import write_data_card
 from evaluation.report import ReportInputs, write_report
 from evaluation.tokenizer_page import write_tokenizer_page
 from train import launcher
-from train.checkpoint import finished_step
+from train.checkpoint import check_writable, finished_step
 from train.config import RunConfig
 from train.continuation import continue_texts, load_writer, sample_settings
 from train.initial_weights import check_initial_weights
+from train.mirror import keep_reports
 from train.plan import open_stream, plan
 from train.schedule import batch_size, consumed_samples, micro_batches
 from train.trained import load_trained, newest_checkpoint, token_losses
@@ -85,7 +86,7 @@ def train(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> dic
     """
     open_stream(config)  # a wrong input is named here once, before ranks are started
     check_initial_weights(config)
-    config.run_folder.mkdir(parents=True, exist_ok=True)
+    check_writable(config.run_folder)
     code = launcher.launch(config, config_file, overrides)
     if code:
         raise SystemExit(code)
@@ -144,6 +145,7 @@ def report(config: RunConfig) -> dict[str, Any]:
     )
     page = write_report(inputs, config.reports)
     say(f"report: {page}")
+    keep_reports(config)
     return {"report": str(page), "samples": samples}
 
 

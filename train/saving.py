@@ -5,7 +5,7 @@ import time
 import torch.distributed as dist
 
 from data.progress import say
-from train import checkpoint, engine
+from train import checkpoint, engine, watchdog
 from train.run import Run
 from train.schedule import consumed_samples
 
@@ -14,9 +14,10 @@ def save(run: Run, step: int) -> None:
     """Save the step: all ranks write, then rank 0 publishes the folder and removes old ones."""
     begin = time.perf_counter()
     config = run.config
+    watchdog.guard(config.training.hang_timeout)
     engine.save(run.engine, checkpoint.partial_folder(config.checkpoints, step))
     dist.barrier()
-    if run.monitor:
+    if run.journal:
         saved = checkpoint.publish(
             config.checkpoints,
             step,
@@ -27,6 +28,7 @@ def save(run: Run, step: int) -> None:
         )
         removed = checkpoint.prune(config.checkpoints, config.training.keep_checkpoints)
         seconds = time.perf_counter() - begin
-        run.monitor.event("save", step=step, seconds=round(seconds, 3), folder=saved.folder.name, removed=removed)
+        run.journal.event("save", step=step, seconds=round(seconds, 3), folder=saved.folder.name, removed=removed)
         say(f"step {step}  saved {saved.folder} in {seconds:.1f} s")
     dist.barrier()
+    run.stop.took("save", time.perf_counter() - begin)

@@ -1,0 +1,105 @@
+"""The loss and the gradient of a step's batch on all ranks; the gradient waits in the engine."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+
+from model.loss import IGNORE
+from train import engine
+from train.run import Run
+from train.schedule import learning_rate, micro_batches
+from train.spikes import Figures
+from train.stopwatch import Stopwatch
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """What a batch came to; the same on every rank, but for `own_loss`."""
+
+    loss: float
+    """Mean over the predicted tokens of the global batch, in nats."""
+    norm: float
+    """Global norm before clipping."""
+    tensor_norms: tuple[float, ...]
+    """Norm of each parameter tensor's gradient, in the order of the module's parameters."""
+    own_loss: float
+    """This rank's share of the sum that `loss` is made of."""
+    stopping: bool
+    """All ranks agree to stop after this step."""
+    data_wait: float
+    """Seconds that the rank which was fed most slowly waited for its batches."""
+    seconds_by_rank: tuple[float, ...]
+    """Seconds that each rank needed for its own batches and forward passes."""
+
+    @property
+    def figures(self) -> Figures:
+        """What a spike is judged by."""
+        return Figures(self.loss, self.norm)
+
+
+def compute_gradient(run: Run, step: int) -> Gradient:
+    """Forward and backward passes of the batch of `step`, and one all-reduce.
+
+    The gradient is that of the summed loss over the tokens of a batch without padding, so that each predicted token
+    weighs the same however the batch is divided.
+    """
+    training = run.config.training
+    # Dropout, the only other use of chance, is a function of seed, step and rank, so that a resumed run repeats it.
+    torch.manual_seed(hash((run.config.seed, step, run.rank.rank)))
+    engine.set_step(run.engine, training, step, learning_rate(training, step))
+    figures = torch.zeros(3, dtype=torch.float64, device=run.device)
+    reading, forward = Stopwatch(), Stopwatch(run.device)
+    for batch in reading.timed(micro_batches_of(run, step)):
+        share = (batch.targets != IGNORE).mean(dtype=torch.float32)
+        with forward:
+            loss = run.engine(batch.inputs, batch.targets, documents=batch.documents) * share
+        figures[0] += loss.detach()
+        figures[1] += share
+        engine.backward(run.engine, loss)
+    figures[2] = bool(run.stop.reason)
+    own_loss = figures[0].clone()
+    times = torch.zeros(2, run.rank.world_size, dtype=torch.float64)
+    times[:, run.rank.rank] = torch.tensor([reading.seconds(), forward.seconds()])
+    summed = torch.cat([figures, times.flatten().to(run.device), engine.gradient_squares(run.engine)])
+    dist.all_reduce(summed)
+    own, loss_sum, counted, stopping, *rest = torch.cat([own_loss[None], summed]).tolist()
+    ranks = run.rank.world_size
+    waits, forwards, squares = rest[:ranks], rest[ranks : 2 * ranks], rest[2 * ranks :]
+    return Gradient(
+        loss=loss_sum / counted,
+        norm=math.sqrt(sum(squares)),
+        tensor_norms=tuple(math.sqrt(square) for square in squares),
+        own_loss=own,
+        stopping=stopping > 0,
+        data_wait=max(waits),
+        seconds_by_rank=tuple(wait + passed for wait, passed in zip(waits, forwards, strict=True)),
+    )
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """What the model is given at a time; all tensors are (micro_batch, sequence_length)."""
+
+    first_sample: int
+    inputs: torch.Tensor
+    targets: torch.Tensor
+    """IGNORE where nothing is predicted."""
+    documents: torch.Tensor | None
+    """The document of each position, where attention is masked by them."""
+
+
+def micro_batches_of(run: Run, step: int) -> Iterator[MicroBatch]:
+    """This rank's micro-batches of a step.
+
+    The end-of-text token that begins a document is an input of that document and a target of the one before: position t
+    reads a token of the document that it predicts one of.
+    """
+    for first in micro_batches(run.config.training, step, run.rank.rank, run.rank.world_size):
+        batch = run.stream.batch(first, run.config.training.micro_batch)
+        tokens = torch.from_numpy(batch.tokens).to(run.device, non_blocking=True)
+        documents = torch.from_numpy(batch.documents).to(run.device, non_blocking=True)
+        targets = tokens[:, 1:].where(documents >= 0, IGNORE)
+        yield MicroBatch(first, tokens[:, :-1], targets, documents if run.config.model.document_masking else None)
