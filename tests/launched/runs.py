@@ -49,8 +49,12 @@ def _launch(program: Sequence[str], ranks: int, variables: Mapping[str, str]) ->
 
 
 def finish(process: subprocess.Popen[str]) -> str:
-    output, _ = process.communicate(timeout=240)
-    return output
+    """What the process said; it is killed when it does not end."""
+    try:
+        return process.communicate(timeout=280)[0]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
 
 
 def run_ranks(script: Path, world_size: int, arguments: Sequence[str]) -> None:
