@@ -126,7 +126,7 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
 
     @property
     def recompute_every(self) -> int:
-        """Every how many blocks one is recomputed whole; 0: none is, as under `selective`, whose rest costs no product."""
+        """Every how many blocks one is recomputed whole, 0: none; so too under `selective`, which repeats no product."""
         return 0 if isinstance(self.activation_checkpointing, str) else int(self.activation_checkpointing)
 
     @property
