@@ -73,6 +73,12 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
     """Steps between checkpoints; the last step is always saved."""
     keep_checkpoints: PositiveInt = 2
     """How many of the newest checkpoints stay on disk."""
+    keep_every: PositiveInt | None = None
+    """Checkpoints of steps that this divides stay on disk for good."""
+    keep_best: str | None = Field(default=None, pattern=r"^([^/]+/)?(past|future)$")
+    """Held-out text on which the best checkpoint is kept too: SOURCE/SPLIT, or SPLIT for the mean over the sources."""
+    asynchronous_saves: bool = True
+    """Write checkpoints while training goes on, from a copy in host memory (12 bytes a parameter over the ranks)."""
     log_every: PositiveInt = 1
     """Steps between console lines; metrics.jsonl has every step."""
     local_ranks: PositiveInt | None = None
@@ -91,6 +97,9 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
         for key, decides in OWNED_DEEPSPEED_KEYS.items():
             if value.get(key, "auto") != "auto":
                 raise ValueError(f"`{key}` belongs to the framework: take it out of the DeepSpeed file, set {decides}")
+        for key in ("offload_optimizer", "offload_param"):
+            if value.get("zero_optimization", {}).get(key, {}).get("device") == "nvme":
+                raise ValueError(f"{key} to NVMe is not supported, checkpoints cannot reach it: set its device to cpu")
         return {key: part for key, part in value.items() if key not in OWNED_DEEPSPEED_KEYS}
 
     @model_validator(mode="after")
@@ -175,6 +184,14 @@ class RunConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
                 f"tokenizer.vocabulary_size {self.tokenizer.vocabulary_size} does not fit model.vocabulary_size "
                 f"{self.model.vocabulary_size}: make them equal"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _best_is_of_a_source(self) -> Self:
+        source, slash, _ = (self.training.keep_best or "").rpartition("/")
+        names = [known.name for known in self.data.sources]
+        if slash and source not in names:
+            raise ValueError(f"training.keep_best: there is no source '{source}', only {', '.join(names)}")
         return self
 
     @property

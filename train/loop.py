@@ -11,9 +11,9 @@ from train.held_out import evaluate
 from train.plan import open_stream
 from train.process import StopRequest, find_rank, peak_flops, use_machine
 from train.run import Run
-from train.saving import save
+from train.saving import Saver, warn_of_space
 from train.schedule import batch_size, check_ranks, consumed_samples, learning_rate
-from train.start import describe, only_writer, open_monitor, take_over
+from train.start import describe, find_start, load, only_writer, open_monitor, take_over
 from train.step import StepResult, take_step
 
 
@@ -35,13 +35,8 @@ def train(config: RunConfig) -> None:
             say(f"training: already finished at step {finished} ({config.run_folder / 'DONE'})")
         return
     stream = open_stream(config)
-    found = checkpoint.find_latest(config.checkpoints)
-    changed = (
-        checkpoint.check_continues(found, config, rank.world_size, stream.digest(found.manifest["samples"]))
-        if found
-        else {}
-    )
-    config.checkpoints.mkdir(parents=True, exist_ok=True)
+    found, changed = find_start(config, stream)
+    checkpoint.check_writable(config.checkpoints)
     with only_writer(config, rank):
         stop = StopRequest(config.run_folder / "STOP" if rank.is_first else None)
         device = use_machine(rank)
@@ -49,19 +44,22 @@ def train(config: RunConfig) -> None:
         stream.verify(rank.rank, rank.world_size)
         started = engine.build_engine(config, device, rank.world_size)
         if found:
-            engine.load(started, found.folder)
+            load(started, found, rank)
         with open_monitor(config, rank, device, found.step if found else 0) as monitor:
             if monitor:
                 take_over(config, monitor, found, changed)
                 describe(config, rank, stream, started)
-            _steps(Run(config, rank, device, stream, started, stop, monitor), found.step if found else 0)
+            run = Run(config, rank, device, stream, started, stop, monitor)
+            if monitor:
+                warn_of_space(run)
+            _steps(run, found.step if found else 0)
         engine.disconnect()
 
 
 def _steps(run: Run, first_step: int) -> None:
     """Run the steps after `first_step`."""
     config, training = run.config, run.config.training
-    pace = _Pace(run, first_step)
+    pace, saver = _Pace(run, first_step), Saver(run)
     step, stopping = first_step, False
     while step < training.steps and not stopping:
         step += 1
@@ -69,10 +67,12 @@ def _steps(run: Run, first_step: int) -> None:
         stopping, last = result.stopping, step == training.steps
         if run.monitor:
             run.monitor.step(_metrics(run, result, pace.flops), training.steps, pace.seconds_left(step))
+            saver.report()
         if last or (step % config.evaluation.every == 0 and not stopping):
             evaluate(run, step)
         if last or stopping or step % training.save_every == 0:
-            save(run, step)
+            saver.save(step)
+    saver.finish()
     if run.monitor:
         _finish(run, step, stopped=step < training.steps)
 

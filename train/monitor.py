@@ -14,6 +14,8 @@ from data.files import write_atomically
 from data.progress import duration, say
 from train.config import RunConfig
 
+SAVE_FIGURES = ("seconds", "stall_seconds", "bytes")
+
 
 class Monitor:
     """Records of one run, written by rank 0; a context manager that closes them."""
@@ -63,6 +65,13 @@ class Monitor:
         if self._wandb is not None:
             self._wandb.log({"step": step, **{f"evaluation/{name}": value for name, value in flat.items()}})
         say(f"step {step}  bits per byte: " + "  ".join(f"{name} {value:.3f}" for name, value in flat.items()))
+
+    def saved(self, step: int, facts: Mapping[str, Any]) -> None:
+        """Record a checkpoint that has become whole, and how long training stood still for it."""
+        _write_line(self._metrics, {"step": step, "save": {name: facts[name] for name in SAVE_FIGURES}})
+        if self._wandb is not None:
+            self._wandb.log({"step": step, **{f"save/{name}": facts[name] for name in SAVE_FIGURES}})
+        self.event("save", step=step, **facts)
 
     def summary(self, **facts: float) -> None:
         """Final figures, shown first by W&B."""
