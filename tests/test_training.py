@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,8 +22,8 @@ from data.tokenizer import build_tokenizer
 from train.checkpoint import find_latest
 from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
-from train.engine import consolidated_weights
 from train.process import free_port
+from train.trained import load_trained
 
 WriteConfig = Callable[..., Path]
 DEEPSPEED = Path(sys.executable).with_name("deepspeed")
@@ -91,9 +92,7 @@ def losses(config: RunConfig) -> list[float]:
 
 
 def weights(config: RunConfig) -> dict[str, torch.Tensor]:
-    found = find_latest(config.checkpoints)
-    assert found is not None
-    return consolidated_weights(found.folder, config.training.zero_stage)
+    return load_trained(config).model.state_dict()
 
 
 def assert_same_run(config: RunConfig, reference: RunConfig) -> None:
@@ -283,14 +282,26 @@ def test_domainlm_train_does_the_same_as_the_deepspeed_launcher(
     assert journal[-3]["changes"]["training.steps"] == {"was": 12, "now": 13}
 
 
-def test_a_checkpoint_of_another_world_size_or_architecture_is_refused(undisturbed: RunConfig) -> None:
+def test_a_run_goes_on_at_another_world_size_and_stage_but_not_with_another_architecture(
+    small_run: Callable[..., Path], undisturbed: RunConfig
+) -> None:
     file = undisturbed.run_folder.parent / "run.yaml"
     command = [sys.executable, "-m", "train", str(file), "training.steps=20", "model.layers=3"]
     output = subprocess.run(command, env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=240)
     assert output.returncode == 2
     assert "model.layers was 2, now 3" in output.stderr
-    assert "the number of ranks was 2, now 1" in output.stderr
     assert "Traceback" not in output.stderr
+
+    moved = small_run("moved")
+    config = load_config(moved)
+    shutil.copytree(undisturbed.run_folder, config.run_folder)
+    (config.run_folder / "DONE").unlink()
+    shutil.rmtree(config.checkpoints / f"step_{STEPS:06d}")
+    command = [sys.executable, "-m", "train", str(moved), "training.deepspeed={zero_optimization: {stage: 3}}"]
+    output = subprocess.run(command, env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=240)
+    assert output.returncode == 0, output.stderr
+    assert f"resuming from {config.checkpoints / 'step_000008'}" in output.stderr
+    assert losses(config) == pytest.approx(losses(undisturbed), rel=1e-6)
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], pause: float = 0.02) -> None:

@@ -8,6 +8,7 @@ checkpoints/.step_000600.partial   a save that is under way, or was interrupted
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,16 +43,16 @@ class Checkpoint:
         return int(self.manifest["step"])
 
 
-def check_writable(run_folder: Path) -> None:
-    """Make the run's folder. Raises CheckpointError where it cannot be made or written to."""
+def check_writable(folder: Path) -> None:
+    """Make the folder. Raises CheckpointError where it cannot be made, or no file can be made in it."""
     try:
-        run_folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         raise CheckpointError(
-            f"{run_folder} cannot be made ({error.strerror}): set `folder` to another place"
+            f"{folder} cannot be written to ({error.strerror}): change its permissions, or set `folder` to another place"
         ) from None
-    if not os.access(run_folder, os.W_OK | os.X_OK):
-        raise CheckpointError(f"{run_folder} cannot be written to: change its permissions, or set `folder`")
 
 
 def partial_folder(checkpoints: Path, step: int) -> Path:

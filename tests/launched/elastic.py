@@ -5,7 +5,7 @@
 
 `save` trains three steps, saves them as FOLDER/WORLD-CASE and trains two more. `load` begins anew and loads every one
 of the same precision. Both write digests of the state, gathered by DeepSpeed itself, and the losses of the steps that
-followed. Of what the loaded runs do afterwards only every fifth is tried: the state says the rest.
+followed: for every fifth of the pairs, and where nothing was changed.
 """
 
 import hashlib
