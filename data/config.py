@@ -206,6 +206,8 @@ class TokenizerConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docs
     """words: a piece ends with its word; bloomberggpt: runs of letters and spaces, so that pieces may span words."""
     path: str | None = None
     """A tokenizer.json of Hugging Face tokenizers, or its folder, to take instead of training one."""
+    end_of_text: str = END_OF_TEXT
+    """The piece of a given tokenizer (`path`) that stands between documents, such as </s>."""
     digits: Literal["single", "triples", "runs"] = "single"
     """Each digit is a pre-token of its own, or three from the left are, or all that stand together."""
     max_piece_length: int = Field(default=64, ge=2, le=255)
@@ -231,6 +233,10 @@ class TokenizerConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docs
         for name, sizes in {"vocabulary_size": (self.vocabulary_size,), "sweep": self.sweep}.items():
             if sizes and min(sizes) < least:
                 raise ValueError(f"{name} must be {least} or more: 256 bytes, the special tokens and a learnt piece")
+        if self.end_of_text != END_OF_TEXT and not self.path:
+            raise ValueError(
+                f"end_of_text is for a tokenizer that is given by path: one that is trained has {END_OF_TEXT}"
+            )
         if self.path and (self.sweep or self.special_tokens):
             raise ValueError("sweep and special_tokens are for a tokenizer that is trained: leave them or path out")
         return self

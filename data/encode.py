@@ -22,7 +22,6 @@ from data.progress import say
 from data.shards import (
     BLOCK_COLUMNS,
     DTYPES,
-    END_OF_TEXT_ID,
     EncodedBlock,
     Manifest,
     ShardFile,
@@ -36,7 +35,7 @@ from data.shards import (
     write_shard,
 )
 from data.split import SPLITS
-from data.tokenizer import TOKENIZER
+from data.tokenizer import TOKENIZER, end_of_text_id
 
 BYTES_PER_SHARD = 256_000_000
 CHECKED_TEXTS = 8  # of each row group, the first CHECKED_CHARACTERS of each: encoded twice and compared
@@ -55,6 +54,7 @@ class ShardJob:
     source: str
     row_groups: tuple[RowGroup, ...]
     dtype: str
+    end_of_text: int
     inputs: str  # digest of everything that decides the shard's content, and of `without`
     without: tuple[str, ...] = ()  # engines that have erred
 
@@ -96,10 +96,11 @@ def encode_corpus(
         "seed": seed,
         "bytes_per_shard": bytes_per_shard,
     }
-    if (finished := _finished(folder, inputs)) is not None:
+    end_of_text = end_of_text_id(tokenizer)
+    if (finished := _finished(folder, inputs, end_of_text)) is not None:
         return finished
     (folder / MANIFEST).unlink(missing_ok=True)
-    jobs = _plan(corpus, tokenizer, folder, dtype_name(encoder.vocabulary_size), inputs)
+    jobs = _plan(corpus, tokenizer, folder, dtype_name(encoder.vocabulary_size), end_of_text, inputs)
     mine = jobs if shard is None else jobs[shard[0] :: shard[1]]
     files = _make_shards(tokenizer, mine, len(jobs), workers)
     if shard is not None:
@@ -120,7 +121,9 @@ def encode_corpus(
     return manifest
 
 
-def _plan(corpus: Path, tokenizer: Path, folder: Path, dtype: str, inputs: Mapping[str, Any]) -> list[ShardJob]:
+def _plan(
+    corpus: Path, tokenizer: Path, folder: Path, dtype: str, end_of_text: int, inputs: Mapping[str, Any]
+) -> list[ShardJob]:
     """The shards of a corpus in order, each of row groups that follow one another."""
     digests = {name: file["digest"] for name, file in json.loads((corpus / MANIFEST).read_bytes())["files"].items()}
     jobs = []
@@ -128,9 +131,10 @@ def _plan(corpus: Path, tokenizer: Path, folder: Path, dtype: str, inputs: Mappi
         for source, files in corpus_files(corpus, split).items():
             for number, groups in enumerate(_runs(files, inputs["bytes_per_shard"])):
                 content = [(_listed(digests, corpus, file), group) for file, group in groups]
-                made_from = value_digest([inputs["tokenizer_digest"], source, dtype, content])
+                ends = [end_of_text] if end_of_text else []  # shards older than this choice stay good
+                made_from = value_digest([inputs["tokenizer_digest"], source, dtype, content, *ends])
                 name = shard_name(split, source, number)
-                jobs.append(ShardJob(tokenizer, folder, name, source, tuple(groups), dtype, made_from))
+                jobs.append(ShardJob(tokenizer, folder, name, source, tuple(groups), dtype, end_of_text, made_from))
     return jobs
 
 
@@ -214,7 +218,9 @@ def _blocks(job: ShardJob, encoder: Encoder) -> Iterator[EncodedBlock]:
             "tokens": encoded.lengths + 1,
             "bytes": pc.binary_length(texts),
         }
-        yield EncodedBlock(_with_ends(encoded, DTYPES[job.dtype]), pa.table(columns).cast(BLOCK_COLUMNS))
+        yield EncodedBlock(
+            _with_ends(encoded, job.end_of_text, DTYPES[job.dtype]), pa.table(columns).cast(BLOCK_COLUMNS)
+        )
 
 
 def _samples(texts: pa.Array) -> pa.Array:
@@ -222,24 +228,24 @@ def _samples(texts: pa.Array) -> pa.Array:
     return pc.utf8_slice_codeunits(texts.take(pa.array(places)), 0, CHECKED_CHARACTERS)
 
 
-def _with_ends(encoded: Encoded, dtype: np.dtype[Any]) -> Tokens:
+def _with_ends(encoded: Encoded, end_of_text: int, dtype: np.dtype[Any]) -> Tokens:
     """The ids with an end-of-text token behind each document."""
     tokens = np.empty(len(encoded.ids) + len(encoded.lengths), dtype)
     ends = np.cumsum(encoded.lengths + 1) - 1
     within = np.ones(len(tokens), bool)
     within[ends] = False
     tokens[within] = encoded.ids
-    tokens[ends] = END_OF_TEXT_ID
+    tokens[ends] = end_of_text
     return tokens
 
 
 def _check_ids(encoded: Encoded, vocabulary_size: int, job: ShardJob, table: pa.Table) -> None:
-    wrong = np.flatnonzero((encoded.ids <= END_OF_TEXT_ID) | (encoded.ids >= vocabulary_size))
+    wrong = np.flatnonzero((encoded.ids == job.end_of_text) | (encoded.ids >= vocabulary_size))
     if len(wrong):
         document = int(np.searchsorted(np.cumsum(encoded.lengths), wrong[0], side="right"))
         raise DataError(
             f"{job.name}: the tokenizer gives document '{table['id'][document]}' id {encoded.ids[wrong[0]]}, but text "
-            f"may have {END_OF_TEXT_ID + 1} to {vocabulary_size - 1} only: use another tokenizer"
+            f"may have those below {vocabulary_size} but {job.end_of_text}, its end: use another tokenizer"
         )
 
 
@@ -252,7 +258,7 @@ def _remove_others(folder: Path, jobs: list[ShardJob]) -> None:
                 file.unlink()
 
 
-def _finished(folder: Path, inputs: Mapping[str, Any]) -> Manifest | None:
+def _finished(folder: Path, inputs: Mapping[str, Any], end_of_text: int) -> Manifest | None:
     """The manifest of shards that are whole and made from these inputs; says why if there is something else."""
     if not (folder / MANIFEST).exists():
         return None
@@ -263,8 +269,17 @@ def _finished(folder: Path, inputs: Mapping[str, Any]) -> Manifest | None:
         say(f"shards: redoing {folder}: {error}")
         return None
     changed = [name for name, value in inputs.items() if getattr(manifest, name) != value]
+    files = [file for sources in manifest.splits.values() for source in sources.values() for file in source.files]
+    if files and _last_token(folder, files[0], manifest.dtype) != end_of_text:
+        changed.append("end_of_text")
     if changed:
         say(f"shards: inputs changed ({', '.join(changed)}), redoing {folder}")
         return None
     say(f"shards: {folder} is up to date")
     return manifest
+
+
+def _last_token(folder: Path, file: ShardFile, dtype: str) -> int:
+    return int(
+        np.fromfile(folder / file.tokens_path, DTYPES[dtype], offset=file.tokens_size - DTYPES[dtype].itemsize)[0]
+    )

@@ -88,5 +88,5 @@ def held_out_documents(folder: Path, split: str, source: str) -> "Iterator[Encod
     dtype, opened = DTYPES[manifest.dtype], OpenFiles(lambda name: f"{folder}/{name}")
     for file in manifest.source(split, source).files:
         for row in read_documents([folder / file.documents_path]).to_pylist():
-            tokens = opened.read_tokens(file.tokens_path, dtype, row["first_token"], row["tokens"] - 1)
-            yield EncodedDocument(row["id"], row["date"], tokens, row["bytes"])
+            tokens = opened.read_tokens(file.tokens_path, dtype, row["first_token"], row["tokens"])
+            yield EncodedDocument(row["id"], row["date"], tokens[:-1], row["bytes"], int(tokens[-1]))

@@ -23,7 +23,7 @@ from data.progress import progress
 from data.shard_reader import DTYPES as DTYPES
 
 FORMAT = 2
-END_OF_TEXT_ID = 0
+END_OF_TEXT_ID = 0  # of a tokenizer that was trained here
 SOURCE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 RUN_AGAIN = "run `domainlm tokenize CONFIG` again"
 DOCUMENT_COLUMNS = pa.schema(
@@ -47,6 +47,7 @@ class EncodedDocument:
     date: datetime.date | None
     tokens: Tokens  # without the end-of-text token
     bytes: int  # of the text in UTF-8
+    end_of_text: int = END_OF_TEXT_ID  # the token behind it
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def dtype_name(vocabulary_size: int) -> str:
 class EncodedBlock(NamedTuple):
     """Documents in a row, as they go into a shard."""
 
-    tokens: Tokens  # of all documents, END_OF_TEXT_ID behind each
+    tokens: Tokens  # of all documents, the end of text behind each
     documents: pa.Table  # BLOCK_COLUMNS, a row for each document
 
 
@@ -196,8 +197,7 @@ def write_source(
 
 
 def _block(source: str, documents: Sequence[EncodedDocument]) -> EncodedBlock:
-    end = np.array([END_OF_TEXT_ID])
-    tokens = np.concatenate([part for document in documents for part in (document.tokens, end)])
+    tokens = np.concatenate([part for document in documents for part in (document.tokens, [document.end_of_text])])
     rows = [(one.id, source, one.date, len(one.tokens) + 1, one.bytes) for one in documents]
     return EncodedBlock(tokens, pa.table([list(column) for column in zip(*rows, strict=True)], schema=BLOCK_COLUMNS))
 

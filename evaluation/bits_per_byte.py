@@ -171,7 +171,8 @@ def _fill_batch(batch: Sequence[tuple[Window, int]], documents: Sequence[Encoded
     for row, (window, index) in enumerate(batch):
         tokens, length = documents[index].tokens, window.end - window.start
         before = max(window.start - 1, 0)
-        # Input 0 of the document is the end-of-text token, with which the row is already filled.
+        # In front of the document stands what stands behind it: the end of the text before.
+        inputs[row, 0] = documents[index].end_of_text
         inputs[row, before + 1 - window.start : length] = tokens[before : window.end - 1]
         targets[row, window.scored - window.start : length] = tokens[window.scored : window.end]
     return inputs, targets

@@ -100,6 +100,8 @@ class PieceSamples(BaseModel, frozen=True):
 
 class TokenizerReport(Figures, frozen=True, use_attribute_docstrings=True):
     kind: Literal["bpe", "unigram", "given"]
+    end_of_text_id: NonNegativeInt = 0
+    """Stands between documents; 0 in every tokenizer that is learnt."""
     pretokenization: str | None
     digits: str | None
     split: Literal["train", "past"]

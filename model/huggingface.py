@@ -1,11 +1,7 @@
-"""Export to Hugging Face transformers: BLOOM, Llama or Qwen3, whichever the architecture is."""
+"""The counterpart of an architecture in Hugging Face transformers: class, config.json, names and layout of weights."""
 
-import json
-import os
 import re
-import shutil
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,6 +9,8 @@ from torch import Tensor
 
 from model.config import ModelConfig
 from model.sizes import parameter_count
+
+BLOOM, LLAMA, QWEN3 = "BloomForCausalLM", "LlamaForCausalLM", "Qwen3ForCausalLM"
 
 # Our module -> the modules of theirs that take its rows, in order.
 _BLOOM_MODULES = {
@@ -40,6 +38,25 @@ _LLAMA_MODULES = {
     "final_norm": ("model.norm",),
     "head": ("lm_head",),
 }
+_FAMILY = {
+    BLOOM: {
+        "positions": "alibi",
+        "norm": "layernorm",
+        "activation": "gelu",
+        "embedding_norm": True,
+        "bias": True,
+        "query_key_norm": False,
+    },
+    LLAMA: {
+        "positions": "rope",
+        "norm": "rmsnorm",
+        "activation": "swiglu",
+        "embedding_norm": False,
+        "bias": False,
+        "query_key_norm": False,
+    },
+}
+_FAMILY[QWEN3] = _FAMILY[LLAMA] | {"query_key_norm": True}
 
 
 def hugging_face_class(config: ModelConfig) -> str:
@@ -49,12 +66,11 @@ def hugging_face_class(config: ModelConfig) -> str:
         ValueError: none does; the message names the settings in the way.
     """
     if config.positions == "alibi":
-        name = "BloomForCausalLM"
-        needed: dict[str, object] = {"norm": "layernorm", "activation": "gelu", "embedding_norm": True, "bias": True}
-        needed |= {"query_key_norm": False, "key_value_heads": config.heads, "feed_forward_width": 4 * config.width}
+        name = BLOOM
+        needed = _FAMILY[name] | {"key_value_heads": config.heads, "feed_forward_width": 4 * config.width}
     else:
-        name = "Qwen3ForCausalLM" if config.query_key_norm else "LlamaForCausalLM"
-        needed = {"norm": "rmsnorm", "activation": "swiglu", "embedding_norm": False, "bias": False}
+        name = QWEN3 if config.query_key_norm else LLAMA
+        needed = _FAMILY[name]
     settings = config.model_dump()
     in_the_way = [f"{key}={settings[key]} (must be {value})" for key, value in needed.items() if settings[key] != value]
     if in_the_way:
@@ -65,49 +81,59 @@ def hugging_face_class(config: ModelConfig) -> str:
     return name
 
 
+def hugging_face_names(name: str, config: ModelConfig) -> list[str]:
+    """Names of the tensors that hold the rows of our parameter `name`, in order.
+
+    Raises:
+        ValueError: their model has no such parameter.
+    """
+    module, _, kind = name.rpartition(".")
+    match = re.fullmatch(r"blocks\.(\d+)\.(.+)", module)
+    layer, module = (match[1], match[2]) if match else ("", module)
+    modules: Mapping[str, Sequence[str]] = _BLOOM_MODULES if config.positions == "alibi" else _LLAMA_MODULES
+    if module not in modules:
+        raise ValueError(f"the weights hold {name}, which a model of this config does not have")
+    return [f"{theirs.format(layer)}.{kind}" for theirs in modules[module]]
+
+
 def hugging_face_state(state_dict: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
     """The weights of a `Transformer` under the names and in the layout of `hugging_face_class(config)`.
 
     Raises:
         ValueError: the architecture has no counterpart, or the weights are not those of `config`.
     """
-    is_bloom = hugging_face_class(config) == "BloomForCausalLM"
-    modules = _BLOOM_MODULES if is_bloom else _LLAMA_MODULES
+    is_bloom = hugging_face_class(config) == BLOOM
     exported: dict[str, Tensor] = {}
     for name, tensor in state_dict.items():
         if name == "head.weight" and config.tied:
             continue
-        layer, module, kind = _split_name(name)
-        if module == "attention.query_key_value" and is_bloom:
+        if ".query_key_value." in name and is_bloom:
             # BLOOM keeps the query, key and value of one head together.
-            by_head = tensor.view(3, config.heads, config.head_width, -1).transpose(0, 1)
-            tensor = by_head.reshape(tensor.shape)
-        if module not in modules:
-            raise ValueError(f"the weights hold {name}, which a model of this config does not have")
-        targets = [target.format(layer) for target in modules[module]]
-        for target, rows in zip(targets, torch.split(tensor, _rows(module, len(tensor), config)), strict=True):
-            exported[f"{target}.{kind}"] = rows
+            tensor = tensor.view(3, config.heads, config.head_width, -1).transpose(0, 1).reshape(tensor.shape)
+        parts = torch.split(tensor, _rows(name, len(tensor), config))
+        exported |= zip(hugging_face_names(name, config), parts, strict=True)
     held, expected = sum(tensor.numel() for tensor in exported.values()), parameter_count(config)
     if held != expected:
         raise ValueError(f"the weights hold {held:,} parameters, but a model of this config has {expected:,}")
     return exported
 
 
-def _split_name(name: str) -> tuple[str, str, str]:
-    """blocks.3.attention.output.weight -> ("3", "attention.output", "weight"); outside the blocks the first is ""."""
-    module, _, kind = name.rpartition(".")
-    match = re.fullmatch(r"blocks\.(\d+)\.(.+)", module)
-    return (match[1], match[2], kind) if match else ("", module, kind)
+def from_hugging_face(name: str, parts: Sequence[Tensor], config: ModelConfig) -> Tensor:
+    """Our parameter `name` from the tensors that `hugging_face_names` names: the inverse of `hugging_face_state`."""
+    tensor = torch.cat(list(parts)) if len(parts) > 1 else parts[0]
+    if ".query_key_value." in name and config.positions == "alibi":
+        tensor = tensor.view(config.heads, 3, config.head_width, -1).transpose(0, 1).reshape(tensor.shape)
+    return tensor
 
 
-def _rows(module: str, rows: int, config: ModelConfig) -> list[int]:
+def _rows(name: str, rows: int, config: ModelConfig) -> list[int]:
     """How many rows of a tensor go to each of its targets."""
     if config.positions == "alibi":
         return [rows]
-    if module == "attention.query_key_value":
+    if ".query_key_value." in name:
         key_value_rows = config.key_value_heads * config.head_width
         return [config.width, key_value_rows, key_value_rows]
-    return [rows // 2, rows // 2] if module == "feed_forward.expand" else [rows]
+    return [rows // 2, rows // 2] if ".feed_forward.expand." in name else [rows]
 
 
 def hugging_face_config(config: ModelConfig, dtype: str) -> dict[str, Any]:
@@ -116,7 +142,9 @@ def hugging_face_config(config: ModelConfig, dtype: str) -> dict[str, Any]:
     shared = {
         "architectures": [name],
         "model_type": name.removesuffix("ForCausalLM").lower(),
+        # The first is what transformers 4, vLLM and llama.cpp read, the second what transformers 5 does.
         "torch_dtype": dtype,
+        "dtype": dtype,
         "vocab_size": config.vocabulary_size,
         "hidden_size": config.width,
         "tie_word_embeddings": config.tied,
@@ -125,7 +153,7 @@ def hugging_face_config(config: ModelConfig, dtype: str) -> dict[str, Any]:
         # Set, it would freeze the padding token's embedding in fine-tuning; generation_config.json has it instead.
         "pad_token_id": None,
     }
-    if name == "BloomForCausalLM":
+    if name == BLOOM:
         return shared | {
             "n_layer": config.layers,
             "n_head": config.heads,
@@ -147,111 +175,76 @@ def hugging_face_config(config: ModelConfig, dtype: str) -> dict[str, Any]:
     }
 
 
-def export_folder(
-    state_dict: Mapping[str, Tensor],
-    config: ModelConfig,
-    folder: Path,
-    tokenizer_json: Path | None,
-    end_of_text: str,
-    max_shard_bytes: int = 5_000_000_000,
-) -> None:
-    """Write a folder that `AutoModelForCausalLM.from_pretrained` and `AutoTokenizer.from_pretrained` load.
-
-    It is written beside `folder` and renamed when whole; an earlier export there is replaced.
-
-    Args:
-        state_dict: weights of a `Transformer`, all of one dtype, which the export keeps.
-        tokenizer_json: file of the tokenizers library; None leaves the tokenizer out.
-        end_of_text: the piece that separates documents; it becomes the begin, end and padding token.
-        max_shard_bytes: weight files grow no larger than this, unless one tensor alone does.
+def architecture(theirs: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of `ModelConfig` that the contents of a config.json stand for.
 
     Raises:
-        ValueError: the architecture has no counterpart, or weights, tokenizer and config do not belong together.
-        FileExistsError: `folder` holds something that is not an export.
+        ValueError: it is of another family, something in it changes what the model computes in a way that `Transformer`
+            does not, or a setting is missing.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / "generation_config.json").exists():
-        raise FileExistsError(f"{folder} is not empty and is no earlier export: choose another folder, or remove it")
-    weights = hugging_face_state(state_dict, config)
-    dtypes = {str(tensor.dtype).removeprefix("torch.") for tensor in weights.values()}
-    if len(dtypes) > 1:
-        raise ValueError(f"the weights have several dtypes, {', '.join(sorted(dtypes))}: convert them to one")
-    settings = hugging_face_config(config, dtypes.pop())
-    generation: dict[str, Any] = {}
-    if tokenizer_json is not None:
-        token = _end_of_text_id(tokenizer_json, end_of_text, config)
-        settings |= {"bos_token_id": token, "eos_token_id": token}
-        generation = {"bos_token_id": token, "eos_token_id": token, "pad_token_id": token}
-
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    _write_weights(weights, partial, max_shard_bytes)
-    if tokenizer_json is not None:
-        shutil.copyfile(tokenizer_json, partial / "tokenizer.json")
-        _write_json(partial / "tokenizer_config.json", _tokenizer_config(end_of_text, config))
-    _write_json(partial / "config.json", settings)
-    _write_json(partial / "generation_config.json", generation)
-    for path in partial.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.replace(folder)
+    names = theirs.get("architectures") or [f"no `architectures`, model_type {theirs.get('model_type')}"]
+    name = names[0]
+    if name not in _FAMILY:
+        raise ValueError(f"it is a {name}; only {', '.join(_FAMILY)} can be taken")
+    try:
+        settings = _bloom_settings(theirs) if name == BLOOM else _llama_settings(theirs, name)
+    except KeyError as error:
+        raise ValueError(f"it does not say {error}") from None
+    return _FAMILY[name] | settings
 
 
-def _end_of_text_id(tokenizer_json: Path, end_of_text: str, config: ModelConfig) -> int:
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(tokenizer_json))
-    token: int | None = tokenizer.token_to_id(end_of_text)
-    if token is None:
-        raise ValueError(f"{tokenizer_json} has no piece {end_of_text!r}: it is not the tokenizer of this model")
-    pieces = tokenizer.get_vocab_size(with_added_tokens=True)
-    if pieces > config.vocabulary_size:
-        raise ValueError(f"{tokenizer_json} has {pieces:,} pieces, the model only {config.vocabulary_size:,}")
-    return token
-
-
-def _tokenizer_config(end_of_text: str, config: ModelConfig) -> dict[str, Any]:
+def _bloom_settings(theirs: Mapping[str, Any]) -> dict[str, Any]:
+    _refuse_unless(theirs, {"apply_residual_connection_post_layernorm": (False, False)})
+    width, heads = _either(theirs, "hidden_size", "n_embed"), _either(theirs, "n_head", "num_attention_heads")
     return {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "bos_token": end_of_text,
-        "eos_token": end_of_text,
-        "pad_token": end_of_text,
-        "model_max_length": config.sequence_length,
-        "clean_up_tokenization_spaces": False,
+        "layers": _either(theirs, "n_layer", "num_hidden_layers"),
+        "width": width,
+        "heads": heads,
+        "key_value_heads": heads,
+        "feed_forward_width": 4 * width,
+        "vocabulary_size": theirs["vocab_size"],
+        "sequence_length": theirs.get("seq_length", 2048),
+        "norm_epsilon": theirs.get("layer_norm_epsilon", 1e-5),
+        "tied": theirs.get("tie_word_embeddings", True),
     }
 
 
-def _write_weights(weights: Mapping[str, Tensor], folder: Path, max_shard_bytes: int) -> None:
-    from safetensors.torch import save_file
+def _llama_settings(theirs: Mapping[str, Any], name: str) -> dict[str, Any]:
+    rope = theirs.get("rope_parameters") or theirs.get("rope_scaling") or {}
+    width, heads = theirs["hidden_size"], theirs["num_attention_heads"]
+    found = dict(theirs) | {"rope_type": rope.get("rope_type", rope.get("type", "default"))}
+    # What each of these is where config.json does not say it, and what it must be.
+    _refuse_unless(
+        found,
+        {
+            "rope_type": ("default", "default"),
+            "hidden_act": ("silu", "silu"),
+            "attention_bias": (False, False),
+            "mlp_bias": (False, False),
+            "use_sliding_window": (False, False),
+            "head_dim": (128 if name == QWEN3 else width // heads, width // heads),
+        },
+    )
+    return {
+        "layers": theirs["num_hidden_layers"],
+        "width": width,
+        "heads": heads,
+        "key_value_heads": theirs.get("num_key_value_heads") or heads,
+        "feed_forward_width": theirs["intermediate_size"],
+        "vocabulary_size": theirs["vocab_size"],
+        "sequence_length": theirs["max_position_embeddings"],
+        "rope_theta": rope.get("rope_theta", theirs.get("rope_theta", 10_000.0)),
+        "norm_epsilon": theirs.get("rms_norm_eps", 1e-6),
+        "tied": theirs.get("tie_word_embeddings", False),
+    }
 
-    shards = list(_shards(weights, max_shard_bytes))
-    names = [f"model-{number:05d}-of-{len(shards):05d}.safetensors" for number in range(1, len(shards) + 1)]
-    if len(shards) == 1:
-        names = ["model.safetensors"]
-    else:
-        weight_map = {key: name for name, keys in zip(names, shards, strict=True) for key in keys}
-        total_size = sum(tensor.nbytes for tensor in weights.values())
-        index = {"metadata": {"total_size": total_size}, "weight_map": weight_map}
-        _write_json(folder / "model.safetensors.index.json", index)
-    for name, keys in zip(names, shards, strict=True):
-        # A clone: parts of one fused matrix share memory, which safetensors refuses.
-        shard = {key: weights[key].detach().cpu().clone(memory_format=torch.contiguous_format) for key in keys}
-        save_file(shard, folder / name, metadata={"format": "pt"})
+
+def _either(theirs: Mapping[str, Any], name: str, other: str) -> Any:
+    return theirs[name] if name in theirs else theirs[other]
 
 
-def _shards(weights: Mapping[str, Tensor], max_shard_bytes: int) -> Iterator[list[str]]:
-    """Names in their order, cut wherever a shard would grow beyond `max_shard_bytes`."""
-    keys: list[str] = []
-    size = 0
-    for key, tensor in weights.items():
-        if keys and size + tensor.nbytes > max_shard_bytes:
-            yield keys
-            keys, size = [], 0
-        keys.append(key)
-        size += tensor.nbytes
-    yield keys
-
-
-def _write_json(path: Path, value: object) -> None:
-    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+def _refuse_unless(theirs: Mapping[str, Any], needed: Mapping[str, tuple[Any, Any]]) -> None:
+    for key, (default, wanted) in needed.items():
+        found = theirs.get(key, default)
+        if found != wanted:
+            raise ValueError(f"its {key} is {found}, and this model computes with {wanted} only")

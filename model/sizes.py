@@ -1,4 +1,4 @@
-"""Arithmetic of a model's size: parameters, floating-point operations, memory of the key-value cache."""
+"""Arithmetic of a model's size: parameters, floating-point operations, bytes of the key-value cache."""
 
 from model.config import ModelConfig
 
@@ -8,31 +8,41 @@ def parameter_count(config: ModelConfig) -> int:
 
     For the GPT shape (GELU, biases, embedding norm, tied) this is V D + L (12 D^2 + 13 D) + 4 D.
     """
-    width, bias = config.width, int(config.bias)
-    norm_vectors = 1 + bias if config.norm == "layernorm" else 1
+    embeddings = config.vocabulary_size * config.width * (1 if config.tied else 2)
+    norms = _norm_vectors(config) * config.width * (2 if config.embedding_norm else 1)
+    return embeddings + config.layers * block_parameters(config) + norms
+
+
+def block_parameters(config: ModelConfig) -> int:
+    """Parameters of one block: 12 D^2 + 13 D for the GPT shape."""
     query_key_value = (config.heads + 2 * config.key_value_heads) * config.head_width
     expand = config.feed_forward_width * (2 if config.activation == "swiglu" else 1)
-    biases = bias * (query_key_value + width + expand + width)
-    norms = norm_vectors * (2 * width + (2 * config.head_width if config.query_key_norm else 0))
-    layer = _block_matrix_weights(config) + biases + norms
-    embeddings = config.vocabulary_size * width * (1 if config.tied else 2)
-    return embeddings + config.layers * layer + norm_vectors * width * (2 if config.embedding_norm else 1)
+    biases = int(config.bias) * (query_key_value + config.width + expand + config.width)
+    normed_widths = 2 * config.width + (2 * config.head_width if config.query_key_norm else 0)
+    return _block_matrix_weights(config) + biases + _norm_vectors(config) * normed_widths
 
 
-def flop_per_token(config: ModelConfig, recompute: bool = False, causal: bool = False) -> float:
+def flop_per_token(config: ModelConfig, recomputed_blocks: int = 0, causal: bool = False) -> float:
     """Floating-point operations to train on one token of a full sequence.
 
     Forward: 2 for each weight of a matrix product plus 4 L D s for attention; backward: twice the forward. For the GPT
-    shape this is 3 (24 L D^2 + 2 V D + 4 L D s), and with `recompute` equation 3 of Narayanan et al. 2021.
+    shape this is 3 (24 L D^2 + 2 V D + 4 L D s), and with all blocks recomputed equation 3 of Narayanan et al. 2021.
+    Utilisation of the model (MFU) takes it without recomputation, that of the hardware (HFU) with.
 
     Args:
-        recompute: count the second forward pass through the blocks that activation checkpointing makes.
+        recomputed_blocks: blocks whose forward pass activation checkpointing makes a second time, counted whole as the
+            literature does; torch leaves out a block's last product, which the backward pass does not need.
         causal: count only the half of attention that the causal mask leaves.
     """
-    attention = 4 * config.layers * config.width * config.sequence_length * (0.5 if causal else 1.0)
-    blocks = 2 * config.layers * _block_matrix_weights(config) + attention
+    attention = 4 * config.width * config.sequence_length * (0.5 if causal else 1.0)
+    block = 2 * _block_matrix_weights(config) + attention
     head = 2 * config.vocabulary_size * config.width
-    return 3 * (blocks + head) + (blocks if recompute else 0)
+    return 3 * (config.layers * block + head) + recomputed_blocks * block
+
+
+def flop_per_token_of_parameters(config: ModelConfig, recompute: bool = False) -> int:
+    """The field's shorthand, which leaves attention out: 6 N, and 8 N where the forward pass is made twice."""
+    return (8 if recompute else 6) * parameter_count(config)
 
 
 def kv_cache_bytes(config: ModelConfig, batch: int, tokens: int, bytes_per_value: int = 2) -> int:
@@ -44,3 +54,8 @@ def _block_matrix_weights(config: ModelConfig) -> int:
     attention = (2 * config.heads + 2 * config.key_value_heads) * config.head_width * config.width
     matrices = 3 if config.activation == "swiglu" else 2
     return attention + matrices * config.width * config.feed_forward_width
+
+
+def _norm_vectors(config: ModelConfig) -> int:
+    """Vectors of one norm: the gain, and LayerNorm's bias."""
+    return 1 + int(config.bias) if config.norm == "layernorm" else 1

@@ -10,9 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import settings
 
 from data.shards import EncodedDocument, Manifest, write_manifest, write_source
+from model.config import ModelConfig
+from model.initialise import initialise
+from model.transformer import Transformer
 from train.config import RunConfig
 from train.config_file import load_config
 
@@ -101,7 +105,7 @@ def write_config(file: Path, documents: Path, run_folder: Path, **sections: dict
         "monitoring": {"wandb": False},
     }
     for name, change in sections.items():
-        content[name] = content[name] | change if isinstance(content[name], dict) else change
+        content[name] = content[name] | change if isinstance(content.get(name), dict) else change
     file.write_text(json.dumps(content), "utf-8")
     return file
 
@@ -177,3 +181,67 @@ def write_training_shards() -> Callable[..., Path]:
         return folder
 
     return write
+
+
+BLOOM = {
+    "layers": 2,
+    "width": 48,
+    "heads": 6,
+    "vocabulary_size": 61,
+    "sequence_length": 64,
+    "norm_epsilon": 1e-3,
+    "positions": "alibi",
+    "norm": "layernorm",
+    "activation": "gelu",
+    "embedding_norm": True,
+    "bias": True,
+    "tied": True,
+    "query_key_norm": False,
+}
+LLAMA = BLOOM | {
+    "feed_forward_width": 88,
+    "positions": "rope",
+    "rope_theta": 1000.0,
+    "norm": "rmsnorm",
+    "activation": "swiglu",
+    "embedding_norm": False,
+    "bias": False,
+    "tied": False,
+}
+FAMILIES = {
+    "bloom": BLOOM,
+    "bloom-untied-5-heads": BLOOM | {"tied": False, "heads": 5, "width": 40, "layers": 3},
+    "llama": LLAMA,
+    "llama-tied-grouped": LLAMA | {"tied": True, "key_value_heads": 2},
+    "qwen3": LLAMA | {"query_key_norm": True, "key_value_heads": 3},
+    "qwen3-tied-shared": LLAMA | {"query_key_norm": True, "key_value_heads": 1, "tied": True, "layers": 1},
+}
+
+
+@pytest.fixture(params=FAMILIES.values(), ids=FAMILIES.keys())
+def family(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Settings of a small model of each kind that transformers has a class for."""
+    settings: dict[str, Any] = request.param
+    return settings
+
+
+@pytest.fixture(scope="session")
+def families() -> dict[str, dict[str, Any]]:
+    """All of them by name."""
+    return FAMILIES
+
+
+@pytest.fixture(scope="session")
+def random_model() -> Callable[[Mapping[str, Any]], Transformer]:
+    """Builds a model of these settings whose every parameter matters: also gains and biases are random."""
+
+    def build(settings: Mapping[str, Any]) -> Transformer:
+        model = Transformer(ModelConfig.model_validate(settings))
+        initialise(model, seed=0)
+        generator = torch.Generator().manual_seed(1)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter += 0.2 * torch.randn(parameter.shape, generator=generator)
+        return model.eval()
+
+    return build

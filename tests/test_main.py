@@ -27,7 +27,7 @@ def domainlm(*words: str | Path) -> subprocess.CompletedProcess[str]:
 
 def test_help_teaches() -> None:
     shown = domainlm("--help").stdout
-    commands = "plan prepare tokenizer tokenize train evaluate generate report export trace export-shards run"
+    commands = "plan prepare tokenizer tokenize train submit evaluate generate report export trace export-shards run"
     for command in commands.split():
         assert re.search(rf"^    {command}( |$)", shown, re.M)
     assert "domainlm run  configs/demo.yaml" in shown

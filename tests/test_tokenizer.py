@@ -7,15 +7,19 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
+from pydantic import ValidationError
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from data.config import DataConfig, TokenizerConfig
 from data.corpus import prepare_corpus
 from data.corpus_files import corpus_files
+from data.encode import encode_corpus
 from data.errors import DataError
 from data.files import file_digest
-from data.tokenizer import END_OF_TEXT, PROBE, build_tokenizer, load_tokenizer
+from data.shard_reader import held_out_documents
+from data.tokenizer import END_OF_TEXT, PROBE, build_tokenizer, end_of_text_id, load_tokenizer
 from data.tokenizer_text import bytes_by_source
+from evaluation.bits_per_byte import score_documents
 from evaluation.tokenizer_figures import read_tokenizer_report
 
 TALE = (
@@ -251,6 +255,66 @@ def test_a_given_tokenizer_is_taken(
     assert load_tokenizer(tmp_path).get_vocab() == load_tokenizer(given_folder).get_vocab()
 
 
+def published(folders: dict[tuple[str, str], Path], folder: Path) -> Path:
+    """A tokenizer as general models have them: it composes characters and puts a mark in front of each text.
+
+    Its pieces are those of a learnt one, but marks have the last ids instead of the first.
+    """
+    definition = json.loads((folders["bpe", "words"] / "tokenizer.json").read_text())
+    vocabulary = definition["model"]["vocab"]
+    definition["model"]["vocab"] = {piece: place - 1 for piece, place in vocabulary.items() if piece != END_OF_TEXT}
+    definition["added_tokens"] = []
+    tokenizer = Tokenizer.from_str(json.dumps(definition))
+    tokenizer.add_special_tokens([AddedToken("<s>", special=True), AddedToken("</s>", special=True)])
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 599)])
+    folder.mkdir()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "</s>"}')
+    return folder
+
+
+def test_the_tokenizer_of_a_general_model_is_taken_as_it_is(
+    corpus: Path, folders: dict[tuple[str, str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = published(folders, tmp_path / "given")
+    config = TokenizerConfig(vocabulary_size=601, path=str(given), end_of_text="</s>")
+    report = build_tokenizer(config, corpus, tmp_path / "taken", workers=1)
+    assert report["end_of_text_id"] == end_of_text_id(tmp_path / "taken") == 600
+    assert "composes characters (NFC)" in capsys.readouterr().err
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        assert (tmp_path / "taken" / name).read_bytes() == (given / name).read_bytes()
+    tokenizer = load_tokenizer(tmp_path / "taken")
+    assert 599 not in tokenizer.encode("the bank").ids, "nothing is put in front of a text"
+    assert 600 not in tokenizer.encode("a </s> b").ids, "a text cannot end itself"
+    assert Tokenizer.from_file(str(given / "tokenizer.json")).encode("the bank").ids[0] == 599
+
+    # Documents end with the tokenizer's own mark, and the next one is scored behind it.
+    encode_corpus(corpus, tmp_path / "taken", tmp_path / "shards", seed=0, workers=1)
+    documents = list(held_out_documents(tmp_path / "shards", "past", "large"))
+    assert {document.end_of_text for document in documents} == {600}
+    first_inputs = []
+
+    def record(inputs: Any, targets: Any) -> Any:
+        first_inputs.extend(inputs[:, 0].tolist())
+        return inputs * 0.0
+
+    score_documents(record, tmp_path / "shards", sequence_length=10_000, batch_size=4)
+    assert set(first_inputs) == {600}
+
+    # Another mark of the same tokenizer makes other shards.
+    changed = config.model_copy(update={"end_of_text": "<s>"})
+    build_tokenizer(changed, corpus, tmp_path / "taken", workers=1)
+    encode_corpus(corpus, tmp_path / "taken", tmp_path / "shards", seed=0, workers=1)
+    assert "inputs changed (end_of_text)" in capsys.readouterr().err
+    assert {document.end_of_text for document in held_out_documents(tmp_path / "shards", "past", "large")} == {599}
+
+
+def test_a_trained_tokenizer_has_its_own_end_of_text() -> None:
+    with pytest.raises(ValidationError, match="end_of_text is for a tokenizer that is given by path"):
+        TokenizerConfig(vocabulary_size=600, end_of_text="</s>")
+
+
 def unfit(**options: Any) -> Tokenizer:
     """A tokenizer of whole words that loses everything else."""
     tokenizer = Tokenizer(models.WordLevel({"<unk>": 1, "a": 2} | options, unk_token="<unk>"))
@@ -266,12 +330,12 @@ def test_a_given_tokenizer_that_does_not_fit_is_refused(
     with pytest.raises(DataError, match=r"given\.json does not exist: correct tokenizer\.path"):
         build_tokenizer(config, corpus, tmp_path / "tokenizer", workers=1)
     unfit().save(str(file))
-    with pytest.raises(DataError, match=r"the id of <\|endoftext\|> must be 0, but it is absent"):
+    with pytest.raises(DataError, match=r"has no piece <\|endoftext\|> .*of its own, of which it marks none"):
         build_tokenizer(config, corpus, tmp_path / "tokenizer", workers=1)
-    late = unfit()
-    late.add_special_tokens([AddedToken(END_OF_TEXT, special=True)])
-    late.save(str(file))
-    with pytest.raises(DataError, match=r"must be 0, but it is 2: take a tokenizer that begins with it, or train one"):
+    marked = unfit()
+    marked.add_special_tokens([AddedToken("</s>", special=True)])
+    marked.save(str(file))
+    with pytest.raises(DataError, match=r"set tokenizer\.end_of_text to one of its own, of which it marks </s>"):
         build_tokenizer(config, corpus, tmp_path / "tokenizer", workers=1)
     unfit(**{END_OF_TEXT: 0}).save(str(file))
     with pytest.raises(DataError, match="does not give every text back exactly: take a byte-level tokenizer"):

@@ -8,6 +8,7 @@ from typing import Any
 
 from data.progress import say
 from train import forget, pipeline
+from train import submit as slurm
 from train.config import RunConfig
 from train.config_file import ConfigError
 from train.plan import describe
@@ -36,6 +37,17 @@ def tokenize(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
 def train(arguments: argparse.Namespace, config: RunConfig) -> Result:
     return pipeline.train(config, Path(arguments.config), arguments.overrides)
+
+
+def submit(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    job, folder = slurm.job_from(arguments), slurm.new_folder(config)
+    script = slurm.render(config, job, folder)
+    _show(arguments, script)
+    if arguments.dry_run:
+        return {"script": script}
+    jobs = slurm.submit(config, job, script, folder)
+    _show(arguments, slurm.describe(config, jobs))
+    return {"jobs": jobs, "folder": str(folder)}
 
 
 def evaluate(arguments: argparse.Namespace, config: RunConfig) -> Result:

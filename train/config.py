@@ -170,6 +170,8 @@ class RunConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
     """The run's folder."""
     seed: NonNegativeInt = 0
     """Decides splits, initial weights, data order, dropout and samples."""
+    init_from: str | None = None
+    """Hugging Face folder (BLOOM, Llama or Qwen3) whose weights training begins with. None: from scratch."""
     data: DataConfig
     tokenizer: TokenizerConfig
     model: ModelConfig

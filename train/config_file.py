@@ -47,6 +47,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     for override in overrides:
         _apply_override(content, override)
     _resolve_preset(path, content)
+    _resolve_hugging_face(path, content)
     _resolve_deepspeed(path, content)
     try:
         return RunConfig.model_validate(content)
@@ -117,6 +118,20 @@ def _resolve_preset(path: Path, content: dict[str, Any]) -> None:
     if preset not in known:
         raise ConfigError(f"{path}: model.preset: {_unknown(str(preset), known)}")
     content["model"] = _read_yaml(folder / f"{preset}.yaml") | model
+
+
+def _resolve_hugging_face(path: Path, content: dict[str, Any]) -> None:
+    """Take the architecture from the config.json of the folder that `model.from_hugging_face` names."""
+    model = content.get("model")
+    if not isinstance(model, dict) or "from_hugging_face" not in model:
+        return
+    from model.pretrained import read_architecture  # loads torch
+
+    folder = model.pop("from_hugging_face")
+    try:
+        content["model"] = read_architecture(Path(folder)) | model
+    except ValueError as error:
+        raise ConfigError(f"{path}: model.from_hugging_face: {error}") from None
 
 
 def _resolve_deepspeed(path: Path, content: dict[str, Any]) -> None:

@@ -13,9 +13,9 @@ import torch.distributed as dist
 from deepspeed.ops import __compatible_ops__
 from torch import nn
 
-from model.initialise import initialise
 from model.transformer import Transformer
 from train.config import RunConfig, TrainingConfig
+from train.initial_weights import set_initial_weights
 from train.optimizer import build_optimizer, set_hyperparameters
 from train.schedule import accumulation
 
@@ -78,12 +78,12 @@ def build_engine(config: RunConfig, device: torch.device, world_size: int) -> En
     if config.training.zero_stage == 3:
         with deepspeed.zero.Init(config_dict_or_path=settings):
             model = Transformer(config.model)
-        initialise(model, config.seed, gather=_gathered)
+        set_initial_weights(model, config, gather=_gathered)
     else:
         with torch.device("meta"):
             model = Transformer(config.model)
         model.to_empty(device=device)
-        initialise(model, config.seed)
+        set_initial_weights(model, config)
     model.activation_checkpointing = config.training.activation_checkpointing
     engine, *_ = deepspeed.initialize(
         model=model,

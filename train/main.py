@@ -9,6 +9,7 @@ from typing import Any
 from data.errors import DataError
 from train.checkpoint import CheckpointError
 from train.config_file import ConfigError, load_config
+from train.submit import add_arguments
 
 DESCRIPTION = """Pretrain a domain language model from scratch.
 
@@ -63,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
             "it finishes",
         )
     _add(commands, "train", "train, or go on from the newest checkpoint, with DeepSpeed's launcher")
+    add_arguments(
+        _add(commands, "submit", "submit training to Slurm, and show the script", "--nodes 8 --time 12:00:00")
+    )
     _add(commands, "evaluate", "bits per byte by source, split and period, with baselines beside it")
     generate = _add(commands, "generate", "continue a prompt with the newest checkpoint", '--prompt "My fellow"')
     generate.add_argument("--prompt", action="append", help="text to continue; may be given more than once")

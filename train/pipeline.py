@@ -22,18 +22,20 @@ from data.packing import pack_shards
 from data.progress import say
 from data.shards import END_OF_TEXT_ID, read_manifest
 from data.stream import TokenStream
-from data.tokenizer import END_OF_TEXT, build_tokenizer, load_tokenizer
+from data.tokenizer import build_tokenizer, load_tokenizer
 from evaluation.baselines import measure_baselines
 from evaluation.bits_per_byte import by_period, by_split, score_documents, to_json
 from evaluation.data_card import write_data_card
 from evaluation.report import ReportInputs, write_report
 from evaluation.tokenizer_page import write_tokenizer_page
 from model.generate import generate as generate_tokens
-from model.huggingface import export_folder, hugging_face_class
+from model.huggingface import hugging_face_class
+from model.huggingface_folder import export_folder
 from train import launcher
 from train.checkpoint import finished_step
 from train.config import RunConfig
 from train.config_file import ConfigError
+from train.initial_weights import check_initial_weights
 from train.plan import open_stream, plan
 from train.schedule import batch_size, consumed_samples, micro_batches
 from train.trained import load_trained, newest_checkpoint, token_losses
@@ -85,6 +87,7 @@ def train(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> dic
         SystemExit: training failed; the ranks have said why.
     """
     open_stream(config)  # a wrong input is named here once, before ranks are started
+    check_initial_weights(config)
     config.run_folder.mkdir(parents=True, exist_ok=True)
     code = launcher.launch(config, config_file, overrides)
     if code:
@@ -191,7 +194,7 @@ def export(config: RunConfig, folder: Path | None = None) -> dict[str, Any]:
         raise ConfigError(f"this model cannot be exported: {error}") from None
     trained = load_trained(config)
     export_folder(
-        trained.model.state_dict(), config.model, target, config.tokenizer_folder / "tokenizer.json", END_OF_TEXT
+        trained.model.state_dict(), config.model, target, config.tokenizer_folder, config.tokenizer.end_of_text
     )
     say(f"exported step {trained.step} to {target}")
     return {"folder": str(target), "step": trained.step}

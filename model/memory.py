@@ -1,0 +1,180 @@
+"""Arithmetic of memory in training: activations, loss, the parts of a model's state under ZeRO, all of a GPU together.
+
+Bytes follow from shapes alone; nothing here builds a model. What it does not count: the CUDA context, communication
+buckets, what the allocator loses to fragments, and the mask that ALiBi needs where no kernel makes it on the fly.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from model.config import ModelConfig
+from model.sizes import block_parameters, parameter_count
+
+LOSS_CHUNK_TOKENS = 1024
+"""Tokens whose logits are alive at once: `model.loss.CHUNK_TOKENS`, which this module does not load torch for."""
+
+Precision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class MemoryPerGpu:
+    """Bytes on one GPU at the height of a training step."""
+
+    states: int
+    """Weights, gradients, master weights and the optimizer's moments: the GPU's share of them."""
+    gathered: int
+    """Whole weights that ZeRO stage 3 has gathered: two blocks and the embedding; 0 at the other stages."""
+    blocks: int
+    """What the forward pass keeps of the blocks for the backward pass."""
+    around_blocks: int
+    """The same of the embedding and the norms outside the blocks, which published estimates leave out."""
+    loss: int
+    """Logits and gradients that the loss holds."""
+
+    @property
+    def total(self) -> int:
+        return self.states + self.gathered + self.blocks + self.around_blocks + self.loss
+
+
+def memory_per_gpu(
+    config: ModelConfig,
+    *,
+    gpus: int,
+    zero_stage: int,
+    micro_batch: int,
+    precision: Precision = "bf16",
+    recomputed_blocks: int = 0,
+    accumulation_bytes: int = 4,
+    attention_matrix: bool = False,
+    chunked_loss: bool = True,
+) -> MemoryPerGpu:
+    """Bytes that training takes on each of `gpus` GPUs which share the model's state.
+
+    Args:
+        gpus: size of the group that ZeRO divides the state over; with replicas of the group, not their product.
+        micro_batch: sequences of full length that a GPU takes through the model at a time.
+        recomputed_blocks: blocks under activation checkpointing.
+        accumulation_bytes: of a gradient's value; this framework accumulates in fp32 (4), the literature counts 2.
+        attention_matrix: attention keeps its matrix of probabilities, as kernels other than flash attention do.
+        chunked_loss: the loss goes through the vocabulary in chunks of tokens, as `model.loss` does.
+    """
+    value = _value_bytes(precision)
+    whole = block_parameters(config) * 2 + config.vocabulary_size * config.width
+    return MemoryPerGpu(
+        states=state_bytes(parameter_count(config), gpus, zero_stage, precision, accumulation_bytes),
+        gathered=value * whole if zero_stage == 3 else 0,
+        blocks=blocks_activation_bytes(config, micro_batch, precision, recomputed_blocks, attention_matrix),
+        around_blocks=_around_blocks_bytes(config, micro_batch, precision),
+        loss=loss_bytes(config, micro_batch, precision, chunked_loss),
+    )
+
+
+def state_bytes(
+    parameters: int, gpus: int, zero_stage: int, precision: Precision = "bf16", accumulation_bytes: int = 4
+) -> int:
+    """Bytes of weights, gradients, master weights and AdamW's moments on one of `gpus` GPUs (Rajbhandari et al. 2020).
+
+    With N parameters, bf16 and gradients of 2 bytes: 16 N at stage 0, 4 N + 12 N / G at 1, 2 N + 14 N / G at 2 and
+    16 N / G at 3. In fp32 the weights are their own master: 16 N at stage 0 too.
+
+    Raises:
+        ValueError: there is no such stage.
+    """
+    if precision == "fp32":
+        weights, gradients, optimizer = 4, 4, 8
+    else:
+        weights, gradients, optimizer = 2, accumulation_bytes, 12
+    divided_from_stage_on = {3: weights, 2: gradients, 1: optimizer}
+    if zero_stage not in (0, *divided_from_stage_on):
+        raise ValueError(f"zero_stage={zero_stage} must be 0, 1, 2 or 3")
+    divided = sum(size for stage, size in divided_from_stage_on.items() if stage <= zero_stage)
+    whole = weights + gradients + optimizer - divided
+    return whole * parameters + -(-divided * parameters // gpus)
+
+
+def activation_bytes(
+    config: ModelConfig,
+    batch: int,
+    precision: Precision = "bf16",
+    recomputed_blocks: int = 0,
+    attention_matrix: bool = False,
+) -> int:
+    """Bytes that the forward pass of `batch` full sequences keeps: embedding, blocks and final norm."""
+    blocks = blocks_activation_bytes(config, batch, precision, recomputed_blocks, attention_matrix)
+    return blocks + _around_blocks_bytes(config, batch, precision)
+
+
+def blocks_activation_bytes(
+    config: ModelConfig,
+    batch: int,
+    precision: Precision = "bf16",
+    recomputed_blocks: int = 0,
+    attention_matrix: bool = False,
+) -> int:
+    """Bytes that the forward pass of all blocks keeps for `batch` full sequences.
+
+    A recomputed block keeps only its input, 2 s b D in bf16; while the backward pass is in it, it is alive as a whole.
+    """
+    block = block_activation_bytes(config, batch, precision, attention_matrix)
+    kept_inputs = recomputed_blocks * batch * config.sequence_length * config.width * _value_bytes(precision)
+    alive = config.layers - recomputed_blocks + (1 if recomputed_blocks else 0)
+    return alive * block + kept_inputs
+
+
+def block_activation_bytes(
+    config: ModelConfig, batch: int, precision: Precision = "bf16", attention_matrix: bool = False
+) -> int:
+    """Bytes that the forward pass of one block keeps for `batch` full sequences.
+
+    For the GPT shape in bf16 this is 34 s b D, as Korthikanti et al. 2022 count it, where there is dropout and 32 s b D
+    where there is none (they keep two masks of one byte), plus the statistics of norms and of attention; with the
+    attention matrix 5 a s^2 b more, or 2 a s^2 b without dropout.
+    """
+    tokens, value = batch * config.sequence_length, _value_bytes(precision)
+    query_key = (config.heads + config.key_value_heads) * config.head_width
+    packed = query_key + config.key_value_heads * config.head_width
+    gated = config.activation == "swiglu"
+    values = 4 * config.width  # what the two norms are given, and what they give to the matrices
+    values += packed + config.width  # queries, keys and values; what attention makes of them
+    if config.positions == "rope" or config.query_key_norm:
+        values += query_key  # as attention sees them; the values keep the packed ones alive beside them
+    values += config.feed_forward_width * (4 if gated else 2)  # gate and up, SiLU, product; or both sides of GELU
+    statistics = 2 * _norm_statistics(config)
+    if config.query_key_norm:
+        statistics += (config.heads + config.key_value_heads) * _norm_statistics(config)
+    statistics += 0 if attention_matrix else 4 * config.heads  # each row's log of its sum
+    masks = 2 * config.width if config.dropout else 0
+    kept = tokens * (values * value + statistics + masks)
+    if attention_matrix:
+        kept += config.heads * config.sequence_length * tokens * (2 * value + 1 if config.dropout else value)
+    return kept
+
+
+def loss_bytes(config: ModelConfig, batch: int, precision: Precision = "bf16", chunked: bool = True) -> int:
+    """Bytes that the output head and its loss hold for `batch` full sequences.
+
+    Chunked: the gradients of hidden states and of the weight, the latter in fp32, and one chunk's logits. Otherwise
+    the logits, and in fp32 a copy of them and its gradient: 10 s b V in bf16.
+    """
+    tokens, value = batch * config.sequence_length, _value_bytes(precision)
+    if not chunked:
+        return tokens * config.vocabulary_size * (value + 8)
+    gradients = tokens * config.width * value + 4 * config.vocabulary_size * config.width
+    copies = 4 if precision == "fp32" else 2 * value + 4
+    return gradients + min(LOSS_CHUNK_TOKENS, tokens) * config.vocabulary_size * copies
+
+
+def _around_blocks_bytes(config: ModelConfig, batch: int, precision: Precision) -> int:
+    norms = 2 if config.embedding_norm else 1
+    of_norms = norms * (config.width * _value_bytes(precision) + _norm_statistics(config))
+    mask = config.width if config.dropout else 0
+    return batch * config.sequence_length * (of_norms + mask + 8)  # 8: the token's id
+
+
+def _value_bytes(precision: Precision) -> int:
+    return {"fp32": 4, "bf16": 2}[precision]
+
+
+def _norm_statistics(config: ModelConfig) -> int:
+    """Bytes a norm keeps of each row: the reciprocal of its deviation, and LayerNorm its mean, in fp32."""
+    return 8 if config.norm == "layernorm" else 4

@@ -1,0 +1,175 @@
+"""Submits a run to Slurm: slurm/pretrain.sbatch with the run's values written in, kept beside the state of the code."""
+
+import argparse
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from data.files import write_atomically
+from data.progress import say
+from train.config import CHECKOUT, RunConfig, to_yaml
+from train.config_file import ConfigError
+from train.schedule import check_ranks
+
+SCRIPT = CHECKOUT / "slurm" / "pretrain.sbatch"
+CHAIN = CHECKOUT / "slurm" / "chain"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is asked of Slurm; the names are those of the command's options."""
+
+    nodes: int
+    time: str
+    gpus_per_node: int
+    ranks_per_node: int | None
+    cpus_per_rank: int | None
+    partition: str | None
+    account: str | None
+    launcher: str
+    spare: int
+    chain: int
+    retry_crashes: bool
+    sbatch: Sequence[str]
+
+    @property
+    def ranks_on_a_node(self) -> int:
+        return self.ranks_per_node or self.gpus_per_node or 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `domainlm submit`."""
+    parser.add_argument("--nodes", type=int, required=True, help="nodes that train")
+    parser.add_argument("--time", required=True, help="time limit as Slurm takes it, such as 12:00:00 or 2-00:00:00")
+    parser.add_argument("--gpus-per-node", type=int, default=8, help="0: nodes without GPUs (default 8)")
+    parser.add_argument("--ranks-per-node", type=int, help="default: one a GPU, or one")
+    parser.add_argument("--cpus-per-rank", type=int, help="default: as in slurm/pretrain.sbatch")
+    parser.add_argument("--partition", help="Slurm partition")
+    parser.add_argument("--account", help="Slurm account")
+    parser.add_argument("--launcher", choices=("srun", "torchrun", "deepspeed"), default="srun", help="default srun")
+    parser.add_argument("--spare", type=int, default=0, help="nodes more, of which as many may turn out bad")
+    parser.add_argument(
+        "--chain", type=int, default=1, metavar="N", help="N jobs, one after the other, where jobs may not be requeued"
+    )
+    parser.add_argument(
+        "--retry-crashes", action="store_true", help="queue again after a crash, but not after two alike"
+    )
+    parser.add_argument(
+        "--sbatch", action="append", default=[], metavar="KEY=VALUE", help="another option of sbatch, such as qos=long"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="show the script; write and submit nothing")
+
+
+def job_from(arguments: argparse.Namespace) -> Job:
+    """What the command line asks for."""
+    return Job(**{field.name: getattr(arguments, field.name) for field in fields(Job)})
+
+
+def write_in(script: str, options: Mapping[str, str | None], lines: Sequence[str]) -> str:
+    """The batch script with sbatch options set (None: taken out), and `lines` of shell behind its #SBATCH block."""
+    kept = []
+    left = dict(options)
+    for line in script.splitlines():
+        match = re.match(r"#SBATCH --([a-z-]+)", line)
+        if match is None or match[1] not in options:
+            kept.append(line)
+        elif match[1] in left:
+            kept += _option(match[1], left.pop(match[1]))
+    end = max(number for number, line in enumerate(kept) if line.startswith("#SBATCH")) + 1
+    added = [line for key, value in left.items() for line in _option(key, value)]
+    return "\n".join([*kept[:end], *added, "", *lines, *kept[end:], ""])
+
+
+def _option(key: str, value: str | None) -> list[str]:
+    return [] if value is None else [f"#SBATCH --{key}={shlex.quote(value)}" if value else f"#SBATCH --{key}"]
+
+
+def new_folder(config: RunConfig) -> Path:
+    """Where what is submitted now is kept."""
+    return config.run_folder.resolve() / "submitted" / time.strftime("%Y%m%d-%H%M%S")
+
+
+def render(config: RunConfig, job: Job, folder: Path) -> str:
+    """The batch script of this job, which needs no arguments and trains what config.yaml in `folder` says.
+
+    Raises:
+        ConfigError: the batch cannot be divided over the ranks, or the run has no shards to train on.
+    """
+    check_ranks(config.training, job.nodes * job.ranks_on_a_node)
+    if not config.shards_are_remote and not (config.shards / "manifest.json").exists():
+        raise ConfigError(f"{config.shards}: no shards to train on; run `domainlm tokenize` first")
+    run = config.run_folder.resolve()
+    bad_nodes = run / "bad-nodes"
+    excluded = sorted({line.split()[0] for line in bad_nodes.read_text().splitlines()}) if bad_nodes.exists() else []
+    options = {
+        "job-name": config.name,
+        "nodes": str(job.nodes + job.spare),
+        "ntasks-per-node": str(job.ranks_on_a_node),
+        "gpus-per-node": str(job.gpus_per_node) if job.gpus_per_node else None,
+        "time": job.time,
+        "chdir": str(CHECKOUT),
+        "output": str(run / "logs" / "%x-%j.out"),
+        **({"cpus-per-task": str(job.cpus_per_rank)} if job.cpus_per_rank else {}),
+        **({"partition": job.partition} if job.partition else {}),
+        **({"account": job.account} if job.account else {}),
+        **({"exclude": ",".join(excluded)} if excluded else {}),
+        **{key: value for key, _, value in (option.partition("=") for option in job.sbatch)},
+    }
+    variables = {
+        "PYTHON": sys.executable,
+        "RUN_FOLDER": str(run),
+        "LAUNCHER": job.launcher,
+        "SPARE": str(job.spare),
+        "RETRY_CRASHES": str(int(job.retry_crashes)),
+    }
+    exported = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
+    return write_in(
+        SCRIPT.read_text("utf-8"), options, [f"export {exported}", f"set -- {shlex.quote(str(folder / 'config.yaml'))}"]
+    )
+
+
+def submit(config: RunConfig, job: Job, script: str, folder: Path) -> list[str]:
+    """Keep the script, the configuration and the state of the code in `folder`, and submit; returns the jobs' numbers.
+
+    Raises:
+        ConfigError: nothing was submitted; says why.
+    """
+    (config.run_folder / "logs").mkdir(parents=True, exist_ok=True)  # Slurm opens the log before the script runs
+    write_atomically(folder / "job.sbatch", script)
+    write_atomically(folder / "config.yaml", to_yaml(config))
+    write_atomically(folder / "code.txt", _git("describe", "--always", "--dirty") + _git("status", "--porcelain"))
+    write_atomically(folder / "code.diff", _git("diff", "HEAD"))
+    command = [str(CHAIN), str(job.chain)] if job.chain > 1 else ["sbatch", "--parsable"]
+    try:
+        done = subprocess.run([*command, str(folder / "job.sbatch")], cwd=CHECKOUT, text=True, capture_output=True)
+    except FileNotFoundError:
+        raise ConfigError("sbatch is not here: submit from a node of the cluster, or look with --dry-run") from None
+    if done.returncode:
+        raise ConfigError(f"sbatch refused {folder / 'job.sbatch'}: {' '.join(done.stderr.split())}")
+    jobs = [line.partition(";")[0] for line in done.stdout.split()]
+    say(f"submitted {config.name} as job {', '.join(jobs)}; script, configuration and the code's state in {folder}")
+    return jobs
+
+
+def describe(config: RunConfig, jobs: Sequence[str]) -> str:
+    """How to watch and stop what was submitted."""
+    run, first, every = config.run_folder.resolve(), jobs[0], " ".join(jobs)
+    return "\n".join(
+        (
+            f"watch   squeue --jobs {','.join(jobs)}",
+            f"        tail -F {run}/logs/{config.name}-{first}.out {run}/logs/{first}.0/*.log",
+            f"stop    touch {run}/STOP              saves the step and ends; submit again to go on",
+            f"        scancel --batch --signal=USR1 {first}   saves the step, gives up the nodes, queues again",
+            f"        scancel {every}              ends; saves if KillWait allows it",
+        )
+    )
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(["git", "-C", str(CHECKOUT), *words], text=True, capture_output=True)
+    return done.stdout if done.returncode == 0 else f"unknown: {done.stderr}"
