@@ -13,7 +13,11 @@ import pytest
 import torch
 from hypothesis import settings
 
+from data.corpus import prepare_corpus
+from data.encode import encode_corpus
+from data.packing import pack_shards
 from data.shards import EncodedDocument, Manifest, write_manifest, write_source
+from data.tokenizer import build_tokenizer
 from model.config import ModelConfig
 from model.initialise import initialise
 from model.transformer import Transformer
@@ -118,6 +122,51 @@ def write_small_config(documents: Path) -> Callable[..., Path]:
         return write_config(file, documents, run_folder, **sections)
 
     return write
+
+
+@pytest.fixture(scope="session")
+def data_folder(write_small_config: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Corpus, tokenizer and shards that runs share."""
+    folder = tmp_path_factory.mktemp("data")
+    config = load_config(write_small_config(folder / "data.yaml", folder))
+    prepare_corpus(config.data, folder / "corpus", config.seed)
+    build_tokenizer(config.tokenizer, folder / "corpus", folder / "tokenizer")
+    encode_corpus(folder / "corpus", folder / "tokenizer", folder / "shards", config.seed)
+    pack_shards(folder / "shards", config.data.packing, config.model.sequence_length)
+    return folder
+
+
+@pytest.fixture
+def small_run(write_small_config: Callable[..., Path], data_folder: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Writes the configuration of a run that uses the shared data; returns its file."""
+
+    def make(name: str, **training: Any) -> Path:
+        base = json.loads(write_small_config(tmp_path / f"{name}.json", tmp_path / name).read_text())
+        base["data"]["folder"] = str(data_folder)
+        base["training"] |= training
+        file = tmp_path / f"{name}.yaml"
+        file.write_text(json.dumps(base))
+        return file
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def undisturbed(
+    write_small_config: Callable[..., Path], data_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> RunConfig:
+    """A run that was never stopped, started by the `deepspeed` launcher with two ranks."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    base = json.loads(write_small_config(folder / "base.json", folder / "run").read_text())
+    base["data"]["folder"] = str(data_folder)
+    file = folder / "run.yaml"
+    file.write_text(json.dumps(base))
+    from tests.launched.runs import finish, start  # loads DeepSpeed, which other tests do without
+
+    process = start(file)
+    output = finish(process)
+    assert process.returncode == 0, output
+    return load_config(file)
 
 
 class Page(HTMLParser):

@@ -1,4 +1,4 @@
-"""metrics.jsonl and journal.jsonl, and the mirror in Weights & Biases, read back from its own offline file."""
+"""metrics.jsonl, and the mirror in Weights & Biases, read back from its own offline file."""
 
 import json
 from collections.abc import Callable
@@ -43,20 +43,10 @@ def test_steps_after_the_checkpoint_are_forgotten_at_resume(
         monitor.step(metrics(5) | {"gradient_norm": float("nan")}, 12, 30.0)
     assert [line["step"] for line in lines(config.run_folder / "metrics.jsonl")] == [1, 2, 3, 4, 5]
     assert lines(config.run_folder / "metrics.jsonl")[-1]["gradient_norm"] is None
-    journal = lines(config.run_folder / "journal.jsonl")
-    assert [event["event"] for event in journal] == ["start", "resume"]
-    assert journal[1]["steps_repeated"] == 2
+    assert monitor.steps_repeated == 2
     shown = capsys.readouterr().err
     assert "step  1/12  loss 4.9000  rate 1.00e-03  gradient 1.500  1,000 tokens/s  MFU 25.0%  1 min 00 s left" in shown
     assert "step 6  bits per byte: news/past 1.500" in shown
-
-
-def test_a_failure_is_in_the_journal(make_config: Make) -> None:
-    config = make_config()
-    config.run_folder.mkdir()
-    with pytest.raises(ValueError, match="broken"), Monitor(config, {}, resumed_at=0):
-        raise ValueError("broken")
-    assert lines(config.run_folder / "journal.jsonl")[-1]["error"] == "ValueError: broken"
 
 
 def test_no_metrics_file_is_nothing_to_drop(tmp_path: Path) -> None:

@@ -1,14 +1,10 @@
-"""Ranks from any launcher, stop requests, and the machine's peak."""
-
-import os
-import signal
-from pathlib import Path
+"""Ranks from any launcher, and the machine's peak."""
 
 import pytest
 import torch
 
 from train.config_file import ConfigError
-from train.process import Rank, StopRequest, find_rank, free_port, peak_flops
+from train.process import Rank, find_rank, free_port, peak_flops
 
 
 def test_launcher_variables_decide() -> None:
@@ -46,36 +42,6 @@ def test_free_port_can_be_listened_on() -> None:
 
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", free_port()))
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
-def test_signals_ask_to_stop(number: signal.Signals) -> None:
-    before = {other: signal.getsignal(other) for other in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)}
-    try:
-        stop = StopRequest(None)
-        assert stop.reason == ""
-        os.kill(os.getpid(), number)
-        assert stop.reason == number.name
-        with pytest.raises(KeyboardInterrupt):  # a second Ctrl-C does not wait for the step
-            os.kill(os.getpid(), signal.SIGINT)
-    finally:
-        for other, handler in before.items():
-            signal.signal(other, handler)
-
-
-def test_a_stop_file_asks_to_stop(tmp_path: Path) -> None:
-    before = {other: signal.getsignal(other) for other in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)}
-    try:
-        (tmp_path / "STOP").touch()
-        os.utime(tmp_path / "STOP", (0, 0))
-        stop = StopRequest(tmp_path / "STOP")
-        assert not (tmp_path / "STOP").exists(), "it was meant for an earlier process"
-        assert not stop.reason
-        (tmp_path / "STOP").touch()
-        assert stop.reason == f"{tmp_path / 'STOP'} exists"
-    finally:
-        for other, handler in before.items():
-            signal.signal(other, handler)
 
 
 def test_peak_flops_of_this_machine_is_plausible() -> None:

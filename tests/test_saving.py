@@ -8,14 +8,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-from test_training import data_folder, environment, losses, metrics, small_run
-
+from tests.launched.runs import environment, losses, metrics
 from train.checkpoint import find_latest
 from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
 
-__all__ = ["data_folder", "small_run"]  # fixtures
 KILLS = int(os.environ.get("DOMAINLM_KILLS", "200"))
 ROOM = 100_000  # bytes that a file may have on the "full disk": logs fit, a rank's part of a checkpoint does not
 

@@ -1,142 +1,32 @@
 """Training with the real DeepSpeed engine and launcher: parity, resume, stopping, killing."""
 
 import json
-import os
-import random
 import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-from data.corpus import prepare_corpus
-from data.encode import encode_corpus
-from data.packing import pack_shards
-from data.tokenizer import build_tokenizer
+from tests.launched.runs import (
+    assert_same_run,
+    environment,
+    finish,
+    losses,
+    metrics,
+    run_ranks,
+    signal_one_rank,
+    start,
+    wait_for,
+)
 from train.checkpoint import find_latest
 from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
-from train.process import free_port
-from train.trained import load_trained
 
-WriteConfig = Callable[..., Path]
-DEEPSPEED = Path(sys.executable).with_name("deepspeed")
 STEPS = 12
-
-
-@pytest.fixture(scope="module")
-def data_folder(write_small_config: WriteConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Corpus, tokenizer and shards that all runs of this file share."""
-    folder = tmp_path_factory.mktemp("data")
-    config = load_config(write_small_config(folder / "data.yaml", folder))
-    prepare_corpus(config.data, folder / "corpus", config.seed)
-    build_tokenizer(config.tokenizer, folder / "corpus", folder / "tokenizer")
-    encode_corpus(folder / "corpus", folder / "tokenizer", folder / "shards", config.seed)
-    pack_shards(folder / "shards", config.data.packing, config.model.sequence_length)
-    return folder
-
-
-@pytest.fixture
-def small_run(write_small_config: WriteConfig, data_folder: Path, tmp_path: Path) -> Callable[..., Path]:
-    """Writes the configuration of a run that uses the shared data; returns its file."""
-
-    def make(name: str, **training: Any) -> Path:
-        base = json.loads(write_small_config(tmp_path / f"{name}.json", tmp_path / name).read_text())
-        base["data"]["folder"] = str(data_folder)
-        base["training"] |= training
-        file = tmp_path / f"{name}.yaml"
-        file.write_text(json.dumps(base))
-        return file
-
-    return make
-
-
-def environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE", "LOCAL_RANK")}
-    return kept | {"PYTHONPATH": str(CHECKOUT), "DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1"}
-
-
-def start(config_file: Path, *overrides: str) -> subprocess.Popen[str]:
-    """`deepspeed --module train CONFIG` on two ranks."""
-    command = [str(DEEPSPEED), "--num_accelerators", "2", "--master_port", str(free_port())]
-    return subprocess.Popen(
-        [*command, "--module", "train", str(config_file), *overrides],
-        env=environment(),
-        cwd=CHECKOUT,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> str:
-    output, _ = process.communicate(timeout=240)
-    return output
-
-
-def metrics(config: RunConfig) -> dict[int, dict[str, float]]:
-    lines = [json.loads(line) for line in (config.run_folder / "metrics.jsonl").read_text().splitlines()]
-    return {line["step"]: line for line in lines if "loss" in line}
-
-
-def losses(config: RunConfig) -> list[float]:
-    by_step = metrics(config)
-    assert sorted(by_step) == list(range(1, len(by_step) + 1)), "every step once, no gap"
-    return [by_step[step]["loss"] for step in sorted(by_step)]
-
-
-def weights(config: RunConfig) -> dict[str, torch.Tensor]:
-    return load_trained(config).model.state_dict()
-
-
-def assert_same_run(config: RunConfig, reference: RunConfig) -> None:
-    """Losses and weights equal to the bit."""
-    assert losses(config) == losses(reference)
-    ours, theirs = weights(config), weights(reference)
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(
-    write_small_config: WriteConfig, data_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> RunConfig:
-    """A run that was never stopped, started by the `deepspeed` launcher with two ranks."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    base = json.loads(write_small_config(folder / "base.json", folder / "run").read_text())
-    base["data"]["folder"] = str(data_folder)
-    file = folder / "run.yaml"
-    file.write_text(json.dumps(base))
-    process = start(file)
-    output = finish(process)
-    assert process.returncode == 0, output
-    return load_config(file)
-
-
-def run_ranks(script: Path, world_size: int, arguments: Sequence[str]) -> None:
-    """Run `script` as `world_size` ranks of one process group."""
-    port = str(free_port())
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, str(script), *arguments],
-            env=environment()
-            | {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world_size)}
-            | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "LOCAL_WORLD_SIZE": str(world_size)},
-            cwd=CHECKOUT,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        for rank in range(world_size)
-    ]
-    outputs = [finish(rank) for rank in ranks]
-    assert all(rank.returncode == 0 for rank in ranks), "\n".join(outputs)
 
 
 def test_every_zero_stage_and_world_size_trains_the_same_run(small_run: Callable[..., Path], tmp_path: Path) -> None:
@@ -168,13 +58,6 @@ def test_every_zero_stage_and_world_size_trains_the_same_run(small_run: Callable
         assert one["final"] == two["final"], f"ZeRO-{stage} bf16, clipped, to the bit, at one rank and at two"
     bit_equal = {result["final"] for (_, case), result in results.items() if case in unclipped}
     assert len(bit_equal) == 1, "bf16 with fp32 accumulation, to the bit, at any stage, at one rank and at two"
-
-
-def test_a_gradient_that_is_not_finite_changes_nothing(small_run: Callable[..., Path], tmp_path: Path) -> None:
-    script = CHECKOUT / "tests" / "launched" / "gradient_not_finite.py"
-    run_ranks(script, 1, [str(small_run("nan")), str(tmp_path / "out.json")])
-    for case, facts in json.loads((tmp_path / "out.json").read_text()).items():
-        assert all(facts.values()), f"{case}: {facts}"
 
 
 def test_an_altered_shard_is_named_before_the_first_step(small_run: Callable[..., Path], data_folder: Path) -> None:
@@ -302,24 +185,3 @@ def test_a_run_goes_on_at_another_world_size_and_stage_but_not_with_another_arch
     assert output.returncode == 0, output.stderr
     assert f"resuming from {config.checkpoints / 'step_000008'}" in output.stderr
     assert losses(config) == pytest.approx(losses(undisturbed), rel=1e-6)
-
-
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], pause: float = 0.02) -> None:
-    deadline = time.monotonic() + 200
-    while not condition():
-        assert process.poll() is None, finish(process)
-        assert time.monotonic() < deadline, "nothing happened for 200 s"
-        time.sleep(pause)
-
-
-def signal_one_rank(config_file: Path, number: signal.Signals) -> None:
-    """Send a signal to one rank of the run, found by its command line as an operator would."""
-    ranks = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (folder / "cmdline").read_bytes().decode().split("\0")
-        except OSError:
-            continue
-        if str(config_file) in words and any(word.startswith("--local_rank=") for word in words):
-            ranks.append(int(folder.name))
-    os.kill(random.choice(ranks), number)

@@ -7,7 +7,11 @@ import traceback
 
 from data.errors import DataError
 from train.checkpoint import CheckpointError
+from train.config import RunConfig
 from train.config_file import ConfigError, load_config
+from train.spikes import DivergedError
+from train.stop import END_TIME, StopRequest
+from train.watchdog import show_stacks_on_request
 
 
 def main() -> int:
@@ -24,20 +28,34 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         config = load_config(arguments.config, arguments.overrides)
+        # From here on a signal is a request, which the loop meets, and SIGUSR2 shows where this rank is.
+        show_stacks_on_request()
+        stop = _stop_request(config)
         # After the configuration is known to be good: these load torch and DeepSpeed, which takes seconds.
         from train.process import name_accelerator
 
         name_accelerator()
         from train.loop import train
 
-        train(config)
-    except (ConfigError, DataError, CheckpointError) as error:
+        train(config, stop)
+    except (ConfigError, DataError, CheckpointError, DivergedError) as error:
         return _refuse(str(error))
     except Exception:
         print(f"rank {_rank()} failed:\n{traceback.format_exc()}", file=sys.stderr, flush=True)
         # Peers may sit in a collective for ever: leave at once, so that the launcher ends them with this exit code.
         os._exit(1)
     return 0
+
+
+def _stop_request(config: RunConfig) -> StopRequest:
+    """What asks this rank to stop. Rank 0 watches the STOP file and the job's time limit for all."""
+    if _rank() != "0":
+        return StopRequest(None)
+    end_time = os.environ.get(END_TIME)
+    try:
+        return StopRequest(config.run_folder / "STOP", float(end_time) if end_time else None)
+    except ValueError:
+        raise ConfigError(f"{END_TIME}={end_time} is not a time: set it to seconds since 1970") from None
 
 
 def _refuse(message: str) -> int:

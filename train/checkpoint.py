@@ -51,7 +51,7 @@ def check_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise CheckpointError(
-            f"{folder} cannot be written to ({error.strerror}): change its permissions, or set `folder` to another place"
+            f"{folder} cannot be written to ({error.strerror}): change its permissions, or set another `folder`"
         ) from None
 
 

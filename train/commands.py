@@ -2,13 +2,15 @@
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from data.progress import say
 from train import forget, pipeline
 from train import submit as slurm
+from train.branch import Edit, read_edit
+from train.branch import branch as make_branch
 from train.config import RunConfig
 from train.config_file import ConfigError
 from train.plan import describe
@@ -48,6 +50,15 @@ def submit(arguments: argparse.Namespace, config: RunConfig) -> Result:
     jobs = slurm.submit(config, job, script, folder)
     _show(arguments, slurm.describe(config, jobs))
     return {"jobs": jobs, "folder": str(folder)}
+
+
+def branch(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    edit = read_edit(arguments.edits, arguments.name) if arguments.edits else Edit(arguments.from_step, ())
+    edit = replace(edit, settings=(*edit.settings, *arguments.set))
+    made = make_branch(config, arguments.name, edit)
+    file = made.run_folder / "config.yaml"
+    _show(arguments, f"domainlm train {file}")
+    return {"folder": str(made.run_folder), "config": str(file), "step": edit.step}
 
 
 def evaluate(arguments: argparse.Namespace, config: RunConfig) -> Result:

@@ -36,6 +36,22 @@ OWNED_DEEPSPEED_KEYS = {
 """DeepSpeed settings that the framework derives, and the keys that decide them."""
 
 
+class SpikesConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """What is a spike of the loss or the gradient, and what is done about it."""
+
+    policy: Literal["log", "skip", "rewind"] = "log"
+    """log: write it down; skip: do not apply the step; rewind: go back to a checkpoint and pass over the batches around
+    it. A step that is not finite is never applied. Whatever is skipped is in journal.jsonl, and skipped again."""
+    window: int = Field(default=128, ge=8)
+    """Applied steps that a step is compared with; judging begins when half of them are there."""
+    sigmas: PositiveFloat = 8.0
+    """A spike is this many (robust) standard deviations above the window's median, in loss or gradient norm."""
+    margin: NonNegativeInt = 100
+    """With `rewind`, steps before and after the spike that are passed over with it."""
+    limit: PositiveInt = 5
+    """Spikes that may be skipped within a window; one more ends the run."""
+
+
 class TrainingConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
     """How the model is optimised; the defaults are the published recipe's where it has one (arXiv 2303.17564 §3.3)."""
 
@@ -81,6 +97,14 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
     """Write checkpoints while training goes on, from a copy in host memory (12 bytes a parameter over the ranks)."""
     log_every: PositiveInt = 1
     """Steps between console lines; metrics.jsonl has every step."""
+    spikes: SpikesConfig = SpikesConfig()
+    """Jumps of the loss or the gradient: what counts as one, and what is done about it."""
+    diagnose_every: PositiveInt = 100
+    """Steps between lines of diagnostics.jsonl (size of each tensor and of its gradient) and comparisons of the ranks'
+    copies of the weights."""
+    hang_timeout: PositiveInt = 1800
+    """Seconds without a sign of life (a step, a batch of an evaluation, a save) after which a rank writes its stack to
+    standard error and ends the run."""
     local_ranks: PositiveInt | None = None
     """Ranks that `domainlm train` starts on this machine: default one a GPU, or one on a machine without."""
 

@@ -4,13 +4,14 @@ import logging
 import warnings
 from contextlib import AbstractContextManager
 from datetime import timedelta
-from functools import partial
 from typing import Any, TypeAlias
 
 import deepspeed
 import torch
 import torch.distributed as dist
 from deepspeed.ops import __compatible_ops__
+from deepspeed.runtime.bf16_optimizer import BF16_Optimizer
+from deepspeed.utils import safe_get_local_grad
 from torch import nn
 
 from model.transformer import Transformer
@@ -21,12 +22,12 @@ from train.schedule import accumulation
 
 Engine: TypeAlias = deepspeed.DeepSpeedEngine
 
-COLLECTIVE_TIMEOUT = timedelta(minutes=30)
-"""A rank that waits this long for another one gives up and ends the run."""
 
+def connect(device: torch.device, timeout: timedelta = timedelta(minutes=30)) -> None:
+    """Join the other ranks: NCCL between GPUs, gloo between CPUs. Needs RANK, WORLD_SIZE and MASTER_ADDR/PORT.
 
-def connect(device: torch.device) -> None:
-    """Join the other ranks: NCCL between GPUs, gloo between CPUs. Needs RANK, WORLD_SIZE and MASTER_ADDR/PORT."""
+    A rank that waits `timeout` for another one in a collective gives up with an error.
+    """
     deepspeed.utils.logger.setLevel(logging.WARNING)
     # DeepSpeed 0.19 calls collectives by names that torch 2.13 has begun to rename: nothing that a user can mend.
     warnings.filterwarnings("ignore", message=r"`torch\.distributed\.", category=FutureWarning)
@@ -37,7 +38,7 @@ def connect(device: torch.device) -> None:
             "nccl" if device.type == "cuda" else "gloo",
             auto_mpi_discovery=False,
             verbose=False,
-            timeout=COLLECTIVE_TIMEOUT,
+            timeout=timeout,
         )
 
 
@@ -91,21 +92,10 @@ def build_engine(config: RunConfig, device: torch.device, world_size: int) -> En
         config=settings,
         dist_init_required=False,
     )
-    if hasattr(engine.optimizer, "scaled_global_norm") and not engine.optimizer.cpu_offload:
-        engine.optimizer.scaled_global_norm = partial(_global_norm, engine.optimizer)
+    if hasattr(engine.optimizer, "check_overflow"):
+        # The loop finds what is not finite before it decides on a step: a second search would cost another collective.
+        engine.optimizer.check_overflow = lambda partition_gradients=True: None
     return engine
-
-
-def _global_norm(optimizer: Any) -> torch.Tensor:
-    """Global norm of the gradients that ZeRO 1 and 2 hold in parts, their squares summed in float64.
-
-    DeepSpeed's own rounds each rank's sum to fp32 first: the norm, and with it every clipped step, would depend on the
-    number of ranks in its last bit. Infinite when any part is not finite, which makes DeepSpeed skip the step.
-    """
-    parts = [part for group in optimizer.averaged_gradients.values() for part in group]
-    squares = torch.stack([torch.linalg.vector_norm(part, dtype=torch.float64) for part in parts]).square().sum()
-    dist.all_reduce(squares, group=optimizer.dp_process_group)
-    return torch.nan_to_num(squares.sqrt(), nan=float("inf"), posinf=float("inf")).float()
 
 
 def _gathered(parameters: list[nn.Parameter]) -> AbstractContextManager[Any]:
@@ -122,27 +112,88 @@ def set_step(engine: Engine, training: TrainingConfig, step: int, learning_rate:
     return micro_batches
 
 
-def backward_and_step(engine: Engine, loss: torch.Tensor) -> float:
-    """Backward pass of one micro-batch, and the optimizer step when it is the batch's last.
-
-    Returns:
-        The global norm of the gradient before clipping at the step, 0.0 before it. When it is not finite, the step was
-        not applied: ZeRO 1 to 3 refuse it themselves, at stage 0 it is done here.
-    """
+def backward(engine: Engine, loss: torch.Tensor) -> None:
+    """Backward pass of one micro-batch; after a batch's last, its gradient waits for `apply_step` or `drop_step`."""
     engine.backward(loss)
     if not engine.is_gradient_accumulation_boundary():
         engine.step()
-        return 0.0
-    if engine.zero_optimization_stage() > 0:
-        engine.step()
-        return float(engine.get_global_grad_norm() or 0.0)
-    gradients = [parameter.grad for parameter in engine.module.parameters() if parameter.grad is not None]
-    norm = float(torch.nn.utils.get_total_norm(gradients))
-    if norm == norm and norm != float("inf"):
-        engine.step()
+
+
+def gradient_squares(engine: Engine) -> torch.Tensor:
+    """This rank's share of each parameter tensor's sum of squared gradients, after a batch's last backward pass.
+
+    Summed over the ranks, and that over the tensors, it is the square of the global norm. Everything is in float64:
+    DeepSpeed rounds each rank's sum to fp32, so that the norm, and with it every clipped step, would depend on the
+    number of ranks in its last bit.
+
+    Returns:
+        float64 (tensors,), in the order of the module's parameters.
+    """
+    parameters = list(engine.module.parameters())
+    squares = torch.zeros(len(parameters), dtype=torch.float64, device=engine.device)
+    if _has_whole_gradients(engine) and dist.get_rank() > 0:  # the first rank's count
+        return squares
+    for number, parameter in enumerate(parameters):
+        part = _local_gradient(engine, parameter)
+        if part is not None:
+            squares[number] = torch.linalg.vector_norm(part, dtype=torch.float64).square()
+    return squares
+
+
+def _has_whole_gradients(engine: Engine) -> bool:
+    """Whether every rank holds all of the reduced gradient: without ZeRO, and under ZeRO-1 in bf16."""
+    return engine.zero_optimization_stage() == 0 or isinstance(engine.optimizer, BF16_Optimizer)
+
+
+def _local_gradient(engine: Engine, parameter: Any) -> torch.Tensor | None:
+    """The part of a parameter's reduced gradient that this rank holds; None where it holds nothing of it."""
+    part: torch.Tensor | None
+    if engine.zero_optimization_stage() == 0:
+        part = parameter.grad
+    elif isinstance(engine.optimizer, BF16_Optimizer):
+        part = parameter._hp_grad
+    elif engine.zero_optimization_stage() == 3:
+        part = safe_get_local_grad(parameter)
     else:
-        # Without gradients the optimizer leaves every weight and moment as it is; the step still counts.
-        engine.module.zero_grad(set_to_none=True)
+        mapping = parameter._hp_mapping
+        part = mapping and mapping.get_lp_grad_fragment(parameter._index_in_param_group)
+    return part
+
+
+def weight_squares(engine: Engine) -> torch.Tensor:
+    """This rank's share of each parameter tensor's sum of squared weights; shape and order as `gradient_squares`."""
+    parameters: list[Any] = list(engine.module.parameters())
+    squares = torch.zeros(len(parameters), dtype=torch.float64, device=engine.device)
+    partitioned = engine.zero_optimization_stage() == 3
+    if not partitioned and dist.get_rank() > 0:
+        return squares
+    for number, parameter in enumerate(parameters):
+        part = parameter.ds_tensor if partitioned else parameter.detach()
+        squares[number] = torch.linalg.vector_norm(part, dtype=torch.float64).square()
+    return squares
+
+
+def apply_step(engine: Engine, norm: float) -> None:
+    """Clip the waiting gradient by its global norm, which the caller has summed over the ranks, and update."""
+    if not _has_whole_gradients(engine):  # else DeepSpeed finds it without the other ranks
+        _tell_norm(engine, norm)
+    engine.step()
+
+
+def drop_step(engine: Engine) -> None:
+    """Leave every weight and moment as it is, and give the waiting gradient up."""
+    if _has_whole_gradients(engine):
+        engine.optimizer.zero_grad()
         engine.global_steps += 1
         engine.micro_steps += 1
-    return norm
+    else:
+        _tell_norm(engine, float("inf"))  # DeepSpeed then skips the step and clears what it keeps of it
+        engine.step()
+
+
+def _tell_norm(engine: Engine, norm: float) -> None:
+    decided = torch.tensor(norm, dtype=torch.float32)
+    if engine.zero_optimization_stage() == 3:
+        engine.optimizer._get_norm_groups = lambda: [decided]
+    else:
+        engine.optimizer.scaled_global_norm = lambda: decided

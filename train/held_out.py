@@ -2,34 +2,67 @@
 
 import time
 
+import numpy as np
 import torch
 import torch.distributed as dist
 
+from data.progress import say
 from evaluation.bits_per_byte import Score, score_held_out
+from train import watchdog
+from train.config import RunConfig
 from train.run import Run
+from train.stop import agree
 from train.trained import token_losses
 
 
-def evaluate(run: Run, step: int) -> None:
-    """Bits per byte of a sample of the held-out text, by source and split."""
+class _StoppedError(Exception):
+    """The ranks agreed to stop between two batches."""
+
+
+def evaluate(run: Run, step: int) -> bool:
+    """Bits per byte of a sample of the held-out text, by source and split.
+
+    Returns:
+        False when the ranks were asked to stop and did, between two batches; it is then made up for at the resume.
+    """
     begin = time.perf_counter()
+    losses = token_losses(run.engine, run.device)
+
+    def interruptible(inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        watchdog.guard(run.config.training.hang_timeout)
+        if agree(run.stop, run.device):
+            raise _StoppedError
+        return losses(inputs, targets)
+
     run.engine.eval()
-    scores = score_held_out(
-        token_losses(run.engine, run.device),
-        run.config.shards,
-        sequence_length=run.config.model.sequence_length,
-        batch_size=run.config.evaluation.batch_size,
-        maximum_tokens=run.config.evaluation.training_tokens,
-        rank=run.rank.rank,
-        world_size=run.rank.world_size,
-    )
-    run.engine.train()
+    try:
+        scores = score_held_out(
+            interruptible,
+            run.config.shards,
+            sequence_length=run.config.model.sequence_length,
+            batch_size=run.config.evaluation.batch_size,
+            maximum_tokens=run.config.evaluation.training_tokens,
+            rank=run.rank.rank,
+            world_size=run.rank.world_size,
+        )
+    except _StoppedError:
+        if run.monitor:
+            say(f"step {step}  evaluation interrupted ({run.stop.reason or 'another rank'}); the resume makes it up")
+        return False
+    finally:
+        run.engine.train()
     totals = _summed_over_ranks(scores, run.device)
     if run.monitor:
         bits = {
             source: {split: score.bits_per_byte for split, score in splits.items()} for source, splits in totals.items()
         }
         run.monitor.evaluation(step, bits, time.perf_counter() - begin)
+    return True
+
+
+def is_due(config: RunConfig, step: int) -> bool:
+    """Whether `step` is to be evaluated."""
+    return step > 0 and (step == config.training.steps or step % config.evaluation.every == 0)
 
 
 def _summed_over_ranks(scores: dict[str, dict[str, Score]], device: torch.device) -> dict[str, dict[str, Score]]:

@@ -2,22 +2,26 @@
 
 import os
 import time
+from datetime import timedelta
 
 from data.progress import say
 from model.sizes import flop_per_token
-from train import checkpoint, engine
+from train import checkpoint, engine, watchdog
 from train.config import RunConfig
-from train.held_out import evaluate
+from train.held_out import evaluate, is_due
 from train.plan import open_stream
-from train.process import StopRequest, find_rank, peak_flops, use_machine
+from train.process import find_rank, peak_flops, use_machine
+from train.rewind import go_back
 from train.run import Run
 from train.saving import Saver, warn_of_space
 from train.schedule import batch_size, check_ranks, consumed_samples, learning_rate
-from train.start import describe, find_start, load, only_writer, open_monitor, take_over
+from train.spikes import is_skipped
+from train.start import describe, find_start, load, only_writer, open_records, recall, take_over
 from train.step import StepResult, take_step
+from train.stop import StopRequest, agree
 
 
-def train(config: RunConfig) -> None:
+def train(config: RunConfig, stop: StopRequest) -> None:
     """Train to the last step, or go on from the newest checkpoint; every rank calls this.
 
     The run is finished when its DONE file says so; a run that was asked to stop has saved its step and can be
@@ -25,6 +29,7 @@ def train(config: RunConfig) -> None:
 
     Raises:
         ConfigError, DataError, CheckpointError: nothing was started.
+        DivergedError: spike followed on spike.
     """
     rank, variables = find_rank(os.environ)
     os.environ.update(variables)
@@ -36,45 +41,64 @@ def train(config: RunConfig) -> None:
         return
     stream = open_stream(config)
     found, changed = find_start(config, stream)
+    checkpoint.check_writable(config.run_folder)
     checkpoint.check_writable(config.checkpoints)
     with only_writer(config, rank):
-        stop = StopRequest(config.run_folder / "STOP" if rank.is_first else None)
         device = use_machine(rank)
-        engine.connect(device)
+        # Longer than the watchdog, which says more about a rank that does not come.
+        engine.connect(device, timedelta(seconds=2 * config.training.hang_timeout))
         stream.verify(rank.rank, rank.world_size)
+        watchdog.guard(config.training.hang_timeout)
         started = engine.build_engine(config, device, rank.world_size)
-        if found:
-            load(started, found, rank)
-        with open_monitor(config, rank, device, found.step if found else 0) as monitor:
-            if monitor:
-                take_over(config, monitor, found, changed)
-                describe(config, rank, stream, started)
-            run = Run(config, rank, device, stream, started, stop, monitor)
-            if monitor:
-                warn_of_space(run)
-            _steps(run, found.step if found else 0)
+        while True:
+            first_step = found.step if found else 0
+            if found:
+                load(started, found, rank)
+            with open_records(config, rank, device, first_step) as (monitor, journal):
+                if journal:
+                    take_over(config, journal, found, changed)
+                    describe(config, rank, stream, started)
+                past = recall(config, rank, first_step, stop)
+                run = Run(config, rank, device, stream, started, stop, past, monitor, journal)
+                if monitor:
+                    warn_of_space(run)
+                back_to = _steps(run, first_step)
+            if back_to is None:
+                break
+            found, changed = checkpoint.read_checkpoint(checkpoint.step_folder(config.checkpoints, back_to)), {}
         engine.disconnect()
+        watchdog.rest()
 
 
-def _steps(run: Run, first_step: int) -> None:
-    """Run the steps after `first_step`."""
-    config, training = run.config, run.config.training
+def _steps(run: Run, first_step: int) -> int | None:
+    """Run the steps after `first_step`; returns the checkpoint's step to go back to when there is a spike to avoid."""
+    config, training, past = run.config, run.config.training, run.past
     pace, saver = _Pace(run, first_step), Saver(run)
-    step, stopping = first_step, False
+    step, stopping = first_step, agree(run.stop, run.device)
+    if first_step == 0 and training.spikes.policy == "rewind":
+        saver.save(0)  # so that there is always something to go back to
+    if not past.evaluated and not stopping:
+        stopping = not evaluate(run, step)
     while step < training.steps and not stopping:
         step += 1
-        result = take_step(run, step)
-        stopping, last = result.stopping, step == training.steps
-        if run.monitor:
-            run.monitor.step(_metrics(run, result, pace.flops), training.steps, pace.seconds_left(step))
+        if not is_skipped(past.skips, step):
+            result = take_step(run, step)
             saver.report()
-        if last or (step % config.evaluation.every == 0 and not stopping):
-            evaluate(run, step)
-        if last or stopping or step % training.save_every == 0:
+            if result.outcome == "rewind":
+                saver.wait()
+                return go_back(run, step, result.reason)
+            stopping = result.stopping
+            if run.monitor and result.outcome == "applied":
+                run.monitor.step(_metrics(run, result, pace.flops), training.steps, pace.seconds_left(step))
+        if is_due(config, step) and not stopping:
+            stopping = not evaluate(run, step)
+        if step == training.steps or stopping or step % training.save_every == 0:
             saver.save(step)
+            stopping = stopping or (step < training.steps and agree(run.stop, run.device))
     saver.finish()
-    if run.monitor:
-        _finish(run, step, stopped=step < training.steps)
+    if run.journal:
+        _finish(run, step, stopped=stopping or step < training.steps)
+    return None
 
 
 def _metrics(run: Run, result: StepResult, flops: float) -> dict[str, float]:
@@ -109,12 +133,13 @@ class _Pace:
 
 def _finish(run: Run, step: int, stopped: bool) -> None:
     assert run.monitor is not None
+    assert run.journal is not None
     if stopped:
-        run.monitor.event("stop", step=step, reason=run.stop.reason or "another rank was asked to stop")
+        run.journal.event("stop", step=step, reason=run.stop.reason or "another rank was asked to stop")
         say(f"stopped after step {step} ({run.stop.reason or 'another rank'}); the same command goes on from there")
         return
     tokens = consumed_samples(run.config.training, step) * run.config.model.sequence_length
-    run.monitor.event("done", step=step, tokens=tokens)
+    run.journal.event("done", step=step, tokens=tokens)
     run.monitor.summary(step=step, tokens=tokens)
     checkpoint.mark_finished(run.config.run_folder, step, tokens)
     say(f"finished at step {step}: {tokens:,} tokens")

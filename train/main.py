@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     add_arguments(
         _add(commands, "submit", "submit training to Slurm, and show the script", "--nodes 8 --time 12:00:00")
     )
+    _add_branch(commands)
     _add(commands, "evaluate", "bits per byte by source, split and period, with baselines beside it")
     generate = _add(commands, "generate", "continue a prompt with the newest checkpoint", '--prompt "My fellow"')
     generate.add_argument("--prompt", action="append", help="text to continue; may be given more than once")
@@ -91,6 +92,26 @@ def _parser() -> argparse.ArgumentParser:
     megatron.add_argument("--out", type=Path, required=True, help="the folder")
     _add(commands, "run", "all of it in order: prepare, tokenize, train, evaluate, report, export")
     return parser
+
+
+def _add_branch(commands: Any) -> None:
+    branch = _add(
+        commands,
+        "branch",
+        "a new run that goes on from a checkpoint of this one with other settings",
+        "--from 400 --name demo-low --set training.learning_rate=1e-3",
+    )
+    branch.add_argument("--name", required=True, help="name of the new run, whose folder is beside this one's")
+    origin = branch.add_mutually_exclusive_group(required=True)
+    origin.add_argument("--from", dest="from_step", type=int, metavar="STEP", help="the checkpoint's step")
+    origin.add_argument("--edits", type=Path, help="a YAML file that has STEP and settings under NAME")
+    branch.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="section.key=value",
+        help="a setting that differs; may be given more than once. seed: another order of what is unread",
+    )
 
 
 def _shard(text: str) -> tuple[int, int]:

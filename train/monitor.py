@@ -1,10 +1,9 @@
-"""What a run tells people: the console, metrics.jsonl (the truth), journal.jsonl (events), and Weights & Biases."""
+"""What a run tells people: the console, metrics.jsonl (the truth), and Weights & Biases."""
 
 import json
 import math
 import os
 import secrets
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -23,26 +22,17 @@ class Monitor:
     def __init__(self, config: RunConfig, environment: Mapping[str, Any], resumed_at: int) -> None:
         self._config = config
         folder = config.run_folder
-        dropped = drop_lines_after(folder / "metrics.jsonl", resumed_at)
+        self.steps_repeated = drop_lines_after(folder / "metrics.jsonl", resumed_at)
         self._metrics = _append(folder / "metrics.jsonl")
-        self._journal = _append(folder / "journal.jsonl")
         self._wandb = _start_wandb(config, environment) if config.monitoring.wandb else None
-        self.event("resume" if resumed_at else "start", step=resumed_at, steps_repeated=dropped, **environment)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if error is not None:
-            self.event("failure", error=f"{kind.__name__ if kind else ''}: {error}")
         if self._wandb is not None:
             self._wandb.finish(exit_code=0 if error is None else 1)
         self._metrics.close()
-        self._journal.close()
-
-    def event(self, name: str, **facts: Any) -> None:
-        """Add one event to the journal."""
-        _write_line(self._journal, {"event": name, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **facts})
 
     def step(self, metrics: Mapping[str, float], steps: int, seconds_left: float) -> None:
         """Record one training step; every `log_every`-th is shown."""
@@ -71,7 +61,11 @@ class Monitor:
         _write_line(self._metrics, {"step": step, "save": {name: facts[name] for name in SAVE_FIGURES}})
         if self._wandb is not None:
             self._wandb.log({"step": step, **{f"save/{name}": facts[name] for name in SAVE_FIGURES}})
-        self.event("save", step=step, **facts)
+
+    def mirror(self, step: int, figures: Mapping[str, float]) -> None:
+        """Figures that are written down elsewhere, for W&B."""
+        if self._wandb is not None:
+            self._wandb.log({"step": step, **{f"diagnostics/{name}": value for name, value in figures.items()}})
 
     def summary(self, **facts: float) -> None:
         """Final figures, shown first by W&B."""

@@ -32,7 +32,7 @@ from model.generate import generate as generate_tokens
 from model.huggingface import hugging_face_class
 from model.huggingface_folder import export_folder
 from train import launcher
-from train.checkpoint import finished_step
+from train.checkpoint import check_writable, finished_step
 from train.config import RunConfig
 from train.config_file import ConfigError
 from train.initial_weights import check_initial_weights
@@ -88,7 +88,7 @@ def train(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> dic
     """
     open_stream(config)  # a wrong input is named here once, before ranks are started
     check_initial_weights(config)
-    config.run_folder.mkdir(parents=True, exist_ok=True)
+    check_writable(config.run_folder)
     code = launcher.launch(config, config_file, overrides)
     if code:
         raise SystemExit(code)

@@ -1,17 +1,13 @@
-"""This process: which rank it is, how it uses its machine, and when it is asked to stop."""
+"""This process: which rank it is, and how it uses its machine."""
 
 import ctypes
 import os
-import signal
 import socket
 import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from types import FrameType
 
-import psutil
 import torch
 
 from train.config_file import ConfigError
@@ -142,30 +138,3 @@ def _measured_flops(device: torch.device, size: int = 1024, repeats: int = 5) ->
             torch.cuda.synchronize(device)
         best = min(best, time.perf_counter() - begin)
     return 2 * size**3 / best
-
-
-class StopRequest:
-    """Remembers that this process was asked to stop: SIGTERM, SIGUSR1, the first Ctrl-C, or a STOP file (rank 0).
-
-    A STOP file older than this process was meant for an earlier one, and is removed.
-    """
-
-    def __init__(self, stop_file: Path | None) -> None:
-        if stop_file and stop_file.exists() and stop_file.stat().st_mtime < psutil.Process().create_time():
-            stop_file.unlink()
-        self._stop_file = stop_file
-        self._reason = ""
-        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
-            signal.signal(number, self._on_signal)
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT and self._reason:
-            raise KeyboardInterrupt
-        self._reason = signal.Signals(number).name
-
-    @property
-    def reason(self) -> str:
-        """Why to stop, or an empty string."""
-        if not self._reason and self._stop_file is not None and self._stop_file.exists():
-            self._reason = f"{self._stop_file} exists"
-        return self._reason

@@ -10,13 +10,7 @@ from train.checkpoint import saved_steps, step_folder
 from train.config import TrainingConfig
 
 PINNED = "PINNED"
-"""A checkpoint with a file of this name is never deleted; what begins from one puts it there, and so may users."""
-
-
-def pin(folder: Path, reason: str) -> None:
-    """Keep a checkpoint for good, because of `reason`, of which one line a caller is kept."""
-    with (folder / PINNED).open("a", encoding="utf-8") as file:
-        file.write(f"{reason}\n")
+"""A checkpoint with a file of this name in it, put there by people or programs, is never deleted."""
 
 
 def prune(checkpoints: Path, training: TrainingConfig, metrics: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the steps of a run need: its configuration, this rank, the data, the engine and the records."""
+"""What the steps of a run need: its configuration, this rank, the data, the engine, the records and the past."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,23 @@ import torch
 from data.stream import TokenStream
 from train import engine
 from train.config import RunConfig
+from train.journal import Journal
 from train.monitor import Monitor
-from train.process import Rank, StopRequest
+from train.process import Rank
+from train.spikes import Figures, Skip
+from train.stop import StopRequest
+
+
+@dataclass(frozen=True)
+class Past:
+    """What a run's files say about the steps up to its checkpoint; the same on every rank."""
+
+    history: list[Figures]
+    """Figures of the newest applied steps, to which the run's own are added; skipped ones never are."""
+    skips: list[Skip]
+    """Steps to pass over, before and after the checkpoint."""
+    evaluated: bool
+    """Whether the checkpoint's step has been evaluated, where it is one that should be."""
 
 
 @dataclass(frozen=True)
@@ -21,5 +36,8 @@ class Run:
     stream: TokenStream
     engine: engine.Engine
     stop: StopRequest
+    past: Past
     monitor: Monitor | None
     """Rank 0's; the others say nothing."""
+    journal: Journal | None
+    """Rank 0's."""

@@ -11,7 +11,7 @@ import torch.distributed as dist
 
 from data.progress import say
 from data.shards import read_manifest
-from train import checkpoint, engine_state, fragments, retention
+from train import checkpoint, engine_state, fragments, retention, watchdog
 from train.run import Run
 from train.schedule import consumed_samples
 
@@ -57,7 +57,7 @@ class Saver:
 
         A save that failed is said, recorded, and given up: training goes on and the next one may succeed.
         """
-        self._finish()
+        self.wait()
         self._save = save = _Save(step, time.perf_counter())
         parts, optimizer_step = self._parts(), engine_state.optimizer_step(self._run.engine)
         self._thread = threading.Thread(target=self._write, args=(save, parts, optimizer_step), daemon=True)
@@ -72,28 +72,15 @@ class Saver:
         Raises:
             SaveError: it failed, on any rank.
         """
-        if error := self._finish():
+        if error := self.wait():
             raise SaveError(error)
 
-    def report(self) -> None:
-        """Record a save that has ended meanwhile (rank 0; cheap)."""
-        save = self._save
-        if save and save.published and self._run.monitor:
-            published, save.published = save.published, None
-            facts = published | {"stall_seconds": round(save.stall, 3)}
-            self._run.monitor.saved(save.step, facts)
-            say(f"step {save.step}  saved in {facts['seconds']:.1f} s, training stood still for {save.stall:.2f} s")
-
-    def _parts(self) -> list[engine_state.Part]:
-        if self._run.config.training.asynchronous_saves:
-            return self._snapshot.take(self._run.engine)
-        return engine_state.own_parts(self._run.engine)
-
-    def _finish(self) -> str:
+    def wait(self) -> str:
         """Wait until the save under way has ended on all ranks; returns what went wrong, on whichever rank."""
         save = self._save
         if save is None:
             return ""
+        watchdog.guard(self._run.config.training.hang_timeout)
         begin = time.perf_counter()
         save.written.wait()
         if self._any_rank(bool(save.error)):
@@ -106,11 +93,27 @@ class Saver:
         if not failed:
             return ""
         partial = checkpoint.partial_folder(self._run.config.checkpoints, save.step)
-        if self._run.monitor:
+        if self._run.journal:
             shutil.rmtree(partial, ignore_errors=True)
-            self._run.monitor.event("save failed", step=save.step, error=save.error or "on another rank")
+            self._run.journal.event("save failed", step=save.step, error=save.error or "on another rank")
         dist.barrier()  # nobody writes the next one while this one is being removed
         return f"step {save.step} was not saved: {save.error or 'another rank could not write its part'}"
+
+    def report(self) -> None:
+        """Record a save that has ended meanwhile (rank 0; cheap)."""
+        save = self._save
+        if save and save.published and self._run.monitor and self._run.journal:
+            published, save.published = save.published, None
+            facts = published | {"stall_seconds": round(save.stall, 3)}
+            self._run.monitor.saved(save.step, facts)
+            self._run.journal.event("save", step=save.step, **facts)
+            self._run.stop.took("save", facts["seconds"])
+            say(f"step {save.step}  saved in {facts['seconds']:.1f} s, training stood still for {save.stall:.2f} s")
+
+    def _parts(self) -> list[engine_state.Part]:
+        if self._run.config.training.asynchronous_saves:
+            return self._snapshot.take(self._run.engine)
+        return engine_state.own_parts(self._run.engine)
 
     def _any_rank(self, condition: bool) -> bool:
         count = torch.tensor(float(condition), device=self._run.device)

@@ -4,7 +4,7 @@ import fcntl
 import json
 import platform
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -16,12 +16,17 @@ from data.progress import say
 from data.shards import read_manifest
 from data.stream import TokenStream
 from model.sizes import parameter_count
-from train import checkpoint, engine, engine_state
+from train import checkpoint, diagnostics, engine, engine_state
 from train.config import RunConfig, to_yaml
-from train.monitor import Monitor
+from train.held_out import is_due
+from train.journal import Journal, read_journal
+from train.monitor import Monitor, drop_lines_after
 from train.optimizer import describe_groups
 from train.process import Rank
+from train.run import Past
 from train.schedule import consumed_samples
+from train.spikes import read_history, read_skips
+from train.stop import StopRequest
 
 
 @contextmanager
@@ -38,10 +43,17 @@ def only_writer(config: RunConfig, rank: Rank) -> Iterator[None]:
         yield
 
 
-def open_monitor(config: RunConfig, rank: Rank, device: torch.device, first_step: int) -> AbstractContextManager[Any]:
-    """Rank 0's monitor, and environment.json beside its files; nothing on the other ranks."""
+@contextmanager
+def open_records(
+    config: RunConfig, rank: Rank, device: torch.device, first_step: int
+) -> Iterator[tuple[Monitor | None, Journal | None]]:
+    """Rank 0's monitor and journal, and environment.json beside their files; nothing on the other ranks.
+
+    What the files say about steps after `first_step`, which will be run again, is removed.
+    """
     if not rank.is_first:
-        return nullcontext()
+        yield None, None
+        return
     environment = {
         "versions": {name: version(name) for name in ("torch", "deepspeed", "tokenizers", "numpy")}
         | {"python": platform.python_version()},
@@ -51,7 +63,34 @@ def open_monitor(config: RunConfig, rank: Rank, device: torch.device, first_step
         "threads": torch.get_num_threads(),
     }
     write_atomically(config.run_folder / "environment.json", json.dumps(environment, indent=1))
-    return Monitor(config, environment, first_step)
+    drop_lines_after(config.run_folder / diagnostics.FILE, first_step)
+    with Journal(config.run_folder) as journal, Monitor(config, environment, first_step) as monitor:
+        journal.event(
+            "resume" if first_step else "start", step=first_step, steps_repeated=monitor.steps_repeated, **environment
+        )
+        yield monitor, journal
+
+
+def recall(config: RunConfig, rank: Rank, first_step: int, stop: StopRequest) -> Past:
+    """What the run's files say about the steps up to `first_step`: rank 0 reads them and tells the others."""
+    found: list[Past | None] = [None]
+    if rank.is_first:
+        metrics, events = config.run_folder / "metrics.jsonl", read_journal(config.run_folder)
+        lines = [json.loads(line) for line in metrics.read_bytes().splitlines()]
+        for event in events:
+            if event["event"] == "save":
+                stop.took("save", event["seconds"])
+        evaluated = any("evaluation" in line and line["step"] == first_step for line in lines)
+        found = [
+            Past(
+                read_history(lines, first_step, config.training.spikes.window),
+                read_skips(events),
+                evaluated or not is_due(config, first_step),
+            )
+        ]
+    dist.broadcast_object_list(found)
+    assert found[0] is not None
+    return found[0]
 
 
 def find_start(config: RunConfig, stream: TokenStream) -> tuple[checkpoint.Checkpoint | None, dict[str, Any]]:
@@ -84,10 +123,7 @@ def load(started: engine.Engine, found: checkpoint.Checkpoint, rank: Rank) -> No
 
 
 def take_over(
-    config: RunConfig,
-    monitor: Monitor,
-    found: checkpoint.Checkpoint | None,
-    changed: Mapping[str, Any],
+    config: RunConfig, journal: Journal, found: checkpoint.Checkpoint | None, changed: Mapping[str, Any]
 ) -> None:
     """Take over the run's folder from whatever trained there before (rank 0)."""
     checkpoint.discard_partial(config.checkpoints)
@@ -97,7 +133,7 @@ def take_over(
     for key, values in changed.items():
         say(f"resuming with another {key}: was {values['was']}, now {values['now']}")
     if changed:
-        monitor.event("configuration changed", changes=changed)
+        journal.event("configuration changed", changes=changed)
 
 
 def describe(config: RunConfig, rank: Rank, stream: TokenStream, started: engine.Engine) -> None:

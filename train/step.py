@@ -1,18 +1,18 @@
-"""One optimizer step on all ranks: batch → loss → gradient → update."""
+"""One optimizer step on all ranks: gradient → is it a spike? → update, or not."""
 
-import math
 import time
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-import torch
-import torch.distributed as dist
 
-from data.progress import say
-from model.loss import IGNORE
-from train import engine
+from train import engine, watchdog
+from train.diagnostics import diagnose
+from train.evidence import examine
+from train.gradient import Gradient, compute_gradient
 from train.run import Run
-from train.schedule import learning_rate, micro_batches
+from train.schedule import micro_batches
+from train.spikes import check_limit, find_spike, skip_for
 
 PREFETCHED_STEPS = 8
 
@@ -29,44 +29,55 @@ class StepResult:
     seconds: float
     stopping: bool
     """All ranks agree to stop after this step."""
+    outcome: Literal["applied", "skipped", "rewind"]
+    """skipped: the weights are as before; rewind: and an earlier checkpoint is to be gone back to."""
+    reason: str
+    """Why the step is a spike, or an empty string."""
 
 
 def take_step(run: Run, step: int) -> StepResult:
-    """One optimizer step on all ranks.
+    """One optimizer step on all ranks, which all decide alike whether it is applied.
 
-    The gradient is that of the summed loss over the tokens of a batch without padding, so that each predicted token
-    weighs the same however the batch is divided.
+    Raises:
+        DivergedError: too many steps were skipped lately.
+        ReplicaError: the ranks' weights are not the same any more.
     """
     begin = time.perf_counter()
-    training, rank = run.config.training, run.rank
-    # Dropout, the only other use of chance, is a function of seed, step and rank, so that a resumed run repeats it.
-    torch.manual_seed(hash((run.config.seed, step, rank.rank)))
-    engine.set_step(run.engine, training, step, learning_rate(training, step))
-    total = torch.zeros(3, dtype=torch.float64, device=run.device)
-    norm = 0.0
-    for first in micro_batches(training, step, rank.rank, rank.world_size):
-        inputs, targets = _rows(run, first)
-        share = (targets != IGNORE).mean(dtype=torch.float32)
-        loss = run.engine(inputs, targets) * share
-        total[0] += loss.detach()
-        total[1] += share
-        norm = engine.backward_and_step(run.engine, loss)
-    total[2] = bool(run.stop.reason)
+    training, past = run.config.training, run.past
+    watchdog.guard(training.hang_timeout)
+    gradient = compute_gradient(run, step)
     _prefetch(run, step + 1)
-    dist.all_reduce(total)
-    summed, counted, stopping = total.tolist()
-    mean = summed / counted
-    if not (math.isfinite(mean) and math.isfinite(norm)) and rank.is_first:
-        say(f"step {step}: loss {mean} or gradient norm {norm} is not finite; the step was not applied")
-    return StepResult(step, mean, norm, time.perf_counter() - begin, stopping > 0)
+    reason = find_spike(past.history, gradient.figures, training.spikes)
+    if reason:
+        gradient = examine(run, step, gradient, reason)
+        reason = find_spike(past.history, gradient.figures, training.spikes)
+    outcome = _decide(run, step, gradient, reason)
+    if outcome == "applied":
+        if step % training.diagnose_every == 0:
+            diagnose(run, step, gradient)
+        engine.apply_step(run.engine, gradient.norm)
+        past.history.append(gradient.figures)
+        del past.history[: -training.spikes.window]
+    else:
+        engine.drop_step(run.engine)
+    seconds = time.perf_counter() - begin
+    run.stop.took("step", seconds)
+    return StepResult(step, gradient.loss, gradient.norm, seconds, gradient.stopping, outcome, reason)
 
 
-def _rows(run: Run, first: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Inputs and targets of one micro-batch, (micro_batch, sequence_length) both."""
-    batch = run.stream.batch(first, run.config.training.micro_batch)
-    tokens = torch.from_numpy(batch.tokens).to(run.device, non_blocking=True)
-    predicted = torch.from_numpy(batch.documents >= 0).to(run.device, non_blocking=True)
-    return tokens[:, :-1], tokens[:, 1:].where(predicted, IGNORE)
+def _decide(run: Run, step: int, gradient: Gradient, reason: str) -> Literal["applied", "skipped", "rewind"]:
+    """What becomes of a step, and the journal's word for a skip, by which it is skipped again whenever it comes."""
+    training, skips = run.config.training, run.past.skips
+    policy = training.spikes.policy
+    if not reason or (policy == "log" and np.isfinite(gradient.figures).all()):
+        return "applied"
+    check_limit(skips, step, training.spikes, reason)
+    skip = skip_for(step, training.spikes, training.steps)
+    if policy != "rewind":
+        skips.append(skip)
+        if run.journal:
+            run.journal.event("skip", first=skip.first, last=skip.last, reason=reason)
+    return "rewind" if policy == "rewind" else "skipped"
 
 
 def _prefetch(run: Run, first_step: int) -> None:

@@ -18,9 +18,10 @@ from deepspeed.utils import safe_get_full_fp32_param
 from train import engine
 from train.config_file import load_config
 from train.plan import open_stream
-from train.process import StopRequest, find_rank, use_machine
-from train.run import Run
+from train.process import find_rank, use_machine
+from train.run import Past, Run
 from train.step import take_step
+from train.stop import StopRequest
 
 
 def digest(started: engine.Engine) -> str:
@@ -47,7 +48,7 @@ def train_case(config_file: str, case: str) -> dict[str, Any]:
     engine.connect(device)
     started = engine.build_engine(config, device, rank.world_size)
     initial = digest(started)
-    run = Run(config, rank, device, open_stream(config), started, StopRequest(None), None)
+    run = Run(config, rank, device, open_stream(config), started, StopRequest(None), Past([], [], True), None, None)
     steps = [take_step(run, step) for step in range(1, config.training.steps + 1)]
     result = {
         "initial": initial,

@@ -21,9 +21,10 @@ from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_st
 from train import engine, engine_state, fragments
 from train.config_file import load_config
 from train.plan import open_stream
-from train.process import Rank, StopRequest, find_rank, use_machine
-from train.run import Run
+from train.process import Rank, find_rank, use_machine
+from train.run import Past, Run
 from train.step import take_step
+from train.stop import StopRequest
 
 SAVED, AFTER = 3, 2
 
@@ -44,7 +45,7 @@ def begin(config_file: str, case: str) -> Run:
     device = use_machine(rank)
     engine.connect(device)
     started = engine.build_engine(config, device, rank.world_size)
-    return Run(config, rank, device, open_stream(config), started, StopRequest(None), None)
+    return Run(config, rank, device, open_stream(config), started, StopRequest(None), Past([], [], True), None, None)
 
 
 def state_digest(started: engine.Engine) -> str:

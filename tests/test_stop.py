@@ -1,0 +1,55 @@
+"""Requests to stop: signals, the STOP file, and a time limit that comes near."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from train.stop import MARGIN_SECONDS, SIGNALS, StopRequest
+
+
+@pytest.fixture(autouse=True)
+def _handlers_are_put_back() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_signals_ask_to_stop(number: signal.Signals) -> None:
+    stop = StopRequest(None)
+    assert stop.reason == ""
+    os.kill(os.getpid(), number)
+    assert stop.reason == number.name
+    with pytest.raises(KeyboardInterrupt):  # a second Ctrl-C does not wait for the step
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_stop_file_asks_to_stop(tmp_path: Path) -> None:
+    (tmp_path / "STOP").touch()
+    os.utime(tmp_path / "STOP", (0, 0))
+    stop = StopRequest(tmp_path / "STOP")
+    assert not (tmp_path / "STOP").exists(), "it was meant for an earlier process"
+    assert not stop.reason
+    (tmp_path / "STOP").touch()
+    assert stop.reason == f"{tmp_path / 'STOP'} exists"
+
+
+def test_the_time_limit_leaves_room_for_the_longest_step_and_save() -> None:
+    stop = StopRequest(None, time.time() + MARGIN_SECONDS + 100)
+    for seconds in (3, 30, 5):
+        stop.took("step", seconds)
+    stop.took("save", 60)
+    assert stop.reason == "", "90 of 100 seconds are needed"
+    stop.took("save", 75)
+    assert stop.reason.endswith("s are left of the time limit, a step and its save may need 165")
+
+
+def test_without_a_time_limit_nothing_is_measured_against_it() -> None:
+    stop = StopRequest(None)
+    stop.took("step", 1e9)
+    assert stop.reason == ""

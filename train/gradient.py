@@ -1,0 +1,75 @@
+"""The loss and the gradient of a step's batch on all ranks; the gradient waits in the engine."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+
+from model.loss import IGNORE
+from train import engine
+from train.run import Run
+from train.schedule import learning_rate, micro_batches
+from train.spikes import Figures
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """What a batch came to; the same on every rank, but for `own_loss`."""
+
+    loss: float
+    """Mean over the predicted tokens of the global batch, in nats."""
+    norm: float
+    """Global norm before clipping."""
+    tensor_norms: tuple[float, ...]
+    """Norm of each parameter tensor's gradient, in the order of the module's parameters."""
+    own_loss: float
+    """This rank's share of the sum that `loss` is made of."""
+    stopping: bool
+    """All ranks agree to stop after this step."""
+
+    @property
+    def figures(self) -> Figures:
+        """What a spike is judged by."""
+        return Figures(self.loss, self.norm)
+
+
+def compute_gradient(run: Run, step: int) -> Gradient:
+    """Forward and backward passes of the batch of `step`, and one all-reduce.
+
+    The gradient is that of the summed loss over the tokens of a batch without padding, so that each predicted token
+    weighs the same however the batch is divided.
+    """
+    training = run.config.training
+    # Dropout, the only other use of chance, is a function of seed, step and rank, so that a resumed run repeats it.
+    torch.manual_seed(hash((run.config.seed, step, run.rank.rank)))
+    engine.set_step(run.engine, training, step, learning_rate(training, step))
+    figures = torch.zeros(3, dtype=torch.float64, device=run.device)
+    for _, inputs, targets in micro_batches_of(run, step):
+        share = (targets != IGNORE).mean(dtype=torch.float32)
+        loss = run.engine(inputs, targets) * share
+        figures[0] += loss.detach()
+        figures[1] += share
+        engine.backward(run.engine, loss)
+    figures[2] = bool(run.stop.reason)
+    own_loss = figures[0].clone()
+    summed = torch.cat([figures, engine.gradient_squares(run.engine)])
+    dist.all_reduce(summed)
+    own, loss_sum, counted, stopping, *squares = torch.cat([own_loss[None], summed]).tolist()
+    return Gradient(
+        loss=loss_sum / counted,
+        norm=math.sqrt(sum(squares)),
+        tensor_norms=tuple(math.sqrt(square) for square in squares),
+        own_loss=own,
+        stopping=stopping > 0,
+    )
+
+
+def micro_batches_of(run: Run, step: int) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
+    """First sample, inputs and targets, int64 (micro_batch, sequence_length) both, of each micro-batch of this rank."""
+    for first in micro_batches(run.config.training, step, run.rank.rank, run.rank.world_size):
+        batch = run.stream.batch(first, run.config.training.micro_batch)
+        tokens = torch.from_numpy(batch.tokens).to(run.device, non_blocking=True)
+        predicted = torch.from_numpy(batch.documents >= 0).to(run.device, non_blocking=True)
+        yield first, tokens[:, :-1], tokens[:, 1:].where(predicted, IGNORE)

@@ -1,0 +1,76 @@
+"""journal.jsonl: every event of a run, a JSON line each, appended by one writer and never changed.
+
+Besides documents, configuration and seed it is all that decides what a run computes: the steps that it says were
+skipped are skipped again whenever they come.
+"""
+
+import json
+import os
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from data.errors import DataError
+
+NAME = "journal.jsonl"
+
+
+class Journal:
+    """The one writer of a run's journal (rank 0); a context manager that records a failure and closes the file."""
+
+    def __init__(self, run_folder: Path) -> None:
+        """Opens the journal for appending, after cutting off a last line that an interrupted write left unfinished."""
+        file = run_folder / NAME
+        if file.exists():
+            content = file.read_bytes()
+            os.truncate(file, content.rfind(b"\n") + 1)
+        self._descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        try:
+            if kind is not None:
+                self.event("failure", error=f"{kind.__name__}: {error}")
+        except OSError as unwritten:  # such as a full disk, which may be the failure itself: that is to be raised
+            assert error is not None
+            error.add_note(f"the journal could not take it: {unwritten}")
+        finally:
+            os.close(self._descriptor)
+
+    def event(self, name: str, **facts: Any) -> None:
+        """Add one event, which is on disk when this returns. What is not finite is written as null.
+
+        Raises:
+            OSError: the disk is full or failing.
+        """
+        record = {"event": name, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **facts}
+        # JSON has no NaN: reading it back as None leaves what every reader takes.
+        line = json.dumps(json.loads(json.dumps(record), parse_constant=lambda _: None)).encode() + b"\n"
+        while line:
+            line = line[os.write(self._descriptor, line) :]
+        os.fsync(self._descriptor)
+
+
+def read_journal(run_folder: Path) -> list[dict[str, Any]]:
+    """The events of a run in order, without a last line that an interrupted write cut short; none before it began.
+
+    Raises:
+        DataError: the journal is damaged elsewhere.
+    """
+    file = run_folder / NAME
+    if not file.exists():
+        return []
+    events: list[dict[str, Any]] = []
+    for number, line in enumerate(file.read_bytes().split(b"\n")[:-1], start=1):
+        try:
+            event = json.loads(line)
+            event["event"]
+        except (ValueError, TypeError, KeyError):
+            raise DataError(
+                f"{file}: line {number} is not an event; the run cannot be repeated without it: restore the file"
+            ) from None
+        events.append(event)
+    return events
