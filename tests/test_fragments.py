@@ -1,4 +1,4 @@
-"""The files of a checkpoint: safetensors that any program reads, an index that finds any part, faults that are named."""
+"""The files of a checkpoint: safetensors that any program reads, an index that finds any part, named faults."""
 
 import json
 from pathlib import Path

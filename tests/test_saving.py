@@ -30,25 +30,26 @@ def test_kill_9_at_every_operation_and_at_random_loses_no_whole_checkpoint(
     assert result["operations"] > 20, "a save does more than that on the file system"
     assert result["kills"] == KILLS
     assert result["step"] > KILLS / 10, "between the kills some saves ended"
+    assert len(result["left"]) == 3, "the next save that is not killed leaves two checkpoints and `latest`"
 
 
 def train_on_a_full_disk(config_file: Path, lift: bool) -> tuple[int, str]:
     """Train with one rank whose files cannot grow; with `lift`, until a save has failed. Returns exit code, output."""
-    process = subprocess.Popen(
+    output = ""
+    with subprocess.Popen(
         [sys.executable, "-m", "train", str(config_file)],
         env=environment(),
         cwd=CHECKOUT,
         text=True,
         stderr=subprocess.PIPE,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM, resource.RLIM_INFINITY)),
-    )
-    assert process.stderr is not None
-    output = ""
-    for line in process.stderr:
-        output += line
-        if lift and "WARNING: rank 0 could not save" in line:
-            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    return process.wait(timeout=60), output
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            output += line
+            if lift and "WARNING: rank 0 could not save" in line:
+                resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    return process.returncode, output
 
 
 def events(config: RunConfig, name: str) -> list[dict[str, object]]:

@@ -143,7 +143,7 @@ def _fill(
 ) -> None:
     write_atomically(partial / "config.yaml", to_yaml(config))
     target = checkpoint.step_folder(partial / "checkpoints", found.step)
-    shutil.copytree(found.folder, target, copy_function=_link_or_copy)
+    shutil.copytree(found.folder, target, copy_function=link_or_copy)
     write_atomically(partial / "checkpoints" / "latest", target.name)
     for file in ("metrics.jsonl", "diagnostics.jsonl"):
         if (parent.run_folder / file).exists():
@@ -158,7 +158,7 @@ def _fill(
                 journal.event("skip", first=skip.first, last=last, reason=f"of {parent.name}")
 
 
-def _link_or_copy(source: str, target: str) -> None:
+def link_or_copy(source: str, target: str) -> None:
     """Checkpoints are never written to once they are whole, so that two runs may share one's bytes."""
     try:
         os.link(source, target)

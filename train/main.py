@@ -33,6 +33,8 @@ def main() -> None:
         sys.exit(2)
     if arguments.json:
         print(json.dumps(result, default=str))
+    if result.get("passed") is False:
+        sys.exit(1)
 
 
 def _parse(words: list[str]) -> argparse.Namespace:
@@ -68,6 +70,13 @@ def _parser() -> argparse.ArgumentParser:
         _add(commands, "submit", "submit training to Slurm, and show the script", "--nodes 8 --time 12:00:00")
     )
     _add_branch(commands)
+    rehearse = _add(
+        commands,
+        "rehearse",
+        "before a long run: train some steps, save, kill, resume on as many and on other ranks, compare",
+        "--steps 20",
+    )
+    rehearse.add_argument("--steps", type=int, default=8, help="steps of each of the short runs (default 8, least 4)")
     _add(commands, "evaluate", "bits per byte by source, split and period, with baselines beside it")
     generate = _add(commands, "generate", "continue a prompt with the newest checkpoint", '--prompt "My fellow"')
     generate.add_argument("--prompt", action="append", help="text to continue; may be given more than once")

@@ -77,7 +77,6 @@ def check(config: RunConfig) -> tuple[int, str]:
         f"step {found.step} is older than {ended[-1]}, which had been saved" if found.step < ended[-1] else "",
         f"damaged: {checkpoint.damaged_files(found)}" if checkpoint.damaged_files(found) else "",
         "" if (values == found.step).all() else f"step {found.step} holds the values of step {values[0]}",
-        "" if len(checkpoint.saved_steps(config.checkpoints)) <= config.training.keep_checkpoints + 1 else "not pruned",
     ]
     return found.step, "; ".join(filter(None, wrong))
 
@@ -108,11 +107,13 @@ def main(config_file: str, kills: int, seed: int, out: Path) -> None:
     chance = random.Random(seed)
     for _ in range(kills):
         step, _ = check(config)
-        assert in_child(lambda: forever(config, step + 1), chance.uniform(0, 3 * seconds))  # noqa: B023
+        assert in_child(lambda: forever(config, step + 1), chance.uniform(0, 1.5 * seconds))  # noqa: B023
         wrong.append(check(config)[1])
-    out.write_text(
-        json.dumps({"operations": operations, "kills": kills, "wrong": [w for w in wrong if w], "step": step})
-    )
+    step, _ = check(config)
+    save(config, step + 1)
+    left = sorted(path.name for path in config.checkpoints.iterdir())
+    wrong = [fault for fault in wrong if fault]
+    out.write_text(json.dumps({"operations": operations, "kills": kills, "wrong": wrong, "step": step, "left": left}))
 
 
 if __name__ == "__main__":
