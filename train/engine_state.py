@@ -74,7 +74,6 @@ def _adam_state(engine: Engine, master: Tensor) -> dict[str, Tensor]:
     if not state:
         state["step"] = torch.zeros((), dtype=torch.float32, device=master.device)
         state |= {kind: torch.zeros_like(master, memory_format=torch.preserve_format) for kind in KINDS[1:]}
-        adam.state[master] = state
     return state
 
 
@@ -119,7 +118,11 @@ class Snapshot:
             copies = []
             for tensor in tensors:
                 copy = self._buffer.narrow(0, end, tensor.numel())
-                copy.copy_(tensor, non_blocking=True)
+                if tensor.device.type == "cpu":
+                    # In one thread: torch's copy waits for all of its threads, for each of many tensors.
+                    np.copyto(copy.numpy(), tensor.numpy())
+                else:
+                    copy.copy_(tensor, non_blocking=True)
                 copies.append(copy)
                 end += tensor.numel()
             taken.append(Part(fragment, tuple(copies)))
