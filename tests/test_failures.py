@@ -124,6 +124,20 @@ def a_damaged_shard(file: Path) -> None:
     assert "data/shard_reader.py" in output
 
 
+def asked_to_stop_in_a_save(file: Path) -> None:
+    """The save is finished; the step that the ranks agree on is the newest checkpoint."""
+    config = load_config(file)
+    process = start(file)
+    wait_for(lambda: any(config.checkpoints.glob(".step_*.partial")), process, pause=0.0005)
+    os.kill(rank_processes(file)[1], signal.SIGTERM)
+    output = finish(process)
+    assert process.returncode == 0, output
+    last, found = read_journal(config.run_folder)[-1], find_latest(config.checkpoints)
+    assert found is not None
+    assert (last["event"], last["step"]) == ("stop", found.step)
+    assert not list(config.checkpoints.glob(".step_*.partial"))
+
+
 def a_loss_that_is_not_a_number_once(file: Path) -> None:
     """The step is computed again, and the device named that erred."""
     process = start_faulty(file, "nan:1:7")
@@ -144,6 +158,7 @@ def test_nothing_is_lost_whatever_befalls_a_run(small_run: SmallRun, undisturbed
         a_rank_that_is_stopped,
         a_full_disk,
         a_damaged_shard,
+        asked_to_stop_in_a_save,
         a_loss_that_is_not_a_number_once,
     ):
         fault(file)

@@ -1,13 +1,14 @@
-"""metrics.jsonl, and the mirror in Weights & Biases, read back from its own offline file."""
+"""metrics.jsonl and the console, over resumes."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from train.config import RunConfig
-from train.monitor import Monitor, drop_lines_after
+from train.monitor import Dropped, Monitor, drop_lines_after
 
 Make = Callable[..., RunConfig]
 
@@ -21,6 +22,7 @@ def metrics(step: int) -> dict[str, float]:
         "tokens": step * 100,
         "tokens_per_second": 1000.0,
         "mfu": 0.25,
+        "seconds": 2.0,
     }
 
 
@@ -43,11 +45,12 @@ def test_steps_after_the_checkpoint_are_forgotten_at_resume(
         monitor.step(metrics(5) | {"gradient_norm": float("nan")}, 12, 30.0)
     assert [line["step"] for line in lines(config.run_folder / "metrics.jsonl")] == [1, 2, 3, 4, 5]
     assert lines(config.run_folder / "metrics.jsonl")[-1]["gradient_norm"] is None
-    assert monitor.steps_repeated == 2
+    assert (monitor.dropped.steps, monitor.dropped.seconds) == (2, 4.5), "of the evaluation too"
+    assert abs((monitor.dropped.last_written or 0) - time.time()) < 60
     shown = capsys.readouterr().err
     assert "step  1/12  loss 4.9000  rate 1.00e-03  gradient 1.500  1,000 tokens/s  MFU 25.0%  1 min 00 s left" in shown
     assert "step 6  bits per byte: news/past 1.500" in shown
 
 
 def test_no_metrics_file_is_nothing_to_drop(tmp_path: Path) -> None:
-    assert drop_lines_after(tmp_path / "metrics.jsonl", 3) == 0
+    assert drop_lines_after(tmp_path / "metrics.jsonl", 3) == Dropped(0, 0.0, None)

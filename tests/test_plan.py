@@ -11,7 +11,9 @@ from data.packing import pack_shards
 from data.tokenizer import build_tokenizer
 from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
-from train.plan import describe, effective_tokens, open_stream, plan
+from train.plan import Plan, open_stream, plan
+from train.plan_text import describe
+from train.scaling import effective_tokens
 
 Make = Callable[..., RunConfig]
 
@@ -32,6 +34,80 @@ def test_bloomberggpt() -> None:
     assert planned.flop_per_token == 3 * (24 * 70 * 7680**2 + 2 * 131072 * 7680 + 4 * 70 * 7680 * 2048)
 
 
+@pytest.fixture(scope="module")
+def published() -> Plan:
+    """BloombergGPT's run on 512 A100-40GB."""
+    return plan(load_config(CHECKOUT / "configs" / "bloomberggpt-50b.yaml"))
+
+
+def test_the_published_run_takes_what_was_published(published: Plan) -> None:
+    """arXiv 2303.17564 §3.2–3.4: 512 GPUs, 32.5 s a step, 102 TFLOP/s, about 53 days; 24.5 % of the peak in 6 N."""
+    costs = published.costs
+    assert published.machine.devices == 512
+    assert costs.seconds_per_step == pytest.approx(32.5, rel=0.01)
+    assert costs.tflops_of_parameters == pytest.approx(102, rel=0.01)
+    assert costs.tflops == pytest.approx(105.9, rel=0.01)
+    assert costs.mfu == pytest.approx(0.256, rel=0.01)
+    assert costs.mfu_of_parameters == pytest.approx(0.245, rel=0.01)
+    assert costs.days == pytest.approx(53, rel=0.01)
+    assert costs.money == pytest.approx(2.67e6, rel=0.01)
+
+
+def test_the_published_computation_counts_every_batch_as_a_full_one() -> None:
+    full = plan(load_config(CHECKOUT / "configs" / "bloomberggpt-50b.yaml", ["training.batch_size=2048"]))
+    assert full.hardware_flop == pytest.approx(2.36e23, rel=0.01)
+    assert full.costs.computing_days * 86_400 == pytest.approx(139_200 * 32.5, rel=0.01)
+
+
+def test_the_published_run_is_advised_what_it_was_trained_with(published: Plan) -> None:
+    advice = published.advice
+    assert advice.placement == published.configured
+    assert (advice.placement.zero_stage, advice.placement.recomputed, advice.placement.offload) == (3, True, "none")
+    assert not any(fit.micro_batch for fit in published.fits if fit.placement.zero_stage < 3)
+    assert not any(fit.micro_batch for fit in published.fits if not fit.placement.recomputed)
+    assert published.verdict.answer == "unknown"
+
+
+def test_the_table_shows_what_the_plan_has(published: Plan) -> None:
+    shown = describe(published)
+    assert max(len(line) for line in shown.splitlines()) <= 140
+    for part in (
+        "50,558,868,480",
+        "of 64 × 8 = 512 GPUs",
+        "does not fit",
+        "MFU 25.6% (24.5% by 6 N)",
+        "53.0 days",
+        "$ 2,66",
+        "607 GB",
+        "136 B tokens of the domain's own text",
+    ):
+        assert part in shown, shown
+    (marked,) = (line for line in shown.splitlines() if line.startswith(" ▸★ "))
+    assert marked.split()[1:4] == ["3", "yes", "2"]
+
+
+def test_settings_that_would_be_better_are_named() -> None:
+    file = CHECKOUT / "configs" / "bloomberggpt-50b.yaml"
+    worse = ["training.deepspeed=configs/deepspeed/zero1.json", "training.micro_batch=1", "training.save_every=50"]
+    shown = describe(plan(load_config(file, worse)))
+    assert "DOES NOT FIT" in shown
+    for setting in ("deepspeed=configs/deepspeed/zero3.json", "micro_batch=2", "save_every=213"):
+        assert f"  training.{setting}\n" in shown
+    small = describe(plan(load_config(file, ["hardware.nodes=1", "training.batch_size=8", "training.micro_batch=1"])))
+    assert "fit in any way" not in small
+    assert "-offload" in small
+
+
+def test_without_hardware_the_plan_is_for_this_machine(make_config: Make) -> None:
+    planned = plan(make_config(training={"local_ranks": 2}))
+    assert planned.machine.is_cpu
+    assert planned.machine.devices == 2
+    assert planned.saving is None
+    assert planned.costs.money is None
+    assert planned.advice.placement == planned.configured
+    assert 1e8 < planned.machine.peak_flops < 1e14
+
+
 def test_without_shards_nothing_is_invented(make_config: Make) -> None:
     planned = plan(make_config())
     assert planned.epochs == {}
@@ -50,13 +126,8 @@ def test_with_shards_passes_follow_from_the_mixture(make_config: Make) -> None:
         passes = planned.epochs[name]
         assert planned.effective_tokens[name] == effective_tokens(planned.training_tokens[name], passes)
     assert "worth in new tokens" in describe(planned)
-
-
-def test_repeated_tokens_are_worth_less_each_time() -> None:
-    assert effective_tokens(100, 0.5) == 50
-    assert effective_tokens(100, 1) == 100
-    assert effective_tokens(100, 4) == pytest.approx(373, abs=0.5)
-    assert effective_tokens(100, 16) == pytest.approx(1058, abs=0.5)
+    assert planned.verdict.answer == "do not"
+    assert "below about 700 k an n-gram is better" in describe(planned)
 
 
 def test_more_passes_than_allowed_are_refused(make_config: Make) -> None:

@@ -61,6 +61,15 @@ def test_wsd_is_stable_then_falls_linearly() -> None:
     assert learning_rate(wsd, 100) == pytest.approx(1e-4)
 
 
+def test_the_horizon_of_wsd_can_be_extended_until_the_decay() -> None:
+    short = training(schedule="wsd", warmup_steps=10, decay_fraction=0.2)
+    for steps in (101, 150, 1000):
+        longer = training(schedule="wsd", warmup_steps=10, decay_fraction=0.2, steps=steps)
+        assert [learning_rate(longer, step) for step in range(1, 81)] == [
+            learning_rate(short, step) for step in range(1, 81)
+        ]
+
+
 @given(steps=st.integers(2, 300), data=st.data(), schedule=st.sampled_from(["cosine", "wsd"]))
 def test_learning_rate_stays_in_bounds_and_never_rises_after_the_warmup(
     steps: int, data: st.DataObject, schedule: str

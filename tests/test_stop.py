@@ -46,7 +46,7 @@ def test_the_time_limit_leaves_room_for_the_longest_step_and_save() -> None:
     stop.took("save", 60)
     assert stop.reason == "", "90 of 100 seconds are needed"
     stop.took("save", 75)
-    assert stop.reason.endswith("s are left of the time limit, a step and its save may need 165")
+    assert stop.reason.endswith("s are left of the time limit, a step and its save may need 135")
 
 
 def test_without_a_time_limit_nothing_is_measured_against_it() -> None:

@@ -1,6 +1,7 @@
 """The commands of `domainlm`: run stages of train.pipeline, show the result to people, return it for --json."""
 
 import argparse
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,16 +15,36 @@ from train.branch import Edit, read_edit
 from train.branch import branch as make_branch
 from train.config import RunConfig
 from train.config_file import ConfigError
-from train.plan import describe
+from train.doctor import examine
+from train.findings import describe as describe_findings
+from train.hardware import HardwareConfig
 from train.plan import plan as make_plan
+from train.plan_text import describe
+from train.status import read_status
+from train.status_text import describe as describe_status
+from train.status_text import follow
 
 Result = dict[str, Any]
 
 
 def plan(arguments: argparse.Namespace, config: RunConfig) -> Result:
-    planned = make_plan(config)
+    planned = make_plan(_on_hardware(config, arguments.gpu, arguments.gpus))
     _show(arguments, describe(planned))
     return asdict(planned)
+
+
+def _on_hardware(config: RunConfig, gpu: str | None, gpus: int | None) -> RunConfig:
+    """The run on the GPUs that the command line names, over those of its `hardware` section."""
+    if gpu is None and gpus is None:
+        return config
+    if config.hardware is None and gpu is None:
+        raise ConfigError("--gpus says how many, not which: add --gpu A100-80GB or a `hardware` section")
+    try:
+        given = config.hardware.model_dump() if config.hardware else {}
+        hardware = HardwareConfig.model_validate(given | ({"gpu": gpu} if gpu else {}))
+        return config.model_copy(update={"hardware": hardware.with_gpus(gpus) if gpus else hardware})
+    except ValueError as error:
+        raise ConfigError(f"--gpu, --gpus: {error}") from None
 
 
 def prepare(arguments: argparse.Namespace, config: RunConfig) -> Result:
@@ -65,6 +86,31 @@ def branch(arguments: argparse.Namespace, config: RunConfig) -> Result:
 def rehearse(arguments: argparse.Namespace, config: RunConfig) -> Result:
     result = rehearsal.rehearse(config, Path(arguments.config), arguments.overrides, arguments.steps)
     _show(arguments, rehearsal.describe(result))
+    return result
+
+
+def status(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    if arguments.follow:
+        *_, last = follow(config, arguments.every)
+    else:
+        last = read_status(config)
+        _show(arguments, describe_status(last))
+    return asdict(last) | {
+        "goodput": last.ledger.goodput,
+        "device_hours": last.ledger.device_hours,
+        "money": last.ledger.money,
+    }
+
+
+def doctor(arguments: argparse.Namespace, config: RunConfig | None) -> Result:
+    """Ends with exit code 1 when anything failed."""
+    findings = examine(config, launch=not arguments.skip_launch)
+    _show(arguments, describe_findings(findings))
+    result = {"findings": [asdict(finding) for finding in findings]}
+    if any(finding.verdict == "fail" for finding in findings):
+        if arguments.json:
+            print(json.dumps(result))
+        raise SystemExit(1)
     return result
 
 

@@ -18,22 +18,10 @@ from pydantic import (
 from data.config import DataConfig, TokenizerConfig
 from data.files import value_digest
 from model.config import ModelConfig
+from train.deepspeed_settings import without_owned_keys
+from train.hardware import HardwareConfig
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-
-OWNED_DEEPSPEED_KEYS = {
-    "train_batch_size": "training.batch_size",
-    "train_micro_batch_size_per_gpu": "training.micro_batch",
-    "gradient_accumulation_steps": "training.batch_size and training.micro_batch",
-    "gradient_clipping": "training.gradient_clipping",
-    "bf16": "training.precision",
-    "fp16": "training.precision",
-    "data_types": "training.precision",
-    "communication_data_type": "training.precision",
-    "optimizer": "training.learning_rate, betas, epsilon and weight_decay",
-    "scheduler": "training.schedule",
-}
-"""DeepSpeed settings that the framework derives, and the keys that decide them."""
 
 
 class SpikesConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -118,13 +106,10 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
     @field_validator("deepspeed")
     @classmethod
     def _deepspeed_leaves_ours_alone(cls, value: dict[str, Any]) -> dict[str, Any]:
-        for key, decides in OWNED_DEEPSPEED_KEYS.items():
-            if value.get(key, "auto") != "auto":
-                raise ValueError(f"`{key}` belongs to the framework: take it out of the DeepSpeed file, set {decides}")
         for key in ("offload_optimizer", "offload_param"):
             if value.get("zero_optimization", {}).get(key, {}).get("device") == "nvme":
                 raise ValueError(f"{key} to NVMe is not supported, checkpoints cannot reach it: set its device to cpu")
-        return {key: part for key, part in value.items() if key not in OWNED_DEEPSPEED_KEYS}
+        return without_owned_keys(value)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -183,6 +168,14 @@ class MonitoringConfig(BaseModel, frozen=True, extra="forbid", use_attribute_doc
     """W&B group."""
     tags: tuple[str, ...] = ()
     """W&B tags."""
+    notes: str | None = None
+    """W&B notes: what the run is for."""
+    job_type: str = "pretrain"
+    """W&B job type."""
+    artifacts: Literal["none", "report", "checkpoint"] = "none"
+    """What W&B keeps besides the figures: nothing; the reports; or the reports and the weights of the last step."""
+    init_timeout_seconds: PositiveFloat = 60
+    """How long the start may wait for W&B's server; after that the run goes on offline and says so."""
 
 
 class RunConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -202,6 +195,8 @@ class RunConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
     training: TrainingConfig
     evaluation: EvaluationConfig = EvaluationConfig()
     monitoring: MonitoringConfig = MonitoringConfig()
+    hardware: HardwareConfig | None = None
+    """What the run is planned for; without it `domainlm plan` takes this machine."""
 
     @model_validator(mode="after")
     def _vocabulary_fits(self) -> Self:

@@ -12,6 +12,7 @@ from train import engine
 from train.run import Run
 from train.schedule import learning_rate, micro_batches
 from train.spikes import Figures
+from train.stopwatch import Stopwatch
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,10 @@ class Gradient:
     """This rank's share of the sum that `loss` is made of."""
     stopping: bool
     """All ranks agree to stop after this step."""
+    data_wait: float
+    """Seconds that the rank which was fed most slowly waited for its batches."""
+    seconds_by_rank: tuple[float, ...]
+    """Seconds that each rank needed for its own batches and forward passes."""
 
     @property
     def figures(self) -> Figures:
@@ -46,23 +51,31 @@ def compute_gradient(run: Run, step: int) -> Gradient:
     torch.manual_seed(hash((run.config.seed, step, run.rank.rank)))
     engine.set_step(run.engine, training, step, learning_rate(training, step))
     figures = torch.zeros(3, dtype=torch.float64, device=run.device)
-    for _, inputs, targets in micro_batches_of(run, step):
+    reading, forward = Stopwatch(), Stopwatch(run.device)
+    for _, inputs, targets in reading.timed(micro_batches_of(run, step)):
         share = (targets != IGNORE).mean(dtype=torch.float32)
-        loss = run.engine(inputs, targets) * share
+        with forward:
+            loss = run.engine(inputs, targets) * share
         figures[0] += loss.detach()
         figures[1] += share
         engine.backward(run.engine, loss)
     figures[2] = bool(run.stop.reason)
     own_loss = figures[0].clone()
-    summed = torch.cat([figures, engine.gradient_squares(run.engine)])
+    times = torch.zeros(2, run.rank.world_size, dtype=torch.float64)
+    times[:, run.rank.rank] = torch.tensor([reading.seconds(), forward.seconds()])
+    summed = torch.cat([figures, times.flatten().to(run.device), engine.gradient_squares(run.engine)])
     dist.all_reduce(summed)
-    own, loss_sum, counted, stopping, *squares = torch.cat([own_loss[None], summed]).tolist()
+    own, loss_sum, counted, stopping, *rest = torch.cat([own_loss[None], summed]).tolist()
+    ranks = run.rank.world_size
+    waits, forwards, squares = rest[:ranks], rest[ranks : 2 * ranks], rest[2 * ranks :]
     return Gradient(
         loss=loss_sum / counted,
         norm=math.sqrt(sum(squares)),
         tensor_norms=tuple(math.sqrt(square) for square in squares),
         own_loss=own,
         stopping=stopping > 0,
+        data_wait=max(waits),
+        seconds_by_rank=tuple(wait + passed for wait, passed in zip(waits, forwards, strict=True)),
     )
 
 

@@ -1,11 +1,9 @@
 """The training loop: batch → step → log → evaluate → save, until the last step or a request to stop."""
 
 import os
-import time
 from datetime import timedelta
 
 from data.progress import say
-from model.sizes import flop_per_token
 from train import checkpoint, engine, watchdog
 from train.config import RunConfig
 from train.held_out import evaluate, is_due
@@ -14,11 +12,12 @@ from train.process import find_rank, peak_flops, use_machine
 from train.rewind import go_back
 from train.run import Run
 from train.saving import Saver, warn_of_space
-from train.schedule import batch_size, check_ranks, consumed_samples, learning_rate
+from train.schedule import check_ranks, consumed_samples
 from train.spikes import is_skipped
 from train.start import describe, find_start, load, only_writer, open_records, recall, take_over
-from train.step import StepResult, take_step
+from train.step import take_step
 from train.stop import StopRequest, agree
+from train.throughput import Pace, Stragglers, describe_stragglers, step_metrics
 
 
 def train(config: RunConfig, stop: StopRequest) -> None:
@@ -73,7 +72,7 @@ def train(config: RunConfig, stop: StopRequest) -> None:
 def _steps(run: Run, first_step: int) -> int | None:
     """Run the steps after `first_step`; returns the checkpoint's step to go back to when there is a spike to avoid."""
     config, training, past = run.config, run.config.training, run.past
-    pace, saver = _Pace(run, first_step), Saver(run)
+    peak, pace, stragglers, saver = peak_flops(run.device), Pace(training, first_step), Stragglers(), Saver(run)
     step, stopping = first_step, agree(run.stop, run.device)
     if first_step == 0 and training.spikes.policy == "rewind":
         saver.save(0)  # so that there is always something to go back to
@@ -88,8 +87,11 @@ def _steps(run: Run, first_step: int) -> int | None:
                 saver.wait()
                 return go_back(run, step, result.reason)
             stopping = result.stopping
+            if run.journal and (news := stragglers.news(result.seconds_by_rank)):
+                run.journal.event("stragglers", step=step, slowness=news)
+                say(describe_stragglers(step, news))
             if run.monitor and result.outcome == "applied":
-                run.monitor.step(_metrics(run, result, pace.flops), training.steps, pace.seconds_left(step))
+                run.monitor.step(step_metrics(run, result, peak), training.steps, pace.seconds_left(step))
         if is_due(config, step) and not stopping:
             stopping = not evaluate(run, step)
         if step == training.steps or stopping or step % training.save_every == 0:
@@ -101,36 +103,6 @@ def _steps(run: Run, first_step: int) -> int | None:
     return None
 
 
-def _metrics(run: Run, result: StepResult, flops: float) -> dict[str, float]:
-    """The step's line of metrics.jsonl; `flops` is a token's share of what all ranks can compute in a second."""
-    training, length = run.config.training, run.config.model.sequence_length
-    tokens_per_second = batch_size(training, result.step) * length / result.seconds
-    return {
-        "step": result.step,
-        "loss": result.loss,
-        "learning_rate": learning_rate(training, result.step),
-        "gradient_norm": result.gradient_norm,
-        "tokens": consumed_samples(training, result.step) * length,
-        "tokens_per_second": tokens_per_second,
-        "mfu": flops * tokens_per_second,
-        "seconds": result.seconds,
-    }
-
-
-class _Pace:
-    """How fast this process trains, from which the time that is left follows."""
-
-    def __init__(self, run: Run, first_step: int) -> None:
-        self._training = run.config.training
-        self._begin, self._first_sample = time.perf_counter(), consumed_samples(self._training, first_step)
-        self.flops = flop_per_token(run.config.model) / (peak_flops(run.device) * run.rank.world_size)
-
-    def seconds_left(self, step: int) -> float:
-        """Seconds from `step` to the last step, evaluations and saves included."""
-        done, all_samples = (consumed_samples(self._training, at) for at in (step, self._training.steps))
-        return (time.perf_counter() - self._begin) * (all_samples - done) / (done - self._first_sample)
-
-
 def _finish(run: Run, step: int, stopped: bool) -> None:
     assert run.monitor is not None
     assert run.journal is not None
@@ -140,6 +112,6 @@ def _finish(run: Run, step: int, stopped: bool) -> None:
         return
     tokens = consumed_samples(run.config.training, step) * run.config.model.sequence_length
     run.journal.event("done", step=step, tokens=tokens)
-    run.monitor.summary(step=step, tokens=tokens)
+    run.monitor.finished(step, tokens, checkpoint.step_folder(run.config.checkpoints, step))
     checkpoint.mark_finished(run.config.run_folder, step, tokens)
     say(f"finished at step {step}: {tokens:,} tokens")

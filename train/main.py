@@ -8,6 +8,7 @@ from typing import Any
 
 from data.errors import DataError
 from train.checkpoint import CheckpointError
+from train.config import RunConfig
 from train.config_file import ConfigError, load_config
 from train.submit import add_arguments
 
@@ -24,7 +25,7 @@ def main() -> None:
     """Entry point. Exit code 0: done; 1: failed; 2: refused, with one clear line for each thing that is wrong."""
     arguments = _parse(sys.argv[1:])
     try:
-        config = load_config(arguments.config, arguments.overrides)
+        config = _load(arguments)
         from train import commands  # loads torch: not before the command line and the configuration are good
 
         result = getattr(commands, arguments.command.replace("-", "_"))(arguments, config)
@@ -35,6 +36,17 @@ def main() -> None:
         print(json.dumps(result, default=str))
     if result.get("passed") is False:
         sys.exit(1)
+
+
+def _load(arguments: argparse.Namespace) -> RunConfig | None:
+    """The configuration; of a run's folder the one that it was trained with; none for a command that does without."""
+    if arguments.config is None:
+        return None
+    folder = Path(arguments.config)
+    if not folder.is_dir():
+        return load_config(folder, arguments.overrides)
+    arguments.config = str(folder / "config.yaml")
+    return load_config(arguments.config, [f"folder={json.dumps(str(folder))}", *arguments.overrides])
 
 
 def _parse(words: list[str]) -> argparse.Namespace:
@@ -53,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="domainlm", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True, dest="command")
-    _add(commands, "plan", "parameters, computation, tokens, and passes over each source")
+    _add_plan(commands)
     prepare = _add(commands, "prepare", "documents → corpus: clean, de-duplicate, split by date")
     _add(commands, "tokenizer", "train the tokenizer (or take one) and report on it")
     tokenize = _add(commands, "tokenize", "train the tokenizer (or take one), corpus → shards, and the data card")
@@ -70,13 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         _add(commands, "submit", "submit training to Slurm, and show the script", "--nodes 8 --time 12:00:00")
     )
     _add_branch(commands)
-    rehearse = _add(
-        commands,
-        "rehearse",
-        "before a long run: train some steps, save, kill, resume on as many and on other ranks, compare",
-        "--steps 20",
-    )
-    rehearse.add_argument("--steps", type=int, default=8, help="steps of each of the short runs (default 8, least 4)")
+    _add_examinations(commands)
     _add(commands, "evaluate", "bits per byte by source, split and period, with baselines beside it")
     generate = _add(commands, "generate", "continue a prompt with the newest checkpoint", '--prompt "My fellow"')
     generate.add_argument("--prompt", action="append", help="text to continue; may be given more than once")
@@ -85,6 +91,14 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, "report", "one HTML page with plots, figures and samples")
     export = _add(commands, "export", "newest checkpoint → Hugging Face folder")
     export.add_argument("--out", type=Path, help="the folder (default: export/ in the run's folder)")
+    _add_trace(commands)
+    megatron = _add(commands, "export-shards", "shards → Megatron-LM's .bin and .idx files", "--out megatron/")
+    megatron.add_argument("--out", type=Path, required=True, help="the folder")
+    _add(commands, "run", "all of it in order: prepare, tokenize, train, evaluate, report, export")
+    return parser
+
+
+def _add_trace(commands: Any) -> None:
     trace = _add(commands, "trace", "which documents were in a step, or which steps saw a document", "--step 100")
     wanted = trace.add_mutually_exclusive_group(required=True)
     wanted.add_argument("--step", type=int, help="step, counted from 1 as in metrics.jsonl")
@@ -97,10 +111,34 @@ def _parser() -> argparse.ArgumentParser:
     )
     trace.add_argument("--rank", type=int, help="with --step: only what this rank read")
     trace.add_argument("--text", action="store_true", help="with --step: the text of its samples too")
-    megatron = _add(commands, "export-shards", "shards → Megatron-LM's .bin and .idx files", "--out megatron/")
-    megatron.add_argument("--out", type=Path, required=True, help="the folder")
-    _add(commands, "run", "all of it in order: prepare, tokenize, train, evaluate, report, export")
-    return parser
+
+
+def _add_plan(commands: Any) -> None:
+    plan = _add(
+        commands,
+        "plan",
+        "parameters, text, memory, days, money, and whether to train from scratch at all",
+        "--gpu A100-80GB --gpus 8",
+    )
+    plan.add_argument("--gpu", help="the GPU to plan for, such as H100-80GB (default: hardware.gpu, or this machine)")
+    plan.add_argument("--gpus", type=int, metavar="N", help="how many of them (default: as in `hardware`)")
+
+
+def _add_examinations(commands: Any) -> None:
+    status = _add(commands, "status", "how a run is doing: step, speed, time left, goodput and cost", "--follow")
+    status.add_argument("--follow", action="store_true", help="show it again and again until the run is over")
+    status.add_argument("--every", type=float, default=5.0, metavar="SECONDS", help="with --follow (default: 5)")
+    doctor = _add(
+        commands, "doctor", "check this machine before a run: software, GPUs, launcher, disks, W&B, data", "--json"
+    )
+    doctor.add_argument("--skip-launch", action="store_true", help="leave out the checks that start ranks")
+    rehearse = _add(
+        commands,
+        "rehearse",
+        "before a long run: train some steps, save, kill, resume on as many and on other ranks, compare",
+        "--steps 20",
+    )
+    rehearse.add_argument("--steps", type=int, default=8, help="steps of each of the short runs (default 8, least 4)")
 
 
 def _add_branch(commands: Any) -> None:
@@ -134,7 +172,11 @@ def _add(commands: Any, name: str, summary: str, example: str = "seed=1") -> arg
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=summary, description=summary, epilog=f"example: domainlm {name} configs/demo.yaml {example}"
     )
-    parser.add_argument("config", help="the run's YAML file")
+    what = "the run's YAML file, or the folder of a run that has begun"
+    if name == "doctor":
+        parser.add_argument("config", nargs="?", help=f"{what} (default: the machine alone)")
+    else:
+        parser.add_argument("config", help=what)
     parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="changes to the file's values")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     return parser

@@ -1,17 +1,19 @@
-"""What a run will be, before it is started: exact parameters, computation, tokens, steps, passes over each source."""
+"""What a run will be, before it is started: size, text, memory, time, money, and whether to start it at all."""
 
-import math
 from dataclasses import dataclass
 
 from data.errors import DataError
 from data.shard_cache import open_cache
 from data.stream import TokenStream
-from model.sizes import flop_per_token, parameter_count
+from model.sizes import flop_per_token, flop_per_token_of_parameters, parameter_count
+from train.advice import Advice, Text, Verdict, advise, verdict
 from train.config import RunConfig
+from train.costs import Costs, Saving, Traffic, costs, saving, traffic
+from train.hardware import HardwareConfig, Machine, planned_machine, this_machine
+from train.launcher import local_ranks
+from train.placement import Fit, Placement, StepMemory, configured_placement, fits, step_memory
+from train.scaling import Optimum, chinchilla, effective_tokens, width_for_depth
 from train.schedule import consumed_samples
-
-REPEATS_WORTH = 15.39
-"""R* of `effective_tokens`: repeats lose half of their worth in about 0.7 R* passes."""
 
 
 @dataclass(frozen=True)
@@ -29,41 +31,98 @@ class Plan:
     steps: int
     samples: int
     training_flop: float
+    hardware_flop: float
+    """In terms of 6 N, or of 8 N where blocks are recomputed: what published runs often give."""
     tokens_per_parameter: float
     training_tokens: dict[str, int]
     mixture: dict[str, float]
     epochs: dict[str, float]
     effective_tokens: dict[str, float]
+    chinchilla: list[Optimum]
+    width_for_depth: float
+    machine: Machine
+    hardware: HardwareConfig | None
+    """None: planned for this machine."""
+    configured: Placement
+    micro_batch: int
+    memory: StepMemory
+    """Of the configured placement and micro-batch."""
+    fits: list[Fit]
+    traffic: Traffic
+    costs: Costs
+    saving: Saving | None
+    save_every: int
+    advice: Advice
+    verdict: Verdict
 
 
 def plan(config: RunConfig) -> Plan:
-    """Compute the plan of a run; touches no GPU and builds no model."""
-    parameters = parameter_count(config.model)
-    samples = consumed_samples(config.training, config.training.steps)
-    tokens = samples * config.model.sequence_length
-    per_token = flop_per_token(config.model)
-    unique: dict[str, int] = {}
-    mixture: dict[str, float] = {}
-    epochs: dict[str, float] = {}
-    if config.shards_are_remote or (config.shards / "manifest.json").exists():
-        stream = open_stream(config)
-        unique = {name: sum(source.tokens) for name, source in stream.packing.sources.items()}
-        epochs = stream.epochs(samples)
-        rows = sum(epochs[name] * stream.passes[name] for name in epochs)
-        mixture = {name: epochs[name] * stream.passes[name] / rows for name in epochs}
+    """Compute the plan of a run: builds no model, measures nothing but a CPU's speed when it is for this machine."""
+    model, training, hardware = config.model, config.training, config.hardware
+    machine = planned_machine(hardware) if hardware else this_machine(local_ranks(config))
+    parameters = parameter_count(model)
+    samples = consumed_samples(training, training.steps)
+    tokens = samples * model.sequence_length
+    text = _text(config, samples)
+    ideal = costs(config, hardware, machine, lost_share=0)
+    saved = saving(config, hardware, machine, ideal.seconds_per_step) if hardware else None
+    placement, found = configured_placement(training), fits(config, machine)
+    repeated = flop_per_token(model, recomputed_blocks=model.layers) / flop_per_token(model)
+    plain = ideal.seconds_per_step / (repeated if training.activation_checkpointing else 1)
     return Plan(
         name=config.name,
         parameters=parameters,
-        flop_per_token=per_token,
+        flop_per_token=flop_per_token(model),
         tokens=tokens,
-        steps=config.training.steps,
+        steps=training.steps,
         samples=samples,
-        training_flop=per_token * tokens,
+        training_flop=flop_per_token(model) * tokens,
+        hardware_flop=flop_per_token_of_parameters(model, training.activation_checkpointing) * tokens,
         tokens_per_parameter=tokens / parameters,
-        training_tokens=unique,
-        mixture=mixture,
+        training_tokens=text.unique,
+        mixture=text.mixture,
+        epochs=text.epochs,
+        effective_tokens={name: effective_tokens(text.unique[name], passes) for name, passes in text.epochs.items()},
+        chinchilla=chinchilla(flop_per_token_of_parameters(model) * tokens),
+        width_for_depth=width_for_depth(model.layers),
+        machine=machine,
+        hardware=hardware,
+        configured=placement,
+        micro_batch=training.micro_batch,
+        memory=step_memory(config, machine, placement, training.micro_batch),
+        fits=found,
+        traffic=traffic(config, hardware, machine, placement, training.micro_batch),
+        costs=costs(config, hardware, machine, saved.lost_share if saved else 0),
+        saving=saved,
+        save_every=training.save_every,
+        advice=advise(config, hardware, machine, found, {False: plain, True: plain * repeated}, saved),
+        verdict=verdict(parameters, text.judged(config), config.init_from),
+    )
+
+
+@dataclass(frozen=True)
+class _RunText:
+    """Each source's text, as the shards have it; empty until they exist."""
+
+    unique: dict[str, int]
+    mixture: dict[str, float]
+    epochs: dict[str, float]
+
+    def judged(self, config: RunConfig) -> dict[str, Text]:
+        domain = {source.name for source in config.data.sources if source.domain}
+        return {name: Text(self.unique[name], passes, name in domain) for name, passes in self.epochs.items()}
+
+
+def _text(config: RunConfig, samples: int) -> _RunText:
+    if not (config.shards_are_remote or (config.shards / "manifest.json").exists()):
+        return _RunText({}, {}, {})
+    stream = open_stream(config)
+    epochs = stream.epochs(samples)
+    rows = {name: epochs[name] * stream.passes[name] for name in epochs}
+    return _RunText(
+        unique={name: sum(source.tokens) for name, source in stream.packing.sources.items()},
+        mixture={name: count / sum(rows.values()) for name, count in rows.items()},
         epochs=epochs,
-        effective_tokens={name: effective_tokens(unique[name], passes) for name, passes in epochs.items()},
     )
 
 
@@ -108,35 +167,3 @@ def _check_epochs(config: RunConfig, stream: TokenStream) -> None:
                 f"source '{source.name}' would be passed over {passes:.2f} times, its maximum_epochs is {most:g}: "
                 "lower its weight or training.steps, or raise the maximum"
             )
-
-
-def effective_tokens(unique: float, epochs: float) -> float:
-    """What repeated tokens are worth in tokens seen once: U (1 + R* (1 - exp(-R / R*))), R = epochs - 1, R* = 15.39.
-
-    Muennighoff et al. 2023, "Scaling Data-Constrained Language Models", equation 5. Up to one pass, what was seen.
-    """
-    if epochs <= 1:
-        return unique * epochs
-    return unique * (1 - REPEATS_WORTH * math.expm1(-(epochs - 1) / REPEATS_WORTH))
-
-
-def describe(planned: Plan) -> str:
-    """The plan as a table for people."""
-    rows = [
-        ("parameters", f"{planned.parameters:,}"),
-        ("steps", f"{planned.steps:,}"),
-        ("tokens", f"{planned.tokens:,}  ({planned.tokens_per_parameter:.1f} per parameter)"),
-        ("FLOP per token", f"{planned.flop_per_token:.4g}"),
-        ("FLOP in all", f"{planned.training_flop:.4g}"),
-    ]
-    lines = [f"{planned.name}", *(f"  {name:<15} {value}" for name, value in rows)]
-    if planned.epochs:
-        lines.append(f"  {'source':<28} {'unique tokens':>15} {'share':>7} {'passes':>7} {'worth in new tokens':>20}")
-        for name, passes in planned.epochs.items():
-            lines.append(
-                f"  {name:<28} {planned.training_tokens[name]:>15,} {planned.mixture[name]:>7.1%} {passes:>7.2f} "
-                f"{planned.effective_tokens[name]:>20,.0f}"
-            )
-    else:
-        lines.append("  passes over each source: known after `domainlm tokenize`")
-    return "\n".join(lines)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from train.config_file import ConfigError
+from train.hardware import bf16_peak
 
 
 @dataclass(frozen=True)
@@ -118,10 +119,9 @@ def peak_flops(device: torch.device) -> float:
     with a product of 1,024 × 1,024 matrices.
     """
     if device.type == "cuda":
-        name = torch.cuda.get_device_name(device)
-        for part, flops in {"H100": 989e12, "H200": 989e12, "B200": 2250e12, "A100": 312e12, "L40S": 362e12}.items():
-            if part in name:
-                return flops
+        known = bf16_peak(torch.cuda.get_device_name(device))
+        if known is not None:
+            return known
     return _measured_flops(device)
 
 

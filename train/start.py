@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
+import psutil
 import torch
 import torch.distributed as dist
 
@@ -65,8 +66,15 @@ def open_records(
     write_atomically(config.run_folder / "environment.json", json.dumps(environment, indent=1))
     drop_lines_after(config.run_folder / diagnostics.FILE, first_step)
     with Journal(config.run_folder) as journal, Monitor(config, environment, first_step) as monitor:
+        dropped = monitor.dropped
         journal.event(
-            "resume" if first_step else "start", step=first_step, steps_repeated=monitor.steps_repeated, **environment
+            "resume" if first_step else "start",
+            step=first_step,
+            began=psutil.Process().create_time(),
+            steps_repeated=dropped.steps,
+            seconds_repeated=dropped.seconds,
+            last_written=dropped.last_written,
+            **environment,
         )
         yield monitor, journal
 

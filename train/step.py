@@ -27,6 +27,10 @@ class StepResult:
     gradient_norm: float
     """Global norm before clipping."""
     seconds: float
+    data_wait: float
+    """Seconds of them that the rank which was fed most slowly waited for its batches."""
+    seconds_by_rank: tuple[float, ...]
+    """Seconds that each rank needed for its own batches and forward passes, before it waited for the others."""
     stopping: bool
     """All ranks agree to stop after this step."""
     outcome: Literal["applied", "skipped", "rewind"]
@@ -62,7 +66,17 @@ def take_step(run: Run, step: int) -> StepResult:
         engine.drop_step(run.engine)
     seconds = time.perf_counter() - begin
     run.stop.took("step", seconds)
-    return StepResult(step, gradient.loss, gradient.norm, seconds, gradient.stopping, outcome, reason)
+    return StepResult(
+        step=step,
+        loss=gradient.loss,
+        gradient_norm=gradient.norm,
+        seconds=seconds,
+        data_wait=gradient.data_wait,
+        seconds_by_rank=gradient.seconds_by_rank,
+        stopping=gradient.stopping,
+        outcome=outcome,
+        reason=reason,
+    )
 
 
 def _decide(run: Run, step: int, gradient: Gradient, reason: str) -> Literal["applied", "skipped", "rewind"]:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 END_TIME = "DOMAINLM_END_TIME"
 """Environment variable of a job's time limit, in seconds since 1970."""
-MARGIN_SECONDS = 60.0
-"""What must be left of the time limit after the longest step and save: for leaving, and for a save not yet timed."""
+MARGIN_SECONDS = 30.0
+"""What must be left of the time limit after the longest step and save, to leave in good order."""
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 

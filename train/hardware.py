@@ -1,0 +1,131 @@
+"""The hardware that a run is planned for: the `hardware` section, and GPUs as their data sheets describe them."""
+
+import os
+from dataclasses import dataclass
+
+from pydantic import BaseModel, Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
+
+BF16_PEAKS = {
+    "A100": 312e12,
+    "H100": 989e12,
+    "H200": 989e12,
+    "GH200": 989e12,
+    "B200": 2250e12,
+    "L40S": 362e12,
+    "RTX 4090": 165e12,
+}
+"""Dense bf16 FLOP/s by chip, in the form with the fastest clock (SXM)."""
+
+GPU_MEMORY = {
+    "A100-40GB": 40 << 30,
+    "A100-80GB": 80 << 30,
+    "H100-80GB": 80 << 30,
+    "GH200-96GB": 96 << 30,
+    "H200-141GB": 141 * 10**9,
+    "B200-180GB": 180 * 10**9,
+    "L40S-48GB": 48 * 10**9,
+    "RTX 4090-24GB": 24 << 30,
+}
+"""Bytes by the names that `hardware.gpu` takes."""
+
+USABLE_MEMORY = 0.92
+"""Share of a GPU's memory left by the CUDA context, NCCL's buffers and fragmentation."""
+
+
+class HardwareConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """What a run will be trained on and at what price: for `domainlm plan`, `status` and `doctor`, not for training."""
+
+    gpu: str
+    """A100-40GB, A100-80GB, H100-80GB, GH200-96GB, H200-141GB, B200-180GB, L40S-48GB or RTX 4090-24GB."""
+    nodes: PositiveInt = 1
+    """Machines."""
+    gpus_per_node: PositiveInt = 8
+    """GPUs, and so ranks, of each machine."""
+    price_per_gpu_hour: NonNegativeFloat | None = None
+    """What an hour of one GPU costs; without it no money is shown."""
+    currency: str = "$"
+    """Shown before sums of money."""
+    assumed_mfu: float | None = Field(default=None, gt=0, lt=1)
+    """Share of the GPUs' peak that useful computation is expected to reach; without it a value from published runs."""
+    network_gigabits_per_node: PositiveFloat = 400
+    """What a machine can exchange with the others."""
+    storage_gigabytes_per_second: PositiveFloat = 5
+    """What all machines together can write to the file system of the checkpoints."""
+    gpu_hours_between_failures: PositiveFloat = 28_000
+    """GPU-hours from one failure to the next; published large runs had one in 12,000 to 64,000."""
+    restart_minutes: NonNegativeFloat = 10
+    """From a failure to the first step after it."""
+
+    @field_validator("gpu")
+    @classmethod
+    def _gpu_is_known(cls, value: str) -> str:
+        if value not in GPU_MEMORY:
+            raise ValueError(f"{value!r} is not a GPU that is known here; known are {', '.join(GPU_MEMORY)}")
+        return value
+
+    def with_gpus(self, gpus: int) -> "HardwareConfig":
+        """The same hardware with this many GPUs, on as few machines as they fit.
+
+        Raises:
+            ValueError: they do not fill whole machines.
+        """
+        nodes = -(-gpus // self.gpus_per_node)
+        per_node = gpus if nodes == 1 else self.gpus_per_node
+        if nodes * per_node != gpus:
+            raise ValueError(f"{gpus} GPUs do not fill machines of {self.gpus_per_node}: take a multiple of it")
+        return self.model_copy(update={"nodes": nodes, "gpus_per_node": per_node})
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The devices of a run, for arithmetic."""
+
+    device: str
+    memory: int
+    """Bytes of one device."""
+    peak_flops: float
+    """bf16 FLOP/s of one device."""
+    nodes: int
+    devices_per_node: int
+    is_cpu: bool = False
+
+    @property
+    def devices(self) -> int:
+        """Ranks of the run."""
+        return self.nodes * self.devices_per_node
+
+    @property
+    def usable_memory(self) -> int:
+        return int(USABLE_MEMORY * self.memory)
+
+
+def bf16_peak(device_name: str) -> float | None:
+    """FLOP/s of a GPU under the name that CUDA or `hardware.gpu` gives it; None where it is not known."""
+    for chip in sorted(BF16_PEAKS, key=len, reverse=True):
+        if chip in device_name:
+            return BF16_PEAKS[chip]
+    return None
+
+
+def planned_machine(hardware: HardwareConfig) -> Machine:
+    """The machine that the configuration names."""
+    peak = bf16_peak(hardware.gpu)
+    assert peak is not None, "every name in GPU_MEMORY begins with a chip"
+    return Machine(hardware.gpu, GPU_MEMORY[hardware.gpu], peak, hardware.nodes, hardware.gpus_per_node)
+
+
+def this_machine(local_ranks: int) -> Machine:
+    """The machine that this process runs on; a CPU's speed is measured, in milliseconds."""
+    import psutil
+    import torch
+
+    from train.process import peak_flops
+
+    if torch.cuda.is_available():
+        properties = torch.cuda.get_device_properties(0)
+        peak = peak_flops(torch.device("cuda", 0))
+        return Machine(properties.name, properties.total_memory, peak, 1, local_ranks)
+    cores = len(os.sched_getaffinity(0))
+    rank_of_peak = min(1.0, cores / (torch.get_num_threads() * local_ranks))
+    memory = psutil.virtual_memory().total // local_ranks
+    return Machine("CPU", memory, peak_flops(torch.device("cpu")) * rank_of_peak, 1, local_ranks, is_cpu=True)

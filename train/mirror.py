@@ -1,0 +1,104 @@
+"""The mirror in Weights & Biases: one run over all resumes, offline unless the environment says otherwise."""
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from data.files import write_atomically
+from data.progress import say
+from train.config import RunConfig
+
+SMALLEST_IS_BEST = ("train/loss", "evaluation/*")
+"""Figures of which W&B's summary keeps the smallest."""
+
+FINISH_SECONDS = 300.0
+"""How long the end of a run may wait for W&B's server; what is not uploaded by then lies in the run's folder."""
+
+
+class Mirror:
+    """This run in W&B."""
+
+    def __init__(self, config: RunConfig, environment: Mapping[str, Any]) -> None:
+        """Start the run, or go on with it under the id that the run's folder remembers.
+
+        A server that is asked for and does not answer within `monitoring.init_timeout_seconds` is said, and the run is
+        mirrored offline.
+        """
+        mode = os.environ.get("WANDB_MODE", "offline")
+        try:
+            self._run = _start(config, environment, mode)
+        except Exception as error:  # wandb has dozens of kinds; none of them is worth a training run
+            if mode != "online":
+                raise
+            cause = (str(error).strip() or type(error).__name__).splitlines()[0]
+            say(f"W&B cannot be reached ({cause}): this run is mirrored offline; `wandb sync` uploads it later")
+            _release_run()
+            self._run = _start(config, environment, "offline")
+        self._run.define_metric("*", step_metric="step")
+        for figures in SMALLEST_IS_BEST:
+            self._run.define_metric(figures, step_metric="step", summary="min,last")
+
+    def log(self, step: int, section: str, figures: Mapping[str, Any]) -> None:
+        """Figures of one step under `section/`."""
+        self._run.log({"step": step, **{f"{section}/{name}": value for name, value in figures.items()}})
+
+    def summarise(self, facts: Mapping[str, Any]) -> None:
+        """Final figures, shown first by W&B."""
+        self._run.summary.update(dict(facts))
+
+    def keep(self, folder: Path, kind: str, name: str) -> None:
+        """Keep a folder's files as an artifact."""
+        import wandb
+
+        artifact = wandb.Artifact(name, type=kind)
+        artifact.add_dir(str(folder))
+        self._run.log_artifact(artifact)
+
+    def finish(self, failed: bool = False) -> None:
+        self._run.finish(exit_code=1 if failed else 0)
+
+
+def _release_run() -> None:
+    """End wandb's own process, which holds on to the id of a run that it could not start."""
+    import wandb
+
+    wandb.teardown()
+
+
+def _start(config: RunConfig, environment: Mapping[str, Any], mode: str) -> Any:
+    import wandb
+
+    identity = config.run_folder / "wandb_id"
+    if not identity.exists():
+        write_atomically(identity, secrets.token_hex(4))
+    monitoring = config.monitoring
+    started: Any = wandb.init(
+        project=monitoring.project,
+        group=monitoring.group,
+        job_type=monitoring.job_type,
+        name=config.name,
+        notes=monitoring.notes,
+        tags=list(monitoring.tags),
+        id=identity.read_text("utf-8").strip(),
+        resume="allow",
+        mode=cast(Any, mode),
+        dir=str(config.run_folder),
+        config={**config.model_dump(mode="json"), "environment": dict(environment)},
+        settings=wandb.Settings(
+            console="off",
+            silent=True,
+            init_timeout=monitoring.init_timeout_seconds,
+            finish_timeout=FINISH_SECONDS,
+        ),
+    )
+    return started
+
+
+def keep_reports(config: RunConfig) -> None:
+    """Add the run's reports to it in W&B, where `monitoring.artifacts` asks for them."""
+    if config.monitoring.wandb and config.monitoring.artifacts != "none":
+        mirror = Mirror(config, {})
+        mirror.keep(config.reports, "report", f"{config.name}-reports")
+        mirror.finish()

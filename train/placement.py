@@ -1,0 +1,176 @@
+"""What a training step takes of each device's memory: ZeRO stage, offload and recomputation, and what of it fits."""
+
+import math
+from dataclasses import dataclass
+from itertools import product
+from typing import Literal
+
+from model.memory import activation_bytes, loss_bytes, memory_per_gpu
+from model.sizes import parameter_count
+from train.config import RunConfig, TrainingConfig
+from train.hardware import Machine
+
+Offload = Literal["none", "optimizer", "optimizer, parameters"]
+
+DEFAULT_BUCKET = 500_000_000
+"""Elements of DeepSpeed's reduce_bucket_size where the file does not say."""
+
+
+@dataclass(frozen=True)
+class StepMemory:
+    """Bytes of one device, and of its host's memory beside it, at the height of a step."""
+
+    states: int
+    """Weights, gradients, master weights and moments: the device's share."""
+    gathered: int
+    """Weights that ZeRO-3 has gathered."""
+    buckets: int
+    """DeepSpeed's buffers for gradients on their way."""
+    activations: int
+    """What the forward pass keeps."""
+    loss: int
+    """Logits and gradients that the loss holds."""
+    host: int
+    """What offload has moved to the host's memory, for each device."""
+
+    @property
+    def total(self) -> int:
+        """Bytes of the device."""
+        return self.states + self.gathered + self.buckets + self.activations + self.loss
+
+
+@dataclass(frozen=True)
+class Placement:
+    """One way to lay a step out."""
+
+    zero_stage: int
+    offload: Offload
+    recomputed: bool
+    """All blocks under activation checkpointing."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a placement comes to on a machine."""
+
+    placement: Placement
+    micro_batch: int
+    """The largest that divides the batch and fits; 0: not even one sequence does."""
+    memory: StepMemory
+    """At that micro-batch, or at 1 where nothing fits."""
+
+
+OFFLOADS: dict[int, tuple[Offload, ...]] = {
+    0: ("none",),
+    1: ("none",),
+    2: ("none", "optimizer"),
+    3: ("none", "optimizer", "optimizer, parameters"),
+}
+"""What can be moved to the host at each ZeRO stage."""
+
+PLACEMENTS = tuple(
+    Placement(stage, offload, recomputed)
+    for stage, recomputed in product(OFFLOADS, (False, True))
+    for offload in OFFLOADS[stage]
+)
+"""Every way that is offered, the simplest first."""
+
+
+def configured_placement(training: TrainingConfig) -> Placement:
+    """What the run's own configuration asks for."""
+    zero = training.deepspeed.get("zero_optimization", {})
+    parts = [
+        part for part in ("optimizer", "param") if (zero.get(f"offload_{part}") or {}).get("device", "none") != "none"
+    ]
+    offload: Offload = "none" if not parts else "optimizer" if parts == ["optimizer"] else "optimizer, parameters"
+    return Placement(training.zero_stage, offload, training.activation_checkpointing)
+
+
+def step_memory(config: RunConfig, machine: Machine, placement: Placement, micro_batch: int) -> StepMemory:
+    """Bytes of a step with gradients accumulated in fp32, as this framework has DeepSpeed do it."""
+    model, precision = config.model, config.training.precision
+    recomputed_blocks = model.layers if placement.recomputed else 0
+    whole = memory_per_gpu(
+        model,
+        gpus=machine.devices,
+        zero_stage=placement.zero_stage,
+        micro_batch=micro_batch,
+        precision=precision,
+        recomputed_blocks=recomputed_blocks,
+    )
+    parameters, share = parameter_count(model), 1 / machine.devices
+    states = whole.states
+    if precision == "fp32" and placement.zero_stage:
+        states += math.ceil(4 * parameters * share)  # DeepSpeed keeps master weights even of weights in fp32
+    states += _secondary_copy_bytes(config.training, placement.zero_stage, parameters, machine.devices)
+    host = 0
+    if placement.offload != "none":
+        host = math.ceil(parameters * share * (12 + 4))  # master weights, moments and gradients
+        states -= host
+    if placement.offload == "optimizer, parameters":
+        moved = math.ceil(parameters * share * (2 if precision == "bf16" else 4))
+        host, states = host + moved, states - moved
+    return StepMemory(
+        states=states,
+        gathered=whole.gathered,
+        buckets=_bucket_bytes(config.training, placement.zero_stage, parameters, machine.is_cpu),
+        activations=activation_bytes(model, micro_batch, precision, recomputed_blocks),
+        loss=loss_bytes(model, micro_batch, precision),
+        host=host,
+    )
+
+
+def _secondary_copy_bytes(training: TrainingConfig, zero_stage: int, parameters: int, devices: int) -> int:
+    """The copy of the weights that hpZ keeps within each group of `zero_hpz_partition_size` devices."""
+    group = int(training.deepspeed.get("zero_optimization", {}).get("zero_hpz_partition_size", 1))
+    if zero_stage < 3 or group == 1 or group >= devices:
+        return 0
+    return math.ceil((2 if training.precision == "bf16" else 4) * parameters / group)
+
+
+def _bucket_bytes(training: TrainingConfig, zero_stage: int, parameters: int, is_cpu: bool) -> int:
+    """DeepSpeed's gradient buckets: whole on a GPU from the start; on a CPU only what has been written takes memory.
+
+    Beside a bucket of another precision than the gradients lie these, until it is full.
+    """
+    zero = training.deepspeed.get("zero_optimization", {})
+    if zero_stage == 0 or not zero.get("contiguous_gradients", True):
+        return 0
+    elements = int(zero.get("reduce_bucket_size", DEFAULT_BUCKET))
+    filled = min(elements, parameters)
+    buffers = 2 if zero.get("overlap_comm", False) and zero_stage < 3 else 1
+    if training.precision == "fp32":
+        return 4 * buffers * (filled if is_cpu else elements)
+    value = 2 if zero_stage == 2 else 4
+    return value * buffers * (filled if is_cpu else elements) + 2 * filled
+
+
+def largest_micro_batch(config: RunConfig, machine: Machine, placement: Placement) -> int:
+    """The largest micro-batch that divides every batch of the run over the devices and fits; 0 where none does."""
+    for candidate in reversed(micro_batches_that_divide(config.training, machine.devices)):
+        if step_memory(config, machine, placement, candidate).total <= machine.usable_memory:
+            return candidate
+    return 0
+
+
+def micro_batches_that_divide(training: TrainingConfig, devices: int) -> list[int]:
+    """Micro-batches by which every batch of the run can be divided over the devices, ascending."""
+    sizes = [training.batch_size] if isinstance(training.batch_size, int) else training.batch_size.values()
+    common = math.gcd(*sizes)
+    if common % devices:
+        return []
+    each = common // devices
+    return [size for size in range(1, each + 1) if each % size == 0]
+
+
+def fits(config: RunConfig, machine: Machine) -> list[Fit]:
+    """What each way of laying the step out comes to; ways that make no sense there are left out."""
+    found = []
+    for placement in PLACEMENTS:
+        if config.training.precision == "bf16" and placement.zero_stage == 0:
+            continue
+        if machine.is_cpu and placement.offload != "none":
+            continue
+        micro_batch = largest_micro_batch(config, machine, placement)
+        found.append(Fit(placement, micro_batch, step_memory(config, machine, placement, max(1, micro_batch))))
+    return found
