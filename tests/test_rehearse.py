@@ -46,7 +46,9 @@ def trial(make_config: Make, tmp_path: Path) -> _Trial:
 def write_losses(trial: _Trial, name: str, *losses: float) -> None:
     folder = trial.folder / name
     folder.mkdir(parents=True)
-    lines = [json.dumps({"step": step, "loss": loss}) for step, loss in enumerate(losses, start=1)]
+    lines = [
+        json.dumps({"step": step, "loss": None if loss != loss else loss}) for step, loss in enumerate(losses, start=1)
+    ]
     (folder / "metrics.jsonl").write_text("\n".join(lines))
 
 

@@ -1,7 +1,7 @@
 """Rehearses a failure before a month is spent: train, save, kill, resume on as many and on other ranks, compare.
 
-Everything is real: the configuration, the data, the launcher, the checkpoint and SIGKILL. Only the run is short, and its
-folder is a temporary one beside the run's.
+Everything is real: the configuration, the data, the launcher, the checkpoint and SIGKILL. Only the run is short, and
+its folder is a temporary one beside the run's.
 """
 
 import json
@@ -168,7 +168,8 @@ class _Trial:
 
     def losses(self, name: str) -> dict[int, float]:
         lines = map(json.loads, (self.folder / name / "metrics.jsonl").read_text("utf-8").splitlines())
-        return {line["step"]: line["loss"] for line in lines if "loss" in line}
+        # A loss that is not finite is null there.
+        return {line["step"]: math.nan if line["loss"] is None else line["loss"] for line in lines if "loss" in line}
 
     def compare(self, ranks: int, count: int) -> Check:
         """Losses of the resumed run with the undisturbed one's."""
@@ -178,9 +179,10 @@ class _Trial:
         name = f"losses, resumed on {count} ranks"
         if sorted(found) != sorted(reference):
             return Check(name, False, f"steps {sorted(found)} instead of {sorted(reference)}")
-        worst = max(abs(found[step] - reference[step]) / abs(reference[step]) for step in reference)
+        apart = [abs(found[step] - reference[step]) / abs(reference[step]) for step in reference]
+        worst = max(apart) if all(map(math.isfinite, apart)) else math.inf
         wanted = "equal to the bit" if same_sums else f"up to {allowed:.0e} apart"
-        return Check(name, math.isfinite(worst) and worst <= allowed, f"{worst:.1e} apart at most; wanted: {wanted}")
+        return Check(name, worst <= allowed, f"{worst:.1e} apart at most; wanted: {wanted}")
 
     def compare_batches(self, ranks: int, count: int) -> Check:
         """Tokens of the global batch of every step, as the ranks of either number read them."""
