@@ -13,8 +13,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from tests.launched.runs import (
     assert_same_run,
     environment,
@@ -223,18 +221,20 @@ def test_a_read_only_folder_is_refused_in_one_line(small_run: SmallRun, tmp_path
     assert "Traceback" not in output.stderr
 
 
-@pytest.mark.timeout(280)
 def test_an_unreachable_wandb_neither_stops_nor_stalls_a_run(small_run: SmallRun, undisturbed: RunConfig) -> None:
     file = small_run("unreachable")
-    begin = time.monotonic()
     process = start(
         file,
         "monitoring.wandb=true",
+        "monitoring.init_timeout_seconds=10",
         WANDB_MODE="online",
         WANDB_API_KEY="0" * 40,
         WANDB_BASE_URL="http://127.0.0.1:9",
     )
     output = finish(process)
     assert process.returncode == 0, output
-    assert time.monotonic() - begin < 180
+    assert "W&B cannot be reached" in output
+    assert "this run is mirrored offline" in output
+    events = [event["event"] for event in read_journal(load_config(file).run_folder)]
+    assert events == ["start", "save", "save", "save", "done"]
     assert_same_run(load_config(file), undisturbed)
