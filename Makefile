@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test lint clean benchmark-setup
+.PHONY: setup demo test test-slurm lint clean benchmark-setup
 
 setup: .venv/installed
 
@@ -19,7 +19,11 @@ demo: setup
 	$(BIN)/domainlm run configs/demo.yaml
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m 'not slurm'
+
+# Jobs on a Slurm cluster of six nodes that is made on this machine. As root; installs Debian's packages where missing.
+test-slurm: setup
+	$(BIN)/python -m pytest -m slurm
 
 lint: setup
 	$(BIN)/ruff format --check .
@@ -31,7 +35,7 @@ benchmark-setup: setup
 	test -x .venv-benchmarks/bin/python || $(PYTHON) -m venv .venv-benchmarks
 	.venv-benchmarks/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
 	.venv-benchmarks/bin/python -m pip install --quiet --disable-pip-version-check --requirement benchmarks/requirements.txt
-	.venv-benchmarks/bin/python -m pip install --quiet --disable-pip-version-check --no-deps dolma==1.2.1
+	.venv-benchmarks/bin/python -m pip install --quiet --disable-pip-version-check --no-deps dolma==1.2.1 mosaicml-streaming==0.13.0 ai2-olmo-core==3.0.0
 
 clean:
 	rm -rf .venv .venv-benchmarks runs/demo

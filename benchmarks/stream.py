@@ -13,16 +13,13 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from harness import PEERS_PYTHON, ROOT, Row, compare, parser, read_texts, show
-
-LENGTH, BATCH, VOCABULARY = 2048, 8, 65_000
-SECONDS = 3.0
+from stream_contenders import BATCH, LENGTH, PEERS, VOCABULARY, rate
 
 
 def make_shards(folder: Path, texts: list[str], tokens: int) -> None:
@@ -46,17 +43,6 @@ def make_shards(folder: Path, texts: list[str], tokens: int) -> None:
         pack_shards(folder, policy, LENGTH)  # type: ignore[arg-type]
 
 
-def rate(batch: Callable[[int], Any]) -> float:
-    """Millions of tokens per CPU-second of `batch(number)`, each of BATCH rows."""
-    for number in range(200):
-        batch(number)
-    begin, wall, number = time.process_time(), time.perf_counter(), 200
-    while time.perf_counter() - wall < SECONDS:
-        batch(number)
-        number += 1
-    return (number - 200) * BATCH * (LENGTH + 1) / (time.process_time() - begin) / 1e6
-
-
 def ours(folder: Path, policy: str) -> float:
     from data.stream import TokenStream
 
@@ -72,73 +58,13 @@ def mapped_gather(folder: Path) -> float:
     return rate(lambda number: tokens[first[number % len(first), :, None] + span].astype(np.int64))
 
 
-PEERS = {
-    "datatrove nanoset": """
-from datatrove.utils.dataset import DatatroveFolderDataset
-import numpy as np, torch, shutil, pathlib
-folder = pathlib.Path(FOLDER) / "nanoset"; folder.mkdir(exist_ok=True)
-for file in sorted((pathlib.Path(FOLDER) / "train").glob("*.bin")):
-    shutil.copy(file, folder / (file.stem + ".ds"))
-data = DatatroveFolderDataset(str(folder), seq_len=LENGTH, token_size=2, recursive=False, shuffle=True, seed=0)
-n = len(data)
-def batch(number):
-    return torch.stack([data[(number * BATCH + row) % n]["input_ids"] for row in range(BATCH)])
-""",
-    "litdata": """
-import numpy as np, pathlib, torch, itertools
-from litdata import StreamingDataset, TokensLoader, optimize
-out = pathlib.Path(FOLDER) / "litdata"
-files = sorted(str(file) for file in (pathlib.Path(FOLDER) / "train").glob("*.bin"))
-def read(file):
-    tokens = torch.from_numpy(np.fromfile(file, "<u2").astype(np.int32))
-    for start in range(0, len(tokens), 1_000_000):
-        yield tokens[start : start + 1_000_000]
-if __name__ == "__main__":  # its writers import this file
-    if not out.exists():
-        optimize(fn=read, inputs=files, output_dir=str(out), chunk_size=(LENGTH + 1) * 2048,
-                 item_loader=TokensLoader(), num_workers=1)
-    loader = TokensLoader(block_size=LENGTH + 1)
-    data = StreamingDataset(str(out), item_loader=loader, shuffle=True, drop_last=False)
-    def rows():
-        while True:
-            yield from data
-    source = rows()
-def batch(number):
-    return torch.stack([next(source) for _ in range(BATCH)]).long()
-""",
-    "MosaicML streaming": """
-import numpy as np, pathlib, torch
-from streaming import MDSWriter, StreamingDataset
-out = pathlib.Path(FOLDER) / "mds"
-if not out.exists():
-    with MDSWriter(out=str(out), columns={"tokens": "ndarray:uint16"}) as writer:
-        for file in sorted((pathlib.Path(FOLDER) / "train").glob("*.bin")):
-            tokens = np.fromfile(file, "<u2")
-            for start in range(0, len(tokens) - LENGTH - 1, LENGTH):
-                writer.write({"tokens": tokens[start : start + LENGTH + 1]})
-data = StreamingDataset(local=str(out), shuffle=True, batch_size=BATCH)
-def rows():
-    while True:
-        yield from data
-source = rows()
-def batch(number):
-    return torch.from_numpy(np.stack([next(source)["tokens"] for _ in range(BATCH)]).astype(np.int64))
-""",
-}
-MEASURE = """
-if __name__ == "__main__":
-    import sys; sys.path.insert(0, BENCHMARKS)
-    import importlib; print(importlib.import_module("stream").rate(batch))
-"""
-
-
 def peer(name: str, folder: Path) -> float | None:
     """A peer's rate in its own environment; None, and why, where it cannot run there."""
-    values = {"FOLDER": str(folder), "LENGTH": LENGTH, "BATCH": BATCH, "BENCHMARKS": str(ROOT / "benchmarks")}
-    script = folder / f"measure_{name.replace(' ', '_')}.py"  # a name of its own: its folder is on the path
-    script.write_text("".join(f"{key} = {value!r}\n" for key, value in values.items()) + PEERS[name] + MEASURE)
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'benchmarks'}"}
-    done = subprocess.run([PEERS_PYTHON, script], capture_output=True, text=True, env=environment, timeout=500)
+    program = Path(__file__).parent / "stream_contenders.py"
+    with tempfile.TemporaryDirectory() as name_of_work:
+        inputs = Path(name_of_work)
+        (inputs / "train").symlink_to(folder / "train")
+        done = subprocess.run([PEERS_PYTHON, program, name, inputs], capture_output=True, text=True, timeout=900)
     if done.returncode:
         print(f"{name}: not measured: {(done.stderr.strip().splitlines() or ['?'])[-1]}", file=sys.stderr)
         return None
@@ -179,8 +105,8 @@ def make_huge(folder: Path, files: int = 10_000, file_tokens: int = 100_000_000)
             "token_digests": [digest] * each, "row_digests": [digest] * each,
         }  # fmt: skip
     common = {"dtype": "uint16", "vocabulary_size": VOCABULARY}
-    manifest = common | {"tokenizer_digest": "", "corpus_digest": "", "seed": 0, "tokens_per_shard": file_tokens,
-                         "splits": {"train": shards}, "format": 1}  # fmt: skip
+    manifest = common | {"tokenizer_digest": "", "corpus_digest": "", "seed": 0, "bytes_per_shard": 4 * file_tokens,
+                         "splits": {"train": shards}, "format": 2}  # fmt: skip
     (folder / "manifest.json").write_text(json.dumps(manifest | {"digest": value_digest(manifest)}))
     packing = common | {"format": 1, "policy": "best_fit", "sequence_length": LENGTH,
                         "shards_digest": value_digest(manifest), "sources": packed}  # fmt: skip

@@ -16,12 +16,13 @@ from benchmarks.tokenizer_training import write_corpus
 from data.config import TokenizerConfig
 from data.tokenizer import build_tokenizer
 
-CONTENDERS = ("domainlm", "tokenizers", "datasets", "datatrove")
+OURS = ("domainlm", "tokenizers")
+PEERS = ("datasets", "datatrove", "litdata", "mosaicml", "megatron")
 PROGRAM = Path(__file__).parent / "token_shards_contenders.py"
 
 
 def run(name: str, small: Path, corpus: Path, tokenizer: Path) -> tuple[Usage, dict[str, float]]:
-    python = PEERS_PYTHON if name in ("datasets", "datatrove") else Path(sys.executable)
+    python = PEERS_PYTHON if name in PEERS else Path(sys.executable)
     with tempfile.TemporaryDirectory() as out:
         usage = measure([python, PROGRAM, name, small, corpus, tokenizer, out], {"TOKENIZERS_PARALLELISM": "false"})
     return usage, json.loads(usage.output.splitlines()[-1])
@@ -32,7 +33,7 @@ def main() -> None:
     options.add_argument("--megabytes", type=float, default=20.0)
     options.add_argument("--kind", choices=("bpe", "unigram"), default="bpe")
     options.add_argument("--pretokenization", choices=("words", "bloomberggpt"), default="words")
-    options.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
+    options.add_argument("--contenders", nargs="+", choices=(*OURS, *PEERS), default=[*OURS, *PEERS])
     chosen = options.parse_args()
     rates: list[Row] = []
     peaks: list[Row] = []

@@ -4,14 +4,17 @@ It prints {"seconds", "tokens"}: CPU seconds of the process and its children, im
 that what is compiled or loaded once does not count; and the tokens written, without ends of text.
 """
 
+import functools
 import json
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+from tokenizers import Tokenizer
 
 Work = Callable[[Path, Path, Path], int]
 
@@ -29,8 +32,6 @@ def domainlm() -> Work:
 
 
 def tokenizers() -> Work:
-    from tokenizers import Tokenizer
-
     def work(corpus: Path, tokenizer: Path, out: Path) -> int:
         engine, count = Tokenizer.from_file(str(tokenizer / "tokenizer.json")), 0
         out.mkdir(parents=True, exist_ok=True)
@@ -47,7 +48,6 @@ def tokenizers() -> Work:
 
 def datasets() -> Work:
     from datasets import disable_caching, load_dataset
-    from tokenizers import Tokenizer
 
     disable_caching()
 
@@ -87,6 +87,78 @@ def datatrove() -> Work:
     return work
 
 
+def ids_of_file(file: str, tokenizer: str) -> Iterator[Any]:
+    """What litdata's writers call for each file: the ids of each document."""
+    import torch
+
+    engine = Tokenizer.from_file(tokenizer)
+    for batch in pq.ParquetFile(file).iter_batches(256, columns=["text"]):
+        for encoding in engine.encode_batch_fast(batch["text"].to_pylist(), add_special_tokens=False):
+            yield torch.tensor([*encoding.ids, 0], dtype=torch.int32)
+
+
+def litdata() -> Work:
+    from litdata import TokensLoader, optimize
+
+    def work(corpus: Path, tokenizer: Path, out: Path) -> int:
+        encode = functools.partial(ids_of_file, tokenizer=str(tokenizer / "tokenizer.json"))
+        files = [str(path) for path in sorted(corpus.rglob("*.parquet"))]
+        optimize(
+            fn=encode, inputs=files, output_dir=str(out), chunk_bytes="64MB", item_loader=TokensLoader(), num_workers=1
+        )
+        chunks = json.loads((out / "index.json").read_bytes())["chunks"]
+        documents = sum(pq.read_metadata(path).num_rows for path in files)
+        return sum(chunk["dim"] for chunk in chunks) - documents
+
+    return work
+
+
+def mosaicml() -> Work:
+    from streaming import MDSWriter
+
+    def work(corpus: Path, tokenizer: Path, out: Path) -> int:
+        engine, count = Tokenizer.from_file(str(tokenizer / "tokenizer.json")), 0
+        with MDSWriter(out=str(out), columns={"tokens": "ndarray:uint16"}) as writer:
+            for path in sorted(corpus.rglob("*.parquet")):
+                for batch in pq.ParquetFile(path).iter_batches(256, columns=["text"]):
+                    for encoding in engine.encode_batch_fast(batch["text"].to_pylist(), add_special_tokens=False):
+                        writer.write({"tokens": np.array([*encoding.ids, 0], np.uint16)})
+                        count += len(encoding.ids)
+        return count
+
+    return work
+
+
+def megatron() -> Work:
+    import torch
+    from megatron.core.datasets.indexed_dataset import IndexedDatasetBuilder
+
+    def work(corpus: Path, tokenizer: Path, out: Path) -> int:
+        engine, count = Tokenizer.from_file(str(tokenizer / "tokenizer.json")), 0
+        out.mkdir(parents=True, exist_ok=True)
+        builder = IndexedDatasetBuilder(str(out / "tokens.bin"), dtype=np.uint16)
+        for path in sorted(corpus.rglob("*.parquet")):
+            for batch in pq.ParquetFile(path).iter_batches(256, columns=["text"]):
+                for encoding in engine.encode_batch_fast(batch["text"].to_pylist(), add_special_tokens=False):
+                    builder.add_document(torch.tensor([*encoding.ids, 0]), [len(encoding.ids) + 1])
+                    count += len(encoding.ids)
+        builder.finalize(str(out / "tokens.idx"))
+        return count
+
+    return work
+
+
+WORKS = {
+    "domainlm": domainlm,
+    "tokenizers": tokenizers,
+    "datasets": datasets,
+    "datatrove": datatrove,
+    "litdata": litdata,
+    "mosaicml": mosaicml,
+    "megatron": megatron,
+}
+
+
 def cpu_seconds() -> float:
     used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
@@ -95,7 +167,7 @@ def cpu_seconds() -> float:
 def main() -> None:
     name = sys.argv[1]
     small, corpus, tokenizer, out = map(Path, sys.argv[2:])
-    work = {"domainlm": domainlm, "tokenizers": tokenizers, "datasets": datasets, "datatrove": datatrove}[name]()
+    work = WORKS[name]()
     work(small, tokenizer, out / "small")
     begin = cpu_seconds()
     tokens = work(corpus, tokenizer, out / "whole")

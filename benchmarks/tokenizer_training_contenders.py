@@ -15,7 +15,8 @@ from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
 LONGEST_PIECE = 64
 PATTERNS = {
-    "words": r" ?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+|\n+|\s+(?!\S)|\s",
+    "words": r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+",
     "bloomberggpt": r"[ A-Za-z]+|[0-9]|[^A-Za-z0-9]+",
 }
 

@@ -203,7 +203,8 @@ class TokenizerConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docs
     vocabulary_size: int = Field(gt=257)
     """Number of pieces: 256 bytes, the end of text, and what is learnt."""
     pretokenization: Literal["bloomberggpt", "words"] = "words"
-    """words: a piece ends with its word; bloomberggpt: runs of letters and spaces, so that pieces may span words."""
+    """words: Qwen3.5's pattern, a piece ends with its word; bloomberggpt: runs of letters and spaces, so that pieces
+    may span words."""
     path: str | None = None
     """A tokenizer.json of Hugging Face tokenizers, or its folder, to take instead of training one."""
     end_of_text: str = END_OF_TEXT

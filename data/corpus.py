@@ -8,7 +8,7 @@ interruption, where they were; the first can be spread over the tasks of a Slurm
 import contextlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 
 from data.account import check_dates, check_malformed, check_splits, check_sum, corpus_report
 from data.config import DataConfig
-from data.counts import merged
+from data.counts import Counts, merged
 from data.decontaminate import item_stamps, load_items
-from data.deduplicate import Digests, Forgotten, Staged, as_digests, decide
+from data.deduplicate import Digests, Forgotten, Indices, Staged, as_digests, decide, document_key
 from data.documents import Part, input_parts
 from data.errors import UnreachableError
 from data.files import (
@@ -32,7 +32,7 @@ from data.files import (
     is_finished,
     write_atomically,
 )
-from data.keep import KeepJob, Kept, keep_part
+from data.keep import KeepJob, Kept, keep_part, sampled_rows
 from data.near_duplicates import ALGORITHM, map_signatures
 from data.parallel import in_parallel
 from data.progress import say
@@ -91,10 +91,7 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
     keeping = _keep_jobs(config, jobs, forgotten)
     kept = dict(zip(jobs, in_parallel(keep_part, keeping, config.workers, "writing"), strict=True))
     _write_quarantine(folder, jobs)
-    results = {source.name: Kept() for source in config.sources}
-    for job in jobs:
-        results[job.source.name].counts.merge(staged[job])
-        results[job.source.name].merge(kept[job])
+    results = _results(config, staged, kept, forgotten)
     for source in config.sources:
         check_malformed(source, results[source.name].counts, config, folder / QUARANTINE)
         check_sum(source, results[source.name])
@@ -144,7 +141,44 @@ def _keep_jobs(config: DataConfig, jobs: Sequence[StagingJob], forgotten: Forgot
     del table
     decision = decide(documents, forgotten, near)
     numbers = [number for source in config.sources for number in range(sum(job.source == source for job in jobs))]
-    return list(map(KeepJob, jobs, numbers, np.split(decision.fates, ends[:-1])))
+    fates, resembles = np.split(decision.fates, ends[:-1]), np.split(decision.resembles, ends[:-1])
+    rows = [sampled_rows(of_part) for of_part in fates]
+    resembled = [of_part[chosen] for of_part, chosen in zip(resembles, rows, strict=True)]
+    names = _names(jobs, ends, np.unique(np.concatenate(resembled)))
+    shown = [
+        {row: names[other] for row, other in zip(chosen, others.tolist(), strict=True)}
+        for chosen, others in zip(rows, resembled, strict=True)
+    ]
+    return list(map(KeepJob, jobs, numbers, fates, shown))
+
+
+def _names(jobs: Sequence[StagingJob], ends: Indices, documents: Indices) -> dict[int, str]:
+    """Source and id of some of the staged documents; those of part i are ends[i - 1] to ends[i] - 1."""
+    names = {}
+    parts = np.searchsorted(ends, documents, side="right")
+    for part in np.unique(parts).tolist():
+        ids = pq.read_table(jobs[part].documents, columns=["id"])["id"]
+        first = int(ends[part]) - len(ids)
+        for document in documents[parts == part].tolist():
+            names[document] = f"{jobs[part].source.name}/{ids[document - first].as_py()}"
+    return names
+
+
+def _results(
+    config: DataConfig,
+    staged: Mapping[StagingJob, Counts],
+    kept: Mapping[StagingJob, Kept],
+    forgotten: Forgotten,
+) -> dict[str, Kept]:
+    """What became of each source, without samples of documents whose names are to be forgotten."""
+    results = {source.name: Kept() for source in config.sources}
+    for job in staged:
+        results[job.source.name].counts.merge(staged[job])
+        results[job.source.name].merge(kept[job])
+    keys = {key.tobytes() for key in forgotten.keys}
+    for name, result in results.items():
+        result.counts.leave_out_samples(lambda document, name=name: document_key(name, document) in keys)  # type: ignore[misc]
+    return results
 
 
 def _digests(column: pa.ChunkedArray) -> Digests:

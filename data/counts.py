@@ -51,10 +51,22 @@ class Counts:
             text, _ = scrub(document.text[: 2 * SAMPLE_CHARACTERS])
             self.sample(reason, document.id, document.file, document.line, text)
 
-    def sample(self, reason: str, document_id: str, file: str, line: int, text: str) -> None:
+    def sample(
+        self, reason: str, document_id: str, file: str, line: int, text: str, resembles: str | None = None
+    ) -> None:
+        """Note how a document that is dropped begins; `resembles` is the source/id of the one it repeats."""
         samples = self.samples.setdefault(reason, [])
         if len(samples) < SAMPLES:
-            samples.append({"id": document_id, "file": file, "line": line, "text": text[:SAMPLE_CHARACTERS]})
+            sample = {"id": document_id, "file": file, "line": line, "text": text[:SAMPLE_CHARACTERS]}
+            samples.append(sample | ({"resembles": resembles} if resembles else {}))
+
+    def leave_out_samples(self, is_forgotten: Callable[[str], bool]) -> None:
+        """Remove the samples of documents of such ids; they were taken before it was known what is to be forgotten."""
+        left = {
+            reason: [sample for sample in samples if not is_forgotten(sample["id"])]
+            for reason, samples in self.samples.items()
+        }
+        self.samples = {reason: samples for reason, samples in left.items() if samples}
 
     def add_cleaning(self, cleaned: Cleaned) -> None:
         self.scrubbed.update(cleaned.scrubbed)

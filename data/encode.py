@@ -208,6 +208,10 @@ def _blocks(job: ShardJob, encoder: Encoder) -> Iterator[EncodedBlock]:
         with pq.ParquetFile(file) as parquet:
             table = parquet.read_row_group(group, columns=["id", "date", "text"])
         texts = table["text"].combine_chunks().cast(pa.large_string())
+        try:
+            texts.validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise DataError(f"{file} is damaged ({error}): run `domainlm prepare CONFIG` again") from None
         check_encoder(encoder, _samples(texts))
         encoded = encoder.encode(texts)
         _check_ids(encoded, encoder.vocabulary_size, job, table)

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -31,6 +32,7 @@ class KeepJob:
     staged: StagingJob
     number: int
     fates: npt.NDArray[np.uint8]
+    resembled: Mapping[int, str]  # of the rows that are sampled, the source/id of the document that each repeats
 
     @property
     def result(self) -> Path:
@@ -74,9 +76,15 @@ class Kept:
         self.counts.merge(other.counts)
 
 
+def sampled_rows(fates: npt.NDArray[np.uint8]) -> list[int]:
+    """The rows of a part whose text is shown in the report: the first few of each fate but FORGOTTEN."""
+    shown = [fate for fate in DROP_REASONS if fate != Fate.FORGOTTEN]  # whose text must not stand in a report
+    return [row for fate in shown for row in np.flatnonzero(fates == fate)[:SAMPLES].tolist()]
+
+
 def keep_part(job: KeepJob) -> Kept:
     """Write what is kept of a staged part, unless that was done before with the same fates."""
-    key = value_digest([job.staged.key, job.number, job.fates.tobytes().hex()])
+    key = value_digest([job.staged.key, job.number, job.fates.tobytes().hex(), sorted(job.resembled.items())])
     try:
         done = json.loads(job.result.read_bytes())
     except (OSError, ValueError):
@@ -105,7 +113,8 @@ def keep_part(job: KeepJob) -> Kept:
                 documents = table.filter(pa.array(mask)).select(list(CORPUS_COLUMNS))
                 writers[split].write_table(documents)
                 _count_kept(kept, split, documents)
-            _count_lost(kept.counts, table, fates)
+            _count_lost(kept.counts, fates)
+            _sample(kept.counts, job, table, first - table.num_rows)
             repeated.write(_repeated(kept.counts, job, table.filter(pa.array(fates == Fate.REPEATED_ID))))
     write_atomically(job.result, json.dumps({"key": key, **vars(kept), "counts": kept.counts.as_json()}))
     return kept
@@ -125,13 +134,19 @@ def _count_kept(kept: Kept, split: str, documents: pa.Table) -> None:
         kept.licences[licence["values"]] += licence["counts"]
 
 
-def _count_lost(counts: Counts, table: pa.Table, fates: npt.NDArray[np.uint8]) -> None:
+def _count_lost(counts: Counts, fates: npt.NDArray[np.uint8]) -> None:
     for fate, reason in DROP_REASONS.items():
-        lost = np.flatnonzero(fates == fate)
-        counts.dropped[reason] += len(lost)
-        if fate != Fate.FORGOTTEN:  # whose text must not stand in a report
-            for row in table.take(lost[:SAMPLES]).select(["id", "file", "line", "text"]).to_pylist():
-                counts.sample(reason, row["id"], row["file"], row["line"], row["text"])
+        counts.dropped[reason] += int((fates == fate).sum())
+
+
+def _sample(counts: Counts, job: KeepJob, table: pa.Table, first: int) -> None:
+    """Note the sampled rows of a row group that begins at row `first` of the part."""
+    rows = [row for row in sampled_rows(job.fates) if first <= row < first + table.num_rows]
+    shown = table.select(["id", "file", "line", "text"]).take(pa.array([row - first for row in rows], pa.int64()))
+    for row, sample in zip(rows, shown.to_pylist(), strict=True):
+        reason = DROP_REASONS[Fate(job.fates[row])]
+        where = sample["id"], sample["file"], sample["line"]
+        counts.sample(reason, *where, sample["text"], job.resembled.get(row))
 
 
 def _repeated(counts: Counts, job: KeepJob, rows: pa.Table) -> bytes:

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow.compute as pc
 
 from data.errors import DataError
-from data.packing import shard_name
-from data.shard_reader import read_documents
+from data.packing import SPLIT
+from data.shard_reader import read_documents, shard_name
 from data.stream import Piece, TokenStream
 
 CANDIDATES = 1000
@@ -53,7 +53,7 @@ def _touched(stream: TokenStream, source: str, file: int, pieces: list[Piece]) -
     ends = begins + [piece.tokens for piece in pieces]
     spans = zip(np.searchsorted(starts, begins, side="right") - 1, np.searchsorted(starts, ends), strict=True)
     rows = np.unique(np.concatenate([np.arange(*span) for span in spans]))
-    shard = shard_name(source, file)
+    shard = shard_name(SPLIT, source, file)
     return [
         row | {"date": row["date"].isoformat() if row["date"] else None, "shard": shard}
         for row in table.take(rows).to_pylist()
@@ -78,7 +78,7 @@ def samples_of(stream: TokenStream, document_id: str, end: int) -> Sightings:
 
 
 def _table(stream: TokenStream, source: str, file: int) -> Path:
-    return Path(stream.local(f"{shard_name(source, file)}.documents.parquet"))
+    return Path(stream.local(f"{shard_name(SPLIT, source, file)}.documents.parquet"))
 
 
 def _suggest(stream: TokenStream, document_id: str) -> str:

@@ -1,9 +1,7 @@
 """Packing: which tokens of the shards make the rows of a run, written beside them as files of their own."""
 
 import dataclasses
-import functools
 import json
-import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +14,7 @@ import numpy.typing as npt
 from data.errors import DataError
 from data.files import MANIFEST, atomic_write, begin_stage, file_digest, value_digest, write_atomically
 from data.progress import progress, say
+from data.shard_reader import SOURCE_NAME, shard_name
 
 if TYPE_CHECKING:  # what packs needs Arrow, what reads rows does not
     from data.shards import Manifest, ShardFile
@@ -26,7 +25,6 @@ Policy = Literal["best_fit", "concatenate"]
 FORMAT = 1
 SPLIT = "train"
 ROW_NUMBERS = np.dtype("<i4")
-SOURCE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 MAXIMUM_FILE_TOKENS = 2**31 - 1  # what ROW_NUMBERS can count
 
 
@@ -88,12 +86,6 @@ def packing_folder(folder: Path, policy: str, sequence_length: int) -> Path:
     return folder / "packed" / f"{policy}-{sequence_length}"
 
 
-@functools.lru_cache(4096)
-def shard_name(source: str, number: int) -> str:
-    """Name of a source's training file: NAME.bin, NAME.documents.parquet, NAME.rows."""
-    return f"{SPLIT}/{source}-{number:05d}"
-
-
 def pack_shards(folder: Path, policy: Policy, sequence_length: int, workers: int | None = None) -> Packing:
     """Write the rows of `sequence_length` predicted tokens of the training split, unless they are there already.
 
@@ -113,6 +105,10 @@ def pack_shards(folder: Path, policy: Policy, sequence_length: int, workers: int
     begin_stage(target, [SPLIT])
     sources = manifest.splits.get(SPLIT, {})
     jobs = [_Job(folder, target, file, policy, sequence_length) for shards in sources.values() for file in shards.files]
+    if policy == "best_fit" and jobs:
+        from data.best_fit import best_fit
+
+        best_fit(np.ones(1, np.int64), 1)  # compiled before the threads start, which must not compile side by side
     # Arrow and the compiled packing leave the interpreter's lock alone: threads will do
     with ThreadPoolExecutor(workers or available_cpus()) as pool:
         packed = progress(pool.map(_pack_file, jobs), f"pack {policy}-{sequence_length}", len(jobs), "files")
@@ -173,7 +169,7 @@ def verify_packing(folder: Path, packing: Packing, part: int = 0, parts: int = 1
     """
     target = packing_folder(folder, packing.policy, packing.sequence_length)
     files = [
-        (target / f"{shard_name(source, number)}.rows", digest)
+        (target / f"{shard_name(SPLIT, source, number)}.rows", digest)
         for source, packed in packing.sources.items()
         for number, digest in enumerate(packed.row_digests)
         if digest

@@ -13,8 +13,9 @@ from typing import Any
 
 from data.errors import DataError
 from data.files import MANIFEST, new_digest
-from data.packing import packing_folder, read_packing, shard_name
+from data.packing import SPLIT, packing_folder, read_packing
 from data.progress import say
+from data.shard_reader import shard_name
 from data.split import SPLITS
 
 ATTEMPTS = 4
@@ -42,7 +43,7 @@ def open_cache(location: str, folder: Path, room: int, policy: str, sequence_len
     packing = read_packing(folder, policy, sequence_length)
     for source, of_source in packing.sources.items():
         for number, digests in enumerate(zip(of_source.token_digests, of_source.row_digests, strict=True)):
-            name = shard_name(source, number)
+            name = shard_name(SPLIT, source, number)
             cache.digests |= {f"{name}.bin": digests[0]}
             cache.digests |= {f"{packed}/{name}.rows": digests[1]} if digests[1] else {}
     return cache

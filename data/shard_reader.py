@@ -4,6 +4,7 @@ import contextlib
 import functools
 import mmap
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +22,15 @@ if TYPE_CHECKING:  # Arrow takes more time and memory than a stream, which does 
 
 Tokens = npt.NDArray[np.unsignedinteger[Any]]
 
+SOURCE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 DTYPES: dict[str, np.dtype[Any]] = {"uint16": np.dtype("<u2"), "uint32": np.dtype("<u4")}
 OPEN_FILES = 256  # a process may often have no more than 1,024
+
+
+@functools.lru_cache(4096)
+def shard_name(split: str, source: str, number: int) -> str:
+    """Name of a shard's files below the folder, without their endings."""
+    return f"{split}/{source}-{number:05d}"
 
 
 class OpenFiles:

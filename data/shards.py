@@ -5,7 +5,6 @@ import datetime
 import functools
 import itertools
 import json
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +20,11 @@ from data.errors import DataError
 from data.files import MANIFEST, atomic_write, file_digest, value_digest
 from data.progress import progress
 from data.shard_reader import DTYPES as DTYPES
+from data.shard_reader import SOURCE_NAME
+from data.shard_reader import shard_name as shard_name
 
 FORMAT = 2
 END_OF_TEXT_ID = 0  # of a tokenizer that was trained here
-SOURCE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 RUN_AGAIN = "run `domainlm tokenize CONFIG` again"
 DOCUMENT_COLUMNS = pa.schema(
     {
@@ -200,11 +200,6 @@ def _block(source: str, documents: Sequence[EncodedDocument]) -> EncodedBlock:
     tokens = np.concatenate([part for document in documents for part in (document.tokens, [document.end_of_text])])
     rows = [(one.id, source, one.date, len(one.tokens) + 1, one.bytes) for one in documents]
     return EncodedBlock(tokens, pa.table([list(column) for column in zip(*rows, strict=True)], schema=BLOCK_COLUMNS))
-
-
-def shard_name(split: str, source: str, number: int) -> str:
-    """Name of a shard's files below the folder, without their endings."""
-    return f"{split}/{source}-{number:05d}"
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -13,9 +13,9 @@ from data.errors import DataError
 from data.files import value_digest
 from data.mixture import build_mixture, mixture_shares
 from data.order import Integers, Order, Stage
-from data.packing import ROW_NUMBERS, packing_folder, read_packing, shard_name, verify_packing
+from data.packing import ROW_NUMBERS, SPLIT, packing_folder, read_packing, verify_packing
 from data.shard_cache import ShardCache
-from data.shard_reader import DTYPES, OpenFiles
+from data.shard_reader import DTYPES, OpenFiles, shard_name
 
 BLOCK = 512  # samples whose places are computed together: one call to numpy costs as much as tens of samples
 
@@ -129,7 +129,7 @@ class TokenStream:
         ends: list[int] = []  # tokens of each row
         repeated: list[tuple[int, int]] = []  # row and position of tokens that are there as context only
         for row, (source, file, number) in enumerate(self._places(first, count)):
-            name = f"{shard_name(source, file)}.bin"
+            name = f"{shard_name(SPLIT, source, file)}.bin"
             used = 0
             for first_token, tokens in self._row(source, file, number):
                 before = not used or tokens < 0
@@ -203,7 +203,7 @@ class TokenStream:
             sources, files, _ = self._locate(samples)
             for number, file in dict.fromkeys(zip(sources.tolist(), files.tolist(), strict=True)):
                 source = self.sources[number]
-                self._cache.prefetch(f"{shard_name(source, file)}.bin")
+                self._cache.prefetch(f"{shard_name(SPLIT, source, file)}.bin")
                 if self.packing.policy == "best_fit":
                     self._cache.prefetch(self._rows_name(source, file))
 
@@ -248,7 +248,7 @@ class TokenStream:
         return numbers[: rows + 1], pieces[:, 0], pieces[:, 1]
 
     def _rows_name(self, source: str, file: int) -> str:
-        return f"{self._packed}/{shard_name(source, file)}.rows"
+        return f"{self._packed}/{shard_name(SPLIT, source, file)}.rows"
 
 
 def _documents(rows: Integers, ends: list[int], repeated: list[tuple[int, int]]) -> npt.NDArray[np.int32]:

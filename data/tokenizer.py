@@ -19,7 +19,7 @@ from data.progress import say
 from data.tokenizer_report import Made, find_words, measure, piece_samples
 from data.tokenizer_text import bytes_by_source, measured_texts
 
-FORMAT = 2
+FORMAT = 3
 TOKENIZER = "tokenizer.json"
 REPORT = "report.json"
 DESCRIPTIONS = ("tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")  # of a given tokenizer

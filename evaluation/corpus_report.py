@@ -28,6 +28,8 @@ class Sample(BaseModel, frozen=True):
     file: str
     line: NonNegativeInt
     text: str
+    resembles: str | None = None
+    """Of a duplicate, the source/id of the document that it repeats."""
 
 
 class SourceReport(BaseModel, frozen=True, use_attribute_docstrings=True):

@@ -221,8 +221,13 @@ def sample_tables(report: CorpusReport) -> list[tuple[str, Table]]:
     for reason, by_source in sorted(by_reason.items()):
         turns = itertools.chain.from_iterable(itertools.zip_longest(*by_source))
         chosen = [entry for entry in turns if entry is not None][:SAMPLES_SHOWN]
-        rows = [Row(name, 0, [f"{sample.file}:{sample.line}", sample.id, sample.text]) for name, sample in chosen]
-        tables.append((reason, Table(["where", "id", "begins"], rows)))
+        cells = [[f"{sample.file}:{sample.line}", sample.id, sample.text] for _, sample in chosen]
+        columns = ["where", "id", "begins"]
+        if any(sample.resembles for _, sample in chosen):
+            columns.append("repeats")
+            cells = [[*row, sample.resembles or "–"] for row, (_, sample) in zip(cells, chosen, strict=True)]
+        rows = [Row(name, 0, row) for (name, _), row in zip(chosen, cells, strict=True)]
+        tables.append((reason, Table(columns, rows)))
     return tables
 
 

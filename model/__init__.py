@@ -1,1 +1,1 @@
-"""The architecture: configuration, layers, loss, initialisation, sizes, generation and the Hugging Face export."""
+"""The architecture: configuration, layers, loss, initialisation, sizes, generation, Hugging Face folders in and out."""

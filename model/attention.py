@@ -1,7 +1,5 @@
 """Causal self-attention: grouped key-value heads, ALiBi or rotary positions, and the key-value cache of generation."""
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -92,25 +90,43 @@ class Positions:
         return torch.ones(time, past + time, device=device, dtype=torch.bool).tril_(past), rotation
 
 
-@dataclass
 class LayerCache:
-    """Keys and values of the tokens that one layer has seen, (batch, key_value_heads, time, head_width) each."""
+    """Keys and values of the tokens that one layer has seen, (batch, key_value_heads, time, head_width) each.
 
-    keys: Tensor | None = None
-    values: Tensor | None = None
+    They lie in memory made for `capacity` tokens, and for twice as many whenever it is full: a new token is written
+    into its place, and those before it are not copied.
+    """
+
+    def __init__(self, capacity: int = 0) -> None:
+        self.capacity = capacity
+        self.length = 0
+        self._keys: Tensor | None = None
+        self._values: Tensor | None = None
 
     @property
-    def length(self) -> int:
-        """Tokens held."""
-        return 0 if self.keys is None else self.keys.shape[2]
+    def nbytes(self) -> int:
+        """Bytes of memory taken, room for further tokens included."""
+        return 0 if self._keys is None or self._values is None else self._keys.nbytes + self._values.nbytes
 
     def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Append the newest tokens and return all keys and values."""
-        if self.keys is not None and self.values is not None:
-            keys = torch.cat((self.keys, keys), dim=2)
-            values = torch.cat((self.values, values), dim=2)
-        self.keys, self.values = keys, values
-        return keys, values
+        """Append the newest tokens and return all keys and values, views of this cache."""
+        end = self.length + keys.shape[2]
+        if self._keys is None or end > self.capacity:
+            self.capacity = max(end, self.capacity if self._keys is None else 2 * self.capacity)
+            self._keys, self._values = self._moved(self._keys, keys), self._moved(self._values, values)
+        assert self._values is not None
+        self._keys[:, :, self.length : end] = keys
+        self._values[:, :, self.length : end] = values
+        self.length = end
+        return self._keys[:, :, :end], self._values[:, :, :end]
+
+    def _moved(self, held: Tensor | None, new: Tensor) -> Tensor:
+        """What is held, in memory for `capacity` tokens like `new`."""
+        batch, heads, _, width = new.shape
+        room = new.new_empty(batch, heads, self.capacity, width)
+        if held is not None:
+            room[:, :, : self.length] = held[:, :, : self.length]
+        return room
 
 
 class Attention(nn.Module):

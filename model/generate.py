@@ -1,6 +1,6 @@
 """Text generation, one token at a time, with a key-value cache."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,8 +9,11 @@ from torch import Tensor
 from model.attention import LayerCache
 from model.transformer import Transformer
 
+ROOM = 1024
+"""Tokens that the cache has room for behind the prompt at first: a continuation may end long before its limit."""
 
-@torch.no_grad()
+
+@torch.inference_mode()
 def generate(
     model: Transformer,
     prompts: Sequence[Sequence[int]],
@@ -20,6 +23,7 @@ def generate(
     top_p: float | None = None,
     seed: int = 0,
     stop_token: int | None = None,
+    on_token: Callable[[int, int], bool] = lambda place, token: False,
 ) -> list[list[int]]:
     """Continue each prompt; returns only the new tokens, without the stop token.
 
@@ -31,7 +35,9 @@ def generate(
         temperature: 0 takes the likeliest token; otherwise the logits are divided by it before sampling.
         top_k: sample among the k likeliest tokens only.
         top_p: sample among the likeliest tokens that together reach this probability (Holtzman et al. 2020).
-        stop_token: ends a continuation; one that is shorter than `max_new_tokens` has met it.
+        stop_token: ends a continuation.
+        on_token: is told the place of a prompt and each of its new tokens as it comes; True ends that continuation
+            behind the token.
 
     Raises:
         ValueError: a setting is out of range, a prompt is empty or holds unknown ids, or a RoPE model would have to go
@@ -48,9 +54,16 @@ def generate(
             places = [place for place, prompt in enumerate(prompts) if len(prompt) == length]
             batch = torch.tensor([list(prompts[place]) for place in places], device=model.embedding.weight.device)
             generators = [torch.Generator().manual_seed(seeds[place]) for place in places]
-            rows = _continue(model, batch, max_new_tokens, sampling, generators, stop_token)
-            for place, row in zip(places, rows, strict=True):
-                continuations[place] = row
+            running = dict.fromkeys(places, True)
+            for chosen in _tokens(model, batch, max_new_tokens, sampling, generators):
+                for place, token in zip(places, chosen, strict=True):
+                    if running[place] and token != stop_token:
+                        continuations[place].append(token)
+                        running[place] = not on_token(place, token)
+                    else:
+                        running[place] = False
+                if not any(running.values()):
+                    break
     finally:
         model.train(was_training)
     return continuations
@@ -76,40 +89,38 @@ class _Sampling:
         """One token for each row of logits (batch, vocabulary); int64 (batch,) on the same device."""
         if self.temperature == 0:
             return logits.argmax(dim=-1)
-        scores, tokens = logits.cpu().sort(dim=-1, descending=True, stable=True)
-        probabilities = (scores[:, : self.top_k] / self.temperature).softmax(dim=-1)
+        scores, tokens = logits.cpu(), None
+        if self.top_k is not None:
+            scores, tokens = scores.topk(min(self.top_k, scores.shape[-1]))
+        elif self.top_p is not None:
+            scores, tokens = scores.sort(dim=-1, descending=True, stable=True)
+        probabilities = (scores.double() / self.temperature).softmax(dim=-1)
+        reached = probabilities.cumsum(dim=-1)
         if self.top_p is not None:
-            before = probabilities.cumsum(dim=-1) - probabilities
+            before = reached - probabilities
             # The first token always stays, whatever rounding makes of a tiny top_p.
             probabilities[:, 1:].masked_fill_(before[:, 1:] >= self.top_p, 0.0)
-        ranks = [torch.multinomial(row, 1, generator=g) for row, g in zip(probabilities, generators, strict=True)]
-        return tokens.gather(1, torch.stack(ranks)).squeeze(1).to(logits.device)
+            reached = probabilities.cumsum(dim=-1)
+        draws = torch.cat([torch.rand(1, generator=generator, dtype=torch.float64) for generator in generators])
+        # The first place whose sum lies above the draw: one without probability adds nothing and is never it.
+        ranks = torch.searchsorted(reached, draws[:, None] * reached[:, -1:], right=True).clamp_(
+            max=reached.shape[1] - 1
+        )
+        chosen = ranks if tokens is None else tokens.gather(1, ranks)
+        return chosen.squeeze(1).to(logits.device)
 
 
-def _continue(
-    model: Transformer,
-    batch: Tensor,
-    max_new_tokens: int,
-    sampling: _Sampling,
-    generators: Sequence[torch.Generator],
-    stop_token: int | None,
-) -> list[list[int]]:
-    """Continuations of a batch of prompts of one length, int64 (batch, time)."""
-    cache = [LayerCache() for _ in model.blocks]
-    rows: list[list[int]] = [[] for _ in batch]
-    running = [True] * len(rows)
+def _tokens(
+    model: Transformer, batch: Tensor, count: int, sampling: _Sampling, generators: Sequence[torch.Generator]
+) -> Iterator[list[int]]:
+    """The tokens that follow a batch of prompts of one length, int64 (batch, time): one for each prompt at a time."""
+    cache = [LayerCache(batch.shape[1] + min(count, ROOM)) for _ in model.blocks]
     fresh = batch
-    for _ in range(max_new_tokens):
+    for _ in range(count):
         last = model.hidden_states(fresh, cache)[:, -1:]
         chosen = sampling.choose(model.head(last)[:, 0], generators)
-        for place, token in enumerate(chosen.tolist()):
-            running[place] = running[place] and token != stop_token
-            if running[place]:
-                rows[place].append(token)
-        if not any(running):
-            break
+        yield chosen.tolist()
         fresh = chosen[:, None]
-    return rows
 
 
 def _check_prompts(model: Transformer, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from model.config import ModelConfig
 from model.huggingface import hugging_face_config, hugging_face_state
-from model.weight_files import total_bytes, write_weights
+from model.weight_files import write_weights
 
 GENERATION = "generation_config.json"
 OF_TOKENIZER = ("tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
@@ -62,14 +62,7 @@ def export_folder(
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    done, total = 0, total_bytes(weights, dtype)
-
-    def written(size: int) -> None:
-        nonlocal done
-        done += size
-        progress(done, total)
-
-    write_weights(weights, partial, dtype, max_file_bytes, written)
+    write_weights(weights, partial, dtype, max_file_bytes, progress)
     if tokenizer is not None:
         for name in ("tokenizer.json", *OF_TOKENIZER):
             if (tokenizer / name).exists():
@@ -84,6 +77,7 @@ def export_folder(
 def _publish(partial: Path, folder: Path) -> None:
     """Put the finished folder in its place; what stood there goes in one piece too."""
     for path in partial.iterdir():
+        shutil.copymode(partial / "config.json", path)  # safetensors lets nobody else read what it writes
         with path.open("rb") as file:
             os.fsync(file.fileno())
     replaced = folder.with_name(f".{folder.name}.replaced")

@@ -61,13 +61,13 @@ def write_weights(
     folder: Path,
     dtype: torch.dtype,
     max_file_bytes: int,
-    written: Callable[[int], object] = lambda size: None,
+    progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> None:
     """Write tensors, converted to `dtype`, into `folder`.
 
     Args:
         max_file_bytes: no file is larger, unless one tensor alone is.
-        written: is told the bytes of each file behind which the writing has come.
+        progress: is told behind each file how many bytes are written, and of how many.
     """
     from safetensors.torch import save_file
 
@@ -75,6 +75,7 @@ def write_weights(
     names = [f"model-{number:05d}-of-{len(files):05d}.safetensors" for number in range(1, len(files) + 1)]
     if len(files) == 1:
         names = [SINGLE_FILE]
+    done, total = 0, total_bytes(weights, dtype)
     for name, keys in zip(names, files, strict=True):
         # Copies: parts of one fused matrix share memory, which safetensors refuses.
         content = {
@@ -82,10 +83,11 @@ def write_weights(
             for key in keys
         }
         save_file(content, folder / name, metadata={"format": "pt"})
-        written(sum(tensor.nbytes for tensor in content.values()))
+        done += sum(tensor.nbytes for tensor in content.values())
+        progress(done, total)
     if len(files) > 1:
         weight_map = {key: name for name, keys in zip(names, files, strict=True) for key in keys}
-        index = {"metadata": {"total_size": total_bytes(weights, dtype)}, "weight_map": weight_map}
+        index = {"metadata": {"total_size": total}, "weight_map": weight_map}
         (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
 
 

@@ -12,12 +12,13 @@
 #   PREFLIGHT_MARK   what RUN_FOLDER/.preflight must hold: the batch host wrote it, and this node sees the same folder
 #   PREFLIGHT_CLOCK  the batch host's time in seconds since 1970
 #   PREFLIGHT_GPUS   GPUs that nvidia-smi must show                       (default: as many as Slurm gave the job here)
+#   PATIENCE         seconds that one check may take                      (default 30)
 #   MINIMUM_FREE_GB=20 MINIMUM_SHM_MB=1024 MAXIMUM_GPU_MB=1000 MAXIMUM_GPU_CELSIUS=80 MAXIMUM_CLOCK_SECONDS=60
 set -u
 
 folder=${1:?usage: slurm/preflight.sh RUN_FOLDER}
 node=${SLURMD_NODENAME:-$(hostname)}
-patience=30 # seconds that one check may take
+patience=${PATIENCE:-30}
 bad() {
     echo "BAD $node $*"
     exit 1

@@ -404,20 +404,24 @@ def test_near_duplicates_leave_the_training_side_of_the_date(tmp_path: Path) -> 
 
 
 def test_what_is_forgotten_goes_with_all_that_resembles_it(tmp_path: Path) -> None:
-    texts = [long_text(0), changed(long_text(0), 7), long_text(1), long_text(2)]
+    texts = [long_text(0), changed(long_text(0), 7), long_text(1), long_text(2), "short and secret"]
     file = write_jsonl(tmp_path / "a.jsonl", [record(index, text=text) for index, text in enumerate(texts)])
     config = config_of(file)
     corpus = tmp_path / "run" / "corpus"
-    prepare_corpus(config, corpus, seed=1)
+    samples = prepare_corpus(config, corpus, seed=1)["sources"]["source_0"]["samples"]
+    assert [(one["id"], one["resembles"]) for one in samples["near-duplicate"]] == [("d1", "source_0/d0")]
+    assert [(one["id"], one["text"]) for one in samples["too short"]] == [("d4", texts[4])]
     assert ids(corpus, "train") == ["d0", "d2", "d3"]
     assert config.near_duplicates
-    request = Request("source_0", "d0", texts[0])
-    forget(tmp_path / "run" / TOMBSTONES, [request], config.near_duplicates, datetime.date(2026, 1, 2))
+    requests = [Request("source_0", "d0", texts[0]), Request("source_0", "d4", texts[4])]
+    forget(tmp_path / "run" / TOMBSTONES, requests, config.near_duplicates, datetime.date(2026, 1, 2))
     report = prepare_corpus(config, corpus, seed=1)
     assert ids(corpus, "train") == ["d2", "d3"]
-    assert report["sources"]["source_0"]["dropped"] == {"forgotten": 2}
-    assert report["tombstones"] == 1
-    assert texts[0][:30] not in "".join(path.read_text() for path in corpus.glob("*.json*"))
+    assert report["sources"]["source_0"]["dropped"] == {"forgotten": 2, "too short": 1}
+    assert report["tombstones"] == 2
+    written = "".join(path.read_text() for path in corpus.glob("*.json*"))
+    assert texts[0][:30] not in written
+    assert texts[4] not in written  # dropped by a filter, before the tombstones are looked at
 
 
 def test_a_finished_corpus_is_recognised_where_its_source_cannot_be_reached(

@@ -231,6 +231,17 @@ def test_shards_whose_text_is_unchanged_are_kept(corpus: Path, tokenizer: Path, 
     assert made_again == {shards / "train/web-00000.bin"}
 
 
+def test_a_corpus_file_that_is_no_utf8_is_named(tokenizer: Path, tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "corpus")
+    file = sorted((corpus / "train").rglob("*.parquet"))[0]
+    table = pq.read_table(file)
+    texts = pa.array([b"ab\xff"] * len(table)).view(pa.string())
+    pq.write_table(table.set_column(table.column_names.index("text"), "text", texts), file)
+    finish_stage(corpus, {}, list(corpus.rglob("*.parquet")))
+    with pytest.raises(DataError, match=rf"{file} is damaged \(.*UTF"):
+        encode_corpus(corpus, tokenizer, tmp_path / "shards", seed=1, workers=1)
+
+
 def test_a_file_that_the_corpus_does_not_know_is_refused(tokenizer: Path, tmp_path: Path) -> None:
     corpus = write_corpus(tmp_path / "corpus", {("train", "news"): ["A text."]})
     shutil.copy(corpus / "train/news/00000.parquet", corpus / "train/news/00009.parquet")

@@ -48,9 +48,13 @@ def ids_of_tokenizers(folder: Path) -> list[int]:
 
 @pytest.mark.parametrize(
     ("cut", "engine"),
-    [(pattern("words", "single"), "pre-token table"), (pattern("bloomberggpt", "single"), "pre-token table")],
+    [
+        (pattern("words", "single"), "gigatoken"),
+        (pattern("words", "runs"), "pre-token table"),
+        (pattern("bloomberggpt", "single"), "pre-token table"),
+    ],
 )
-@pytest.mark.parametrize("without", [(), ("pre-token table",)])
+@pytest.mark.parametrize("without", [(), ("gigatoken",), ("pre-token table",)])
 def test_every_engine_gives_the_ids_of_tokenizers(tmp_path: Path, cut: str, engine: str, without: tuple[str]) -> None:
     folder = write_tokenizer(tmp_path / "tokenizer", cut)
     found = load_encoder(folder, TEXTS, without)

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model.attention import LayerCache
 from model.config import ModelConfig
 from model.generate import generate
 from model.initialise import initialise
@@ -140,3 +141,65 @@ def test_the_model_is_left_as_it_was(training):
 def test_bad_settings_are_refused_by_name(arguments, words):
     with pytest.raises(ValueError, match=words):
         generate(MODELS["alibi"], **({"prompts": [[1]], "max_new_tokens": 2} | arguments))
+
+
+def test_each_token_is_told_as_it_comes_and_any_can_be_the_last():
+    model, prompts, told = MODELS["alibi"], [[1, 2, 3], [4, 5, 6], [7]], []
+    free = generate(model, prompts, 9)
+
+    def on_token(place, token):
+        told.append((place, token))
+        return place == 1 and len([p for p, _ in told if p == 1]) == 4
+
+    stopped = generate(model, prompts, 9, on_token=on_token)
+    assert stopped == [free[0], free[1][:4], free[2]]
+    for place in range(3):
+        assert [token for p, token in told if p == place] == stopped[place]
+    assert told[:3] == [(2, free[2][0]), (2, free[2][1]), (2, free[2][2])], "the shortest prompt comes first"
+
+
+def test_nothing_is_computed_when_all_have_ended(monkeypatch):
+    model, passes = MODELS["alibi"], []
+    hidden_states = model.hidden_states
+    monkeypatch.setattr(model, "hidden_states", lambda *a: passes.append(1) or hidden_states(*a))
+    generate(model, [[1], [2]], 9, on_token=lambda place, token: True)
+    assert len(passes) == 1
+
+
+@given(
+    capacity=st.integers(0, 12),
+    lengths=st.lists(st.integers(1, 5), min_size=1, max_size=6),
+)
+def test_a_cache_holds_what_was_put_into_it(capacity, lengths):
+    cache = LayerCache(capacity)
+    keys = [torch.randn(2, 3, length, 4) for length in lengths]
+    values = [torch.randn(2, 3, length, 4) for length in lengths]
+    for place in range(len(lengths)):
+        held = cache.extend(keys[place], values[place])
+        assert cache.length == sum(lengths[: place + 1])
+        for part, new in zip(held, (keys, values), strict=True):
+            assert torch.equal(part, torch.cat(new[: place + 1], dim=2))
+    if sum(lengths) <= capacity:
+        assert cache.nbytes == 2 * 4 * 2 * 3 * capacity * 4, "no more memory than was asked for"
+
+
+def test_a_cache_with_room_does_not_move():
+    cache = LayerCache(8)
+    first, _ = cache.extend(torch.ones(1, 1, 3, 2), torch.ones(1, 1, 3, 2))
+    later, _ = cache.extend(torch.zeros(1, 1, 5, 2), torch.zeros(1, 1, 5, 2))
+    assert first.data_ptr() == later.data_ptr()
+
+
+@pytest.mark.parametrize("cut", [{}, {"top_k": 50}, {"top_p": 0.999999}])
+def test_a_token_without_probability_is_never_drawn(cut):
+    """At the ends and in the middle of the vocabulary, whatever the draws are."""
+    model = build()
+
+    class Head(torch.nn.Module):
+        def forward(self, hidden):
+            allowed = torch.tensor([token in (1, 2, 11, 21) for token in range(VOCABULARY)])
+            return torch.zeros(len(hidden), 1, VOCABULARY).masked_fill(~allowed, -torch.inf)
+
+    model.head = Head()
+    draws = generate(model, [[1]] * 2000, 1, temperature=1.0, seed=3, **cut)
+    assert {token for (token,) in draws} == {1, 2, 11, 21}

@@ -132,3 +132,14 @@ def test_what_does_not_fit_is_said_before_anything_starts(
     (tmp_path / "llama" / "config.json").unlink()
     with pytest.raises(ConfigError, match=r"llama.json: model.from_hugging_face: .*config.json does not exist"):
         load_config(file)
+
+
+def test_a_run_that_goes_on_does_not_need_the_folder(continued: Callable[..., Path], tmp_path: Path) -> None:
+    config = load_config(continued("llama"))
+    (config.checkpoints / "step_000004").mkdir(parents=True)
+    (tmp_path / "llama" / "model.safetensors").unlink()
+    check_initial_weights(config)
+    model, expected = Transformer(config.model), Transformer(config.model)
+    set_initial_weights(model, config)
+    initialise(expected, config.seed)
+    assert torch.equal(model.embedding.weight, expected.embedding.weight), "until the checkpoint replaces them"

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 from data.config import DataConfig
 from data.deduplicate import Fate
 from data.documents import input_parts
-from data.keep import KeepJob, Kept, keep_part
+from data.keep import KeepJob, Kept, keep_part, sampled_rows
 from data.staging import stage_part, staging_job
 
 FATES = [
@@ -35,7 +35,8 @@ def job_of(tmp_path: Path, fates: list[int]) -> KeepJob:
     source = config.sources[0]
     staged = staging_job(config, source, input_parts(source)[0], tmp_path / "corpus", 1, {})
     stage_part(staged)
-    return KeepJob(staged, 4, np.array(fates, np.uint8))
+    resembled = dict.fromkeys(sampled_rows(np.array(fates, np.uint8)), "other/x7")
+    return KeepJob(staged, 4, np.array(fates, np.uint8), resembled)
 
 
 def test_each_document_goes_where_its_fate_and_its_date_say(tmp_path: Path) -> None:
@@ -50,6 +51,7 @@ def test_each_document_goes_where_its_fate_and_its_date_say(tmp_path: Path) -> N
     dropped = {"duplicate": 1, "near-duplicate of held-out text": 1, "forgotten": 1}
     assert {reason: count for reason, count in kept.counts.dropped.items() if count} == dropped
     assert set(kept.counts.samples) == {"duplicate", "near-duplicate of held-out text"}  # nothing of what is forgotten
+    assert [(one["id"], one["resembles"]) for one in kept.counts.samples["duplicate"]] == [("d1", "other/x7")]
     assert kept.counts.quarantined == {"duplicate id": 1}
     assert json.loads(job.repeated_ids.read_text()) == {
         "source": "news",

@@ -14,8 +14,10 @@ import torch
 
 from data.errors import DataError
 from train import pipeline
+from train.checkpoint import CheckpointError
 from train.config import CHECKOUT, RunConfig
 from train.config_file import ConfigError, load_config
+from train.export import export
 from train.plan import open_stream
 from train.trained import load_trained, token_losses
 
@@ -80,6 +82,56 @@ def test_exported_folder_is_the_trained_model(finished: tuple[RunConfig, Any]) -
     tokens = torch.tensor([tokenizer.encode("The bank raised its rate in 2011.")])
     with torch.no_grad():
         torch.testing.assert_close(theirs(tokens).logits, load_trained(config).model(tokens), rtol=1e-4, atol=1e-4)
+
+
+def test_the_exported_card_tells_of_this_run(finished: tuple[RunConfig, Any]) -> None:
+    config, _ = finished
+    card = (config.run_folder / "export" / "README.md").read_text("utf-8")
+    evaluated = json.loads((config.reports / "evaluate.json").read_text())
+    assert f"| news | future | {evaluated['sources']['news']['future']['bits_per_byte']:.3f} |" in card
+    assert f"| tokens read | {12 * 8 * 32:,} |" in card
+    assert "| begun from | random weights |" in card
+    assert "nothing dated 2017-01-01 or later is in the training text" in card
+    for name in ("special_tokens_map.json", "tokenizer_config.json", "generation_config.json"):
+        assert (config.run_folder / "export" / name).exists(), name
+
+
+def test_an_export_is_made_again_only_when_something_changed(
+    finished: tuple[RunConfig, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, _ = finished
+    folder = tmp_path / "model"
+    assert export(config, folder) == {
+        "folder": str(folder),
+        "step": 12,
+        "dtype": "float32",
+        "class": "BloomForCausalLM",
+    }
+    first = folder.stat().st_ino
+    capsys.readouterr()
+    export(config, folder)
+    assert "is up to date (step 12)" in capsys.readouterr().err
+    assert folder.stat().st_ino == first
+    (folder / "model.safetensors").unlink()
+    export(config, folder)
+    assert (folder / "model.safetensors").exists(), "what is missing is noticed"
+    second = folder.stat().st_ino
+    export(config, folder, dtype="bfloat16", max_file_gigabytes=2e-5)
+    assert folder.stat().st_ino != second
+    assert json.loads((folder / "config.json").read_text())["torch_dtype"] == "bfloat16"
+    assert len(list(folder.glob("*.safetensors"))) > 2
+
+
+def test_the_checkpoint_of_a_step_can_be_exported(finished: tuple[RunConfig, Any], tmp_path: Path) -> None:
+    config, _ = finished
+    assert export(config, tmp_path / "eight", step=8)["step"] == 8
+    assert "(the weights here are of step 8)" in (tmp_path / "eight" / "README.md").read_text("utf-8")
+    with pytest.raises(CheckpointError, match=r"no checkpoint of step 5; there are those of 8, 12"):
+        export(config, tmp_path / "five", step=5)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(ConfigError, match="is not empty and is no earlier export"):
+        export(config, tmp_path / "mine")
 
 
 def test_trace_agrees_in_both_directions(finished: tuple[RunConfig, Any]) -> None:
@@ -172,15 +224,7 @@ def test_a_second_run_finds_everything_done(finished: tuple[RunConfig, Any]) -> 
 
 def test_an_architecture_without_a_hugging_face_class_is_refused(make_config: Callable[..., RunConfig]) -> None:
     with pytest.raises(ConfigError, match=r"this model cannot be exported: .*bias=False"):
-        pipeline.export(make_config(model={"bias": False}))
-
-
-def test_generation_settings_out_of_range_are_refused(finished: tuple[RunConfig, Any]) -> None:
-    config, _ = finished
-    with pytest.raises(ConfigError, match="temperature=-1"):
-        pipeline.generate(config, ["The bank"], new_tokens=2, temperature=-1, top_p=1.0)
-    again = [pipeline.generate(config, ["The bank"], new_tokens=6, temperature=0.8, top_p=0.9) for _ in range(2)]
-    assert again[0] == again[1], "samples are a function of the seed"
+        export(make_config(model={"bias": False}))
 
 
 def test_an_evaluated_checkpoint_is_recognised(

@@ -47,7 +47,11 @@ def check(text: str, pretokenization: Pretokenization, digits: Digits) -> None:
 
 
 @pytest.mark.parametrize(("pretokenization", "digits"), SCHEMES)
-@given(text=st.text() | st.text("aZ é\u0301中1٣½ \n\t\r\u00a0\u2028.-_'\x00\U0001f600", max_size=30))
+@given(
+    text=st.text()
+    | st.text("aZ é\u0301中1٣½ \n\t\r\u00a0\u2028.-_'\x00\U0001f600", max_size=30)
+    | st.text("''sStTmMdDrReEvVlL\u017f\u212a xß", max_size=30)
+)
 @settings(max_examples=300, deadline=None)
 def test_any_text_is_cut_as_by_the_library(pretokenization: Pretokenization, digits: Digits, text: str) -> None:
     check(text, pretokenization, digits)
@@ -77,6 +81,12 @@ def test_real_text_is_cut_as_by_the_library(pretokenization: Pretokenization, di
 )
 def test_digits(digits: Digits, expected: list[str]) -> None:
     assert cut(" x 12345,67", "words", digits) == expected
+
+
+def test_words_are_cut_from_endings_line_ends_and_space() -> None:
+    text = "It's 'Twas WE'LL\n\n  (end).\r\n\tx  \n"
+    expected = ["It", "'s", " '", "Twas", " WE", "'LL", "\n\n", " ", " (", "end", ").\r\n", "\tx", "  \n"]
+    assert cut(text, "words", "single") == expected
 
 
 def test_classes_cover_unicode() -> None:

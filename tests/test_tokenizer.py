@@ -102,8 +102,8 @@ def test_awkward_texts_come_back_exactly(
             ["Z", "ü", "rich", "'", "s ", "(", "no", ". ", "7", ")\n\n", "end"],
         ),
         ("words", "In Q4 2019, the rate", ["In", " Q", "4", " ", "2", "0", "1", "9", ",", " the", " rate"]),
-        ("words", "Zürich's (no. 7)\n\nend", ["Zürich", "'", "s", " (", "no", ".", " ", "7", ")", "\n\n", "end"]),
-        ("words", "a  b\tc\n  d", ["a", " ", " b", "\t", "c", "\n", " ", " d"]),
+        ("words", "Zürich's (no. 7)\n\nend", ["Zürich", "'s", " (", "no", ".", " ", "7", ")\n\n", "end"]),
+        ("words", "a  b\tc\n  d", ["a", " ", " b", "\tc", "\n", " ", " d"]),
     ],
 )
 def test_pretokenization(

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,9 +16,12 @@ from train.branch import Edit, read_edit
 from train.branch import branch as make_branch
 from train.config import RunConfig
 from train.config_file import ConfigError
+from train.continuation import load_writer, sample_settings
 from train.doctor import examine
+from train.export import export as export_model
 from train.findings import describe as describe_findings
 from train.hardware import HardwareConfig
+from train.interactive import continue_in_order, converse
 from train.plan import plan as make_plan
 from train.plan_text import describe
 from train.status import read_status
@@ -121,16 +125,32 @@ def evaluate(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
 
 def generate(arguments: argparse.Namespace, config: RunConfig) -> Result:
-    wanted = config.evaluation
-    samples = pipeline.generate(
-        config,
-        arguments.prompt or wanted.prompts,
-        new_tokens=wanted.new_tokens if arguments.tokens is None else arguments.tokens,
-        temperature=wanted.temperature if arguments.temperature is None else arguments.temperature,
-        top_p=wanted.top_p,
-    )
-    _show(arguments, "\n\n".join(f"{sample['prompt']}▸{sample['text']}" for sample in samples))
-    return {"samples": samples}
+    given = {
+        "new_tokens": arguments.tokens,
+        "temperature": arguments.temperature,
+        "top_k": arguments.top_k,
+        "top_p": arguments.top_p,
+        "stops": tuple(arguments.stop) if arguments.stop else None,
+        "seed": arguments.seed,
+    }
+    asked = {name: value for name, value in given.items() if value is not None}
+    settings = replace(sample_settings(config), **asked)
+    writer = load_writer(config, arguments.checkpoint)
+    if arguments.prompt is None and sys.stdin.isatty() and not arguments.json:
+        continuations = converse(writer, settings, sys.stdout)
+    else:
+        prompts = arguments.prompt or _lines_of_input() or config.evaluation.prompts
+        if not prompts:
+            raise ConfigError("there is no prompt: give --prompt TEXT, or lines on standard input")
+        continuations = continue_in_order(writer, prompts, settings, None if arguments.json else sys.stdout)
+    return {"step": writer.step, "samples": [asdict(continuation) for continuation in continuations]}
+
+
+def _lines_of_input() -> list[str]:
+    """Prompts from standard input, where it is a file or the end of a pipe."""
+    if sys.stdin is None or sys.stdin.isatty():
+        return []
+    return [line.rstrip("\r\n") for line in sys.stdin if line.strip()]
 
 
 def report(arguments: argparse.Namespace, config: RunConfig) -> Result:
@@ -138,7 +158,15 @@ def report(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
 
 def export(arguments: argparse.Namespace, config: RunConfig) -> Result:
-    return pipeline.export(config, arguments.out)
+    result = export_model(
+        config,
+        arguments.out,
+        step=arguments.checkpoint,
+        dtype=arguments.dtype,
+        max_file_gigabytes=arguments.shard_gigabytes,
+    )
+    _show(arguments, result["folder"])
+    return result
 
 
 def export_shards(arguments: argparse.Namespace, config: RunConfig) -> Result:
@@ -175,7 +203,7 @@ def run(arguments: argparse.Namespace, config: RunConfig) -> Result:
     result = pipeline.evaluate(config)
     reported = pipeline.report(config)
     try:
-        exported = pipeline.export(config)["folder"]
+        exported = export_model(config)["folder"]
     except ConfigError as error:  # the run itself is whole
         say(str(error))
         exported = None

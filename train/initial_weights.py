@@ -10,6 +10,7 @@ from model.initialise import initialise
 from model.pretrained import check_architecture, load_pretrained
 from model.transformer import Transformer
 from model.weight_files import open_weights
+from train.checkpoint import saved_steps
 from train.config import RunConfig
 from train.config_file import ConfigError
 
@@ -21,6 +22,8 @@ def set_initial_weights(
 ) -> None:
     """Set every parameter, in place; rows of vocabulary that `init_from` does not have are those of the seed.
 
+    A run that has saved a step does not ask for `init_from` any more: its checkpoint will replace what is set here.
+
     Args:
         gather: makes a context in which the given parameters are whole and may be written, for sharded models.
 
@@ -28,7 +31,7 @@ def set_initial_weights(
         ConfigError: `init_from` is of another model, or its weights are not all there.
     """
     initialise(model, config.seed, gather)
-    if config.init_from is not None:
+    if config.init_from is not None and not saved_steps(config.checkpoints):
         try:
             load_pretrained(model, Path(config.init_from), gather)
         except ValueError as error:
@@ -36,8 +39,8 @@ def set_initial_weights(
 
 
 def check_initial_weights(config: RunConfig) -> None:
-    """Find out without reading weights whether `init_from` can be taken. Raises ConfigError if not."""
-    if config.init_from is not None:
+    """Find out without reading weights whether `init_from` can be taken, if it will be. Raises ConfigError if not."""
+    if config.init_from is not None and not saved_steps(config.checkpoints):
         try:
             check_architecture(Path(config.init_from), config.model)
             open_weights(Path(config.init_from))

@@ -84,13 +84,22 @@ def _parser() -> argparse.ArgumentParser:
     _add_branch(commands)
     _add_examinations(commands)
     _add(commands, "evaluate", "bits per byte by source, split and period, with baselines beside it")
-    generate = _add(commands, "generate", "continue a prompt with the newest checkpoint", '--prompt "My fellow"')
-    generate.add_argument("--prompt", action="append", help="text to continue; may be given more than once")
-    generate.add_argument("--tokens", type=int, help="tokens of each continuation")
-    generate.add_argument("--temperature", type=float, help="sampling temperature; 0 is greedy")
+    _add_generate(commands)
     _add(commands, "report", "one HTML page with plots, figures and samples")
-    export = _add(commands, "export", "newest checkpoint → Hugging Face folder")
+    export = _add(
+        commands,
+        "export",
+        "checkpoint → Hugging Face folder with a model card, for transformers, vLLM and llama.cpp",
+        "--dtype bfloat16",
+    )
     export.add_argument("--out", type=Path, help="the folder (default: export/ in the run's folder)")
+    export.add_argument("--checkpoint", type=int, metavar="STEP", help="the checkpoint of this step, not the newest")
+    export.add_argument(
+        "--dtype", choices=("float32", "bfloat16"), help="of the weights (default: what training computed with)"
+    )
+    export.add_argument(
+        "--shard-gigabytes", type=float, default=5.0, metavar="GB", help="largest file of weights (default: 5)"
+    )
     _add_trace(commands)
     megatron = _add(commands, "export-shards", "shards → Megatron-LM's .bin and .idx files", "--out megatron/")
     megatron.add_argument("--out", type=Path, required=True, help="the folder")
@@ -159,6 +168,27 @@ def _add_branch(commands: Any) -> None:
         metavar="section.key=value",
         help="a setting that differs; may be given more than once. seed: another order of what is unread",
     )
+
+
+def _add_generate(commands: Any) -> None:
+    generate = _add(
+        commands,
+        "generate",
+        "continue texts: --prompt, the lines of standard input, or those asked for on a terminal",
+        '--prompt "My fellow citizens"',
+    )
+    generate.add_argument("--prompt", action="append", metavar="TEXT", help="text to continue; may be given repeatedly")
+    generate.add_argument("--tokens", type=int, metavar="N", help="most tokens of each continuation")
+    generate.add_argument("--temperature", type=float, help="sampling temperature; 0 takes the likeliest token")
+    generate.add_argument("--top-k", type=int, metavar="K", help="sample among the K likeliest tokens only")
+    generate.add_argument(
+        "--top-p", type=float, metavar="P", help="sample among those that together have probability P"
+    )
+    generate.add_argument(
+        "--stop", action="append", metavar="TEXT", help="end before this text; may be given repeatedly"
+    )
+    generate.add_argument("--seed", type=int, help="of the samples (default: the run's)")
+    generate.add_argument("--checkpoint", type=int, metavar="STEP", help="the checkpoint of this step, not the newest")
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from data.ledger import documents_of, samples_of
 from data.megatron import export_megatron
 from data.packing import pack_shards
 from data.progress import say
-from data.shards import END_OF_TEXT_ID, read_manifest
+from data.shards import read_manifest
 from data.stream import TokenStream
 from data.tokenizer import build_tokenizer, load_tokenizer
 from evaluation.baselines import measure_baselines
@@ -28,13 +28,10 @@ from evaluation.bits_per_byte import by_period, by_split, score_documents, to_js
 from evaluation.data_card import write_data_card
 from evaluation.report import ReportInputs, write_report
 from evaluation.tokenizer_page import write_tokenizer_page
-from model.generate import generate as generate_tokens
-from model.huggingface import hugging_face_class
-from model.huggingface_folder import export_folder
 from train import launcher
 from train.checkpoint import check_writable, finished_step
 from train.config import RunConfig
-from train.config_file import ConfigError
+from train.continuation import continue_texts, load_writer, sample_settings
 from train.initial_weights import check_initial_weights
 from train.plan import open_stream, plan
 from train.schedule import batch_size, consumed_samples, micro_batches
@@ -129,41 +126,10 @@ def evaluate(config: RunConfig) -> dict[str, Any]:
     return result
 
 
-def generate(
-    config: RunConfig, prompts: Sequence[str], *, new_tokens: int, temperature: float, top_p: float
-) -> list[dict[str, str]]:
-    """Continue each prompt with the newest checkpoint's model.
-
-    Raises:
-        ConfigError: a setting is out of range, or the continuation would leave the context of a RoPE model.
-    """
-    model = load_trained(config).model
-    tokenizer = load_tokenizer(config.tokenizer_folder)
-    # Every training document begins after an end-of-text token, and so does a prompt.
-    encoded = [[END_OF_TEXT_ID, *tokenizer.encode(prompt).ids] for prompt in prompts]
-    try:
-        continued = generate_tokens(
-            model,
-            encoded,
-            max_new_tokens=new_tokens,
-            temperature=temperature,
-            top_p=top_p,
-            seed=config.seed,
-            stop_token=END_OF_TEXT_ID,
-        )
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
-    return [
-        {"prompt": prompt, "text": tokenizer.decode(tokens)} for prompt, tokens in zip(prompts, continued, strict=True)
-    ]
-
-
 def report(config: RunConfig) -> dict[str, Any]:
     """Samples at the configured prompts and one HTML page with all that the run has shown."""
-    wanted = config.evaluation
-    samples = generate(
-        config, wanted.prompts, new_tokens=wanted.new_tokens, temperature=wanted.temperature, top_p=wanted.top_p
-    )
+    continued, _ = continue_texts(load_writer(config), config.evaluation.prompts, sample_settings(config))
+    samples = [{"prompt": one.prompt, "text": one.text} for one in continued]
     write_atomically(config.reports / "samples.json", json.dumps(samples, indent=1, ensure_ascii=False))
     planned = plan(config)
     inputs = ReportInputs(
@@ -179,25 +145,6 @@ def report(config: RunConfig) -> dict[str, Any]:
     page = write_report(inputs, config.reports)
     say(f"report: {page}")
     return {"report": str(page), "samples": samples}
-
-
-def export(config: RunConfig, folder: Path | None = None) -> dict[str, Any]:
-    """Newest checkpoint → a Hugging Face folder.
-
-    Raises:
-        ConfigError: transformers has no class for this mixture of architectural switches.
-    """
-    target = folder or config.run_folder / "export"
-    try:
-        hugging_face_class(config.model)
-    except ValueError as error:
-        raise ConfigError(f"this model cannot be exported: {error}") from None
-    trained = load_trained(config)
-    export_folder(
-        trained.model.state_dict(), config.model, target, config.tokenizer_folder, config.tokenizer.end_of_text
-    )
-    say(f"exported step {trained.step} to {target}")
-    return {"folder": str(target), "step": trained.step}
 
 
 def export_shards(config: RunConfig, folder: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import argparse
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -72,21 +73,19 @@ def job_from(arguments: argparse.Namespace) -> Job:
 
 def write_in(script: str, options: Mapping[str, str | None], lines: Sequence[str]) -> str:
     """The batch script with sbatch options set (None: taken out), and `lines` of shell behind its #SBATCH block."""
-    kept = []
-    left = dict(options)
-    for line in script.splitlines():
-        match = re.match(r"#SBATCH --([a-z-]+)", line)
-        if match is None or match[1] not in options:
-            kept.append(line)
-        elif match[1] in left:
-            kept += _option(match[1], left.pop(match[1]))
-    end = max(number for number, line in enumerate(kept) if line.startswith("#SBATCH")) + 1
-    added = [line for key, value in left.items() for line in _option(key, value)]
-    return "\n".join([*kept[:end], *added, "", *lines, *kept[end:], ""])
+    original = script.splitlines()
+    end = max(number for number, line in enumerate(original) if line.startswith("#SBATCH")) + 1
+    kept = [
+        line
+        for line in original[:end]
+        if not ((match := re.match(r"#SBATCH --([a-z-]+)", line)) and match[1] in options)
+    ]
+    added = [_option(key, value) for key, value in options.items() if value is not None]
+    return "\n".join([*kept, *added, "", *lines, *original[end:], ""])
 
 
-def _option(key: str, value: str | None) -> list[str]:
-    return [] if value is None else [f"#SBATCH --{key}={shlex.quote(value)}" if value else f"#SBATCH --{key}"]
+def _option(key: str, value: str) -> str:
+    return f"#SBATCH --{key}={shlex.quote(value)}" if value else f"#SBATCH --{key}"
 
 
 def new_folder(config: RunConfig) -> Path:
@@ -139,16 +138,15 @@ def submit(config: RunConfig, job: Job, script: str, folder: Path) -> list[str]:
     Raises:
         ConfigError: nothing was submitted; says why.
     """
+    if shutil.which("sbatch") is None:
+        raise ConfigError("sbatch is not here: submit from a node of the cluster, or look with --dry-run")
     (config.run_folder / "logs").mkdir(parents=True, exist_ok=True)  # Slurm opens the log before the script runs
     write_atomically(folder / "job.sbatch", script)
     write_atomically(folder / "config.yaml", to_yaml(config))
     write_atomically(folder / "code.txt", _git("describe", "--always", "--dirty") + _git("status", "--porcelain"))
     write_atomically(folder / "code.diff", _git("diff", "HEAD"))
     command = [str(CHAIN), str(job.chain)] if job.chain > 1 else ["sbatch", "--parsable"]
-    try:
-        done = subprocess.run([*command, str(folder / "job.sbatch")], cwd=CHECKOUT, text=True, capture_output=True)
-    except FileNotFoundError:
-        raise ConfigError("sbatch is not here: submit from a node of the cluster, or look with --dry-run") from None
+    done = subprocess.run([*command, str(folder / "job.sbatch")], cwd=CHECKOUT, text=True, capture_output=True)
     if done.returncode:
         raise ConfigError(f"sbatch refused {folder / 'job.sbatch'}: {' '.join(done.stderr.split())}")
     jobs = [line.partition(";")[0] for line in done.stdout.split()]
@@ -171,5 +169,7 @@ def describe(config: RunConfig, jobs: Sequence[str]) -> str:
 
 
 def _git(*words: str) -> str:
+    if shutil.which("git") is None:
+        return "unknown: git is not here\n"
     done = subprocess.run(["git", "-C", str(CHECKOUT), *words], text=True, capture_output=True)
     return done.stdout if done.returncode == 0 else f"unknown: {done.stderr}"

@@ -9,7 +9,14 @@ import torch
 
 from evaluation.bits_per_byte import TokenLosses
 from model.transformer import Transformer
-from train.checkpoint import Checkpoint, CheckpointError, check_architecture, find_latest
+from train.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    check_architecture,
+    find_latest,
+    read_checkpoint,
+    saved_steps,
+)
 from train.config import RunConfig
 from train.fragments import KINDS, Fragment, Reader
 
@@ -43,13 +50,24 @@ def newest_checkpoint(config: RunConfig) -> Checkpoint:
     return found
 
 
-def load_trained(config: RunConfig) -> Trained:
-    """Read the newest whole checkpoint of the run, of any world size and ZeRO stage, in fp32.
+def find_checkpoint(config: RunConfig, step: int | None = None) -> Checkpoint:
+    """The whole checkpoint of a step, or the newest. Raises CheckpointError when there is none."""
+    if step is None:
+        return newest_checkpoint(config)
+    saved = saved_steps(config.checkpoints)
+    if step not in saved:
+        there = ", ".join(map(str, saved)) or "none"
+        raise CheckpointError(f"{config.checkpoints}: no checkpoint of step {step}; there are those of {there}")
+    return read_checkpoint(config.checkpoints / f"step_{step:06d}")
+
+
+def load_trained(config: RunConfig, step: int | None = None) -> Trained:
+    """Read a whole checkpoint of the run, of any world size and ZeRO stage, in fp32: the newest, or that of a step.
 
     Raises:
         CheckpointError: there is none, or it is of another model.
     """
-    found = newest_checkpoint(config)
+    found = find_checkpoint(config, step)
     check_architecture(found, config)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with torch.device("meta"):
