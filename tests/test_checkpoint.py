@@ -5,18 +5,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import xxhash
 
 from train.checkpoint import (
     Checkpoint,
     CheckpointError,
     check_architecture,
     check_continues,
+    check_writable,
+    damaged_files,
     discard_partial,
     find_latest,
     finished_step,
     mark_finished,
     partial_folder,
-    prune,
     publish,
     read_checkpoint,
 )
@@ -28,8 +30,8 @@ Make = Callable[..., RunConfig]
 def save(config: RunConfig, step: int) -> Checkpoint:
     folder = partial_folder(config.checkpoints, step)
     folder.mkdir(parents=True)
-    (folder / "weights.pt").write_bytes(bytes(100 + step))
-    return publish(config.checkpoints, step, config, world_size=2, data_digest="d", samples=step * 8)
+    (folder / "weights").write_bytes(bytes(100 + step))
+    return publish(config.checkpoints, step, config, {}, tokenizer_digest="t", data_digest="d", samples=step * 8)
 
 
 def test_publish_then_find(make_config: Make) -> None:
@@ -49,7 +51,7 @@ def test_an_interrupted_save_is_never_found(make_config: Make) -> None:
     save(config, 4)
     partial = partial_folder(config.checkpoints, 8)
     partial.mkdir()
-    (partial / "weights.pt").write_bytes(b"half")
+    (partial / "weights").write_bytes(b"half")
     found = find_latest(config.checkpoints)
     assert found is not None
     assert found.step == 4
@@ -61,11 +63,11 @@ def test_a_damaged_checkpoint_is_passed_over(make_config: Make) -> None:
     config = make_config()
     save(config, 4)
     newest = save(config, 8)
-    (newest.folder / "weights.pt").write_bytes(b"short")
+    (newest.folder / "weights").write_bytes(b"short")
     found = find_latest(config.checkpoints)
     assert found is not None
     assert found.step == 4
-    with pytest.raises(CheckpointError, match=r"weights.pt has 5 bytes instead of 108: the checkpoint is damaged"):
+    with pytest.raises(CheckpointError, match=r"weights has 5 bytes instead of 108: the checkpoint is damaged"):
         read_checkpoint(newest.folder)
 
 
@@ -74,21 +76,13 @@ def test_no_whole_checkpoint_left(make_config: Make, damage: str) -> None:
     config = make_config()
     only = save(config, 4)
     if damage == "missing file":
-        (only.folder / "weights.pt").unlink()
+        (only.folder / "weights").unlink()
     elif damage == "missing manifest":
         (only.folder / "manifest.json").unlink()
     else:
         (only.folder / "manifest.json").write_text('{"step": ')
     with pytest.raises(CheckpointError, match="no whole checkpoint left"):
         find_latest(config.checkpoints)
-
-
-def test_prune_keeps_the_newest(make_config: Make) -> None:
-    config = make_config()
-    for step in (4, 8, 12, 16):
-        save(config, step)
-    assert prune(config.checkpoints, keep=2) == ["step_000008", "step_000004"]
-    assert sorted(path.name for path in config.checkpoints.glob("*")) == ["latest", "step_000012", "step_000016"]
 
 
 def test_saving_a_step_again_replaces_it(make_config: Make) -> None:
@@ -101,15 +95,49 @@ def test_saving_a_step_again_replaces_it(make_config: Make) -> None:
 def test_continuing_is_refused_with_named_differences(make_config: Make) -> None:
     config = make_config()
     saved = save(config, 4)
-    assert check_continues(saved, config, 2, "d") == {}
+    assert check_continues(saved, config, "d", "t") == {}
     other = make_config(model={"layers": 3})
     with pytest.raises(
-        CheckpointError, match=r"model.layers was 2, now 3; .*data.* was d, now e; .*ranks was 2, now 4"
+        CheckpointError, match=r"model.layers was 2, now 3; the tokenizer was t, now u; the data .* was d, now e\."
     ):
-        check_continues(saved, other, 4, "e")
-    stage = make_config(training={"deepspeed": {"zero_optimization": {"stage": 2}}})
-    with pytest.raises(CheckpointError, match="the ZeRO stage was 1, now 2"):
-        check_continues(saved, stage, 2, "d")
+        check_continues(saved, other, "e", "u")
+    with pytest.raises(CheckpointError, match=r"samples read by then was 32, now 16\."):
+        check_continues(saved, make_config(training={"batch_size": 4}), "d", "t")
+
+
+def test_ranks_and_zero_stage_may_change(make_config: Make) -> None:
+    saved = save(make_config(), 4)
+    stage = make_config(training={"deepspeed": {"zero_optimization": {"stage": 3}}})
+    assert check_continues(saved, stage, "d", "t") == {
+        "training.deepspeed.zero_optimization.stage": {"was": 1, "now": 3}
+    }
+
+
+def test_a_changed_byte_is_found(make_config: Make) -> None:
+    saved = save(make_config(), 4)
+    assert damaged_files(saved) == []
+    (saved.folder / "weights").write_bytes(bytes(103) + b"!")
+    assert read_checkpoint(saved.folder).step == 4, "the size is as before"
+    assert damaged_files(saved) == ["weights"]
+    assert damaged_files(saved, 0, 2) + damaged_files(saved, 1, 2) == ["weights"]
+
+
+def test_a_checkpoint_of_another_format_is_refused(make_config: Make) -> None:
+    saved = save(make_config(), 4)
+    manifest = saved.folder / "manifest.json"
+    manifest.write_text(json.dumps({"step": 4, "files": {"weights": 104}}))
+    with pytest.raises(CheckpointError, match=r"step_000004 has format None, this version reads 2"):
+        read_checkpoint(saved.folder)
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CheckpointError, match=r"file/run cannot be written to \(Not a directory\): change"):
+        check_writable(tmp_path / "file" / "run")
+    with pytest.raises(CheckpointError, match=r"/proc cannot be written to \("):
+        check_writable(Path("/proc"))  # not even by root
+    check_writable(tmp_path / "new" / "run")
+    assert not list((tmp_path / "new" / "run").iterdir())
 
 
 def test_weights_do_not_go_into_another_model(make_config: Make) -> None:
@@ -129,7 +157,7 @@ def test_a_checkpoint_from_before_a_switch_has_it_at_its_default(make_config: Ma
 
 def test_harmless_differences_are_reported(make_config: Make) -> None:
     saved = save(make_config(), 4)
-    changed = check_continues(saved, make_config(training={"learning_rate": 1e-3, "save_every": 2}), 2, "d")
+    changed = check_continues(saved, make_config(training={"learning_rate": 1e-3, "save_every": 2}), "d", "t")
     assert changed == {
         "training.learning_rate": {"was": 0.003, "now": 0.001},
         "training.save_every": {"was": 4, "now": 2},
@@ -145,4 +173,8 @@ def test_done_counts_up_to_its_step(tmp_path: Path) -> None:
 def test_manifest_is_plain_json(make_config: Make) -> None:
     saved = save(make_config(), 4)
     manifest = json.loads(Path(saved.folder / "manifest.json").read_text())
-    assert manifest["files"] == {"config.yaml": (saved.folder / "config.yaml").stat().st_size, "weights.pt": 104}
+    assert {name: file["bytes"] for name, file in manifest["files"].items()} == {
+        "config.yaml": (saved.folder / "config.yaml").stat().st_size,
+        "weights": 104,
+    }
+    assert manifest["files"]["weights"]["digest"] == xxhash.xxh3_128(bytes(104)).hexdigest()

@@ -216,7 +216,8 @@ def test_a_read_only_folder_is_refused_in_one_line(small_run: SmallRun, tmp_path
     output = subprocess.run(command, env=environment(), cwd=CHECKOUT, text=True, capture_output=True)
     assert output.returncode == 2, output.stderr
     assert output.stderr.splitlines()[-1] == (
-        f"error: {tmp_path / 'full' / 'run'} cannot be made (Read-only file system): set `folder` to another place"
+        f"error: {tmp_path / 'full' / 'run'} cannot be written to (Read-only file system): change its permissions, or "
+        "set another `folder`"
     )
     assert "Traceback" not in output.stderr
 

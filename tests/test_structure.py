@@ -61,7 +61,6 @@ def test_every_module_has_a_test_file() -> None:
         "train/gradient": "test_spikes",
         "train/evidence": "test_spikes",
         "train/start": "test_training",
-        "train/saving": "test_training",
         "train/held_out": "test_failures",
         "train/launcher": "test_training",
         "train/collectives": "test_doctor",

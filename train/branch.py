@@ -15,6 +15,7 @@ import yaml
 
 from data.files import value_digest, write_atomically
 from data.progress import say
+from data.shards import read_manifest
 from train import checkpoint
 from train.config import RunConfig, to_yaml
 from train.config_file import ConfigError, differences, load_config
@@ -80,9 +81,8 @@ def branch(parent: RunConfig, name: str, edit: Edit) -> RunConfig:
     try:
         config = load_config(partial / "config.yaml", settings)
         stream = open_stream(config)
-        checkpoint.check_continues(
-            found, config, int(found.manifest["world_size"]), stream.digest(found.manifest["samples"])
-        )
+        tokenizer = read_manifest(config.shards).tokenizer_digest
+        checkpoint.check_continues(found, config, stream.digest(found.manifest["samples"]), tokenizer)
         changed = differences(inherited, config.model_dump(mode="json"))
         lineage = {
             "parent": parent.name,
@@ -143,7 +143,7 @@ def _fill(
 ) -> None:
     write_atomically(partial / "config.yaml", to_yaml(config))
     target = checkpoint.step_folder(partial / "checkpoints", found.step)
-    shutil.copytree(found.folder, target, copy_function=_link_or_copy)
+    shutil.copytree(found.folder, target, copy_function=link_or_copy)
     write_atomically(partial / "checkpoints" / "latest", target.name)
     for file in ("metrics.jsonl", "diagnostics.jsonl"):
         if (parent.run_folder / file).exists():
@@ -158,7 +158,7 @@ def _fill(
                 journal.event("skip", first=skip.first, last=last, reason=f"of {parent.name}")
 
 
-def _link_or_copy(source: str, target: str) -> None:
+def link_or_copy(source: str, target: str) -> None:
     """Checkpoints are never written to once they are whole, so that two runs may share one's bytes."""
     try:
         os.link(source, target)

@@ -1,6 +1,6 @@
 """Checkpoints on disk: written beside and renamed whole, found again, refused when they are of another run.
 
-checkpoints/step_000500/     DeepSpeed's files, one set a rank, and manifest.json (written last: the folder is whole)
+checkpoints/step_000500/     the files of train.fragments, and manifest.json (written last: the folder is whole)
 checkpoints/latest           the name of the newest
 checkpoints/.step_000600.partial   a save that is under way, or was interrupted
 """
@@ -8,9 +8,13 @@ checkpoints/.step_000600.partial   a save that is under way, or was interrupted
 import json
 import os
 import shutil
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import xxhash
 
 from data.files import write_atomically
 from model.config import ModelConfig
@@ -18,6 +22,8 @@ from train.config import RunConfig, to_yaml
 from train.config_file import differences
 from train.schedule import consumed_samples
 
+FORMAT = 2
+READ_BYTES = 1 << 24
 CHANGEABLE_MODEL_KEYS = {"document_masking", "dropout", "z_loss"}
 """Keys of `model` that may change during a run: they belong to the training, not to the weights."""
 
@@ -38,16 +44,16 @@ class Checkpoint:
         return int(self.manifest["step"])
 
 
-def check_writable(run_folder: Path) -> None:
-    """Make the run's folder. Raises CheckpointError where it cannot be made or written to."""
+def check_writable(folder: Path) -> None:
+    """Make the folder. Raises CheckpointError where it cannot be made, or no file can be made in it."""
     try:
-        run_folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         raise CheckpointError(
-            f"{run_folder} cannot be made ({error.strerror}): set `folder` to another place"
+            f"{folder} cannot be written to ({error.strerror}): change its permissions, or set another `folder`"
         ) from None
-    if not os.access(run_folder, os.W_OK | os.X_OK):
-        raise CheckpointError(f"{run_folder} cannot be written to: change its permissions, or set `folder`")
 
 
 def partial_folder(checkpoints: Path, step: int) -> Path:
@@ -67,29 +73,53 @@ def discard_partial(checkpoints: Path) -> None:
 
 
 def publish(
-    checkpoints: Path, step: int, config: RunConfig, *, world_size: int, data_digest: str, samples: int
+    checkpoints: Path, step: int, config: RunConfig, files: Mapping[str, Mapping[str, Any]], **facts: Any
 ) -> Checkpoint:
-    """Make the partial checkpoint of `step` whole: manifest, rename, then `latest` (one rank calls this)."""
+    """Make the partial checkpoint of `step` whole: manifest, rename, then `latest` (one rank calls this).
+
+    Args:
+        files: size and digest, as the manifest has them, of files that are on disk already; of any others in the
+            folder they are taken here.
+        facts: what else the manifest is to say.
+    """
     partial, folder = partial_folder(checkpoints, step), step_folder(checkpoints, step)
     write_atomically(partial / "config.yaml", to_yaml(config))
+    found = sorted(file for file in partial.rglob("*") if file.is_file())
+    listed = {str(file.relative_to(partial)): file for file in found}
     manifest = {
+        "format": FORMAT,
         "step": step,
-        "samples": samples,
-        "world_size": world_size,
         "zero_stage": config.training.zero_stage,
-        "data_digest": data_digest,
+        **facts,
         "config": config.model_dump(mode="json"),
-        "files": {str(file.relative_to(partial)): file.stat().st_size for file in _files(partial)},
+        "files": {name: files[name] if name in files else _describe(file) for name, file in listed.items()},
     }
-    for file in _files(partial):
-        _sync(file)
     write_atomically(partial / "manifest.json", json.dumps(manifest, indent=1))
+    _sync(partial)
     if folder.exists():
-        shutil.rmtree(folder)
-    partial.rename(folder)
+        # The same step again, after an earlier save of it was damaged: that one is moved aside before it is deleted.
+        replaced = folder.rename(checkpoints / f".{folder.name}.replaced.partial")
+        partial.rename(folder)
+        shutil.rmtree(replaced)
+    else:
+        partial.rename(folder)
     _sync(checkpoints)
     write_atomically(checkpoints / "latest", folder.name)
     return Checkpoint(folder, manifest)
+
+
+def _describe(file: Path) -> dict[str, Any]:
+    _sync(file)
+    return {"bytes": file.stat().st_size, "digest": _digest(file)}
+
+
+def _digest(file: Path) -> str:
+    """XXH3 of 128 bits in hexadecimal: it tells damage, not malice, and costs little beside the reading."""
+    digest = xxhash.xxh3_128()
+    with file.open("rb") as content:
+        while block := content.read(READ_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def find_latest(checkpoints: Path) -> Checkpoint | None:
@@ -119,10 +149,15 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     """Open one checkpoint and check that every file has the size that its manifest states."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-        expected = dict(manifest["files"])
-    except (OSError, ValueError, KeyError) as error:
+        version, files = manifest.get("format"), dict(manifest["files"])
+        sizes = {name: file["bytes"] for name, file in files.items()} if version == FORMAT else {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{folder}: no readable manifest.json ({error}); use another checkpoint") from None
-    for name, size in expected.items():
+    if version != FORMAT:
+        raise CheckpointError(
+            f"{folder} has format {version}, this version reads {FORMAT}: train with the one it is of"
+        )
+    for name, size in sizes.items():
         file = folder / name
         found = file.stat().st_size if file.exists() else None
         if found != size:
@@ -131,21 +166,37 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     return Checkpoint(folder, manifest)
 
 
-def check_continues(checkpoint: Checkpoint, config: RunConfig, world_size: int, data_digest: str) -> dict[str, Any]:
+def damaged_files(checkpoint: Checkpoint, part: int = 0, parts: int = 1) -> list[str]:
+    """Names of the files whose bytes are not those that were written; of every `parts`-th file from `part` on."""
+    damaged = []
+    for name, file in sorted(checkpoint.manifest["files"].items())[part::parts]:
+        try:
+            whole = _digest(checkpoint.folder / name) == file["digest"]
+        except OSError:
+            whole = False
+        if not whole:
+            damaged.append(name)
+    return damaged
+
+
+def check_continues(
+    checkpoint: Checkpoint, config: RunConfig, data_digest: str, tokenizer_digest: str
+) -> dict[str, Any]:
     """Refuse a checkpoint that this run cannot continue exactly; returns the harmless differences of configuration.
 
+    The number of ranks and the ZeRO stage may change freely: the global batches do not depend on them.
+
     Raises:
-        CheckpointError: another architecture, other data or batch sizes up to its step, world size or ZeRO stage; each
-            difference is named.
+        CheckpointError: another architecture or tokenizer, other data or batch sizes up to its step; each difference
+            is named.
     """
     manifest = checkpoint.manifest
     changed = differences(manifest["config"], config.model_dump(mode="json"))
     refused = _changes_of_architecture(checkpoint, config)
     for what, old, new in (
+        ("the tokenizer", manifest["tokenizer_digest"], tokenizer_digest),
         ("the data (shards, mixture, sequence length or seed)", manifest["data_digest"], data_digest),
         ("samples read by then", manifest["samples"], consumed_samples(config.training, checkpoint.step)),
-        ("the number of ranks", manifest["world_size"], world_size),
-        ("the ZeRO stage", manifest["zero_stage"], config.training.zero_stage),
     ):
         if old != new:
             refused.append(f"{what} was {old}, now {new}")
@@ -179,16 +230,6 @@ def _changes_of_architecture(checkpoint: Checkpoint, config: RunConfig) -> list[
     ]
 
 
-def prune(checkpoints: Path, keep: int) -> list[str]:
-    """Delete all but the `keep` newest checkpoints; returns their names."""
-    old = sorted(checkpoints.glob("step_*"), key=_step_number, reverse=True)[keep:]
-    for folder in old:
-        # Renamed first: a deletion that is interrupted must not leave a folder that looks like a checkpoint.
-        doomed = folder.rename(folder.with_name(f".{folder.name}.partial"))
-        shutil.rmtree(doomed)
-    return [folder.name for folder in old]
-
-
 def mark_finished(run_folder: Path, step: int, tokens: int) -> None:
     """Write the DONE file, which alone says that a run has come to its end."""
     write_atomically(run_folder / "DONE", json.dumps({"step": step, "tokens": tokens}))
@@ -203,10 +244,6 @@ def finished_step(run_folder: Path) -> int:
 def _step_number(folder: Path) -> int:
     number = folder.name.removeprefix("step_")
     return int(number) if number.isdigit() else -1
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.rglob("*") if file.is_file())
 
 
 def _sync(path: Path) -> None:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from data.progress import say
 from train import forget, pipeline
+from train import rehearse as rehearsal
 from train import submit as slurm
 from train.branch import Edit, read_edit
 from train.branch import branch as make_branch
@@ -88,6 +89,12 @@ def branch(arguments: argparse.Namespace, config: RunConfig) -> Result:
     file = made.run_folder / "config.yaml"
     _show(arguments, f"domainlm train {file}")
     return {"folder": str(made.run_folder), "config": str(file), "step": edit.step}
+
+
+def rehearse(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    result = rehearsal.rehearse(config, Path(arguments.config), arguments.overrides, arguments.steps)
+    _show(arguments, rehearsal.describe(result))
+    return result
 
 
 def status(arguments: argparse.Namespace, config: RunConfig) -> Result:

@@ -80,6 +80,12 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
     """Steps between checkpoints; the last step is always saved."""
     keep_checkpoints: PositiveInt = 2
     """How many of the newest checkpoints stay on disk."""
+    keep_every: PositiveInt | None = None
+    """Checkpoints of steps that this divides stay on disk for good."""
+    keep_best: str | None = Field(default=None, pattern=r"^([^/]+/)?(past|future)$")
+    """Held-out text on which the best checkpoint is kept too: SOURCE/SPLIT, or SPLIT for the mean over the sources."""
+    asynchronous_saves: bool = True
+    """Write checkpoints while training goes on, from a copy in host memory (12 bytes a parameter over the ranks)."""
     log_every: PositiveInt = 1
     """Steps between console lines; metrics.jsonl has every step."""
     spikes: SpikesConfig = SpikesConfig()
@@ -103,6 +109,9 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
     @field_validator("deepspeed")
     @classmethod
     def _deepspeed_leaves_ours_alone(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for key in ("offload_optimizer", "offload_param"):
+            if value.get("zero_optimization", {}).get(key, {}).get("device") == "nvme":
+                raise ValueError(f"{key} to NVMe is not supported, checkpoints cannot reach it: set its device to cpu")
         return without_owned_keys(value)
 
     @model_validator(mode="after")
@@ -117,7 +126,7 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
             raise ValueError(
                 "bf16 needs ZeRO stage 1, 2 or 3: at stage 0 DeepSpeed keeps no fp32 master weights of its own kind "
                 "and trains visibly worse; set deepspeed to configs/deepspeed/zero1.json or precision to fp32"
-            )
+        """Every how many blocks one is recomputed whole, 0: none; so also by `selective`, which repeats no product."""
         sizes = self.batch_size.values() if isinstance(self.batch_size, dict) else [self.batch_size]
         for size in sizes:
             if size % self.micro_batch:
@@ -204,6 +213,14 @@ class RunConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
                 f"tokenizer.vocabulary_size {self.tokenizer.vocabulary_size} does not fit model.vocabulary_size "
                 f"{self.model.vocabulary_size}: make them equal"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _best_is_of_a_source(self) -> Self:
+        source, slash, _ = (self.training.keep_best or "").rpartition("/")
+        names = [known.name for known in self.data.sources]
+        if slash and source not in names:
+            raise ValueError(f"training.keep_best: there is no source '{source}', only {', '.join(names)}")
         return self
 
     @property

@@ -1,13 +1,9 @@
-"""Everything that is DeepSpeed: configuration, engine, step and checkpoints. No other module imports it."""
+"""Everything that is DeepSpeed: configuration, engine and step. No other module imports it."""
 
 import logging
-import os
 import warnings
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, redirect_stdout
+from contextlib import AbstractContextManager
 from datetime import timedelta
-from io import StringIO
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import deepspeed
@@ -15,11 +11,7 @@ import torch
 import torch.distributed as dist
 from deepspeed.ops import __compatible_ops__
 from deepspeed.runtime.bf16_optimizer import BF16_Optimizer
-from deepspeed.runtime.fp16.loss_scaler import DynamicLossScaler, LossScaler
-from deepspeed.runtime.zero.config import ZeroStageEnum
 from deepspeed.utils import safe_get_local_grad
-from deepspeed.utils.tensor_fragment import fragment_address
-from deepspeed.utils.zero_to_fp32 import get_fp32_state_dict_from_zero_checkpoint
 from torch import nn
 
 from model.block import Block
@@ -209,43 +201,3 @@ def _tell_norm(engine: Engine, norm: float) -> None:
         engine.optimizer._get_norm_groups = lambda: [decided]
     else:
         engine.optimizer.scaled_global_norm = lambda: decided
-
-
-def save(engine: Engine, folder: Path) -> None:
-    """Write every rank's part of the checkpoint into `folder` (all ranks call this)."""
-    engine.save_checkpoint(str(folder.parent), tag=folder.name, save_latest=False)
-
-
-def load(engine: Engine, folder: Path) -> None:
-    """Load weights, master weights and optimizer state from a checkpoint of the same world size and ZeRO stage."""
-    with _tensors_only():
-        loaded, _ = engine.load_checkpoint(str(folder.parent), tag=folder.name, load_lr_scheduler_states=False)
-    if loaded is None:
-        raise RuntimeError(f"DeepSpeed could not load {folder}")
-
-
-def consolidated_weights(folder: Path, zero_stage: int) -> dict[str, torch.Tensor]:
-    """The model's fp32 weights on the CPU from a checkpoint of any world size and ZeRO stage."""
-    with _tensors_only():
-        if zero_stage == 0:
-            state = torch.load(folder / "mp_rank_00_model_states.pt", map_location="cpu", weights_only=True)
-            weights: dict[str, torch.Tensor] = state["module"]
-        else:
-            with redirect_stdout(StringIO()):  # it reports to standard output, which is left to results
-                weights = get_fp32_state_dict_from_zero_checkpoint(str(folder.parent), tag=folder.name)
-    return {name: tensor.float() for name, tensor in weights.items()}
-
-
-@contextmanager
-def _tensors_only() -> Iterator[None]:
-    """Make torch.load refuse anything but tensors, plain containers and DeepSpeed's own few classes."""
-    previous = os.environ.get("TORCH_FORCE_WEIGHTS_ONLY_LOAD")
-    os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
-    try:
-        with torch.serialization.safe_globals([LossScaler, DynamicLossScaler, ZeroStageEnum, fragment_address]):
-            yield
-    finally:
-        if previous is None:
-            del os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"]
-        else:
-            os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = previous

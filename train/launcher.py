@@ -20,15 +20,7 @@ def launch(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> in
     The ranks are in a session of their own: Ctrl-C, SIGTERM and SIGUSR1 reach this process only, which asks the run to
     stop by its STOP file, so that all ranks agree on a step and save it. A second signal kills them.
     """
-    command = [
-        *(sys.executable, "-m", "deepspeed.launcher.runner"),
-        *("--num_gpus", str(local_ranks(config)), "--master_port", str(free_port()), "--log_level", "error"),
-        *("--module", "train", str(config_file), *overrides),
-    ]
-    name_accelerator()
-    environment = dict(os.environ)
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(CHECKOUT), environment.get("PYTHONPATH", "")]))
-    ranks = subprocess.Popen(command, env=environment, start_new_session=True)
+    ranks = start_ranks(config, config_file, overrides)
     asked = False
 
     def pass_on(number: int, frame: FrameType | None) -> None:
@@ -44,6 +36,19 @@ def launch(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> in
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def start_ranks(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> "subprocess.Popen[bytes]":
+    """The launcher's process, in a session of its own."""
+    command = [
+        *(sys.executable, "-m", "deepspeed.launcher.runner"),
+        *("--num_gpus", str(local_ranks(config)), "--master_port", str(free_port()), "--log_level", "error"),
+        *("--module", "train", str(config_file), *overrides),
+    ]
+    name_accelerator()
+    environment = dict(os.environ)
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(CHECKOUT), environment.get("PYTHONPATH", "")]))
+    return subprocess.Popen(command, env=environment, start_new_session=True)
 
 
 def local_ranks(config: RunConfig) -> int:

@@ -11,10 +11,10 @@ from train.plan import open_stream
 from train.process import find_rank, peak_flops, use_machine
 from train.rewind import go_back
 from train.run import Run
-from train.saving import save
+from train.saving import Saver, warn_of_space
 from train.schedule import check_ranks, consumed_samples
 from train.spikes import is_skipped
-from train.start import describe, only_writer, open_records, recall, take_over
+from train.start import describe, find_start, load, only_writer, open_records, recall, take_over
 from train.step import take_step
 from train.stop import StopRequest, agree
 from train.throughput import Pace, Stragglers, describe_stragglers, step_metrics
@@ -39,14 +39,9 @@ def train(config: RunConfig, stop: StopRequest) -> None:
             say(f"training: already finished at step {finished} ({config.run_folder / 'DONE'})")
         return
     stream = open_stream(config)
-    found = checkpoint.find_latest(config.checkpoints)
-    changed = (
-        checkpoint.check_continues(found, config, rank.world_size, stream.digest(found.manifest["samples"]))
-        if found
-        else {}
-    )
+    found, changed = find_start(config, stream)
     checkpoint.check_writable(config.run_folder)
-    config.checkpoints.mkdir(parents=True, exist_ok=True)
+    checkpoint.check_writable(config.checkpoints)
     with only_writer(config, rank):
         device = use_machine(rank)
         # Longer than the watchdog, which says more about a rank that does not come.
@@ -57,13 +52,15 @@ def train(config: RunConfig, stop: StopRequest) -> None:
         while True:
             first_step = found.step if found else 0
             if found:
-                engine.load(started, found.folder)
+                load(started, found, rank)
             with open_records(config, rank, device, first_step) as (monitor, journal):
                 if journal:
                     take_over(config, journal, found, changed)
                     describe(config, rank, stream, started)
                 past = recall(config, rank, first_step, stop)
                 run = Run(config, rank, device, stream, started, stop, past, monitor, journal)
+                if monitor:
+                    warn_of_space(run)
                 back_to = _steps(run, first_step)
             if back_to is None:
                 break
@@ -75,17 +72,19 @@ def train(config: RunConfig, stop: StopRequest) -> None:
 def _steps(run: Run, first_step: int) -> int | None:
     """Run the steps after `first_step`; returns the checkpoint's step to go back to when there is a spike to avoid."""
     config, training, past = run.config, run.config.training, run.past
-    peak, pace, stragglers = peak_flops(run.device), Pace(training, first_step), Stragglers()
+    peak, pace, stragglers, saver = peak_flops(run.device), Pace(training, first_step), Stragglers(), Saver(run)
     step, stopping = first_step, agree(run.stop, run.device)
     if first_step == 0 and training.spikes.policy == "rewind":
-        save(run, 0)  # so that there is always something to go back to
+        saver.save(0)  # so that there is always something to go back to
     if not past.evaluated and not stopping:
         stopping = not evaluate(run, step)
     while step < training.steps and not stopping:
         step += 1
         if not is_skipped(past.skips, step):
             result = take_step(run, step)
+            saver.report()
             if result.outcome == "rewind":
+                saver.wait()
                 return go_back(run, step, result.reason)
             stopping = result.stopping
             if run.journal and (news := stragglers.news(result.seconds_by_rank)):
@@ -96,8 +95,9 @@ def _steps(run: Run, first_step: int) -> int | None:
         if is_due(config, step) and not stopping:
             stopping = not evaluate(run, step)
         if step == training.steps or stopping or step % training.save_every == 0:
-            save(run, step)
+            saver.save(step)
             stopping = stopping or (step < training.steps and agree(run.stop, run.device))
+    saver.finish()
     if run.journal:
         _finish(run, step, stopped=stopping or step < training.steps)
     return None

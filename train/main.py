@@ -34,6 +34,8 @@ def main() -> None:
         sys.exit(2)
     if arguments.json:
         print(json.dumps(result, default=str))
+    if result.get("passed") is False:
+        sys.exit(1)
 
 
 def _load(arguments: argparse.Namespace) -> RunConfig | None:
@@ -139,6 +141,13 @@ def _add_examinations(commands: Any) -> None:
         commands, "doctor", "check this machine before a run: software, GPUs, launcher, disks, W&B, data", "--json"
     )
     doctor.add_argument("--skip-launch", action="store_true", help="leave out the checks that start ranks")
+    rehearse = _add(
+        commands,
+        "rehearse",
+        "before a long run: train some steps, save, kill, resume on as many and on other ranks, compare",
+        "--steps 20",
+    )
+    rehearse.add_argument("--steps", type=int, default=8, help="steps of each of the short runs (default 8, least 4)")
 
 
 def _add_branch(commands: Any) -> None:

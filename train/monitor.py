@@ -25,6 +25,9 @@ class Dropped:
     """When the file was written last, in seconds since 1970; None: there was none."""
 
 
+SAVE_FIGURES = ("seconds", "stall_seconds", "bytes")
+
+
 class Monitor:
     """Records of one run, written by rank 0; a context manager that closes them."""
 
@@ -64,6 +67,12 @@ class Monitor:
         if self._mirror:
             self._mirror.log(step, "evaluation", flat)
         say(f"step {step}  bits per byte: " + "  ".join(f"{name} {value:.3f}" for name, value in flat.items()))
+
+    def saved(self, step: int, facts: Mapping[str, Any]) -> None:
+        """Record a checkpoint that has become whole, and how long training stood still for it."""
+        _write_line(self._metrics, {"step": step, "save": {name: facts[name] for name in SAVE_FIGURES}})
+        if self._mirror:
+            self._mirror.log(step, "save", {name: facts[name] for name in SAVE_FIGURES})
 
     def mirror(self, step: int, figures: Mapping[str, float]) -> None:
         """Figures that are written down elsewhere, for W&B."""

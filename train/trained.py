@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from train.checkpoint import (
     saved_steps,
 )
 from train.config import RunConfig
-from train.process import name_accelerator
+from train.fragments import KINDS, Fragment, Reader
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,22 @@ def load_trained(config: RunConfig, step: int | None = None) -> Trained:
     """
     found = find_checkpoint(config, step)
     check_architecture(found, config)
-    name_accelerator()
-    from train.engine import consolidated_weights  # loads DeepSpeed: seconds that a wrong folder need not cost
-
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with torch.device("meta"):
         model = Transformer(config.model)
-    model.load_state_dict(consolidated_weights(found.folder, int(found.manifest["zero_stage"])), assign=True)
-    return Trained(model.to(device).eval(), found.step, device)
+    model.to_empty(device=device)
+    load_weights(model, found.folder)
+    return Trained(model.eval(), found.step, device)
+
+
+@torch.no_grad()
+def load_weights(model: Transformer, folder: Path) -> None:
+    """Set a model's parameters, in place and one at a time, to the fp32 weights of a checkpoint.
+
+    Raises:
+        CheckpointError: a parameter is missing or has another shape, or a file cannot be read.
+    """
+    reader = Reader(folder)
+    for name, parameter in model.named_parameters():
+        whole = Fragment(name, tuple(parameter.shape), 0, parameter.numel())
+        parameter.copy_(torch.from_numpy(reader.read(KINDS[0], whole)).view_as(parameter))

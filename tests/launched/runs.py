@@ -12,10 +12,9 @@ from pathlib import Path
 
 import torch
 
-from train.checkpoint import find_latest
 from train.config import CHECKOUT, RunConfig
-from train.engine import consolidated_weights
 from train.process import free_port
+from train.trained import load_trained
 
 DEEPSPEED = Path(sys.executable).with_name("deepspeed")
 
@@ -88,9 +87,7 @@ def losses(config: RunConfig) -> list[float]:
 
 
 def weights(config: RunConfig) -> dict[str, torch.Tensor]:
-    found = find_latest(config.checkpoints)
-    assert found is not None
-    return consolidated_weights(found.folder, config.training.zero_stage)
+    return load_trained(config).model.state_dict()
 
 
 def assert_same_run(config: RunConfig, reference: RunConfig) -> None:

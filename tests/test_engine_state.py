@@ -1,0 +1,47 @@
+"""What is saved at any number of ranks and ZeRO stage is loaded at any other, to the bit, on the real engine."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.launched.runs import run_ranks
+from train.config import CHECKOUT
+
+CASES = [f"{stage}:fp32" for stage in range(4)] + [f"{stage}:bf16" for stage in range(1, 4)]
+CASES += ["3:fp32:offload", "2:bf16:offload"]
+
+
+def on_ranks(how: str, world_size: int, config_file: Path, folder: Path) -> dict[str, Any]:
+    """Run tests/launched/elastic.py; returns what rank 0 wrote."""
+    out = folder.parent / f"{how}{world_size}.json"
+    script = CHECKOUT / "tests" / "launched" / "elastic.py"
+    run_ranks(script, world_size, [how, str(config_file), str(folder), str(out), *CASES])
+    results: dict[str, Any] = json.loads(out.read_text())
+    return results
+
+
+@pytest.mark.timeout(900)
+def test_any_stage_and_world_size_loads_what_any_other_saved(small_run: Callable[..., Path], tmp_path: Path) -> None:
+    folder, config_file = tmp_path / "saved", small_run("elastic")
+    saved = {name: facts for world in (1, 2) for name, facts in on_ranks("save", world, config_file, folder).items()}
+    assert len(saved) == 2 * len(CASES)
+    pairs = unchanged = 0
+    for world in (1, 2):
+        for case, loads in on_ranks("load", world, config_file, folder).items():
+            assert len(loads) == sum(case.split(":")[1] in name for name in saved)
+            for name, loaded in loads.items():
+                where = f"{name} loaded at {world} ranks, {case}"
+                pairs += 1
+                assert loaded["state"] == saved[name]["state"], where
+                assert loaded["optimizer step"] == saved[name]["optimizer step"] == 3, where
+                assert loaded["low precision"] == saved[name]["low precision"], where
+                if "after" in loaded:
+                    assert loaded["after"] == pytest.approx(saved[name]["after"], rel=1e-6), where
+                if name == f"{world}-{case.replace(':', '-')}":
+                    unchanged += 1
+                    assert loaded["after"] == saved[name]["after"], f"{where}: to the bit where nothing was changed"
+    assert len({facts["state"] for facts in saved.values()}) >= 5, "the digests tell one state from another"
+    assert (pairs, unchanged) == (2 * 5 * 10 + 2 * 4 * 8, 2 * len(CASES))
