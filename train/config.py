@@ -126,7 +126,7 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
             raise ValueError(
                 "bf16 needs ZeRO stage 1, 2 or 3: at stage 0 DeepSpeed keeps no fp32 master weights of its own kind "
                 "and trains visibly worse; set deepspeed to configs/deepspeed/zero1.json or precision to fp32"
-        """Every how many blocks one is recomputed whole, 0: none; so also by `selective`, which repeats no product."""
+            )
         sizes = self.batch_size.values() if isinstance(self.batch_size, dict) else [self.batch_size]
         for size in sizes:
             if size % self.micro_batch:
@@ -135,7 +135,7 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
 
     @property
     def recompute_every(self) -> int:
-        """Every how many blocks one is recomputed whole, 0: none; so too under `selective`, which repeats no product."""
+        """Every how many blocks one is recomputed whole; 0: none, as in `selective`, which repeats no product."""
         return 0 if isinstance(self.activation_checkpointing, str) else int(self.activation_checkpointing)
 
     @property
