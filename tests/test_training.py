@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.launched.runs import (
@@ -17,6 +18,7 @@ from tests.launched.runs import (
     finish,
     losses,
     metrics,
+    rank_processes,
     run_ranks,
     signal_one_rank,
     start,
@@ -189,6 +191,28 @@ def test_domainlm_train_does_the_same_as_the_deepspeed_launcher(
     journal = [json.loads(line) for line in (load_config(file).run_folder / "journal.jsonl").read_text().splitlines()]
     assert [event["event"] for event in journal[-4:]] == ["resume", "configuration changed", "save", "done"]
     assert journal[-3]["changes"]["training.steps"] == {"was": 12, "now": 13}
+
+
+def test_a_killed_launcher_is_a_failure_and_leaves_no_rank_behind(small_run: Callable[..., Path]) -> None:
+    file = small_run("killed", local_ranks=2, steps=10_000)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "train.main", "train", str(file)],
+        env=environment(),
+        cwd=CHECKOUT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    wait_for(lambda: (load_config(file).run_folder / "metrics.jsonl").exists(), process)
+    launcher = next(
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if "deepspeed.launcher.launch" in child.cmdline()
+    )
+    launcher.kill()
+    assert "the launcher was killed" in finish(process)
+    assert process.returncode == 1
+    assert not rank_processes(file)
 
 
 def test_a_run_goes_on_at_another_world_size_and_stage_but_not_with_another_architecture(

@@ -5,21 +5,30 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
 import torch
 
+from data.progress import say
+from train.checkpoint import finished_step
 from train.config import CHECKOUT, RunConfig
+from train.journal import read_journal
 from train.process import free_port, name_accelerator
 
 
 def launch(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> int:
-    """Run `deepspeed --module train CONFIG` with the configured number of ranks; returns its exit code.
+    """Run `deepspeed --module train CONFIG` with the configured number of ranks.
 
     The ranks are in a session of their own: Ctrl-C, SIGTERM and SIGUSR1 reach this process only, which asks the run to
     stop by its STOP file, so that all ranks agree on a step and save it. A second signal kills them.
+
+    Returns:
+        0 when the run is done or was stopped on request, which the journal says: the launcher itself returns 0 when its
+        child was killed by a signal, and leaves the ranks behind.
     """
+    events_before = len(read_journal(config.run_folder))
     ranks = start_ranks(config, config_file, overrides)
     asked = False
 
@@ -32,10 +41,18 @@ def launch(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> in
 
     previous = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
     try:
-        return ranks.wait()
+        code = ranks.wait()
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+    events = read_journal(config.run_folder)[events_before:]
+    ended_well = finished_step(config.run_folder) >= config.training.steps or (events and events[-1]["event"] == "stop")
+    if code == 0 and not ended_well:
+        say("training: the launcher was killed; the same command goes on from the newest checkpoint")
+        with suppress(ProcessLookupError):
+            os.killpg(ranks.pid, signal.SIGKILL)
+        return 1
+    return code
 
 
 def start_ranks(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> "subprocess.Popen[bytes]":
