@@ -3,10 +3,10 @@
     python benchmarks/step.py [--compile] [--threads N] [--width W --layers L ...] [--json]
 
 Every contender is a process of its own; all of a family are alive together and take one step in turn. With one thread
-tokens are counted per CPU-second, which holds on a busy machine, otherwise per second of wall clock. `peak` is what the
-model's floating-point operations reach of the rate of a plain matrix product, measured in the same process just before
-each step; on a GPU, of the data sheet's bf16 rate (MFU). `--ranks` compares two ranks of one thread with one rank
-of two, through DeepSpeed and gloo as in training.
+tokens are counted per CPU-second, which holds on a busy machine, otherwise per second of wall clock. The share is what
+the model's floating-point operations reach of the rate of a plain matrix product, measured in the same process just
+before each step; on a GPU, of the data sheet's bf16 rate (MFU). Ours is the model with a plain optimizer, as the others
+are, not the DeepSpeed engine around it; `--compile` compiles whole models.
 """
 
 import json

@@ -1,10 +1,17 @@
 """Ranks from any launcher, and the machine's peak."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
 from train.config_file import ConfigError
 from train.process import Rank, find_rank, free_port, peak_flops
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_launcher_variables_decide() -> None:
@@ -46,3 +53,29 @@ def test_free_port_can_be_listened_on() -> None:
 
 def test_peak_flops_of_this_machine_is_plausible() -> None:
     assert 1e8 < peak_flops(torch.device("cpu")) < 1e14
+
+
+def test_a_cpu_process_keeps_its_memory_and_flushes_denormals_in_all_threads() -> None:
+    """In a process of its own, since these settings cannot be taken back."""
+    program = """
+import resource, torch
+from train.process import Rank, use_machine
+torch.set_num_threads(2)
+assert use_machine(Rank(0, 0, 1)).type == "cpu" and torch.get_num_threads() == 2
+faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+step = lambda: [torch.ones(4 << 20) for _ in range(4)]
+step()
+before = faults()
+for _ in range(5):
+    step()
+faults_of_steps = faults() - before
+tiny = torch.full((1 << 20,), 1e-30)
+print(faults_of_steps, int((tiny * 1e-10).count_nonzero()))
+"""
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "2"}
+    output = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, env=environment, cwd=ROOT
+    ).stdout
+    faults, denormals = map(int, output.split())
+    assert faults < 40_000, "64 MiB five times are 80,000 pages: freed memory went back to the kernel"
+    assert denormals == 0
