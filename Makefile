@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-slurm lint clean benchmark-setup
+.PHONY: setup demo test test-slow test-slurm lint clean benchmark-setup
 
 setup: .venv/installed
 
@@ -19,7 +19,11 @@ demo: setup
 	$(BIN)/domainlm run configs/demo.yaml
 
 test: setup
-	$(BIN)/python -m pytest -m 'not slurm'
+	$(BIN)/python -m pytest -m 'not slow and not slurm'
+
+# Runs that are started, disturbed, killed and compared many times: a minute or more each.
+test-slow: setup
+	$(BIN)/python -m pytest -m slow
 
 # Jobs on a Slurm cluster of six nodes that is made on this machine. As root; installs Debian's packages where missing.
 test-slurm: setup

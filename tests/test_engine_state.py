@@ -23,6 +23,7 @@ def on_ranks(how: str, world_size: int, config_file: Path, folder: Path) -> dict
     return results
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_any_stage_and_world_size_loads_what_any_other_saved(small_run: Callable[..., Path], tmp_path: Path) -> None:
     folder, config_file = tmp_path / "saved", small_run("elastic")

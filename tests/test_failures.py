@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.launched.runs import (
     assert_same_run,
     environment,
@@ -144,6 +146,7 @@ def a_loss_that_is_not_a_number_once(file: Path) -> None:
     assert "spike: loss nan is not finite; computed again, rank 1 gets another loss: its device is faulty" in output
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_whatever_befalls_a_run(small_run: SmallRun, undisturbed: RunConfig, tmp_path: Path) -> None:
     """One run through all of it, each time continued by the same command."""
     data = shutil.copytree(undisturbed.data_folder, tmp_path / "data")
@@ -184,6 +187,7 @@ def test_an_evaluation_is_interrupted_and_made_up_for(small_run: SmallRun, undis
     assert_same_run(config, undisturbed)
 
 
+@pytest.mark.slow
 def test_the_time_limit_is_met(small_run: SmallRun) -> None:
     file = small_run("limited", steps=100_000, save_every=100_000)
     config = load_config(file)

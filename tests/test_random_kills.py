@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.launched.runs import environment, metrics
 from train.config import CHECKOUT
 from train.config_file import load_config
@@ -16,6 +18,8 @@ KILLS = int(os.environ.get("DOMAINLM_TRAINING_KILLS", "10"))
 SAVE_EVERY = 3
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(120 + 20 * KILLS)
 def test_training_that_is_killed_again_and_again_is_the_run_that_never_was(small_run: Callable[..., Path]) -> None:
     file = small_run("killed_often", steps=100_000, batch_size=2, save_every=SAVE_EVERY, keep_checkpoints=2)
     out = file.with_suffix(".json")

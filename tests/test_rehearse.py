@@ -16,6 +16,7 @@ from train.rehearse import _Trial, describe, other_ranks
 Make = Callable[..., RunConfig]
 
 
+@pytest.mark.slow
 def test_a_sound_machine_passes_and_leaves_nothing_behind(small_run: Callable[..., Path]) -> None:
     file = small_run("rehearsed", local_ranks=1)
     before = sorted(path.name for path in file.parent.iterdir())

@@ -27,6 +27,7 @@ def sigmas(undisturbed: Any) -> float:
     raise AssertionError("no such limit")
 
 
+@pytest.mark.slow
 def test_a_rewound_run_is_one_that_never_saw_the_batches(small_run: Callable[..., Path], sigmas: float) -> None:
     spikes = {"policy": "rewind", "window": 8, "sigmas": sigmas, "margin": 1, "limit": 50}
     file = small_run("rewound", save_every=2, keep_checkpoints=9, spikes=spikes)

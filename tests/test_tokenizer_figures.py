@@ -18,6 +18,7 @@ FIGURES: dict[str, Any] = {
     "multi_word_pieces": 0,
 }
 REPORT = FIGURES | {
+    "end_of_text_id": 0,
     "kind": "bpe",
     "pretokenization": "words",
     "digits": "single",
