@@ -230,8 +230,10 @@ def test_a_run_goes_on_at_another_world_size_and_stage_but_not_with_another_arch
     shutil.copytree(undisturbed.run_folder, config.run_folder)
     (config.run_folder / "DONE").unlink()
     shutil.rmtree(config.checkpoints / f"step_{STEPS:06d}")
-    command = [sys.executable, "-m", "train", str(moved), "training.deepspeed={zero_optimization: {stage: 3}}"]
+    program = [sys.executable, "-X", "importtime", "-m", "train"]
+    command = [*program, str(moved), "training.deepspeed={zero_optimization: {stage: 3}}"]
     output = subprocess.run(command, env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=240)
     assert output.returncode == 0, output.stderr
     assert f"resuming from {config.checkpoints / 'step_000008'}" in output.stderr
+    assert "torch._inductor.compile_fx" not in output.stderr, "torch's compiler, a second of a start, is not asked for"
     assert losses(config) == pytest.approx(losses(undisturbed), rel=1e-6)

@@ -34,8 +34,8 @@ def test_a_hung_process_ends_with_every_threads_stack() -> None:
 def test_signs_of_life_and_rest_keep_it_away() -> None:
     program = (
         "import time\nfrom train import watchdog\n"
-        "for _ in range(6): watchdog.guard(0.6); time.sleep(0.2)\n"
-        "watchdog.rest(); time.sleep(0.8); print('alive')\n"
+        "for _ in range(8): watchdog.guard(1.5); time.sleep(0.2)\n"
+        "watchdog.rest(); time.sleep(1.6); print('alive')\n"
     )
     output, errors = run(program).communicate(timeout=30)
     assert (output, errors) == ("alive\n", "")

@@ -10,6 +10,7 @@ import deepspeed
 import torch
 import torch.distributed as dist
 from deepspeed.ops import __compatible_ops__
+from deepspeed.runtime import compiler
 from deepspeed.runtime.bf16_optimizer import BF16_Optimizer
 from deepspeed.utils import safe_get_local_grad
 from torch import nn
@@ -34,6 +35,8 @@ def connect(device: torch.device, timeout: timedelta = timedelta(minutes=30)) ->
     warnings.filterwarnings("ignore", message=r"`torch\.distributed\.", category=FutureWarning)
     # DeepSpeed would compile this optional CPU collective with ninja, for minutes; gloo does its work.
     __compatible_ops__["deepspeed_shm_comm"] = False
+    # It would load all of torch's compiler, a second of every start, to decorate its Muon, which nothing here uses.
+    compiler.compile = lambda: lambda function: function
     if not dist.is_initialized():
         deepspeed.init_distributed(
             "nccl" if device.type == "cuda" else "gloo",
