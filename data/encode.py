@@ -19,9 +19,9 @@ from data.errors import DataError
 from data.files import MANIFEST, file_digest, stage_digest, value_digest, write_atomically
 from data.parallel import in_parallel
 from data.progress import say
+from data.shard_reader import DTYPES, shard_name
 from data.shards import (
     BLOCK_COLUMNS,
-    DTYPES,
     EncodedBlock,
     Manifest,
     ShardFile,
@@ -29,7 +29,6 @@ from data.shards import (
     Tokens,
     dtype_name,
     read_manifest,
-    shard_name,
     verify_sizes,
     write_manifest,
     write_shard,

@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 
 from data.errors import DataError
 from data.packing import SPLIT
-from data.shard_reader import read_documents, shard_name
+from data.shard_documents import read_documents
+from data.shard_reader import shard_name
 from data.stream import Piece, TokenStream
 
 CANDIDATES = 1000

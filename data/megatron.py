@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 from data.errors import DataError
 from data.files import READ_BYTES, atomic_write
 from data.progress import progress, say
-from data.shards import DTYPES, SourceShards, read_manifest
+from data.shard_reader import DTYPES
+from data.shards import SourceShards, read_manifest
 
 MAGIC = b"MMIDIDX\x00\x00"
 HEADER = struct.Struct("<9sQBQQ")

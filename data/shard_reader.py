@@ -1,24 +1,17 @@
-"""Reading shards: stretches of tokens by file and position, tables of documents, whole documents one at a time."""
+"""Tokens of shards by file and position, and shards' names; without Arrow, so that a stream starts fast."""
 
 import contextlib
 import functools
 import mmap
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from data.errors import DataError
-
-if TYPE_CHECKING:  # Arrow takes more time and memory than a stream, which does without it
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    from data.shards import EncodedDocument
 
 Tokens = npt.NDArray[np.unsignedinteger[Any]]
 
@@ -72,29 +65,3 @@ def _map_file(path: str) -> mmap.mmap | bytes:
         return mmap.mmap(number, 0, access=mmap.ACCESS_READ) if os.fstat(number).st_size else b""
     finally:
         os.close(number)
-
-
-def read_documents(tables: Sequence[Path], only: "pc.Expression | None" = None) -> "pa.Table":
-    """The documents of these NAME.documents.parquet in order; `only` those for which an expression holds.
-
-    Columns as in DOCUMENT_COLUMNS; `first_token` counts within the document's own file.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from data.shards import DOCUMENT_COLUMNS
-
-    found = [pq.read_table(path, schema=DOCUMENT_COLUMNS, filters=only) for path in tables]
-    return pa.concat_tables(found) if found else DOCUMENT_COLUMNS.empty_table()
-
-
-def held_out_documents(folder: Path, split: str, source: str) -> "Iterator[EncodedDocument]":
-    """The documents of one source of one split, in order, one at a time."""
-    from data.shards import EncodedDocument, read_manifest
-
-    manifest = read_manifest(folder)
-    dtype, opened = DTYPES[manifest.dtype], OpenFiles(lambda name: f"{folder}/{name}")
-    for file in manifest.source(split, source).files:
-        for row in read_documents([folder / file.documents_path]).to_pylist():
-            tokens = opened.read_tokens(file.tokens_path, dtype, row["first_token"], row["tokens"])
-            yield EncodedDocument(row["id"], row["date"], tokens[:-1], row["bytes"], int(tokens[-1]))

@@ -19,9 +19,7 @@ import pyarrow.parquet as pq
 from data.errors import DataError
 from data.files import MANIFEST, atomic_write, file_digest, value_digest
 from data.progress import progress
-from data.shard_reader import DTYPES as DTYPES
-from data.shard_reader import SOURCE_NAME
-from data.shard_reader import shard_name as shard_name
+from data.shard_reader import DTYPES, SOURCE_NAME, shard_name
 
 FORMAT = 2
 END_OF_TEXT_ID = 0  # of a tokenizer that was trained here

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.progress import progress
-from data.shard_reader import held_out_documents
+from data.shard_documents import held_out_documents
 from data.shards import END_OF_TEXT_ID, EncodedDocument, read_manifest
 
 Tokens = npt.NDArray[np.int64]

@@ -19,7 +19,7 @@ from data.encode import CHECKED_TEXTS, encode_corpus
 from data.encoder import Encode, Encoded, join_ids
 from data.errors import DataError
 from data.files import finish_stage
-from data.shard_reader import held_out_documents
+from data.shard_documents import held_out_documents
 from data.shards import Manifest, read_manifest, verify_digests
 from data.tokenizer import END_OF_TEXT
 

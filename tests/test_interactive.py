@@ -94,13 +94,13 @@ def test_what_cannot_be_done_is_said_in_a_line(trained: Path) -> None:
 
 
 def read_until(terminal: int, wanted: str, timeout: float = 120) -> str:
-    """What the terminal shows, up to the first time that it shows what is wanted."""
-    seen, end = "", time.monotonic() + timeout
-    while wanted not in seen:
-        assert time.monotonic() < end, f"{wanted!r} did not come: {seen!r}"
+    """What the terminal shows, up to the first time that it shows what is wanted; what follows is left for later."""
+    seen, end = b"", time.monotonic() + timeout
+    while not seen.endswith(wanted.encode()):
+        assert time.monotonic() < end, f"{wanted!r} did not come: {seen.decode(errors='replace')!r}"
         if select.select([terminal], [], [], 0.2)[0]:
-            seen += os.read(terminal, 4096).decode(errors="replace")
-    return seen
+            seen += os.read(terminal, 1)
+    return seen.decode(errors="replace")
 
 
 @contextmanager

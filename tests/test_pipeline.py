@@ -162,7 +162,7 @@ def test_trace_shows_a_ranks_part_and_the_text(finished: tuple[RunConfig, Any]) 
 def test_bits_per_byte_are_those_of_the_loss(finished: tuple[RunConfig, Any]) -> None:
     """The evaluation's figure for one short document, recomputed from the model's logits by hand."""
     config, _ = finished
-    from data.shard_reader import held_out_documents
+    from data.shard_documents import held_out_documents
 
     trained = load_trained(config)
     document = next(d for d in held_out_documents(config.shards, "future", "news") if len(d.tokens) > 20)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from data.errors import DataError
-from data.shard_reader import held_out_documents
+from data.shard_documents import held_out_documents
 from data.shards import (
     EncodedDocument,
     Manifest,

@@ -1,6 +1,7 @@
 """The shape of the project: imports point one way, modules and functions stay small, nothing is left half-said."""
 
 import ast
+import graphlib
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,15 @@ def test_module_keeps_the_house_rules(path: Path) -> None:
         if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno >= MAXIMUM_FUNCTION_LINES
     ]
     assert not long, f"functions over {MAXIMUM_FUNCTION_LINES} lines: {long}"
+
+
+def test_no_module_imports_itself_by_a_detour() -> None:
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in MODULES}
+    needs: dict[str, set[str]] = {}
+    for name, path in names.items():
+        lines = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.ImportFrom)]
+        needs[name] = {line.module for line in lines if line.module in names}
+    list(graphlib.TopologicalSorter(needs).static_order())  # a circle is an error that names its modules
 
 
 def test_every_module_has_a_test_file() -> None:

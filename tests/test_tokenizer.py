@@ -16,7 +16,7 @@ from data.corpus_files import corpus_files
 from data.encode import encode_corpus
 from data.errors import DataError
 from data.files import file_digest
-from data.shard_reader import held_out_documents
+from data.shard_documents import held_out_documents
 from data.tokenizer import END_OF_TEXT, PROBE, build_tokenizer, end_of_text_id, load_tokenizer
 from data.tokenizer_text import bytes_by_source
 from evaluation.bits_per_byte import score_documents

@@ -16,12 +16,12 @@ from data.progress import say
 from model.sizes import parameter_count
 from train.config import CHECKOUT, RunConfig
 from train.findings import Finding
-from train.hardware import planned_machine, this_machine
+from train.hardware import planned_machine
 from train.launcher import local_ranks
 from train.machine_checks import check_machine
 from train.placement import configured_placement, step_memory
 from train.plan import open_stream
-from train.process import free_port, name_accelerator
+from train.process import free_port, name_accelerator, this_machine
 from train.storage_checks import check_storage
 
 LAUNCH_SECONDS = 300.0

@@ -1,6 +1,5 @@
 """The hardware that a run is planned for: the `hardware` section, and GPUs as their data sheets describe them."""
 
-import os
 from dataclasses import dataclass
 
 from pydantic import BaseModel, Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
@@ -112,20 +111,3 @@ def planned_machine(hardware: HardwareConfig) -> Machine:
     peak = bf16_peak(hardware.gpu)
     assert peak is not None, "every name in GPU_MEMORY begins with a chip"
     return Machine(hardware.gpu, GPU_MEMORY[hardware.gpu], peak, hardware.nodes, hardware.gpus_per_node)
-
-
-def this_machine(local_ranks: int) -> Machine:
-    """The machine that this process runs on; a CPU's speed is measured, in milliseconds."""
-    import psutil
-    import torch
-
-    from train.process import peak_flops
-
-    if torch.cuda.is_available():
-        properties = torch.cuda.get_device_properties(0)
-        peak = peak_flops(torch.device("cuda", 0))
-        return Machine(properties.name, properties.total_memory, peak, 1, local_ranks)
-    cores = len(os.sched_getaffinity(0))
-    rank_of_peak = min(1.0, cores / (torch.get_num_threads() * local_ranks))
-    memory = psutil.virtual_memory().total // local_ranks
-    return Machine("CPU", memory, peak_flops(torch.device("cpu")) * rank_of_peak, 1, local_ranks, is_cpu=True)

@@ -9,9 +9,10 @@ from model.sizes import flop_per_token, flop_per_token_of_parameters, parameter_
 from train.advice import Advice, Text, Verdict, advise, verdict
 from train.config import RunConfig
 from train.costs import Costs, Saving, Traffic, costs, saving, traffic
-from train.hardware import HardwareConfig, Machine, planned_machine, this_machine
+from train.hardware import HardwareConfig, Machine, planned_machine
 from train.launcher import local_ranks
 from train.placement import Fit, Placement, StepMemory, configured_placement, fits, step_memory
+from train.process import this_machine
 from train.scaling import Optimum, chinchilla, effective_tokens, width_for_depth
 from train.schedule import consumed_samples
 

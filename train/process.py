@@ -8,10 +8,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import psutil
 import torch
 
 from train.config_file import ConfigError
-from train.hardware import bf16_peak
+from train.hardware import Machine, bf16_peak
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,18 @@ def peak_flops(device: torch.device) -> float:
         if known is not None:
             return known
     return _measured_flops(device)
+
+
+def this_machine(local_ranks: int) -> Machine:
+    """The machine that this process runs on; a CPU's speed is measured, in milliseconds."""
+    if torch.cuda.is_available():
+        properties = torch.cuda.get_device_properties(0)
+        peak = peak_flops(torch.device("cuda", 0))
+        return Machine(properties.name, properties.total_memory, peak, 1, local_ranks)
+    cores = len(os.sched_getaffinity(0))
+    rank_of_peak = min(1.0, cores / (torch.get_num_threads() * local_ranks))
+    memory = psutil.virtual_memory().total // local_ranks
+    return Machine("CPU", memory, peak_flops(torch.device("cpu")) * rank_of_peak, 1, local_ranks, is_cpu=True)
 
 
 def _measured_flops(device: torch.device, size: int = 1024, repeats: int = 5) -> float:
