@@ -30,7 +30,8 @@ def best_fit(lengths: Integers, row_tokens: int) -> Rows:
     """
     if not len(lengths):
         return Rows(np.zeros(1, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))
-    return Rows(*_best_fit(np.ascontiguousarray(lengths, dtype=np.int64), row_tokens))
+    # a copy, as numba compiles once more for arrays that are read-only (Arrow's), and callers' threads must not compile
+    return Rows(*_best_fit(np.array(lengths, dtype=np.int64, order="C"), row_tokens))
 
 
 @numba.njit(cache=True, nogil=True)

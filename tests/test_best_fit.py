@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.best_fit import best_fit
+from data.best_fit import _best_fit, best_fit
 
 LENGTHS = st.lists(st.integers(1, 60), max_size=120)
 Piece = tuple[int, int, bool]  # first token, tokens, whether the document began in another row
@@ -82,3 +82,12 @@ def test_little_padding_where_there_are_short_documents() -> None:
 
 def test_no_documents_no_rows() -> None:
     assert packed([], 10) == []
+
+
+def test_one_compilation_serves_arrays_that_may_be_written_and_those_of_arrow() -> None:
+    lengths = np.array([3, 5, 2])
+    read_only = lengths.copy()
+    read_only.flags.writeable = False  # as Arrow gives them
+    for given_lengths in (lengths, read_only, lengths.astype(np.int32), np.repeat(lengths, 2)[::2]):
+        assert best_fit(given_lengths, 5).tokens.tolist() == [5, 3, 2]
+    assert len(_best_fit.signatures) == 1
