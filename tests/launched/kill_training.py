@@ -23,6 +23,7 @@ from train.checkpoint import find_latest  # noqa: E402
 from train.config_file import load_config  # noqa: E402
 from train.journal import read_journal  # noqa: E402
 from train.loop import train  # noqa: E402
+from train.status import read_metrics  # noqa: E402
 from train.stop import StopRequest  # noqa: E402
 
 
@@ -41,9 +42,7 @@ def start(config: RunConfig) -> int:
 
 def steps_done(config: RunConfig) -> int:
     """The last step of metrics.jsonl, whose last line a kill may have cut short."""
-    file = config.run_folder / "metrics.jsonl"
-    lines = file.read_bytes().split(b"\n")[:-1] if file.exists() else []
-    return max((json.loads(line)["step"] for line in lines), default=0)
+    return max((line["step"] for line in read_metrics(config.run_folder / "metrics.jsonl")), default=0)
 
 
 def what_is_left(config: RunConfig) -> dict[str, int]:
