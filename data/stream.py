@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -15,9 +16,13 @@ from data.mixture import build_mixture, mixture_shares
 from data.order import Integers, Order, Stage
 from data.packing import ROW_NUMBERS, SPLIT, packing_folder, read_packing, verify_packing
 from data.shard_cache import ShardCache
-from data.shard_reader import DTYPES, OpenFiles, shard_name
+from data.shard_reader import DTYPES, OpenFiles, ends_before, shard_name
 
 BLOCK = 512  # samples whose places are computed together: one call to numpy costs as much as tens of samples
+
+
+ROW_OFFSETS = struct.Struct("<2i")  # of a row in the file of rows: its first piece, and the next row's
+PIECE = struct.Struct("<2i")  # first token, tokens
 
 
 class Piece(NamedTuple):
@@ -38,6 +43,17 @@ class Batch(NamedTuple):
     """(rows, L) int32: the document, numbered within the row, that position t predicts a token of. The end-of-text
     token before a document belongs to it, as in evaluation. -1: nothing is predicted, because padding follows, or the
     repeated first token of a document that goes on from another row."""
+
+
+class _File(NamedTuple):
+    """A shard file and the file of its rows."""
+
+    source: str
+    number: int  # among the source's files
+    tokens_name: str
+    rows_name: str
+    tokens: int
+    rows: int
 
 
 class TokenStream:
@@ -99,6 +115,7 @@ class TokenStream:
         self._cache = cache
         self._packed = str(packing_folder(Path(), policy, sequence_length))
         self._files = OpenFiles(self.local)
+        self._file = functools.lru_cache(4096)(self._describe_file)
         self._block = functools.lru_cache(8)(self._compute_block)
 
     @property
@@ -124,33 +141,46 @@ class TokenStream:
 
     def batch(self, first: int, count: int) -> Batch:
         """Samples first..first+count-1 of the run."""
-        width, itemsize = self.sequence_length + 1, self._dtype.itemsize
-        read, parts = self._files.read, []
-        ends: list[int] = []  # tokens of each row
-        repeated: list[tuple[int, int]] = []  # row and position of tokens that are there as context only
-        for row, (source, file, number) in enumerate(self._places(first, count)):
-            name = f"{shard_name(SPLIT, source, file)}.bin"
-            used = 0
-            for first_token, tokens in self._row(source, file, number):
-                before = not used or tokens < 0
-                if before and used:
-                    repeated.append((row, used))
-                start, size = first_token - before, abs(tokens) + before
-                used += size
-                if start < 0:
-                    parts.append(bytes(itemsize))  # the end of text that is thought before the file
-                    start, size = 0, size - 1
-                parts.append(read(name, start * itemsize, size * itemsize))
-            parts.append(bytes((width - used) * itemsize))
-            ends.append(used)
-        rows = np.frombuffer(b"".join(parts), self._dtype).astype(np.int64).reshape(count, width)
-        return Batch(rows, _documents(rows, ends, repeated))
+        length, itemsize = self.sequence_length, self._dtype.itemsize
+        rows: list[bytes] = []
+        numbers: list[int] = []  # of the documents in each row
+        positions: list[int] = []  # how many of them each of these has
+        for number, row in self._places(first, count):
+            file = self._file(number)
+            content = memoryview(self._files.content(file.tokens_name, file.tokens * itemsize))
+            parts: list[bytes | memoryview] = []
+            for document, (start, tokens) in enumerate(self._row(file, row)):
+                begin, end = start, start + abs(tokens)
+                if not document or tokens < 0:  # the token before it comes first
+                    begin -= 1
+                    if document:
+                        numbers.append(-1)
+                        positions.append(1)
+                    if begin < 0:
+                        begin = 0
+                        parts.append(bytes(itemsize))  # the end of text that is thought before the file
+                numbers.append(document)
+                positions.append(end - start)
+                parts.append(content[begin * itemsize : end * itemsize])
+            joined = b"".join(parts)  # a copy, so that no more files stay mapped than are to
+            if padding := (length + 1) * itemsize - len(joined):
+                numbers.append(-1)
+                positions.append(padding // itemsize)
+                joined += bytes(padding)
+            rows.append(joined)
+        tokens_of_rows = np.frombuffer(b"".join(rows), self._dtype).reshape(count, length + 1)
+        documents = np.repeat(np.array(numbers, np.int32), positions).reshape(count, length)
+        if self.packing.policy == "concatenate":  # where a piece is not a document
+            begins = tokens_of_rows[:, :-1] == 0
+            begins[:, 0] = False
+            documents |= np.cumsum(begins, axis=1, dtype=np.int32)  # -1 remains
+        return Batch(tokens_of_rows.astype(np.int64), documents)
 
     def pieces(self, first: int, count: int) -> list[list[Piece]]:
         """The pieces of each of the samples first..first+count-1: every token that it predicts, in order."""
         return [
-            [Piece(source, file, start, abs(tokens)) for start, tokens in self._row(source, file, number)]
-            for source, file, number in self._places(first, count)
+            [Piece(file.source, file.number, start, abs(tokens)) for start, tokens in self._row(file, row)]
+            for file, row in ((self._file(number), row) for number, row in self._places(first, count))
         ]
 
     def samples_with(self, piece: Piece, end: int) -> Integers:
@@ -200,45 +230,49 @@ class TokenStream:
     def prefetch(self, samples: Integers) -> None:
         """Have the files of these samples fetched in the background, where they are remote."""
         if self._cache:
-            sources, files, _ = self._locate(samples)
-            for number, file in dict.fromkeys(zip(sources.tolist(), files.tolist(), strict=True)):
-                source = self.sources[number]
-                self._cache.prefetch(f"{shard_name(SPLIT, source, file)}.bin")
+            for number in dict.fromkeys(self._locate(samples)[0].tolist()):
+                file = self._file(number)
+                self._cache.prefetch(file.tokens_name)
                 if self.packing.policy == "best_fit":
-                    self._cache.prefetch(self._rows_name(source, file))
+                    self._cache.prefetch(file.rows_name)
 
-    def _locate(self, samples: Integers) -> tuple[Integers, Integers, Integers]:
-        """Of each sample the source, the number of its file and the row within that."""
+    def _locate(self, samples: Integers) -> tuple[Integers, Integers]:
+        """Of each sample the number of its file among those of all sources, and the row within that."""
         sources, rows = self.order.locate(samples)
-        first_files = self._first_files[sources]
-        rows += self._first_rows[first_files]
+        rows += self._first_rows[self._first_files[sources]]
         files = np.searchsorted(self._first_rows, rows, side="right") - 1
-        return sources, files - first_files, rows - self._first_rows[files]
+        return files, rows - self._first_rows[files]
 
-    def _compute_block(self, number: int) -> list[tuple[str, int, int]]:
-        sources, files, rows = self._locate(np.arange(number * BLOCK, (number + 1) * BLOCK))
-        names = [self.sources[source] for source in sources.tolist()]
-        return list(zip(names, files.tolist(), rows.tolist(), strict=True))
+    def _compute_block(self, number: int) -> list[tuple[int, int]]:
+        files, rows = self._locate(np.arange(number * BLOCK, (number + 1) * BLOCK))
+        return list(zip(files.tolist(), rows.tolist(), strict=True))
 
-    def _places(self, first: int, count: int) -> list[tuple[str, int, int]]:
-        """Source, file and row within the file of each of the samples first..first+count-1."""
+    def _places(self, first: int, count: int) -> list[tuple[int, int]]:
+        """File and row within the file of each of the samples first..first+count-1."""
         end = first + count
         places = []
         for number in range(first // BLOCK, -(-end // BLOCK)):
             places += self._block(number)[max(first - number * BLOCK, 0) : end - number * BLOCK]
         return places
 
-    def _row(self, source: str, file: int, row: int) -> list[tuple[int, int]]:
+    def _describe_file(self, number: int) -> "_File":
+        source_number = int(np.searchsorted(self._first_files, number, side="right")) - 1
+        source, file = self.sources[source_number], number - int(self._first_files[source_number])
+        packed, name = self.packing.sources[source], shard_name(SPLIT, source, file)
+        return _File(source, file, f"{name}.bin", f"{self._packed}/{name}.rows", packed.tokens[file], packed.rows[file])
+
+    def _row(self, file: "_File", row: int) -> list[tuple[int, int]]:
         """First token and tokens of each piece of a row; tokens are negative where a document goes on."""
-        packed = self.packing.sources[source]
         if self.packing.policy == "concatenate":
             first = row * self.sequence_length
-            return [(first, min(self.sequence_length, packed.tokens[file] - first))]
-        name, size = self._rows_name(source, file), ROW_NUMBERS.itemsize
-        offset, end = np.frombuffer(self._files.read(name, row * size, 2 * size), ROW_NUMBERS).tolist()
-        begin = (packed.rows[file] + 1 + 2 * offset) * size
-        numbers = np.frombuffer(self._files.read(name, begin, 2 * (end - offset) * size), ROW_NUMBERS).tolist()
-        return list(zip(numbers[::2], numbers[1::2], strict=True))
+            return [(first, min(self.sequence_length, file.tokens - first))]
+        begin = (file.rows + 1) * ROW_NUMBERS.itemsize
+        content = self._files.content(file.rows_name, begin)
+        first, last = ROW_OFFSETS.unpack_from(content, row * ROW_NUMBERS.itemsize)
+        start, end = begin + first * PIECE.size, begin + last * PIECE.size
+        if end > len(content):
+            raise ends_before(file.rows_name, end)
+        return list(PIECE.iter_unpack(content[start:end]))
 
     def _all_rows(self, source: str, file: int) -> tuple[Integers, Integers, Integers]:
         """Offsets (rows + 1,), and first token and tokens (pieces,) of a whole file."""
@@ -249,16 +283,6 @@ class TokenStream:
 
     def _rows_name(self, source: str, file: int) -> str:
         return f"{self._packed}/{shard_name(SPLIT, source, file)}.rows"
-
-
-def _documents(rows: Integers, ends: list[int], repeated: list[tuple[int, int]]) -> npt.NDArray[np.int32]:
-    documents = np.cumsum(rows[:, :-1] == 0, axis=1, dtype=np.int32)
-    documents -= documents[:, :1].copy()
-    for row, end in enumerate(ends):
-        documents[row, end - 1 :] = -1
-    for row, position in repeated:
-        documents[row, position - 1] = -1
-    return documents
 
 
 def _shares(weights: Mapping[str, float], present: list[str]) -> dict[str, int]:

@@ -2,7 +2,10 @@
 
 import itertools
 import math
+import re
 import resource
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -193,6 +196,44 @@ def test_a_file_that_is_gone_or_short_is_named(
         stream.verify()
     with pytest.raises(DataError, match=file):
         stream.batch(0, 200)
+
+
+@pytest.mark.parametrize("file", ["train/web-00001.bin", "packed/best_fit-64/train/web-00001.rows"])
+@pytest.mark.parametrize("kept", [0, 100])
+def test_a_file_that_is_truncated_while_the_stream_is_open_is_named(
+    tmp_path: Path, write_training_shards: Write, file: str, kept: int
+) -> None:
+    folder = write_training_shards(tmp_path, {"web": [3000] * 9}, tokens_per_shard=9000)
+    pack_shards(folder, "best_fit", 64, workers=1)
+    # In a process of its own, as touching what a mapped file has no longer ends the process that does
+    program = f"""
+import os
+from pathlib import Path
+from data.errors import DataError
+from data.stream import TokenStream
+stream = TokenStream(Path({str(folder)!r}), None, 64, 0)
+stream.batch(0, 400)
+os.truncate({str(folder / file)!r}, {kept})
+try:
+    stream.batch(400, 400)
+except DataError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert re.match(rf"{file} ends before byte [\d,]+: restore it, or make the shards again", done.stdout)
+
+
+def test_a_file_that_is_replaced_while_the_stream_is_open_is_read_on(
+    shards: Path, tmp_path: Path, write_training_shards: Write
+) -> None:
+    folder = write_training_shards(tmp_path, LENGTHS, tokens_per_shard=300)
+    pack_shards(folder, "best_fit", 64, workers=1)
+    stream = TokenStream(folder, WEIGHTS, 64, 0)
+    stream.batch(0, 1000)  # every file
+    for path in folder.rglob("*.bin"):
+        path.with_suffix(".new").write_bytes(b"")
+        path.with_suffix(".new").replace(path)
+    assert_equal(stream.batch(200, 200), TokenStream(shards, WEIGHTS, 64, 0).batch(200, 200))
 
 
 @pytest.mark.parametrize(
