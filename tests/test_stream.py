@@ -159,6 +159,26 @@ def test_opening_touches_no_shard_and_holds_nothing_that_grows(shards: Path, tmp
     assert TokenStream(tmp_path, WEIGHTS, 64, 0).epochs(100)["web"] > 0
 
 
+def test_to_go_on_at_step_10_million_takes_as_little_as_at_step_0(shards: Path) -> None:
+    program = f"""
+import statistics, sys, time
+from pathlib import Path
+from data.stream import TokenStream
+stream = TokenStream(Path({str(shards)!r}), {WEIGHTS}, 64, 0, reshuffles={{9_000_000 * 2048: 1}})
+imported = set(sys.modules)
+def seconds(step):
+    begin = time.process_time()
+    stream.batch(step * 2048, 8)
+    return time.process_time() - begin
+late = [seconds(10_000_000 + 1000 * number) for number in range(21)]
+print(set(sys.modules) - imported, statistics.median(late))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    imported, seconds = done.stdout.rsplit(maxsplit=1)
+    assert imported == "set()"  # such an import was most of the first batch's time
+    assert float(seconds) < 0.005
+
+
 def test_more_files_than_a_process_may_open(tmp_path: Path, write_training_shards: Write) -> None:
     folder = write_training_shards(tmp_path, {"news": [1] * 300}, tokens_per_shard=1)
     pack_shards(folder, "best_fit", 4, workers=1)
