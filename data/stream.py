@@ -16,11 +16,12 @@ from data.mixture import build_mixture, mixture_shares
 from data.order import Integers, Order, Stage
 from data.packing import ROW_NUMBERS, SPLIT, packing_folder, read_packing, verify_packing
 from data.shard_cache import ShardCache
-from data.shard_reader import DTYPES, OpenFiles, ends_before, shard_name
+from data.shard_reader import DTYPES, OPEN_FILES, OpenFiles, ends_before, shard_name
 
 BLOCK = 512  # samples whose places are computed together: one call to numpy costs as much as tens of samples
 
 
+OPEN_COPIES = 16  # files that stay open where they are copies of remote ones
 ROW_OFFSETS = struct.Struct("<2i")  # of a row in the file of rows: its first piece, and the next row's
 PIECE = struct.Struct("<2i")  # first token, tokens
 
@@ -114,7 +115,8 @@ class TokenStream:
         self._first_rows = np.cumsum(np.concatenate([[0], *rows]))
         self._cache = cache
         self._packed = str(packing_folder(Path(), policy, sequence_length))
-        self._files = OpenFiles(self.local)
+        # A copy that was removed to make room takes it for as long as it is open
+        self._files = OpenFiles(self.local, OPEN_COPIES if cache else OPEN_FILES)
         self._file = functools.lru_cache(4096)(self._describe_file)
         self._block = functools.lru_cache(8)(self._compute_block)
 
