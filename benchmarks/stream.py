@@ -75,6 +75,8 @@ def make_huge(folder: Path, files: int = 10_000, file_tokens: int = 100_000_000)
     """Manifests of 10^12 tokens in four sources over sparse files: two files that hold rows stand for all."""
     from data.best_fit import best_fit
     from data.files import value_digest
+    from data.packing import FORMAT as PACKING_FORMAT
+    from data.shards import FORMAT as SHARDS_FORMAT
 
     lengths = np.full(file_tokens // 1000, 1000)
     rows = best_fit(lengths, LENGTH)
@@ -104,11 +106,11 @@ def make_huge(folder: Path, files: int = 10_000, file_tokens: int = 100_000_000)
             "padding": [0] * each, "cut_documents": [0] * each, "cut_needlessly": [0] * each,
             "token_digests": [digest] * each, "row_digests": [digest] * each,
         }  # fmt: skip
-    common = {"dtype": "uint16", "vocabulary_size": VOCABULARY}
+    common = {"dtype": "uint16", "vocabulary_size": VOCABULARY, "end_of_text": 0}
     manifest = common | {"tokenizer_digest": "", "corpus_digest": "", "seed": 0, "bytes_per_shard": 4 * file_tokens,
-                         "splits": {"train": shards}, "format": 2}  # fmt: skip
+                         "splits": {"train": shards}, "format": SHARDS_FORMAT}  # fmt: skip
     (folder / "manifest.json").write_text(json.dumps(manifest | {"digest": value_digest(manifest)}))
-    packing = common | {"format": 1, "policy": "best_fit", "sequence_length": LENGTH,
+    packing = common | {"format": PACKING_FORMAT, "policy": "best_fit", "sequence_length": LENGTH,
                         "shards_digest": value_digest(manifest), "sources": packed}  # fmt: skip
     target = folder / "packed/best_fit-2048/manifest.json"
     target.write_text(json.dumps(packing | {"digest": value_digest(packing)}))

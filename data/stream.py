@@ -93,6 +93,7 @@ class TokenStream:
         self.folder, self.sequence_length, self.seed = folder, sequence_length, seed
         self.packing = read_packing(folder, policy, sequence_length)
         self._dtype = DTYPES[self.packing.dtype]
+        self._end_of_text = np.array(self.packing.end_of_text, self._dtype).tobytes()
         present = self.packing.sources
         if weights is None:
             weights = {source: float(sum(packed.tokens)) for source, packed in present.items()}
@@ -160,7 +161,7 @@ class TokenStream:
                         positions.append(1)
                     if begin < 0:
                         begin = 0
-                        parts.append(bytes(itemsize))  # the end of text that is thought before the file
+                        parts.append(self._end_of_text)  # that is thought before the file
                 numbers.append(document)
                 positions.append(end - start)
                 parts.append(content[begin * itemsize : end * itemsize])
@@ -173,7 +174,7 @@ class TokenStream:
         tokens_of_rows = np.frombuffer(b"".join(rows), self._dtype).reshape(count, length + 1)
         documents = np.repeat(np.array(numbers, np.int32), positions).reshape(count, length)
         if self.packing.policy == "concatenate":  # where a piece is not a document
-            begins = tokens_of_rows[:, :-1] == 0
+            begins = tokens_of_rows[:, :-1] == self.packing.end_of_text
             begins[:, 0] = False
             documents |= np.cumsum(begins, axis=1, dtype=np.int32)  # -1 remains
         return Batch(tokens_of_rows.astype(np.int64), documents)
