@@ -2,7 +2,6 @@
 
 import difflib
 import functools
-import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -14,16 +13,15 @@ from data.errors import DataError
 from data.files import value_digest
 from data.mixture import build_mixture, mixture_shares
 from data.order import Integers, Order, Stage
-from data.packing import ROW_NUMBERS, SPLIT, packing_folder, read_packing, verify_packing
+from data.packed_rows import PackedRows
+from data.packing import read_packing, verify_packing
 from data.shard_cache import ShardCache
-from data.shard_reader import DTYPES, OPEN_FILES, OpenFiles, ends_before, shard_name
+from data.shard_reader import DTYPES, OPEN_FILES
 
 BLOCK = 512  # samples whose places are computed together: one call to numpy costs as much as tens of samples
 
 
 OPEN_COPIES = 16  # files that stay open where they are copies of remote ones
-ROW_OFFSETS = struct.Struct("<2i")  # of a row in the file of rows: its first piece, and the next row's
-PIECE = struct.Struct("<2i")  # first token, tokens
 
 
 class Piece(NamedTuple):
@@ -44,17 +42,6 @@ class Batch(NamedTuple):
     """(rows, L) int32: the document, numbered within the row, that position t predicts a token of. The end-of-text
     token before a document belongs to it, as in evaluation. -1: nothing is predicted, because padding follows, or the
     repeated first token of a document that goes on from another row."""
-
-
-class _File(NamedTuple):
-    """A shard file and the file of its rows."""
-
-    source: str
-    number: int  # among the source's files
-    tokens_name: str
-    rows_name: str
-    tokens: int
-    rows: int
 
 
 class TokenStream:
@@ -102,23 +89,17 @@ class TokenStream:
         }
         self.reshuffles = dict(sorted((reshuffles or {}).items()))
         self.sources = sorted(set().union(*self.shares.values()))
-        rows = [present[source].rows for source in self.sources]
         self.order = Order(
             self.sources,
-            [sum(of_source) for of_source in rows],
+            [sum(present[source].rows) for source in self.sources],
             [Stage(first, build_mixture([shares.get(source, 0) for source in self.sources]))
              for first, shares in self.shares.items()],
             self.reshuffles,
             seed,
         )  # fmt: skip
-        # The files of all sources behind one another: a row's file is found by one search
-        self._first_files = np.cumsum([0, *map(len, rows)])
-        self._first_rows = np.cumsum(np.concatenate([[0], *rows]))
         self._cache = cache
-        self._packed = str(packing_folder(Path(), policy, sequence_length))
         # A copy that was removed to make room takes it for as long as it is open
-        self._files = OpenFiles(self.local, OPEN_COPIES if cache else OPEN_FILES)
-        self._file = functools.lru_cache(4096)(self._describe_file)
+        self._rows = PackedRows(self.packing, self.sources, self.local, OPEN_COPIES if cache else OPEN_FILES)
         self._block = functools.lru_cache(8)(self._compute_block)
 
     @property
@@ -149,10 +130,10 @@ class TokenStream:
         numbers: list[int] = []  # of the documents in each row
         positions: list[int] = []  # how many of them each of these has
         for number, row in self._places(first, count):
-            file = self._file(number)
-            content = memoryview(self._files.content(file.tokens_name, file.tokens * itemsize))
+            file = self._rows.file(number)
+            content = self._rows.tokens(file)
             parts: list[bytes | memoryview] = []
-            for document, (start, tokens) in enumerate(self._row(file, row)):
+            for document, (start, tokens) in enumerate(self._rows.pieces(file, row)):
                 begin, end = start, start + abs(tokens)
                 if not document or tokens < 0:  # the token before it comes first
                     begin -= 1
@@ -182,8 +163,8 @@ class TokenStream:
     def pieces(self, first: int, count: int) -> list[list[Piece]]:
         """The pieces of each of the samples first..first+count-1: every token that it predicts, in order."""
         return [
-            [Piece(file.source, file.number, start, abs(tokens)) for start, tokens in self._row(file, row)]
-            for file, row in ((self._file(number), row) for number, row in self._places(first, count))
+            [Piece(file.source, file.number, start, abs(tokens)) for start, tokens in self._rows.pieces(file, row)]
+            for file, row in ((self._rows.file(number), row) for number, row in self._places(first, count))
         ]
 
     def samples_with(self, piece: Piece, end: int) -> Integers:
@@ -191,18 +172,12 @@ class TokenStream:
         if piece.source not in self.sources:
             return np.empty(0, dtype=np.int64)
         source = self.sources.index(piece.source)
-        first_file = self._first_files[source]
-        before = self._first_rows[first_file + piece.file] - self._first_rows[first_file]
+        before = self._rows.rows_before(source, piece.file)
         return self.order.samples(source, before + self.rows_with(piece), end)
 
     def rows_with(self, piece: Piece) -> Integers:
         """The rows of the piece's file that predict any token of it, ascending."""
-        last_token = piece.first_token + piece.tokens - 1
-        if self.packing.policy == "concatenate":
-            return np.arange(piece.first_token // self.sequence_length, last_token // self.sequence_length + 1)
-        offsets, first, tokens = self._all_rows(piece.source, piece.file)
-        touched = (first <= last_token) & (first + np.abs(tokens) > piece.first_token)
-        return np.unique(np.searchsorted(offsets, np.flatnonzero(touched), side="right") - 1)
+        return self._rows.touching(self._rows.describe(piece.source, piece.file), piece.first_token, piece.tokens)
 
     def local(self, name: str) -> str:
         """Where a file of the shards lies, after it has been fetched if they are remote."""
@@ -233,21 +208,14 @@ class TokenStream:
     def prefetch(self, samples: Integers) -> None:
         """Have the files of these samples fetched in the background, where they are remote."""
         if self._cache:
-            for number in dict.fromkeys(self._locate(samples)[0].tolist()):
-                file = self._file(number)
+            for number in dict.fromkeys(self._rows.locate(*self.order.locate(samples))[0].tolist()):
+                file = self._rows.file(number)
                 self._cache.prefetch(file.tokens_name)
                 if self.packing.policy == "best_fit":
                     self._cache.prefetch(file.rows_name)
 
-    def _locate(self, samples: Integers) -> tuple[Integers, Integers]:
-        """Of each sample the number of its file among those of all sources, and the row within that."""
-        sources, rows = self.order.locate(samples)
-        rows += self._first_rows[self._first_files[sources]]
-        files = np.searchsorted(self._first_rows, rows, side="right") - 1
-        return files, rows - self._first_rows[files]
-
     def _compute_block(self, number: int) -> list[tuple[int, int]]:
-        files, rows = self._locate(np.arange(number * BLOCK, (number + 1) * BLOCK))
+        files, rows = self._rows.locate(*self.order.locate(np.arange(number * BLOCK, (number + 1) * BLOCK)))
         return list(zip(files.tolist(), rows.tolist(), strict=True))
 
     def _places(self, first: int, count: int) -> list[tuple[int, int]]:
@@ -257,35 +225,6 @@ class TokenStream:
         for number in range(first // BLOCK, -(-end // BLOCK)):
             places += self._block(number)[max(first - number * BLOCK, 0) : end - number * BLOCK]
         return places
-
-    def _describe_file(self, number: int) -> "_File":
-        source_number = int(np.searchsorted(self._first_files, number, side="right")) - 1
-        source, file = self.sources[source_number], number - int(self._first_files[source_number])
-        packed, name = self.packing.sources[source], shard_name(SPLIT, source, file)
-        return _File(source, file, f"{name}.bin", f"{self._packed}/{name}.rows", packed.tokens[file], packed.rows[file])
-
-    def _row(self, file: "_File", row: int) -> list[tuple[int, int]]:
-        """First token and tokens of each piece of a row; tokens are negative where a document goes on."""
-        if self.packing.policy == "concatenate":
-            first = row * self.sequence_length
-            return [(first, min(self.sequence_length, file.tokens - first))]
-        begin = (file.rows + 1) * ROW_NUMBERS.itemsize
-        content = self._files.content(file.rows_name, begin)
-        first, last = ROW_OFFSETS.unpack_from(content, row * ROW_NUMBERS.itemsize)
-        start, end = begin + first * PIECE.size, begin + last * PIECE.size
-        if end > len(content):
-            raise ends_before(file.rows_name, end)
-        return list(PIECE.iter_unpack(content[start:end]))
-
-    def _all_rows(self, source: str, file: int) -> tuple[Integers, Integers, Integers]:
-        """Offsets (rows + 1,), and first token and tokens (pieces,) of a whole file."""
-        numbers = np.fromfile(self.local(self._rows_name(source, file)), ROW_NUMBERS).astype(np.int64)
-        rows = self.packing.sources[source].rows[file]
-        pieces = numbers[rows + 1 :].reshape(-1, 2)
-        return numbers[: rows + 1], pieces[:, 0], pieces[:, 1]
-
-    def _rows_name(self, source: str, file: int) -> str:
-        return f"{self._packed}/{shard_name(SPLIT, source, file)}.rows"
 
 
 def _shares(weights: Mapping[str, float], present: list[str]) -> dict[str, int]:
