@@ -180,7 +180,8 @@ def main() -> None:
             "numpy gather from one mapped file": lambda: mapped_gather(folder),
             **{peer_name: lambda peer_name=peer_name: peer(peer_name, folder) for peer_name in PEERS},  # type: ignore[misc]
         }
-        values = {what: [measure() for _ in range(arguments.repeats)] for what, measure in measured.items()}
+        rounds = [{what: measure() for what, measure in measured.items()} for _ in range(arguments.repeats)]
+        values = {what: [found[what] for found in rounds] for what in measured}
     rows = [Row(what, tuple(v for v in found if v), "M tokens/CPU-s") for what, found in values.items() if all(found)]
     show("Tokens delivered as (8, 2049) int64", compare(rows), arguments.json)
 
