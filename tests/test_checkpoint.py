@@ -59,7 +59,7 @@ def test_an_interrupted_save_is_never_found(make_config: Make) -> None:
     assert not partial.exists()
 
 
-def test_a_damaged_checkpoint_is_passed_over(make_config: Make) -> None:
+def test_a_damaged_checkpoint_is_passed_over_and_named(make_config: Make, capsys: pytest.CaptureFixture[str]) -> None:
     config = make_config()
     save(config, 4)
     newest = save(config, 8)
@@ -67,6 +67,8 @@ def test_a_damaged_checkpoint_is_passed_over(make_config: Make) -> None:
     found = find_latest(config.checkpoints)
     assert found is not None
     assert found.step == 4
+    assert "WARNING: passed over: " in capsys.readouterr().err
+    assert newest.folder.exists(), "reading changes nothing"
     with pytest.raises(CheckpointError, match=r"weights has 5 bytes instead of 108: the checkpoint is damaged"):
         read_checkpoint(newest.folder)
 
@@ -81,7 +83,7 @@ def test_no_whole_checkpoint_left(make_config: Make, damage: str) -> None:
         (only.folder / "manifest.json").unlink()
     else:
         (only.folder / "manifest.json").write_text('{"step": ')
-    with pytest.raises(CheckpointError, match="no whole checkpoint left"):
+    with pytest.raises(CheckpointError, match="no whole checkpoint is left"):
         find_latest(config.checkpoints)
 
 

@@ -64,6 +64,17 @@ def test_a_run_that_was_killed_and_resumed_on_other_ranks() -> None:
     assert ledger.money is None
 
 
+def test_a_start_that_was_refused_days_later_does_not_lengthen_the_session_before_it() -> None:
+    events = [
+        start("start", 0, began=0, ready=10),
+        event("stop", 70, step=10, reason="SIGTERM"),
+        event("checkpoint set aside", 90_000, step=10, folder="damaged_step_000010", reason="weights is missing"),
+        event("refused", 90_000, error="no whole checkpoint is left"),
+    ]
+    (session,) = account(events, steps(1, 10, 6.0), last_sign_of_life=T0 + 90_000).sessions
+    assert session.end == T0 + 70
+
+
 def test_a_rewind_within_one_process_counts_no_second_twice() -> None:
     events = [
         start("start", 0, began=0, ready=10),

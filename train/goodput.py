@@ -6,6 +6,8 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any, Literal, get_args
 
+from train.journal import REFUSED, SET_ASIDE
+
 Cause = Literal["training", "repeated", "evaluation", "saving", "starting", "other"]
 CAUSES: tuple[Cause, ...] = get_args(Cause)
 
@@ -83,6 +85,8 @@ def account(
         last_sign_of_life: when the newest process was known to be alive last, in seconds since 1970: now, while it is;
             otherwise when it wrote last. Counts where the journal does not say how that process ended.
     """
+    # These say nothing of a session's end: they may come days later, from a start that ended in them.
+    events = [event for event in events if event["event"] not in (SET_ASIDE, REFUSED)]
     places = [place for place, event in enumerate(events) if event["event"] in STARTS]
     sessions: list[Session] = []
     for place, following in pairwise([*places, len(events)]):
