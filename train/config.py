@@ -134,11 +134,6 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
         return self
 
     @property
-    def recompute_every(self) -> int:
-        """Every how many blocks one is recomputed whole; 0: none, as in `selective`, which repeats no product."""
-        return 0 if isinstance(self.activation_checkpointing, str) else int(self.activation_checkpointing)
-
-    @property
     def zero_stage(self) -> int:
         """DeepSpeed's ZeRO stage, 0 to 3."""
         return int(self.deepspeed.get("zero_optimization", {}).get("stage", 0))
