@@ -37,7 +37,8 @@ class SpikesConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     margin: NonNegativeInt = 100
     """With `rewind`, steps before and after the spike that are passed over with it."""
     limit: PositiveInt = 5
-    """Spikes that may be skipped within a window; one more ends the run."""
+    """Spikes that may be skipped within a window; one more ends the run. With `log`, that are computed a second time
+    within a window; more are written down and no more than that, for then the level has shifted."""
 
 
 class TrainingConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):

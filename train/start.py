@@ -25,7 +25,7 @@ from train.optimizer import describe_groups
 from train.process import Rank
 from train.run import Past
 from train.schedule import consumed_samples
-from train.spikes import read_history, read_skips
+from train.spikes import read_examined, read_history, read_skips
 from train.stop import StopRequest
 
 
@@ -93,6 +93,7 @@ def recall(config: RunConfig, rank: Rank, first_step: int, stop: StopRequest) ->
                 read_history(lines, first_step, config.training.spikes.window),
                 read_skips(events),
                 evaluated or not is_due(config, first_step),
+                read_examined(events, first_step),
             )
         ]
     dist.broadcast_object_list(found)
