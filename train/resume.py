@@ -12,6 +12,7 @@ from data.progress import say
 from data.shards import read_manifest
 from data.stream import TokenStream
 from train import checkpoint
+from train.compatibility import check_continues
 from train.config import RunConfig
 from train.journal import REFUSED, SET_ASIDE, Journal
 from train.process import Rank
@@ -35,7 +36,7 @@ def find_start(
             raise checkpoint.CheckpointError(refusal)
         return None, {}
     data, tokenizer = stream.digest(found.manifest["samples"]), read_manifest(config.shards).tokenizer_digest
-    return found, checkpoint.check_continues(found, config, data, tokenizer)
+    return found, check_continues(found, config, data, tokenizer)
 
 
 def first_whole(
