@@ -99,7 +99,6 @@ def _source(source: SourceConfig, kept: Kept, config: DataConfig) -> dict[str, A
         "path": source.path,
         "licence": source.licence,
         "language": source.language,
-        "domain": source.domain,
         "read": counts.read,
         "kept": {split: kept.splits[split] for split in SPLITS if split in kept.splits},
         "dropped": by_reason(counts.dropped),
@@ -107,5 +106,5 @@ def _source(source: SourceConfig, kept: Kept, config: DataConfig) -> dict[str, A
         "scrubbed": {kind: counts.scrubbed[kind] for kind in sorted(config.cleaning.scrub)},
         "removed_lines": counts.removed_lines,
         "licences": by_reason(kept.licences),
-        "samples": {reason: counts.samples[reason] for reason in sorted(counts.samples)},
+        "samples": counts.samples,
     }

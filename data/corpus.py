@@ -20,7 +20,7 @@ from data.account import check_dates, check_malformed, check_splits, check_sum, 
 from data.config import DataConfig
 from data.counts import Counts, merged
 from data.decontaminate import item_stamps, load_items
-from data.deduplicate import Digests, Forgotten, Indices, Staged, as_digests, decide, document_key
+from data.deduplicate import Digests, Forgotten, Indices, Staged, as_digests, decide
 from data.documents import Part, input_parts
 from data.errors import UnreachableError
 from data.files import (
@@ -36,6 +36,7 @@ from data.keep import KeepJob, Kept, keep_part, sampled_rows
 from data.near_duplicates import ALGORITHM, map_signatures
 from data.parallel import in_parallel
 from data.progress import say
+from data.samples import shown_samples
 from data.split import SPLITS
 from data.staging import STAGING, StagingJob, finished_counts, stage_part, staging_job
 from data.tombstones import TOMBSTONES, read_tombstones
@@ -170,14 +171,14 @@ def _results(
     kept: Mapping[StagingJob, Kept],
     forgotten: Forgotten,
 ) -> dict[str, Kept]:
-    """What became of each source, without samples of documents whose names are to be forgotten."""
+    """What became of each source, with the samples that may be shown."""
     results = {source.name: Kept() for source in config.sources}
     for job in staged:
         results[job.source.name].counts.merge(staged[job])
         results[job.source.name].merge(kept[job])
-    keys = {key.tobytes() for key in forgotten.keys}
     for name, result in results.items():
-        result.counts.leave_out_samples(lambda document, name=name: document_key(name, document) in keys)  # type: ignore[misc]
+        counts = result.counts
+        counts.samples = shown_samples(counts.samples, name, forgotten, config.near_duplicates)
     return results
 
 

@@ -424,6 +424,36 @@ def test_what_is_forgotten_goes_with_all_that_resembles_it(tmp_path: Path) -> No
     assert texts[4] not in written  # dropped by a filter, before the tombstones are looked at
 
 
+def test_no_file_of_the_next_corpus_has_a_text_that_resembles_what_is_forgotten(tmp_path: Path) -> None:
+    """Also not as a sample of what was dropped: as contaminated, too long or a duplicate of a near-duplicate."""
+    secret, item = long_text(0), " ".join(f"item{number}" for number in range(20))
+    near = [changed(secret, place) for place in (7, 70, 130)]
+    texts = [secret, near[0], near[0], f"{near[1]} {item}", near[2] * 2, long_text(1)]
+    file = write_jsonl(tmp_path / "a.jsonl", [record(index, text=text) for index, text in enumerate(texts)])
+    other = write_jsonl(tmp_path / "b.jsonl", [record(0, text=near[0]), record(1, text=long_text(2))])
+    items = write_jsonl(tmp_path / "items.jsonl", [{"question": item}])
+    limits = {"maximum_characters": len(secret) + 500, "decontamination": {"paths": [str(items)]}}
+    config = config_of(file, other, **limits)
+    corpus = tmp_path / "run" / "corpus"
+    before = prepare_corpus(config, corpus, seed=1)["sources"]["source_0"]["samples"]
+    assert {reason: [one["id"] for one in found] for reason, found in before.items()} == {
+        "contaminated": ["d3"],
+        "duplicate": ["d2"],
+        "near-duplicate": ["d1"],
+        "too long": ["d4"],
+    }
+    assert config.near_duplicates
+    requests = [Request("source_0", "d0", secret)]
+    forget(tmp_path / "run" / TOMBSTONES, requests, config.near_duplicates, datetime.date(2026, 1, 2))
+    report = prepare_corpus(config, corpus, seed=1)["sources"]
+    assert report["source_0"]["dropped"] == {"contaminated": 1, "forgotten": 3, "too long": 1}
+    assert report["source_1"]["dropped"] == {"forgotten": 1}
+    words = secret.split()[20:60]
+    for path in (path for path in corpus.rglob("*") if path.is_file()):
+        content = str(pq.read_table(path).to_pylist()) if path.suffix == ".parquet" else path.read_text("utf-8")
+        assert not any(word in content for word in words), path
+
+
 def test_a_finished_corpus_is_recognised_where_its_source_cannot_be_reached(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,7 +73,8 @@ def tokenize(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
         split: {name: source.tokens for name, source in sources.items()} for split, sources in manifest.splits.items()
     }
     packing = pack_shards(config.shards, config.data.packing, config.model.sequence_length, config.data.workers)
-    card = write_data_card(config.corpus, config.tokenizer_folder, config.shards, config.reports, config.name)
+    domain = [source.name for source in config.data.sources if source.domain]
+    card = write_data_card(config.corpus, config.tokenizer_folder, config.shards, config.reports, config.name, domain)
     say(f"data card: {card}")
     return {"tokenizer": report, "tokens": tokens, "padding": packing.padding(), "data_card": str(card)}
 
