@@ -13,12 +13,13 @@ from data.keep import Kept
 from data.split import SPLITS
 
 
-def check_dates(source: SourceConfig, counts: Counts, config: DataConfig) -> None:
+def check_dates(source: SourceConfig, counts: Counts, config: DataConfig, quarantine: Path) -> None:
     """Under a cutoff, a source whose undated documents are refused must not have any; DataError otherwise."""
     if config.cutoff and source.undated == "refuse" and counts.undated:
         raise DataError(
             f"source '{source.name}': {counts.undated:,} of {counts.read - counts.malformed:,} documents have no date, "
-            "but data.cutoff is set: name the field in date_field, or set undated: train or quarantine"
+            "but data.cutoff is set: name the field in date_field, or set undated: train or quarantine; "
+            f"they are in {quarantine}"
         )
 
 
@@ -27,8 +28,8 @@ def check_malformed(source: SourceConfig, counts: Counts, config: DataConfig, qu
     if counts.malformed > config.maximum_bad_fraction * counts.read:
         raise DataError(
             f"source '{source.name}': {counts.malformed:,} of {counts.read:,} records are malformed, above "
-            f"data.maximum_bad_fraction {config.maximum_bad_fraction:g}: {'; '.join(counts.offenders)}; "
-            f"all of them are in {quarantine}"
+            f"data.maximum_bad_fraction {config.maximum_bad_fraction:g}: {_reasons(counts.quarantined)}; the first are "
+            f"{'; '.join(counts.offenders)}; all of them are in {quarantine}"
         )
 
 

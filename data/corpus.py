@@ -86,7 +86,7 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
     _write_quarantine(folder, jobs)
     for source in config.sources:
         counts = merged(staged[job] for job in jobs if job.source == source)
-        check_dates(source, counts, config)
+        check_dates(source, counts, config, folder / QUARANTINE)
         check_malformed(source, counts, config, folder / QUARANTINE)
     forgotten = read_tombstones(tombstones, config.near_duplicates)
     keeping = _keep_jobs(config, jobs, forgotten)

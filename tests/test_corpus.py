@@ -121,14 +121,14 @@ def test_every_loss_is_counted_by_reason(tmp_path: Path) -> None:
     source = prepare_corpus(config_of(file, maximum_bad_fraction=0.2), corpus, seed=1)["sources"]["source_0"]
     assert source["read"] == total(source) == 20
     assert source["dropped"] == {"duplicate": 1, "empty": 1, "repetitive": 1, "too short": 1}
-    assert source["quarantined"] == {"duplicate id": 1, "no field 'text'": 1, "unreadable date": 1}
+    assert source["quarantined"] == {"duplicate id": 1, "'text' is null": 1, "unreadable date": 1}
     assert ids(corpus, "train") == [f"d{index}" for index in range(20) if not 3 <= index <= 9]
     assert quarantined(corpus) == [
         {
             "source": "source_0",
             "file": "a.jsonl",
             "line": 8,
-            "reason": "no field 'text': the record has id, text, date",
+            "reason": "'text' is null",
         },
         {
             "source": "source_0",
@@ -244,7 +244,7 @@ def test_undated_documents_under_a_cutoff(tmp_path: Path) -> None:
 
     message = (
         r"^source 'source_0': 6 of 12 documents have no date, but data\.cutoff is set: "
-        r"name the field in date_field, or set undated: train or quarantine$"
+        r"name the field in date_field, or set undated: train or quarantine; they are in .*corpus/quarantine\.jsonl$"
     )
     with pytest.raises(DataError, match=message):
         prepare_corpus(with_undated("refuse"), tmp_path / "corpus", seed=1)
@@ -267,8 +267,8 @@ def test_too_many_bad_records_stop_the_job_and_name_the_first(tmp_path: Path) ->
     write_jsonl(tmp_path / "a.jsonl", records)
     message = (
         r"^source 'source_0': 2 of 100 records are malformed, above data\.maximum_bad_fraction 0\.01: "
-        r"a\.jsonl:11: 'text' is no string: its type is int; "
-        r"a\.jsonl:41: no field 'text': the record has id, text, date; "
+        r"1 'text' is no string, 1 'text' is null; the first are a\.jsonl:11: 'text' is no string: its type is int; "
+        r"a\.jsonl:41: 'text' is null; "
         r"all of them are in .*corpus/quarantine\.jsonl$"
     )
     with pytest.raises(DataError, match=message):
