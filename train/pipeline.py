@@ -62,7 +62,7 @@ def tokenize(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
         say(f"shards: those of data.shards are taken: {config.data.shards}")
         return {"shards": config.data.shards}
     if shard is not None:
-        stage_digest(config.tokenizer_folder)  # trained once, not by every task
+        stage_digest(config.tokenizer_folder, "tokenizer")  # trained once, not by every task
     report = tokenizer(config) if shard is None else {}
     manifest = encode_corpus(
         config.corpus, config.tokenizer_folder, config.shards, config.seed, config.data.workers, shard
