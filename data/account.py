@@ -38,10 +38,16 @@ def check_sum(source: SourceConfig, kept: Kept) -> None:
     counts = kept.counts
     assert counts.read == kept.documents + counts.dropped.total() + counts.quarantined.total(), "a record was lost"
     if not kept.documents:
-        raise DataError(
-            f"source '{source.name}': nothing is left of {counts.read:,} records in {source.path}: "
-            f"dropped {_reasons(counts.dropped)}, quarantined {_reasons(counts.quarantined)}"
-        )
+        raise DataError(f"source '{source.name}': nothing is left of the records in {source.path}: {balance(kept)}")
+
+
+def balance(kept: Kept) -> str:
+    """What became of a source's records, in one line."""
+    counts = kept.counts
+    return (
+        f"{counts.read:,} read, {kept.documents:,} kept, dropped {_reasons(counts.dropped)}, "
+        f"quarantined {_reasons(counts.quarantined)}"
+    )
 
 
 def _reasons(counts: Counter[str]) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.account import check_dates, check_malformed, check_splits, check_sum, corpus_report
+from data.account import balance, check_dates, check_malformed, check_splits, check_sum, corpus_report
 from data.config import DataConfig
 from data.counts import Counts, merged
 from data.decontaminate import item_stamps, load_items
@@ -101,10 +101,13 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
     report = corpus_report(config, seed, results, items, len(forgotten.texts))
     files = {job.file(split) for job in keeping for split in kept[job.staged].splits}
     _finish(folder, inputs, report, files)
+    for name, result in results.items():
+        say(f"corpus: {name}: {balance(result)}")
     for split in SPLITS:
         found = [result.splits[split] for result in results.values() if split in result.splits]
         documents, characters = (sum(figures[unit] for figures in found) for unit in ("documents", "characters"))
         say(f"corpus: {split}: {documents:,} documents, {characters:,} characters")
+    say(f"corpus: {folder / REPORT}")
     return report
 
 
