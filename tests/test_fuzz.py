@@ -29,7 +29,7 @@ KINDS = (
     "unreadable date",
     "unreadable value",
     "record too long",
-    "'[a-z.]+' is no (string|Unicode text)",
+    "'[a-z.]+' is (null|no string|no Unicode text)",
 )
 PACK: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,
