@@ -148,7 +148,7 @@ def check_data(config: RunConfig) -> list[Finding]:
     findings = []
     if not config.shards_are_remote and config.data.shards is None:
         try:
-            findings.append(Finding("tokenizer", "ok", f"digest {stage_digest(config.tokenizer_folder)}"))
+            findings.append(Finding("tokenizer", "ok", f"digest {stage_digest(config.tokenizer_folder, 'tokenizer')}"))
         except DataError as error:
             findings.append(Finding("tokenizer", "fail", str(error), "run `domainlm tokenize`"))
     try:

@@ -65,7 +65,7 @@ def tokenize(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
         say(f"shards: those of data.shards are taken: {config.data.shards}")
         return {"shards": config.data.shards}
     if shard is not None:
-        stage_digest(config.tokenizer_folder)  # trained once, not by every task
+        stage_digest(config.tokenizer_folder, "tokenizer")  # trained once, not by every task
     report = tokenizer(config) if shard is None else {}
     manifest = encode_corpus(
         config.corpus, config.tokenizer_folder, config.shards, config.seed, config.data.workers, shard
@@ -76,7 +76,8 @@ def tokenize(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
         split: {name: source.tokens for name, source in sources.items()} for split, sources in manifest.splits.items()
     }
     packing = pack_shards(config.shards, config.data.packing, config.model.sequence_length, config.data.workers)
-    card = write_data_card(config.corpus, config.tokenizer_folder, config.shards, config.reports, config.name)
+    domain = [source.name for source in config.data.sources if source.domain]
+    card = write_data_card(config.corpus, config.tokenizer_folder, config.shards, config.reports, config.name, domain)
     say(f"data card: {card}")
     return {"tokenizer": report, "tokens": tokens, "padding": packing.padding(), "data_card": str(card)}
 
