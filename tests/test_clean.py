@@ -209,7 +209,7 @@ def test_c4_takes_lines_and_pages() -> None:
     result = clean(f"Menu\n{PROSE}\n{PROSE}\n{PROSE} Again.", filters=("c4",))
     assert result == Cleaned(f"{PROSE}\n{PROSE}\n{PROSE} Again.", None, {}, 1)
     assert clean(f"Menu\n{PROSE}", filters=("c4",)) == Cleaned(None, "c4: sentences", {}, 1)
-    assert clean("Menu\nHome", filters=("c4",)) == Cleaned(None, "empty", {}, 2)
+    assert clean("Menu\nHome", filters=("c4",)) == Cleaned(None, "no lines left", {}, 2)
 
 
 def test_personal_data_is_replaced_and_counted() -> None:
