@@ -20,6 +20,7 @@ KNOWN = (
     "known are .jsonl, .json, .ndjson and .txt, each also with .gz, .zst, .bz2 or .xz; .parquet; and the token files "
     ".bin, .npy and .ds"
 )
+ARRAY = "JSON array: a record a line is read, which `jq -c '.[]' FILE` makes of an array"
 READ_BYTES = 1 << 20
 UNPACKED_BYTES = 1 << 16  # taken at a time of a packed file: of a damaged one, so much before the damage may be lost
 LONGEST_RECORD = 1 << 28  # bytes of a line or of a text file; longer ones are never held
@@ -88,8 +89,11 @@ def _skip_line(stream: io.BufferedReader, line: bytes) -> None:
 
 
 def _parse_json(line: bytes) -> object:
+    if line.removeprefix(codecs.BOM_UTF8).strip() == b"[":
+        return MalformedError(ARRAY)
     try:
-        return json.loads(line.removeprefix(codecs.BOM_UTF8).decode())
+        value = json.loads(line.removeprefix(codecs.BOM_UTF8).decode())
+        return MalformedError(ARRAY) if isinstance(value, list) else value
     except UnicodeDecodeError as error:
         return MalformedError(f"invalid UTF-8: byte {error.start + 1} of the line")
     except json.JSONDecodeError as error:

@@ -22,6 +22,7 @@ FILES = 10_000
 FILES_PER_SOURCE = 100
 KINDS = (
     "not an object",
+    "JSON array",
     "broken JSON",
     "invalid UTF-8",
     "damaged file",

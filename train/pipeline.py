@@ -28,14 +28,17 @@ from evaluation.bits_per_byte import by_period, by_split, score_documents, to_js
 from evaluation.data_card import write_data_card
 from evaluation.report import ReportInputs, write_report
 from evaluation.tokenizer_page import write_tokenizer_page
+from model.sizes import parameter_count
 from train import launcher
 from train.checkpoint import check_writable, finished_step
 from train.config import RunConfig
 from train.continuation import continue_texts, load_writer, sample_settings
+from train.goodput import to_spending
 from train.initial_weights import check_initial_weights
 from train.mirror import keep_reports
-from train.plan import open_stream, plan
+from train.plan import open_stream
 from train.schedule import batch_size, consumed_samples, micro_batches
+from train.status import read_status
 from train.trained import load_trained, newest_checkpoint, token_losses
 
 
@@ -133,7 +136,7 @@ def report(config: RunConfig) -> dict[str, Any]:
     continued, _ = continue_texts(load_writer(config), config.evaluation.prompts, sample_settings(config))
     samples = [{"prompt": one.prompt, "text": one.text} for one in continued]
     write_atomically(config.reports / "samples.json", json.dumps(samples, indent=1, ensure_ascii=False))
-    planned = plan(config)
+    status = read_status(config)
     inputs = ReportInputs(
         name=config.name,
         metrics=config.run_folder / "metrics.jsonl",
@@ -142,7 +145,8 @@ def report(config: RunConfig) -> dict[str, Any]:
         tokenizer=config.tokenizer_folder / "report.json",
         samples=samples,
         domain_sources=tuple(source.name for source in config.data.sources if source.domain),
-        parameters=planned.parameters,
+        parameters=parameter_count(config.model),
+        spending=to_spending(status.ledger, status.currency),
     )
     page = write_report(inputs, config.reports)
     say(f"report: {page}")
