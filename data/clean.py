@@ -65,8 +65,8 @@ def make_cleaner(config: DataConfig, source: SourceConfig) -> Callable[[str], Cl
     Rewritten: mojibake; Unicode to NFC, line ends to newlines; control and invisible characters, trailing spaces and
     blank lines beyond two in a row go; then boilerplate lines, the lines that C4 leaves out, and personal data.
 
-    Dropped, for the first of these reasons: `no lines left`, `empty`, `too short`, `too long`, `repetitive` (see `is_repetitive`), a
-    filter and its rule as in `gopher_quality: words`, another language as in `language: de`.
+    Dropped, for the first of these reasons: `no lines left`, `empty`, `too short`, `too long`, `repetitive`
+    (see `is_repetitive`), a filter and its rule as in `gopher_quality: words`, another language as in `language: de`.
 
     Raises DataError for a boilerplate expression that is none and for a language that cannot be told.
     """
