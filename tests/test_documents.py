@@ -131,6 +131,12 @@ def test_dates(tmp_path: Path, written: str | None, expected: datetime.date | No
     assert read(tmp_path / "a.jsonl")[0][0].date == expected
 
 
+def test_the_first_spelling_of_licence_that_says_something_counts(tmp_path: Path) -> None:
+    records = [{"text": "a", "licence": "MIT", "license": "CC0"}, {"text": "b", "licence": "", "license": "CC0"}]
+    (tmp_path / "a.jsonl").write_bytes(lines(records))
+    assert [document.licence for document in read(tmp_path / "a.jsonl")[0]] == ["MIT", "CC0"]
+
+
 @pytest.mark.parametrize(
     ("value", "written", "expected"),
     [
