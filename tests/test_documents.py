@@ -294,6 +294,18 @@ def test_of_a_file_that_is_cut_off_what_is_whole_is_read_and_the_rest_is_one_bad
     assert documents[-1].text == "text 0"
 
 
+@pytest.mark.parametrize("kind", ["gz", "zst", "bz2", "xz"])
+def test_packed_files_put_behind_one_another_are_one_and_none_is_passed_over(tmp_path: Path, kind: str) -> None:
+    pack = PACK[f".{kind}"]
+    first, second = pack(lines(RECORDS[:1])), pack(lines(RECORDS[1:2]))
+    file = tmp_path / f"a.jsonl.{kind}"
+    file.write_bytes(first + pack(b"") + second)
+    assert [document.text for document in read(file)[0]] == ["text 0", "text 1"]
+    for damaged in (b"?" + second[1:], second[:3], b"not packed"):
+        file.write_bytes(first + damaged)
+        assert [record.reason[:14] for record in read(file)[1]] == ["damaged file: "], damaged
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
