@@ -241,6 +241,8 @@ def test_filters_are_asked_before_the_language() -> None:
         (" " * 80 + "".join(map(chr, range(0x100, 0x100 + 20))), False),  # columns of a table
         ("1001010100110110" * 7, True),  # 1 bit a byte
         ("ACGTTGCAAC" * 4 + "GATTACA", False),  # 2 bits a byte
+        ("".join(random.Random(5).choices("abc", (50, 41, 9), k=99)), True),  # 1.46 bits a byte
+        ("".join(random.Random(5).choices("abc", (43, 33, 24), k=99)), False),  # 1.54
     ],
 )
 def test_limits_of_repetition(text: str, expected: bool) -> None:
