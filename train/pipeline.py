@@ -29,7 +29,7 @@ from evaluation.data_card import write_data_card
 from evaluation.report import ReportInputs, write_report
 from evaluation.tokenizer_page import write_tokenizer_page
 from train import launcher
-from train.checkpoint import check_writable, finished_step
+from train.checkpoint import check_writable, describe_finished
 from train.config import RunConfig
 from train.continuation import continue_texts, load_writer, sample_settings
 from train.initial_weights import check_initial_weights
@@ -84,14 +84,17 @@ def train(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> dic
     Raises:
         SystemExit: training failed; the ranks have said why.
     """
+    result = {"finished": True, "folder": str(config.run_folder)}
+    if finished := describe_finished(config):  # no rank needs to start for that
+        say(finished)
+        return result
     open_stream(config)  # a wrong input is named here once, before ranks are started
     check_initial_weights(config)
     check_writable(config.run_folder)
     code = launcher.launch(config, config_file, overrides)
     if code:
         raise SystemExit(code)
-    finished = finished_step(config.run_folder) >= config.training.steps
-    return {"finished": finished, "folder": str(config.run_folder)}
+    return result | {"finished": describe_finished(config) is not None}
 
 
 def evaluate(config: RunConfig) -> dict[str, Any]:

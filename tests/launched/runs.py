@@ -13,6 +13,8 @@ from pathlib import Path
 import torch
 
 from train.config import CHECKOUT, RunConfig
+from train.config_file import load_config
+from train.journal import read_journal
 from train.process import free_port
 from train.trained import load_trained
 
@@ -45,6 +47,18 @@ def _launch(program: Sequence[str], ranks: int, variables: Mapping[str, str]) ->
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
+
+
+def start_and_wait(file: Path, step: int, *overrides: str) -> subprocess.Popen[str]:
+    """Start the run, or go on with it, and return when this process has done `step`."""
+    config = load_config(file)
+
+    def starts() -> int:
+        return sum(event["event"] in ("start", "resume") for event in read_journal(config.run_folder))
+
+    before, process = starts(), start(file, *overrides)
+    wait_for(lambda: starts() > before and step in metrics(config), process)
+    return process
 
 
 def finish(process: subprocess.Popen[str]) -> str:
