@@ -21,6 +21,7 @@ from tests.launched.runs import (
     finish,
     losses,
     rank_processes,
+    run_to_the_end,
     start,
     start_and_wait,
     start_faulty,
@@ -168,9 +169,7 @@ def test_an_evaluation_is_interrupted_and_made_up_for(small_run: SmallRun, undis
     assert found.step == 6, "the step is saved although no save was due"
     assert "evaluation" not in (config.run_folder / "metrics.jsonl").read_text()
 
-    process = start(file)
-    output = finish(process)
-    assert process.returncode == 0, output
+    output = run_to_the_end(file)
     assert output.index("step 6  bits per byte") < output.index("step  7/12")
     assert_same_run(config, undisturbed)
 

@@ -20,6 +20,7 @@ from tests.launched.runs import (
     metrics,
     rank_processes,
     run_ranks,
+    run_to_the_end,
     signal_one_rank,
     start,
     start_and_wait,
@@ -126,6 +127,7 @@ def test_a_finished_run_is_recognised(undisturbed: RunConfig) -> None:
     assert f"already finished at step {STEPS}" in output.stderr
 
 
+@pytest.mark.timeout(600)  # six starts
 def test_a_run_that_is_stopped_and_killed_again_and_again_equals_one_that_never_was(
     small_run: Callable[..., Path],
 ) -> None:
@@ -159,10 +161,8 @@ def test_a_run_that_is_stopped_and_killed_again_and_again_equals_one_that_never_
         assert not (config.run_folder / "DONE").exists()
         before = saved_steps(config.checkpoints)[-1]
 
-    for goes_on in (file, undisturbed):
-        process = start(goes_on)
-        output = finish(process)
-        assert process.returncode == 0, output
+    run_to_the_end(file)
+    run_to_the_end(undisturbed)
     assert_same_run(config, load_config(undisturbed))
     assert not list(config.checkpoints.glob(".step_*.partial"))
 
