@@ -1,7 +1,7 @@
 """Split, train, merge: a Unigram for each chunk of a corpus on its own, all of them merged, as BloombergGPT's were."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,18 +12,11 @@ from data.files import atomic_write
 from data.parallel import in_parallel
 from data.pretoken_counts import Splitting, count_texts, training_facts
 from data.tokenizer_report import TrainingFacts
-from data.tokenizer_text import sample_texts
+from data.tokenizer_text import RowGroup, read_groups, sample_texts
 from data.unigram import Unigram, learn_unigram, merge
 
 MERGED_AT_ONCE = 16
 FACTS = b"facts"
-
-
-class RowGroup(NamedTuple):
-    """Documents of a corpus file that are read together."""
-
-    file: Path
-    number: int
 
 
 class ChunkSettings(NamedTuple):
@@ -39,23 +32,6 @@ class _Job(NamedTuple):
     groups: Sequence[RowGroup]
     settings: ChunkSettings
     target: Path
-
-
-def find_chunks(files: Mapping[str, Sequence[Path]], chunk_bytes: float) -> list[list[RowGroup]]:
-    """Row groups of each source, in order, in runs that have about so many bytes of text each, the last one fewer."""
-    chunks: list[list[RowGroup]] = []
-    for own in files.values():
-        room = 0.0
-        for file in own:
-            documents = pq.read_metadata(file)
-            text = documents.schema.names.index("text")
-            for group in range(documents.num_row_groups):
-                if room <= 0:
-                    chunks.append([])
-                    room = chunk_bytes
-                chunks[-1].append(RowGroup(file, group))
-                room -= documents.row_group(group).column(text).total_uncompressed_size
-    return chunks
 
 
 def learn_chunks(
@@ -83,7 +59,7 @@ def _learn_chunk(job: _Job) -> Path:
     if job.target.exists():
         return job.target
     split, fraction, size, longest = job.settings
-    counts = count_texts(sample_texts(_texts(job.groups), fraction), split)
+    counts = count_texts(sample_texts(read_groups(job.groups), fraction), split)
     model = learn_unigram(counts.text, counts.offsets, counts.counts, size, longest)
     table = pa.table({"piece": model.pieces, "mass": model.masses})
     facts = training_facts(counts)
@@ -96,9 +72,3 @@ def _load(file: Path) -> tuple[Unigram, TrainingFacts]:
     table = pq.read_table(file).combine_chunks()
     model = Unigram(table["piece"].chunk(0), table["mass"].to_numpy())
     return model, TrainingFacts(**json.loads(table.schema.metadata[FACTS]))
-
-
-def _texts(groups: Sequence[RowGroup]) -> Iterator[pa.Array]:
-    for group in groups:
-        with pq.ParquetFile(group.file) as documents:
-            yield documents.read_row_group(group.number, columns=["text"])["text"].combine_chunks()

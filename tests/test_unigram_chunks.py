@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from data.pretoken_counts import count_texts, splitting, training_facts
+from data.tokenizer_text import find_chunks
 from data.unigram import learn_unigram, merge
-from data.unigram_chunks import ChunkSettings, RowGroup, find_chunks, learn_chunks
+from data.unigram_chunks import ChunkSettings, learn_chunks
 
 
 def write(file: Path, texts: Sequence[str], rows: int) -> Path:
@@ -36,17 +37,6 @@ def files(tmp_path: Path) -> dict[str, list[Path]]:
 
 def settings(**changes: float) -> ChunkSettings:
     return ChunkSettings(splitting("bloomberggpt", "single"), 1.0, 330, 16)._replace(**changes)
-
-
-def test_chunks_are_runs_of_row_groups_of_one_source(files: dict[str, list[Path]]) -> None:
-    everything = [RowGroup(file, number) for file in files["large"] for number in range(4)]
-    one, small = find_chunks(files, 1e9)
-    assert (one, small) == (everything, [RowGroup(files["small"][0], 0)])
-    assert find_chunks(files, 1) == [[group] for group in [*everything, *small]]
-    size = pq.read_metadata(files["large"][0]).row_group(0).column(1).total_uncompressed_size
-    several = find_chunks(files, 2.5 * size)
-    assert [len(chunk) for chunk in several] == [3, 3, 2, 1]
-    assert [group for chunk in several for group in chunk] == [*everything, *small]
 
 
 def test_chunks_are_learnt_apart_and_merged(files: dict[str, list[Path]], tmp_path: Path) -> None:
