@@ -8,14 +8,15 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.files import atomic_write
+from data.files import atomic_write, file_stamp, new_digest, value_digest
 from data.parallel import in_parallel
 from data.pretoken_counts import Splitting, count_texts, training_facts
 from data.tokenizer_report import TrainingFacts
 from data.tokenizer_text import RowGroup, read_groups, sample_texts
-from data.unigram import Unigram, learn_unigram, merge
+from data.unigram import Unigram, cut, learn_unigram, merge
 
-MERGED_AT_ONCE = 16
+MERGED_AT_ONCE = 1 << 19  # pieces of chunks that wait to be merged
+MOST_PIECES = 1 << 20  # of merged chunks
 FACTS = b"facts"
 
 
@@ -39,20 +40,30 @@ def learn_chunks(
 ) -> tuple[Unigram, TrainingFacts]:
     """Learn a Unigram of each chunk and merge them; what an earlier call has left in `folder` is not learnt again.
 
-    Memory is that of one chunk for each worker, and of all distinct pieces once.
+    Memory is that of one chunk for each worker, and of MOST_PIECES and MERGED_AT_ONCE pieces. Where the merged chunks
+    have more different pieces, the least probable go and are counted in the facts; while none went, merging some
+    chunks after others is merging all at once.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    jobs = [_Job(chunk, settings, folder / f"{number:06d}.parquet") for number, chunk in enumerate(chunks)]
+    jobs = [_Job(chunk, settings, folder / f"{_key(chunk, settings)}.parquet") for chunk in chunks]
     facts = TrainingFacts(chunks=len(chunks))
     models: list[Unigram] = []
-    waiting: list[Unigram] = []
-    for part in in_parallel(_learn_chunk, jobs, workers, "learning pieces", "chunks"):
+    for done, part in enumerate(in_parallel(_learn_chunk, jobs, workers, "learning pieces", "chunks"), start=1):
         model, own = _load(part)
         facts = facts.add(own)
-        waiting.append(model)
-        if len(waiting) == MERGED_AT_ONCE:
-            models, waiting = [merge([*models, *waiting])], []
-    return merge([*models, *waiting]), facts
+        models.append(model)
+        if done == len(jobs) or sum(len(waiting.pieces) for waiting in models[1:]) >= MERGED_AT_ONCE:
+            merged = merge(models)
+            models = [cut(merged, MOST_PIECES)]
+            facts = facts._replace(cut_pieces=facts.cut_pieces + len(merged.pieces) - len(models[0].pieces))
+    return models[0], facts
+
+
+def _key(chunk: Sequence[RowGroup], settings: ChunkSettings) -> str:
+    """A name for what is learnt from a chunk, which files or settings that differ do not have."""
+    classes, *split = settings.split
+    groups = [[str(group.file), *file_stamp(group.file), group.number] for group in chunk]
+    return value_digest([new_digest(classes.tobytes()).hexdigest(), *split, *settings[1:], groups])
 
 
 def _learn_chunk(job: _Job) -> Path:
