@@ -1,4 +1,10 @@
-"""How often each pre-token occurs in a corpus, counted part by part in memory that does not grow with the text."""
+"""How often each pre-token occurs in a corpus, counted part by part in memory that does not grow with the text.
+
+Where there are more different pre-tokens than memory is meant for, some of the rare ones stand for the others, by the
+threshold sampling of Duffield, Lund and Thorup (2005): of those that occur c times, fewer than a threshold t, a share
+of c / t is kept and counts t times. So the count of whatever they have in common, as a pair of letters, is on average
+what it was. To drop the rarest would be worse: a language without spaces has nothing but rare pre-tokens.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +23,7 @@ from data.tokenizer_report import TrainingFacts
 from data.tokenizer_text import RowGroup, find_chunks, read_groups, sample_texts
 
 PART_BYTES = 32_000_000  # of text that are counted on their own
+KEPT = 0.75  # of a full table
 EMPTY = -1
 USED, TEXT = 0, 1  # of _Table.state
 FNV_OFFSET, FNV_PRIME = -3750763034362895579, 1099511628211  # Fowler, Noll and Vo's hash 1a of 64 bits, signed
@@ -24,11 +31,12 @@ FNV_OFFSET, FNV_PRIME = -3750763034362895579, 1099511628211  # Fowler, Noll and 
 Bytes = npt.NDArray[np.uint8]
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 Place = tuple[int, int]  # a document's number, and a byte of its
 
 
 class Limits(NamedTuple):
-    """What a table holds at most; a full one is cut back to three quarters of both."""
+    """What a table holds at most; a full one is cut back to about three quarters of both."""
 
     pretokens: int = 1 << 20
     bytes: int = 16 << 20  # of their text; a pre-token of more than a quarter of it is left out
@@ -88,14 +96,13 @@ def count_pretokens(
 
     Parts of the corpus, which are the same for any number of workers, are counted on their own and left in `folder`
     until their turn comes. Each worker and this process hold at most what `limits` says, by default about 50 MB, plus
-    a row group of text. While nothing is cut, the counts are exact. A full table loses its rarest pre-tokens, of
-    equally rare ones those of the highest hash; they are counted as cut, and one that comes back may be cut, and
-    counted, again.
+    a row group of text. While nothing is cut, the counts are exact. Pre-tokens that others stand for are counted as
+    cut; one that comes back may be cut, and counted, again.
     """
     folder.mkdir(parents=True, exist_ok=True)
     limits = limits or Limits()
     chunks = find_chunks(files, PART_BYTES / fraction)
-    jobs = [_Job(chunk, fraction, folder / f"{number:06d}.npz", split, limits) for number, chunk in enumerate(chunks)]
+    jobs = [_Job(chunk, fraction, folder / f"{i:06d}.npz", split, limits, i + 1) for i, chunk in enumerate(chunks)]
     merged = _Counter(limits)
     for part in in_parallel(_count_part, jobs, workers, "counting words"):
         merged.add_counts(_load(part))
@@ -109,10 +116,11 @@ class _Job(NamedTuple):
     target: Path
     split: Splitting
     limits: Limits
+    seed: int
 
 
 def _count_part(job: _Job) -> Path:
-    counts = count_texts(sample_texts(read_groups(job.groups), job.fraction), job.split, job.limits)
+    counts = count_texts(sample_texts(read_groups(job.groups), job.fraction), job.split, job.limits, job.seed)
     with atomic_write(job.target) as file:
         np.savez(file, **asdict(counts))
     return job.target
@@ -124,9 +132,11 @@ def _load(file: Path) -> PretokenCounts:
         return PretokenCounts(arrays["text"], arrays["offsets"], arrays["counts"], **numbers)
 
 
-def count_texts(batches: Iterable[pa.Array], split: Splitting, limits: Limits | None = None) -> PretokenCounts:
-    """Count the pre-tokens of Arrow arrays of strings without nulls."""
-    counter = _Counter(limits or Limits())
+def count_texts(
+    batches: Iterable[pa.Array], split: Splitting, limits: Limits | None = None, seed: int = 0
+) -> PretokenCounts:
+    """Count the pre-tokens of Arrow arrays of strings without nulls; the seed, below 2^31, decides which are cut."""
+    counter = _Counter(limits or Limits(), seed)
     for batch in batches:
         counter.add_texts(batch, split)
     return counter.counts()
@@ -135,7 +145,8 @@ def count_texts(batches: Iterable[pa.Array], split: Splitting, limits: Limits | 
 class _Counter:
     """A table, and what it has seen."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, seed: int = 0) -> None:
+        self.draws = seed << 32  # each cut draws anew
         most = limits.pretokens
         slots = np.full(1 << (2 * most - 1).bit_length(), EMPTY, np.int32)
         ends = np.zeros(most + 1, np.int64)
@@ -181,17 +192,29 @@ class _Counter:
         return PretokenCounts(*arrays, self.documents, self.bytes, self.cut_pretokens, self.cut_occurrences)
 
     def _make_room(self) -> None:
-        """Cut the rarest pre-tokens until a quarter of the table is free."""
+        """Let some of the rare pre-tokens stand for the others, so that about a quarter of the table is free."""
         used = int(self.table.state[USED])
         counts, sizes = self.table.counts[:used], np.diff(self.table.ends[: used + 1])
-        order = np.lexsort((self.table.hashes[:used], -counts))
-        fitting = int(np.searchsorted(np.cumsum(sizes[order]), len(self.table.text) // 4 * 3, "right"))
-        order, cut = np.split(order, [min(fitting, len(self.table.counts) // 4 * 3)])
-        self.cut_pretokens += len(cut)
-        self.cut_occurrences += int(counts[cut].sum())
-        kept = np.zeros(used, bool)
-        kept[order] = True
+        threshold = 1
+        chances: npt.NDArray[Any] = np.ones(used)
+        while chances.sum() > KEPT * len(self.table.counts) or chances @ sizes > KEPT * len(self.table.text):
+            threshold += 1 + threshold // 8
+            chances = np.minimum(counts / threshold, 1.0)
+        self.draws += 1
+        kept = _draw(self.table.hashes[:used], self.draws) < chances
+        self.cut_pretokens += used - int(kept.sum())
+        self.cut_occurrences += int(counts[~kept].sum())
+        np.maximum(counts, threshold, out=counts)
         _keep(self.table, kept)
+
+
+def _draw(hashes: Int64s, number: int) -> Floats:
+    """Numbers from 0 to 1, alike for equal hashes in the draw of this number (Steele, Lea and Flood 2014, SplitMix)."""
+    mixed = hashes.view(np.uint64) + np.uint64(number * 0x9E3779B97F4A7C15 % (1 << 64))
+    mixed = (mixed ^ mixed >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ mixed >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
+    drawn: Floats = ((mixed ^ mixed >> np.uint64(31)) >> np.uint64(11)) * 2.0**-53
+    return drawn
 
 
 @numba.njit(cache=True, nogil=True)

@@ -88,7 +88,7 @@ def test_parts_are_counted_alike_by_any_number_of_workers(
 
 
 @pytest.mark.parametrize("limits", [Limits(600, 1 << 20), Limits(1 << 20, 4_000)])
-def test_the_rarest_are_cut_and_counted(
+def test_memory_is_bounded_alike_for_any_number_of_workers(
     split: Splitting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: Limits
 ) -> None:
     monkeypatch.setattr(pretoken_counts, "PART_BYTES", 50_000)
@@ -99,12 +99,29 @@ def test_the_rarest_are_cut_and_counted(
     kept = as_dict(bounded)
     assert 300 < len(kept) <= limits.pretokens
     assert len(bounded.text) <= limits.bytes
-    assert all(count <= everything[word] for word, count in kept.items())
-    assert sum(kept.values()) + bounded.cut_occurrences == sum(everything.values())
+    assert kept.keys() <= everything.keys()
     assert bounded.cut_pretokens >= len(everything) - len(kept)
-    frequent = [word for word, _ in everything.most_common(100)]
-    assert set(frequent) <= kept.keys()
+    for word, count in everything.most_common(20):
+        assert kept[word] == pytest.approx(count, rel=0.05)
+    assert sum(kept.values()) == pytest.approx(sum(everything.values()), rel=0.05)
     assert_equal(bounded, count_pretokens(files, 1.0, tmp_path / "counts", split, 2, limits))
+
+
+def test_the_rare_stand_for_each_other(split: Splitting) -> None:
+    """Words that come once or twice, and are cut many times over, still have the letters that they had."""
+    draw = random.Random(5)
+    words = ["".join(draw.choices("abcdefgh", weights=range(1, 9), k=9)) for _ in range(40_000)]
+    texts = [" ".join(words[first : first + 100]) for first in range(0, len(words), 100)]
+    bounded = count_texts([pa.array(texts + texts[::2])], split, Limits(4_000, 1 << 20))
+    assert len(bounded.counts) <= 4_000
+    assert bounded.cut_pretokens > 36_000
+    everything, kept = expected(texts + texts[::2]), as_dict(bounded)
+
+    def letters(counted: dict[bytes, int]) -> Counter[int]:
+        return Counter({letter: sum(n * word.count(letter) for word, n in counted.items()) for letter in b"abcdefgh"})
+
+    for letter, count in letters(everything).items():
+        assert letters(kept)[letter] == pytest.approx(count, rel=0.1)
 
 
 @given(
@@ -112,14 +129,13 @@ def test_the_rarest_are_cut_and_counted(
     limits=st.builds(Limits, st.integers(4, 20), st.integers(8, 200)),
 )
 @settings(max_examples=100, deadline=None)
-def test_every_occurrence_is_kept_or_cut(split: Splitting, texts: list[str], limits: Limits) -> None:
+def test_counts_are_exact_unless_some_are_cut(split: Splitting, texts: list[str], limits: Limits) -> None:
     bounded = count_texts([pa.array(texts[:5], pa.string()), pa.array(texts[5:], pa.string())], split, limits)
     everything, kept = expected(texts), as_dict(bounded)
-    assert all(count <= everything[word] for word, count in kept.items())
-    assert sum(kept.values()) + bounded.cut_occurrences == sum(everything.values())
+    assert kept.keys() <= everything.keys()
     assert len(kept) <= limits.pretokens
     assert len(bounded.text) <= limits.bytes
-    assert bounded.cut_pretokens >= len(everything) - len(kept)
+    assert bounded.cut_occurrences >= bounded.cut_pretokens >= len(everything) - len(kept)
     assert kept == everything or bounded.cut_pretokens
 
 
