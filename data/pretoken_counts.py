@@ -195,11 +195,10 @@ class _Counter:
         """Let some of the rare pre-tokens stand for the others, so that about a quarter of the table is free."""
         used = int(self.table.state[USED])
         counts, sizes = self.table.counts[:used], np.diff(self.table.ends[: used + 1])
-        threshold = 1
-        chances: npt.NDArray[Any] = np.ones(used)
+        threshold, chances = 1, np.ones(used)
         while chances.sum() > KEPT * len(self.table.counts) or chances @ sizes > KEPT * len(self.table.text):
             threshold += 1 + threshold // 8
-            chances = np.minimum(counts / threshold, 1.0)
+            np.minimum(counts / threshold, 1, out=chances)
         self.draws += 1
         kept = _draw(self.table.hashes[:used], self.draws) < chances
         self.cut_pretokens += used - int(kept.sum())
@@ -213,8 +212,8 @@ def _draw(hashes: Int64s, number: int) -> Floats:
     mixed = hashes.view(np.uint64) + np.uint64(number * 0x9E3779B97F4A7C15 % (1 << 64))
     mixed = (mixed ^ mixed >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ mixed >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
-    drawn: Floats = ((mixed ^ mixed >> np.uint64(31)) >> np.uint64(11)) * 2.0**-53
-    return drawn
+    mixed = (mixed ^ mixed >> np.uint64(31)) >> np.uint64(11)  # 53 bits
+    return mixed.astype(np.float64) * 2.0**-53
 
 
 @numba.njit(cache=True, nogil=True)
