@@ -8,7 +8,6 @@ import json
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from glob import has_magic
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import pyarrow as pa
 from data.config import DecontaminationConfig
 from data.errors import DataError
 from data.files import file_stamp
+from data.local import found_files
 from data.shingles import Hashes, folded_characters, hash_words, roll, shingle
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
@@ -114,11 +114,7 @@ def _files(config: DecontaminationConfig) -> list[Path]:
 
 
 def _files_at(path: Path) -> list[Path]:
-    root = next(parent for parent in [path, *path.parents] if not has_magic(str(parent)))
-    pattern = "**/*" if path.is_dir() else path.relative_to(root).as_posix()
-    found = [path] if path.is_file() else sorted(root.glob(pattern)) if pattern != "." else []
-    # Names that begin with a dot or an underscore are other programs' marks, such as .git and _SUCCESS.
-    files = [file for file in found if file.is_file() and (file == path or file.name[0] not in "._")]
+    files = [path] if path.is_file() else found_files(path)
     if not files:
         raise DataError(f"decontamination: there are no files at {path}: correct data.decontamination.paths")
     return files

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # what packs needs Arrow, what reads rows does not
 Integers = npt.NDArray[np.int64]
 Policy = Literal["best_fit", "concatenate"]
 
-FORMAT = 1
+FORMAT = 2
 SPLIT = "train"
 ROW_NUMBERS = np.dtype("<i4")
 MAXIMUM_FILE_TOKENS = 2**31 - 1  # what ROW_NUMBERS can count
@@ -51,6 +51,7 @@ class Packing:
     shards_digest: str
     dtype: str
     vocabulary_size: int
+    end_of_text: int
     sources: dict[str, PackedSource]
     digest: str  # of all of the above
 
@@ -124,6 +125,7 @@ def pack_shards(folder: Path, policy: Policy, sequence_length: int, workers: int
         "shards_digest": manifest.digest,
         "dtype": manifest.dtype,
         "vocabulary_size": manifest.vocabulary_size,
+        "end_of_text": manifest.end_of_text,
         "sources": {source: dataclasses.asdict(shards) for source, shards in per_source.items()},
     }
     write_atomically(target / MANIFEST, json.dumps(content | {"digest": value_digest(content)}))

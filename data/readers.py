@@ -20,7 +20,9 @@ KNOWN = (
     "known are .jsonl, .json, .ndjson and .txt, each also with .gz, .zst, .bz2 or .xz; .parquet; and the token files "
     ".bin, .npy and .ds"
 )
+ARRAY = "JSON array: a record a line is read, which `jq -c '.[]' FILE` makes of an array"
 READ_BYTES = 1 << 20
+UNPACKED_BYTES = 1 << 16  # taken at a time of a packed file: of a damaged one, so much before the damage may be lost
 LONGEST_RECORD = 1 << 28  # bytes of a line or of a text file; longer ones are never held
 ROWS_PER_BATCH = 1_000
 BATCH_BYTES = 16_000_000
@@ -67,8 +69,8 @@ def _unpacked(file: io.BufferedReader, name: str) -> io.BufferedReader:
     if not file.peek(1):
         raise EOFError("it is empty, which no packed file is")
     if suffix == ".xz":
-        return io.BufferedReader(lzma.LZMAFile(file), READ_BYTES)
-    return io.BufferedReader(pa.input_stream(file, compression=ARROW_COMPRESSIONS[suffix]), READ_BYTES)
+        return io.BufferedReader(lzma.LZMAFile(file), UNPACKED_BYTES)
+    return io.BufferedReader(pa.input_stream(file, compression=ARROW_COMPRESSIONS[suffix]), UNPACKED_BYTES)
 
 
 def _read_json_lines(file: io.BufferedReader, name: str, fields: Sequence[str]) -> Rows:
@@ -87,8 +89,11 @@ def _skip_line(stream: io.BufferedReader, line: bytes) -> None:
 
 
 def _parse_json(line: bytes) -> object:
+    if line.removeprefix(codecs.BOM_UTF8).strip() == b"[":
+        return MalformedError(ARRAY)
     try:
-        return json.loads(line.removeprefix(codecs.BOM_UTF8).decode())
+        value = json.loads(line.removeprefix(codecs.BOM_UTF8).decode())
+        return MalformedError(ARRAY) if isinstance(value, list) else value
     except UnicodeDecodeError as error:
         return MalformedError(f"invalid UTF-8: byte {error.start + 1} of the line")
     except json.JSONDecodeError as error:
@@ -115,6 +120,12 @@ def _read_parquet(file: io.BufferedReader, name: str, fields: Sequence[str]) -> 
             for path in (parquet.schema.column(index).path for index in range(len(parquet.schema)))
             if any(path == field or path.startswith(f"{field}.") for field in fields)
         ]
+        if not any(path.split(".")[0] == fields[0].split(".")[0] for path in columns):
+            # No row has a text: what it has instead is named, and not read.
+            yield from (
+                (row, dict.fromkeys(parquet.schema_arrow.names)) for row in range(1, parquet.metadata.num_rows + 1)
+            )
+            return
         batch_rows = max(1, min(ROWS_PER_BATCH, BATCH_BYTES * parquet.metadata.num_rows // _size(parquet.metadata)))
         first = 1
         for batch in parquet.iter_batches(batch_rows, columns=columns):

@@ -21,7 +21,7 @@ from data.files import MANIFEST, atomic_write, file_digest, value_digest
 from data.progress import progress
 from data.shard_reader import DTYPES, SOURCE_NAME, shard_name
 
-FORMAT = 2
+FORMAT = 3
 END_OF_TEXT_ID = 0  # of a tokenizer that was trained here
 RUN_AGAIN = "run `domainlm tokenize CONFIG` again"
 DOCUMENT_COLUMNS = pa.schema(
@@ -103,6 +103,7 @@ class Manifest:
     seed: int
     bytes_per_shard: int  # of text, about, at most
     splits: dict[str, dict[str, SourceShards]]
+    end_of_text: int = END_OF_TEXT_ID  # behind each document
     format: int = FORMAT
 
     @functools.cached_property

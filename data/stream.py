@@ -76,6 +76,7 @@ class TokenStream:
         self.folder, self.sequence_length, self.seed = folder, sequence_length, seed
         self.packing = read_packing(folder, policy, sequence_length)
         self._dtype = DTYPES[self.packing.dtype]
+        self._end_of_text = np.array(self.packing.end_of_text, self._dtype).tobytes()
         present = self.packing.sources
         if weights is None:
             weights = {source: float(sum(packed.tokens)) for source, packed in present.items()}
@@ -138,13 +139,13 @@ class TokenStream:
                 start, size = first_token - before, abs(tokens) + before
                 used += size
                 if start < 0:
-                    parts.append(bytes(itemsize))  # the end of text that is thought before the file
+                    parts.append(self._end_of_text)  # that is thought before the file
                     start, size = 0, size - 1
                 parts.append(read(name, start * itemsize, size * itemsize))
             parts.append(bytes((width - used) * itemsize))
             ends.append(used)
         rows = np.frombuffer(b"".join(parts), self._dtype).astype(np.int64).reshape(count, width)
-        return Batch(rows, _documents(rows, ends, repeated))
+        return Batch(rows, _documents(rows, self.packing.end_of_text, ends, repeated))
 
     def pieces(self, first: int, count: int) -> list[list[Piece]]:
         """The pieces of each of the samples first..first+count-1: every token that it predicts, in order."""
@@ -251,8 +252,10 @@ class TokenStream:
         return f"{self._packed}/{shard_name(SPLIT, source, file)}.rows"
 
 
-def _documents(rows: Integers, ends: list[int], repeated: list[tuple[int, int]]) -> npt.NDArray[np.int32]:
-    documents = np.cumsum(rows[:, :-1] == 0, axis=1, dtype=np.int32)
+def _documents(
+    rows: Integers, end_of_text: int, ends: list[int], repeated: list[tuple[int, int]]
+) -> npt.NDArray[np.int32]:
+    documents = np.cumsum(rows[:, :-1] == end_of_text, axis=1, dtype=np.int32)
     documents -= documents[:, :1].copy()
     for row, end in enumerate(ends):
         documents[row, end - 1 :] = -1

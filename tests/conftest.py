@@ -210,7 +210,7 @@ def write_training_shards() -> Callable[..., Path]:
     news-000, news-001, ...; every second one has a date.
     """
 
-    def write(folder: Path, lengths: Mapping[str, Sequence[int]], tokens_per_shard: int) -> Path:
+    def write(folder: Path, lengths: Mapping[str, Sequence[int]], tokens_per_shard: int, end_of_text: int = 0) -> Path:
         train = {}
         for number, (source, of_source) in enumerate(lengths.items(), start=1):
             starts = np.cumsum([0, *(length + 1 for length in of_source)]) + number * 1_000_000
@@ -220,12 +220,14 @@ def write_training_shards() -> Callable[..., Path]:
                     datetime.date(2020, 1, 1 + place % 28) if place % 2 else None,
                     np.arange(start, start + length),
                     4 * length,
+                    end_of_text,
                 )
                 for place, (start, length) in enumerate(zip(starts.tolist(), of_source, strict=False))
             )
             train[source] = write_source(folder, "train", source, documents, "uint32", tokens_per_shard)
+        splits = {"train": train}
         write_manifest(
-            folder, Manifest("uint32", 9_000_000, "tokenizer", "corpus", 0, tokens_per_shard, {"train": train})
+            folder, Manifest("uint32", 9_000_000, "tokenizer", "corpus", 0, tokens_per_shard, splits, end_of_text)
         )
         return folder
 

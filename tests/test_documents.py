@@ -89,11 +89,13 @@ def test_blank_lines_and_a_byte_order_mark_are_no_records(tmp_path: Path) -> Non
         (b'{"text": "\xff"}', "invalid UTF-8: byte 11 of the line"),
         (b"[" * 100_000, "broken JSON: maximum recursion depth"),
         (b'{"text": ' + b"1" * 5_000 + b"}", "broken JSON: Exceeds the limit"),
-        (b'["text"]', "not an object: a value of type list"),
+        (b'["text"]', "JSON array: a record a line is read"),
+        (b" [", "JSON array: a record a line is read"),
+        (b"3", "not an object: a value of type int"),
         (b"null", "not an object: a value of type NoneType"),
         (b'{"body": "a", "id": 1}', "no field 'text': the record has body, id"),
         (b"{}", "no field 'text': the record has none"),
-        (b'{"text": null}', "no field 'text': the record has text"),
+        (b'{"text": null}', "'text' is null"),
         (b'{"text": 5}', "'text' is no string: its type is int"),
         (b'{"text": ["a"]}', "'text' is no string: its type is list"),
         (b'{"text": "a\\ud800"}', "'text' is no Unicode text: it holds half of a surrogate pair"),
@@ -247,7 +249,7 @@ def test_parquet(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("column", "reasons"),
     [
-        (pa.array(["good", 5, None][::2]), ["no field 'text': the record has text"]),
+        (pa.array(["good", 5, None][::2]), ["'text' is null"]),
         (pa.array([1.5]), ["'text' is no string: its type is float"]),
         (pa.array([b"bytes"]), ["'text' is no string: its type is bytes"]),
         (pa.array([["a", "b"]]), ["'text' is no string: its type is list"]),
@@ -264,7 +266,7 @@ def test_parquet_of_wrong_types(tmp_path: Path, column: pa.Array, reasons: list[
 
 def test_parquet_without_the_field_names_what_there_is(tmp_path: Path) -> None:
     pq.write_table(pa.table({"body": ["a"], "id": ["x"]}), tmp_path / "a.parquet")
-    assert read(tmp_path / "a.parquet")[1] == [BadRecord("a.parquet", 1, "no field 'text': the record has id")]
+    assert read(tmp_path / "a.parquet")[1] == [BadRecord("a.parquet", 1, "no field 'text': the record has body, id")]
 
 
 @pytest.mark.parametrize("kind", ["gz", "zst", "bz2", "xz"])
@@ -279,7 +281,7 @@ def test_of_a_file_that_is_cut_off_what_is_whole_is_read_and_the_rest_is_one_bad
     documents, bad = read(tmp_path)
     whole = [json.loads(line)["text"] for line in many.splitlines()]
     before = [document.text for document in documents if document.file.startswith("a")]
-    assert 200 < len(before) < 600
+    assert len(before) >= (430 if kind == "bz2" else 480)  # of 500; bzip2 has blocks of 900 kB
     assert before == whole[: len(before)]
     assert [(record.file, record.line) for record in bad] == [(f"a.jsonl.{kind}", len(before) + 1)]
     assert bad[0].reason.startswith("damaged file: ")

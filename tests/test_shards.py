@@ -58,10 +58,10 @@ def test_golden_bytes(tmp_path: Path) -> None:
     ]
     content = json.loads((tmp_path / "manifest.json").read_text())
     assert sorted(content) == [
-        "bytes_per_shard", "corpus_digest", "digest", "dtype", "format", "seed", "splits", "tokenizer_digest",
-        "vocabulary_size",
+        "bytes_per_shard", "corpus_digest", "digest", "dtype", "end_of_text", "format", "seed", "splits",
+        "tokenizer_digest", "vocabulary_size",
     ]  # fmt: skip
-    assert content["format"] == 2
+    assert (content["format"], content["end_of_text"]) == (3, 0)
     first, second = content["splits"]["train"]["news"]["files"]
     assert second["name"] == "train/news-00001"
     assert (first["tokens"], first["documents"], first["bytes"], first["tokens_size"]) == (8, 3, 15, 16)
@@ -146,7 +146,7 @@ def test_a_folder_without_a_manifest_is_unfinished(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 1}, "has shard format 1, this program reads 2"),
+        ({"format": 1}, "has shard format 1, this program reads 3"),
         ({"seed": 8}, "does not match its own digest"),
         ({"digest": None}, "does not match its own digest"),
     ],

@@ -25,6 +25,7 @@ class Case(NamedTuple):
     tokens_per_shard: int
     sequence_length: int
     policy: str
+    end_of_text: int
     weights: Shares
     stages: dict[int, Shares]
     reshuffles: dict[int, int]
@@ -42,6 +43,7 @@ def cases(draw: st.DrawFn) -> Case:
         tokens_per_shard=draw(st.sampled_from([50, 10_000])),
         sequence_length=draw(st.integers(2, 24)),
         policy=draw(st.sampled_from(["best_fit", "concatenate"])),
+        end_of_text=draw(st.sampled_from([0, 7])),
         weights=draw(mixture),
         stages=draw(st.dictionaries(st.integers(1, 120), mixture, max_size=2)),
         reshuffles=draw(st.dictionaries(st.integers(0, 120), st.integers(0, 9), max_size=2)),
@@ -50,7 +52,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 
 def open_case(case: Case, folder: Path, write: Write) -> TokenStream:
-    write(folder, case.lengths, case.tokens_per_shard)
+    write(folder, case.lengths, case.tokens_per_shard, case.end_of_text)
     pack_shards(folder, case.policy, case.sequence_length, workers=1)  # type: ignore[arg-type]
     return TokenStream(
         folder,
@@ -102,13 +104,13 @@ def test_a_batch_is_its_pieces_each_behind_the_token_before_it(
         expected, contexts, numbers = [], [], []
         number = -1
         for piece in pieces:
-            tokens = np.concatenate([[0], file_tokens(folder, piece.source, piece.file)])
+            tokens = np.concatenate([[case.end_of_text], file_tokens(folder, piece.source, piece.file)])
             stretch = slice(piece.first_token + 1, piece.first_token + 1 + piece.tokens)
             expected += tokens[stretch].tolist()
             contexts += tokens[stretch.start - 1 : stretch.stop - 1].tolist()
         starts = [0, *itertools.accumulate(piece.tokens for piece in pieces)]
         for place, context in enumerate(contexts):
-            number += place in starts or context == 0
+            number += place in starts or context == case.end_of_text
             numbers.append(number)
         predicted = documents >= 0
         assert row[1:][predicted].tolist() == expected

@@ -28,14 +28,17 @@ from evaluation.bits_per_byte import by_period, by_split, score_documents, to_js
 from evaluation.data_card import write_data_card
 from evaluation.report import ReportInputs, write_report
 from evaluation.tokenizer_page import write_tokenizer_page
+from model.sizes import parameter_count
 from train import launcher
 from train.checkpoint import check_writable, finished_step
 from train.config import RunConfig
 from train.continuation import continue_texts, load_writer, sample_settings
+from train.goodput import to_spending
 from train.initial_weights import check_initial_weights
 from train.mirror import keep_reports
-from train.plan import open_stream, plan
+from train.plan import open_stream
 from train.schedule import batch_size, consumed_samples, micro_batches
+from train.status import read_status
 from train.trained import load_trained, newest_checkpoint, token_losses
 
 
@@ -62,7 +65,7 @@ def tokenize(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
         say(f"shards: those of data.shards are taken: {config.data.shards}")
         return {"shards": config.data.shards}
     if shard is not None:
-        stage_digest(config.tokenizer_folder)  # trained once, not by every task
+        stage_digest(config.tokenizer_folder, "tokenizer")  # trained once, not by every task
     report = tokenizer(config) if shard is None else {}
     manifest = encode_corpus(
         config.corpus, config.tokenizer_folder, config.shards, config.seed, config.data.workers, shard
@@ -73,7 +76,8 @@ def tokenize(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
         split: {name: source.tokens for name, source in sources.items()} for split, sources in manifest.splits.items()
     }
     packing = pack_shards(config.shards, config.data.packing, config.model.sequence_length, config.data.workers)
-    card = write_data_card(config.corpus, config.tokenizer_folder, config.shards, config.reports, config.name)
+    domain = [source.name for source in config.data.sources if source.domain]
+    card = write_data_card(config.corpus, config.tokenizer_folder, config.shards, config.reports, config.name, domain)
     say(f"data card: {card}")
     return {"tokenizer": report, "tokens": tokens, "padding": packing.padding(), "data_card": str(card)}
 
@@ -132,7 +136,7 @@ def report(config: RunConfig) -> dict[str, Any]:
     continued, _ = continue_texts(load_writer(config), config.evaluation.prompts, sample_settings(config))
     samples = [{"prompt": one.prompt, "text": one.text} for one in continued]
     write_atomically(config.reports / "samples.json", json.dumps(samples, indent=1, ensure_ascii=False))
-    planned = plan(config)
+    status = read_status(config)
     inputs = ReportInputs(
         name=config.name,
         metrics=config.run_folder / "metrics.jsonl",
@@ -141,7 +145,8 @@ def report(config: RunConfig) -> dict[str, Any]:
         tokenizer=config.tokenizer_folder / "report.json",
         samples=samples,
         domain_sources=tuple(source.name for source in config.data.sources if source.domain),
-        parameters=planned.parameters,
+        parameters=parameter_count(config.model),
+        spending=to_spending(status.ledger, status.currency),
     )
     page = write_report(inputs, config.reports)
     say(f"report: {page}")
