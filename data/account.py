@@ -13,12 +13,13 @@ from data.keep import Kept
 from data.split import SPLITS
 
 
-def check_dates(source: SourceConfig, counts: Counts, config: DataConfig) -> None:
+def check_dates(source: SourceConfig, counts: Counts, config: DataConfig, quarantine: Path) -> None:
     """Under a cutoff, a source whose undated documents are refused must not have any; DataError otherwise."""
     if config.cutoff and source.undated == "refuse" and counts.undated:
         raise DataError(
             f"source '{source.name}': {counts.undated:,} of {counts.read - counts.malformed:,} documents have no date, "
-            "but data.cutoff is set: name the field in date_field, or set undated: train or quarantine"
+            "but data.cutoff is set: name the field in date_field, or set undated: train or quarantine; "
+            f"they are in {quarantine}"
         )
 
 
@@ -27,8 +28,8 @@ def check_malformed(source: SourceConfig, counts: Counts, config: DataConfig, qu
     if counts.malformed > config.maximum_bad_fraction * counts.read:
         raise DataError(
             f"source '{source.name}': {counts.malformed:,} of {counts.read:,} records are malformed, above "
-            f"data.maximum_bad_fraction {config.maximum_bad_fraction:g}: {'; '.join(counts.offenders)}; "
-            f"all of them are in {quarantine}"
+            f"data.maximum_bad_fraction {config.maximum_bad_fraction:g}: {_reasons(counts.quarantined)}; the first are "
+            f"{'; '.join(counts.offenders)}; all of them are in {quarantine}"
         )
 
 
@@ -37,10 +38,16 @@ def check_sum(source: SourceConfig, kept: Kept) -> None:
     counts = kept.counts
     assert counts.read == kept.documents + counts.dropped.total() + counts.quarantined.total(), "a record was lost"
     if not kept.documents:
-        raise DataError(
-            f"source '{source.name}': nothing is left of {counts.read:,} records in {source.path}: "
-            f"dropped {_reasons(counts.dropped)}, quarantined {_reasons(counts.quarantined)}"
-        )
+        raise DataError(f"source '{source.name}': nothing is left of the records in {source.path}: {balance(kept)}")
+
+
+def balance(kept: Kept) -> str:
+    """What became of a source's records, in one line."""
+    counts = kept.counts
+    return (
+        f"{counts.read:,} read, {kept.documents:,} kept, dropped {_reasons(counts.dropped)}, "
+        f"quarantined {_reasons(counts.quarantined)}"
+    )
 
 
 def _reasons(counts: Counter[str]) -> str:
@@ -99,7 +106,6 @@ def _source(source: SourceConfig, kept: Kept, config: DataConfig) -> dict[str, A
         "path": source.path,
         "licence": source.licence,
         "language": source.language,
-        "domain": source.domain,
         "read": counts.read,
         "kept": {split: kept.splits[split] for split in SPLITS if split in kept.splits},
         "dropped": by_reason(counts.dropped),
@@ -107,5 +113,5 @@ def _source(source: SourceConfig, kept: Kept, config: DataConfig) -> dict[str, A
         "scrubbed": {kind: counts.scrubbed[kind] for kind in sorted(config.cleaning.scrub)},
         "removed_lines": counts.removed_lines,
         "licences": by_reason(kept.licences),
-        "samples": {reason: counts.samples[reason] for reason in sorted(counts.samples)},
+        "samples": counts.samples,
     }

@@ -16,11 +16,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.account import check_dates, check_malformed, check_splits, check_sum, corpus_report
+from data.account import balance, check_dates, check_malformed, check_splits, check_sum, corpus_report
 from data.config import DataConfig
 from data.counts import Counts, merged
 from data.decontaminate import item_stamps, load_items
-from data.deduplicate import Digests, Forgotten, Indices, Staged, as_digests, decide, document_key
+from data.deduplicate import Digests, Forgotten, Indices, Staged, as_digests, decide
 from data.documents import Part, input_parts
 from data.errors import UnreachableError
 from data.files import (
@@ -36,6 +36,7 @@ from data.keep import KeepJob, Kept, keep_part, sampled_rows
 from data.near_duplicates import ALGORITHM, map_signatures
 from data.parallel import in_parallel
 from data.progress import say
+from data.samples import shown_samples
 from data.split import SPLITS
 from data.staging import STAGING, StagingJob, finished_counts, stage_part, staging_job
 from data.tombstones import TOMBSTONES, read_tombstones
@@ -85,7 +86,7 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
     _write_quarantine(folder, jobs)
     for source in config.sources:
         counts = merged(staged[job] for job in jobs if job.source == source)
-        check_dates(source, counts, config)
+        check_dates(source, counts, config, folder / QUARANTINE)
         check_malformed(source, counts, config, folder / QUARANTINE)
     forgotten = read_tombstones(tombstones, config.near_duplicates)
     keeping = _keep_jobs(config, jobs, forgotten)
@@ -100,10 +101,13 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
     report = corpus_report(config, seed, results, items, len(forgotten.texts))
     files = {job.file(split) for job in keeping for split in kept[job.staged].splits}
     _finish(folder, inputs, report, files)
+    for name, result in results.items():
+        say(f"corpus: {name}: {balance(result)}")
     for split in SPLITS:
         found = [result.splits[split] for result in results.values() if split in result.splits]
         documents, characters = (sum(figures[unit] for figures in found) for unit in ("documents", "characters"))
         say(f"corpus: {split}: {documents:,} documents, {characters:,} characters")
+    say(f"corpus: {folder / REPORT}")
     return report
 
 
@@ -170,14 +174,14 @@ def _results(
     kept: Mapping[StagingJob, Kept],
     forgotten: Forgotten,
 ) -> dict[str, Kept]:
-    """What became of each source, without samples of documents whose names are to be forgotten."""
+    """What became of each source, with the samples that may be shown."""
     results = {source.name: Kept() for source in config.sources}
     for job in staged:
         results[job.source.name].counts.merge(staged[job])
         results[job.source.name].merge(kept[job])
-    keys = {key.tobytes() for key in forgotten.keys}
     for name, result in results.items():
-        result.counts.leave_out_samples(lambda document, name=name: document_key(name, document) in keys)  # type: ignore[misc]
+        counts = result.counts
+        counts.samples = shown_samples(counts.samples, name, forgotten, config.near_duplicates)
     return results
 
 

@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from data.clean import Cleaned
-from data.documents import BadRecord, Document
+from data.documents import BadRecord
+from data.samples import Sample
 
 SAMPLES = 3  # of each reason
-SAMPLE_CHARACTERS = 200
 TOUCHED = 20  # documents named for each evaluation item
 COUNTERS = ("dropped", "quarantined", "scrubbed", "touched")
 NO_DATE = "no date"
-Scrubber = Callable[[str], tuple[str, Counter[str]]]
 
 
 @dataclass
@@ -27,7 +26,7 @@ class Counts:
     scrubbed: Counter[str] = field(default_factory=Counter)  # pieces of personal data replaced, by kind
     removed_lines: int = 0  # boilerplate
     offenders: list[str] = field(default_factory=list)  # the first malformed records
-    samples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # of what was dropped, by reason
+    samples: dict[str, list[Sample]] = field(default_factory=dict)  # of what was dropped, by reason
     touched: Counter[str] = field(
         default_factory=Counter
     )  # training documents that share words with an evaluation item
@@ -44,29 +43,11 @@ class Counts:
         if reason != NO_DATE and len(self.offenders) < SAMPLES:
             self.offenders.append(f"{record.file}:{record.line}: {record.reason}")
 
-    def drop(self, reason: str, document: Document, scrub: Scrubber) -> None:
-        """Count a document that is dropped; personal data in the sample of it is replaced by `scrub`."""
+    def drop(self, reason: str, sample: Callable[[], Sample]) -> None:
+        """Count a document that is dropped; `sample` is called for the first few of a reason."""
         self.dropped[reason] += 1
         if len(self.samples.get(reason, [])) < SAMPLES:
-            text, _ = scrub(document.text[: 2 * SAMPLE_CHARACTERS])
-            self.sample(reason, document.id, document.file, document.line, text)
-
-    def sample(
-        self, reason: str, document_id: str, file: str, line: int, text: str, resembles: str | None = None
-    ) -> None:
-        """Note how a document that is dropped begins; `resembles` is the source/id of the one it repeats."""
-        samples = self.samples.setdefault(reason, [])
-        if len(samples) < SAMPLES:
-            sample = {"id": document_id, "file": file, "line": line, "text": text[:SAMPLE_CHARACTERS]}
-            samples.append(sample | ({"resembles": resembles} if resembles else {}))
-
-    def leave_out_samples(self, is_forgotten: Callable[[str], bool]) -> None:
-        """Remove the samples of documents of such ids; they were taken before it was known what is to be forgotten."""
-        left = {
-            reason: [sample for sample in samples if not is_forgotten(sample["id"])]
-            for reason, samples in self.samples.items()
-        }
-        self.samples = {reason: samples for reason, samples in left.items() if samples}
+            self.samples.setdefault(reason, []).append(sample())
 
     def add_cleaning(self, cleaned: Cleaned) -> None:
         self.scrubbed.update(cleaned.scrubbed)

@@ -86,7 +86,8 @@ def as_digests(digests: bytes | bytearray | memoryview) -> Digests:
 def decide(staged: Staged, forgotten: Forgotten, near: NearDuplicateConfig | None) -> Decision:
     """Decide what becomes of each document of a corpus.
 
-    - FORGOTTEN: its name or its text was asked to be forgotten, or it is a near-duplicate of such a text.
+    - FORGOTTEN: its name or its text was asked to be forgotten, or it is a near-duplicate of such a text, or a copy
+      of such a near-duplicate.
     - REPEATED_ID: an earlier document of its source has its id.
     - DUPLICATE, NEAR_DUPLICATE: it equals, or resembles, one that comes before it: held-out splits come before the
       training split, the latest first, and within a split the order is that of the documents. Across a split's border
@@ -110,6 +111,8 @@ def decide(staged: Staged, forgotten: Forgotten, near: NearDuplicateConfig | Non
     if near:
         found = _near_duplicates(staged, forgotten, fates == Fate.KEPT, split_rank, near)
         fates[found < -1] = Fate.FORGOTTEN
+        copies = (resembles >= 0) & (fates[resembles] == Fate.FORGOTTEN)
+        fates[copies], resembles[copies] = Fate.FORGOTTEN, -1
         _mark(fates, resembles, np.flatnonzero(found >= 0), found, staged.splits, Fate.NEAR_DUPLICATE)
     return Decision(fates, resembles)
 

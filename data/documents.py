@@ -86,7 +86,8 @@ def read_documents(source: SourceConfig, quarantine: Callable[[BadRecord], None]
 def read_part(source: SourceConfig, part: Part, quarantine: Callable[[BadRecord], None]) -> Iterator[Document]:
     """Read the documents of one part, always in the same order; malformed records go to `quarantine` instead.
 
-    Of a damaged file, what stands before the damage is read, and the rest is one malformed record.
+    Of a damaged file, what stands before the damage is read, in packed ones but for the last 64 kB; and the rest is
+    one malformed record.
 
     Raises:
         DataError: the part is not there any more or cannot be reached, or token files come without their tokenizer.
@@ -147,6 +148,8 @@ def _document(source: SourceConfig, file: str, line: int, fields: object) -> Doc
         raise MalformedError(f"not an object: a value of type {type(fields).__name__}")
     text = _value(fields, source.text_field)
     if text is None:
+        if source.text_field in fields:
+            raise MalformedError(f"'{source.text_field}' is null")
         present = ", ".join(map(str, itertools.islice(fields, 10))) or "none"
         raise MalformedError(f"no field '{source.text_field}': the record has {present}")
     return Document(

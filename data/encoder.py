@@ -78,10 +78,11 @@ def load_encoder(folder: Path, probe_texts: Sequence[str] = (), without: Collect
     Raises:
         DataError: there is no tokenizer, or it cannot be read.
     """
-    tokenizer = load_tokenizer(folder)
-    digest = file_digest(folder / TOKENIZER)
+    file = folder / TOKENIZER
+    digest = file_digest(file) if file.exists() else ""
+    tokenizer = _load(file, digest)
     for engine in ENGINES:
-        if engine in without or (encoder := _gated(engine, folder / TOKENIZER, digest)) is None:
+        if engine in without or (encoder := _gated(engine, file, digest)) is None:
             continue
         try:
             check_encoder(encoder, pa.array(probe_texts, pa.large_string()))
@@ -92,10 +93,16 @@ def load_encoder(folder: Path, probe_texts: Sequence[str] = (), without: Collect
     return _plain(tokenizer)
 
 
+@functools.lru_cache(maxsize=2)
+def _load(file: Path, digest: str) -> Tokenizer:
+    """The tokenizer of this digest: a large one takes a second to read, and every shard asks for it."""
+    return load_tokenizer(file.parent)
+
+
 @functools.cache
 def _gated(engine: str, file: Path, digest: str) -> Encoder | None:
     """An engine for the tokenizer of this digest, None if it does not know this kind or fails on a probe."""
-    tokenizer = load_tokenizer(file.parent)
+    tokenizer = _load(file, digest)
     # As the library holds it: its reading of a score may differ in the last bit from Python's, and break other ties.
     definition = json.loads(tokenizer.to_str())
     encode = ENGINES[engine](definition)

@@ -77,7 +77,8 @@ def is_finished(stage: str, folder: Path, inputs: Mapping[str, Any]) -> bool:
         return False
     manifest = _read_manifest(folder)
     if manifest is None:
-        say(f"{stage}: {folder} is unfinished or damaged, redoing it")
+        is_there = (folder / MANIFEST).exists()
+        say(f"{stage}: {folder} is damaged, redoing it" if is_there else f"{stage}: going on with {folder}")
         return False
     old, new = manifest["inputs"], json.loads(json.dumps(inputs))
     changed = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
@@ -115,15 +116,18 @@ def finish_stage(folder: Path, inputs: Mapping[str, Any], outputs: Iterable[Path
     write_atomically(folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True))
 
 
-def stage_digest(folder: Path) -> str:
+def stage_digest(folder: Path, made_by: str = "prepare") -> str:
     """Digest of a finished stage's output: equal for equal files, whenever, wherever and from whatever they were made.
+
+    Args:
+        made_by: the command that makes it, for the message.
 
     Raises:
         DataError: the folder has no manifest, or a file that it names is missing or has another size.
     """
     manifest = _read_manifest(folder)
     if manifest is None:
-        raise DataError(f"{folder} is missing or unfinished: run the stage that makes it first")
+        raise DataError(f"{folder} is missing or unfinished: run `domainlm {made_by} CONFIG` first")
     digest: str = manifest["digest"]
     return digest
 

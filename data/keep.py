@@ -19,6 +19,7 @@ from data.counts import SAMPLES, Counts
 from data.deduplicate import DROP_REASONS, Fate
 from data.documents import BadRecord
 from data.files import atomic_write, value_digest, write_atomically
+from data.samples import make_sample
 from data.split import SPLITS
 from data.staging import StagingJob
 
@@ -142,11 +143,13 @@ def _count_lost(counts: Counts, fates: npt.NDArray[np.uint8]) -> None:
 def _sample(counts: Counts, job: KeepJob, table: pa.Table, first: int) -> None:
     """Note the sampled rows of a row group that begins at row `first` of the part."""
     rows = [row for row in sampled_rows(job.fates) if first <= row < first + table.num_rows]
-    shown = table.select(["id", "file", "line", "text"]).take(pa.array([row - first for row in rows], pa.int64()))
-    for row, sample in zip(rows, shown.to_pylist(), strict=True):
+    chosen = table.select(["id", "file", "line", "text"]).take(pa.array([row - first for row in rows], pa.int64()))
+    for row, sample in zip(rows, chosen.to_pylist(), strict=True):
         reason = DROP_REASONS[Fate(job.fates[row])]
-        where = sample["id"], sample["file"], sample["line"]
-        counts.sample(reason, *where, sample["text"], job.resembled.get(row))
+        near = job.staged.config.near_duplicates
+        counts.samples.setdefault(reason, []).append(
+            make_sample(document_id=sample.pop("id"), **sample, near=near, resembles=job.resembled.get(row))
+        )
 
 
 def _repeated(counts: Counts, job: KeepJob, rows: pa.Table) -> bytes:

@@ -1,6 +1,8 @@
 """The files of a source on this machine: a file, a folder or a glob, in the order of names."""
 
 import glob
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from data.config import SourceConfig
@@ -13,7 +15,8 @@ def local_files(source: SourceConfig) -> list[Path]:
     """Every file that the source reads, in reading order.
 
     Raises:
-        DataError: there is no such file or folder, nothing fits the glob, or an extension is unknown.
+        DataError: there is no such file or folder, nothing fits the glob, a link leads nowhere, or an extension is
+            unknown.
     """
     path = Path(source.path).expanduser()
     files = [path] if path.is_file() else _found(source, path)
@@ -28,14 +31,35 @@ def local_files(source: SourceConfig) -> list[Path]:
 
 
 def _found(source: SourceConfig, path: Path) -> list[Path]:
-    root = root_of(path)
-    pattern = "**/*" if path.is_dir() else path.relative_to(root).as_posix()
-    names = [file.relative_to(root).as_posix() for file in root.glob(pattern) if file.is_file()]
-    files = [root / name for name in data_files(names)]
+    files = found_files(path)
     if not files:
         what = "holds no files" if path.is_dir() else "fits no file" if glob.has_magic(str(path)) else "does not exist"
         raise nothing_found(source, what)
     return files
+
+
+def found_files(path: Path) -> list[Path]:
+    """The files of data below a folder, or those that fit a glob, in the order of their names; links are followed.
+
+    Raises DataError for a link that leads nowhere.
+    """
+    root = root_of(path)
+    pattern = path.relative_to(root).as_posix()
+    # pathlib's ** follows no links
+    names = _names_below(root) if path.is_dir() else glob.glob(pattern, root_dir=root, recursive=True)  # noqa: PTH207
+    found = [root / name for name in data_files(list(names))]
+    for file in found:
+        if not file.exists():
+            raise DataError(f"{file} is a link to {file.readlink()}, where nothing is: mend or remove it")
+    return [file for file in found if file.is_file()]
+
+
+def _names_below(root: Path) -> Iterator[str]:
+    """What is in a folder and in those within it, also by links but those that lead back."""
+    for folder, folders, names in os.walk(root, followlinks=True):
+        here = Path(folder)
+        folders[:] = [name for name in folders if not here.resolve().is_relative_to((here / name).resolve())]
+        yield from ((here / name).relative_to(root).as_posix() for name in names)
 
 
 def data_files(names: list[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """Formats: JSON lines, plain text and Parquet, packed or not, as rows in order; rows that cannot be read say why."""
 
+import bz2
 import codecs
 import functools
 import io
@@ -7,6 +8,7 @@ import json
 import lzma
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,13 +16,16 @@ import pyarrow.parquet as pq
 from data.errors import DataError
 
 # What Arrow unpacks, under its names for them. Its streams, unlike zstandard's, say when a file is cut off.
-ARROW_COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
-COMPRESSIONS = (*ARROW_COMPRESSIONS, ".xz")
+ARROW_COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+DECOMPRESSORS: dict[str, Callable[[], Any]] = {".bz2": bz2.BZ2Decompressor, ".xz": lzma.LZMADecompressor}
+COMPRESSIONS = (*ARROW_COMPRESSIONS, *DECOMPRESSORS)
 KNOWN = (
     "known are .jsonl, .json, .ndjson and .txt, each also with .gz, .zst, .bz2 or .xz; .parquet; and the token files "
     ".bin, .npy and .ds"
 )
+ARRAY = "JSON array: a record a line is read, which `jq -c '.[]' FILE` makes of an array"
 READ_BYTES = 1 << 20
+UNPACKED_BYTES = 1 << 16  # taken at a time of a packed file: of a damaged one, so much before the damage may be lost
 LONGEST_RECORD = 1 << 28  # bytes of a line or of a text file; longer ones are never held
 ROWS_PER_BATCH = 1_000
 BATCH_BYTES = 16_000_000
@@ -66,9 +71,36 @@ def _unpacked(file: io.BufferedReader, name: str) -> io.BufferedReader:
         return file
     if not file.peek(1):
         raise EOFError("it is empty, which no packed file is")
-    if suffix == ".xz":
-        return io.BufferedReader(lzma.LZMAFile(file), READ_BYTES)
-    return io.BufferedReader(pa.input_stream(file, compression=ARROW_COMPRESSIONS[suffix]), READ_BYTES)
+    if suffix in DECOMPRESSORS:
+        return io.BufferedReader(_Streams(file, DECOMPRESSORS[suffix]), UNPACKED_BYTES)
+    return io.BufferedReader(pa.input_stream(file, compression=ARROW_COMPRESSIONS[suffix]), UNPACKED_BYTES)
+
+
+class _Streams(io.RawIOBase):
+    """All streams of a file that is packed by bzip2 or xz; the library's readers take a damaged one for the end."""
+
+    def __init__(self, file: io.BufferedReader, make: Callable[[], Any]) -> None:
+        self._file, self._make, self._stream = file, make, make()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        content = b""
+        while not content:
+            packed = b""
+            if self._stream.eof:
+                packed = self._stream.unused_data.lstrip(b"\0")  # padding
+                while not packed and (more := self._file.read(READ_BYTES)):
+                    packed = more.lstrip(b"\0")
+                if not packed:
+                    return 0
+                self._stream = self._make()
+            elif self._stream.needs_input and not (packed := self._file.read(READ_BYTES)):
+                raise EOFError("it is cut off")
+            content = self._stream.decompress(packed, len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
 
 
 def _read_json_lines(file: io.BufferedReader, name: str, fields: Sequence[str]) -> Rows:
@@ -87,8 +119,11 @@ def _skip_line(stream: io.BufferedReader, line: bytes) -> None:
 
 
 def _parse_json(line: bytes) -> object:
+    if line.removeprefix(codecs.BOM_UTF8).strip() == b"[":
+        return MalformedError(ARRAY)
     try:
-        return json.loads(line.removeprefix(codecs.BOM_UTF8).decode())
+        value = json.loads(line.removeprefix(codecs.BOM_UTF8).decode())
+        return MalformedError(ARRAY) if isinstance(value, list) else value
     except UnicodeDecodeError as error:
         return MalformedError(f"invalid UTF-8: byte {error.start + 1} of the line")
     except json.JSONDecodeError as error:
@@ -115,6 +150,12 @@ def _read_parquet(file: io.BufferedReader, name: str, fields: Sequence[str]) -> 
             for path in (parquet.schema.column(index).path for index in range(len(parquet.schema)))
             if any(path == field or path.startswith(f"{field}.") for field in fields)
         ]
+        if not any(path.split(".")[0] == fields[0].split(".")[0] for path in columns):
+            # No row has a text: what it has instead is named, and not read.
+            yield from (
+                (row, dict.fromkeys(parquet.schema_arrow.names)) for row in range(1, parquet.metadata.num_rows + 1)
+            )
+            return
         batch_rows = max(1, min(ROWS_PER_BATCH, BATCH_BYTES * parquet.metadata.num_rows // _size(parquet.metadata)))
         first = 1
         for batch in parquet.iter_batches(batch_rows, columns=columns):

@@ -29,11 +29,13 @@ from data.files import atomic_write, new_digest, value_digest, write_atomically
 from data.near_duplicates import signatures
 from data.personal import make_scrubber
 from data.progress import progress
+from data.samples import make_sample
 from data.split import SPLITS, is_sampled, split
 
 STAGING = "staging"
 ROWS_PER_GROUP = 1_000
 CHARACTERS_PER_GROUP = 16_000_000
+FORMAT = 2  # of what is staged; finished corpora do not depend on it
 ALL_BAD = 1_000  # so many records, none of them good, are enough to stop at once
 STAGED_SCHEMA = pa.schema(
     CORPUS_COLUMNS
@@ -91,7 +93,7 @@ def staging_job(
     config: DataConfig, source: SourceConfig, part: Part, corpus: Path, seed: int, settings: dict[str, Any]
 ) -> StagingJob:
     """The job of one part; `settings` is all else that decides what a part becomes, as JSON values."""
-    key = value_digest([settings, asdict(part), seed])
+    key = value_digest([FORMAT, settings, asdict(part), seed])
     return StagingJob(config, source, part, corpus, seed, key)
 
 
@@ -142,6 +144,13 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
             )
 
     clean, scrub = make_cleaner(config, source), make_scrubber(config.cleaning.scrub)
+
+    def drop(reason: str, it: Document) -> None:
+        counts.drop(
+            reason,
+            lambda: make_sample(it.id, it.file, it.line, it.text, config.near_duplicates, lambda text: scrub(text)[0]),
+        )
+
     items = _evaluation_items(config.decontamination) if config.decontamination else None
     removing = config.decontamination is not None and config.decontamination.action == "remove"
     documents = read_part(source, job.part, quarantine)
@@ -157,17 +166,17 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
         cleaned = clean(document.text)
         counts.add_cleaning(cleaned)
         if cleaned.text is None:
-            counts.drop(str(cleaned.reason), document, scrub)
+            drop(str(cleaned.reason), document)
             continue
         digest = new_digest(cleaned.text.encode()).digest()
         where = split(document.date, digest, config.cutoff, config.past_fraction, job.seed)
         if where == "future" and not is_sampled(digest, config.future_fraction, job.seed):
-            counts.drop("after the cutoff, not sampled", document, scrub)
+            drop("after the cutoff, not sampled", document)
             continue
         touched = items.touched(cleaned.text) if items and where == "train" else []
         counts.touch(touched, f"{source.name}/{document.id}")
         if touched and removing:
-            counts.drop("contaminated", document, scrub)
+            drop("contaminated", document)
         else:
             yield _Row(document, cleaned.text, digest, SPLITS.index(where))
 

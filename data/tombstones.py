@@ -85,17 +85,25 @@ def read_tombstones(file: Path, near: NearDuplicateConfig | None) -> Forgotten:
         DataError: a line is damaged.
     """
     stones = list(_tombstones(file))
-    width = near.bands * near.rows if near else 0
-    comparable = list(_comparable(stones, near)) if near and stones else []
+    settings = near or NearDuplicateConfig()
+    comparable = list(_comparable(stones, settings)) if stones else []
+    if stones and not near:
+        say(
+            f"tombstones: data.near_duplicates is null: of the {len(stones):,} in {file}, the documents and their "
+            "exact copies are dropped, near-duplicates are not looked for"
+        )
     if len(comparable) < len(stones):
         say(
             f"tombstones: {len(stones) - len(comparable):,} of {len(stones):,} in {file} were signed with other "
-            "data.near_duplicates settings: their documents and exact copies are dropped, near-duplicates are not found"
+            "data.near_duplicates settings: their documents and exact copies are dropped, near-duplicates are not "
+            "found; the report shows no samples of what is dropped"
         )
     return Forgotten(
         texts=as_digests(b"".join(bytes.fromhex(stone.text) for stone in stones)),
         keys=as_digests(b"".join(document_key(stone.source, stone.id) for stone in stones)),
-        signatures=np.frombuffer(b"".join(comparable), np.uint8).reshape(len(comparable), width),
+        signatures=np.frombuffer(b"".join(comparable), np.uint8).reshape(
+            len(comparable), settings.bands * settings.rows
+        ),
     )
 
 

@@ -1,6 +1,7 @@
 """What a finished corpus says of itself, read from its report.json: counts, reasons, samples, settings."""
 
 import datetime
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal, Self
 
@@ -39,7 +40,6 @@ class SourceReport(BaseModel, frozen=True, use_attribute_docstrings=True):
     licence: str | None
     """Of documents that name none."""
     language: str | None
-    domain: bool
     read: NonNegativeInt
     kept: dict[str, KeptDocuments]
     """By split."""
@@ -52,6 +52,8 @@ class SourceReport(BaseModel, frozen=True, use_attribute_docstrings=True):
     """Documents kept under each licence; "unknown" where neither the document nor the source names one."""
     samples: dict[str, list[Sample]]
     """Of the documents dropped, by reason."""
+    domain: bool = False
+    """Whether the model is to specialise in it: not written in the report, as it may change without the corpus."""
 
     @property
     def documents(self) -> int:
@@ -103,6 +105,11 @@ class CorpusReport(BaseModel, frozen=True):
     tombstones: NonNegativeInt
     cutoff: datetime.date | None
     seed: int
+
+    def with_domain(self, names: Collection[str]) -> Self:
+        """The report with these sources as the domain's."""
+        sources = {name: one.model_copy(update={"domain": name in names}) for name, one in self.sources.items()}
+        return self.model_copy(update={"sources": sources})
 
 
 def read_corpus_report(corpus: Path) -> CorpusReport:

@@ -2,7 +2,7 @@
 
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,8 +50,10 @@ class DataCard:
     """What was compared, a sentence each."""
 
 
-def write_data_card(corpus: Path, tokenizer: Path, shards: Path, folder: Path, name: str) -> Path:
-    """Write data_card.html and data_card.json into `folder` and return the page.
+def write_data_card(
+    corpus: Path, tokenizer: Path, shards: Path, folder: Path, name: str, domain: Collection[str]
+) -> Path:
+    """Write data_card.html and data_card.json into `folder` and return the page; `domain` names the domain's sources.
 
     The JSON file is the corpus's report.json, each source's `kept` split having also `tokens`, `years` and `lengths`
     (a year, "undated", or n for 2ⁿ tokens and more → documents, tokens, bytes), with `digests`, `totals` and `checks`.
@@ -59,7 +61,7 @@ def write_data_card(corpus: Path, tokenizer: Path, shards: Path, folder: Path, n
     Raises:
         DataError: the folders are unfinished, were not made from one another, or a sum in one is not that of another.
     """
-    card = gather_data_card(corpus, tokenizer, shards, name)
+    card = gather_data_card(corpus, tokenizer, shards, name, domain)
     write_atomically(folder / FACTS, json.dumps(to_json(card), indent=1, ensure_ascii=False))
     report, counts = card.report, card.counts
     return write_page(
@@ -83,9 +85,9 @@ def write_data_card(corpus: Path, tokenizer: Path, shards: Path, folder: Path, n
     )
 
 
-def gather_data_card(corpus: Path, tokenizer: Path, shards: Path, name: str) -> DataCard:
+def gather_data_card(corpus: Path, tokenizer: Path, shards: Path, name: str, domain: Collection[str]) -> DataCard:
     """Read all three folders and compare them; raises DataError as `write_data_card` does."""
-    report, manifest = read_corpus_report(corpus), read_manifest(shards)
+    report, manifest = read_corpus_report(corpus).with_domain(domain), read_manifest(shards)
     made_from = {
         corpus: (manifest.corpus_digest, stage_digest(corpus)),
         tokenizer: (manifest.tokenizer_digest, file_digest(tokenizer / TOKENIZER)),

@@ -10,6 +10,7 @@ from typing import Any
 from data.progress import duration
 from evaluation.page import Row, Table, write_page
 from evaluation.plots import baselines_plot, bits_per_byte_plot, periods_plot, training_plots
+from evaluation.spending import Spending, spending_plot, spending_table
 
 PAGE = "report.html"
 TEMPLATE = "report.html.j2"
@@ -46,6 +47,8 @@ class ReportInputs:
     domain_sources: Sequence[str]
     """The sources that the verdict is about; all of them when none is named."""
     parameters: int
+    spending: Spending | None = None
+    """None: nothing has been trained."""
 
 
 @dataclass(frozen=True)
@@ -90,12 +93,18 @@ def write_report(inputs: ReportInputs, folder: Path) -> Path:
         folder / PAGE,
         TEMPLATE,
         inputs.name,
-        {"result_plots": result_plots, "run_plots": run_plots},
+        {
+            "result_plots": result_plots,
+            "run_plots": run_plots,
+            "spending_plots": spending_plot(inputs.spending) if inputs.spending else [],
+        },
         step=evaluation.get("step"),
         verdict=judge(sources, baselines, inputs.domain_sources),
         key_figures=key_figures(inputs.parameters, steps),
         results=compare(sources, baselines),
         methods=evaluation.get("baseline_methods", {}),
+        spending=inputs.spending,
+        spending_table=spending_table(inputs.spending) if inputs.spending else None,
         samples=inputs.samples,
         data=[
             ("Corpus", list(outline_tables(_counts(corpus)))),

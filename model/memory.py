@@ -44,6 +44,7 @@ def memory_per_gpu(
     micro_batch: int,
     precision: Precision = "bf16",
     recomputed_blocks: int = 0,
+    selective: bool = False,
     accumulation_bytes: int = 4,
     attention_matrix: bool = False,
     chunked_loss: bool = True,
@@ -54,6 +55,7 @@ def memory_per_gpu(
         gpus: size of the group that ZeRO divides the state over; with replicas of the group, not their product.
         micro_batch: sequences of full length that a GPU takes through the model at a time.
         recomputed_blocks: blocks under activation checkpointing.
+        selective: of the others only what products and attention have computed is kept.
         accumulation_bytes: of a gradient's value; this framework accumulates in fp32 (4), the literature counts 2.
         attention_matrix: attention keeps its matrix of probabilities, as kernels other than flash attention do.
         chunked_loss: the loss goes through the vocabulary in chunks of tokens, as `model.loss` does.
@@ -63,7 +65,7 @@ def memory_per_gpu(
     return MemoryPerGpu(
         states=state_bytes(parameter_count(config), gpus, zero_stage, precision, accumulation_bytes),
         gathered=value * whole if zero_stage == 3 else 0,
-        blocks=blocks_activation_bytes(config, micro_batch, precision, recomputed_blocks, attention_matrix),
+        blocks=blocks_activation_bytes(config, micro_batch, precision, recomputed_blocks, selective, attention_matrix),
         around_blocks=_around_blocks_bytes(config, micro_batch, precision),
         loss=loss_bytes(config, micro_batch, precision, chunked_loss),
     )
@@ -97,10 +99,11 @@ def activation_bytes(
     batch: int,
     precision: Precision = "bf16",
     recomputed_blocks: int = 0,
+    selective: bool = False,
     attention_matrix: bool = False,
 ) -> int:
     """Bytes that the forward pass of `batch` full sequences keeps: embedding, blocks and final norm."""
-    blocks = blocks_activation_bytes(config, batch, precision, recomputed_blocks, attention_matrix)
+    blocks = blocks_activation_bytes(config, batch, precision, recomputed_blocks, selective, attention_matrix)
     return blocks + _around_blocks_bytes(config, batch, precision)
 
 
@@ -109,12 +112,17 @@ def blocks_activation_bytes(
     batch: int,
     precision: Precision = "bf16",
     recomputed_blocks: int = 0,
+    selective: bool = False,
     attention_matrix: bool = False,
 ) -> int:
     """Bytes that the forward pass of all blocks keeps for `batch` full sequences.
 
     A recomputed block keeps only its input, 2 s b D in bf16; while the backward pass is in it, it is alive as a whole.
+    Under `selective` the half of a block that the backward pass is in has its cheap rest alive too.
     """
+    if selective:
+        kept = selective_block_bytes(config, batch, precision)
+        return config.layers * kept + _cheap_rest_bytes(config, batch, precision)
     block = block_activation_bytes(config, batch, precision, attention_matrix)
     kept_inputs = recomputed_blocks * batch * config.sequence_length * config.width * _value_bytes(precision)
     alive = config.layers - recomputed_blocks + (1 if recomputed_blocks else 0)
@@ -131,16 +139,9 @@ def block_activation_bytes(
     attention matrix 5 a s^2 b more, or 2 a s^2 b without dropout.
     """
     tokens, value = batch * config.sequence_length, _value_bytes(precision)
-    query_key = (config.heads + config.key_value_heads) * config.head_width
-    packed = query_key + config.key_value_heads * config.head_width
-    gated = config.activation == "swiglu"
     values = 4 * config.width  # what the two norms are given, and what they give to the matrices
-    values += packed + config.width  # queries, keys and values; what attention makes of them
-    if config.positions == "rope" or config.query_key_norm:
-        values += query_key  # as attention sees them; the values keep the packed ones alive beside them
-    elif config.query_key_layer_scaling:
-        values += config.width  # the divided queries, likewise
-    values += config.feed_forward_width * (4 if gated else 2)  # gate and up, SiLU, product; or both sides of GELU
+    values += _attention_values(config)
+    values += 2 * _expanded_width(config)  # gate and up, SiLU and product; or both sides of GELU
     statistics = 2 * _norm_statistics(config)
     if config.query_key_norm:
         statistics += (config.heads + config.key_value_heads) * _norm_statistics(config)
@@ -150,6 +151,42 @@ def block_activation_bytes(
     if attention_matrix:
         kept += config.heads * config.sequence_length * tokens * (2 * value + 1 if config.dropout else value)
     return kept
+
+
+def selective_block_bytes(config: ModelConfig, batch: int, precision: Precision = "bf16") -> int:
+    """Bytes that the forward pass of one block keeps for `batch` full sequences under `selective` recomputation.
+
+    These are the block's input, the results of its four products, what attention is given and what it makes of it:
+    11 s b D values for the GPT shape. Norms, activation, sums and dropout are made again (`model.block`), where
+    Korthikanti et al. 2022, who had no fused attention, made attention again.
+    """
+    values = config.width  # the block's input
+    values += _attention_values(config)
+    values += config.width + _expanded_width(config) + config.width  # results of the other three products
+    return batch * config.sequence_length * (values * _value_bytes(precision) + 4 * config.heads)
+
+
+def _cheap_rest_bytes(config: ModelConfig, batch: int, precision: Precision) -> int:
+    """What the second half of a block computes again under `selective`: sum, norm, activation, masks of dropout."""
+    values = 2 * config.width + _expanded_width(config)
+    masks = 2 * config.width if config.dropout else 0
+    return batch * config.sequence_length * (values * _value_bytes(precision) + _norm_statistics(config) + masks)
+
+
+def _attention_values(config: ModelConfig) -> int:
+    """Of each token: packed queries, keys and values, what attention is given beside them, and what it makes of all."""
+    query_key = (config.heads + config.key_value_heads) * config.head_width
+    values = query_key + config.key_value_heads * config.head_width + config.width
+    if config.positions == "rope" or config.query_key_norm:
+        values += query_key  # as attention sees them; the values keep the packed ones alive beside them
+    elif config.query_key_layer_scaling:
+        values += config.width  # the divided queries, likewise
+    return values
+
+
+def _expanded_width(config: ModelConfig) -> int:
+    """What the feed-forward layer's first product gives: gate and up, or the argument of GELU."""
+    return config.feed_forward_width * (2 if config.activation == "swiglu" else 1)
 
 
 def loss_bytes(config: ModelConfig, batch: int, precision: Precision = "bf16", chunked: bool = True) -> int:

@@ -59,17 +59,19 @@ def test_a_source_of_which_nothing_is_left_is_refused() -> None:
     found = Kept()
     found.counts.read = 2
     found.counts.dropped.update({"too short": 2})
-    with pytest.raises(DataError, match=r"nothing is left of 2 records in news\.jsonl: dropped 2 too short, quarant"):
+    with pytest.raises(
+        DataError, match=r"records in news\.jsonl: 2 read, 0 kept, dropped 2 too short, quarantined none$"
+    ):
         check_sum(config_of().sources[0], found)
 
 
 def test_undated_documents_are_refused_only_under_a_cutoff(tmp_path: Any) -> None:
     counts = kept().counts
     counts.undated = 1
-    check_dates(config_of().sources[0], counts, config_of())
+    check_dates(config_of().sources[0], counts, config_of(), tmp_path / "q.jsonl")
     config = config_of(cutoff="2000-01-01")
-    with pytest.raises(DataError, match="1 of 3 documents have no date"):
-        check_dates(config.sources[0], counts, config)
+    with pytest.raises(DataError, match=r"1 of 3 documents have no date.*they are in .*q\.jsonl"):
+        check_dates(config.sources[0], counts, config, tmp_path / "q.jsonl")
 
 
 def test_malformed_records_up_to_the_fraction(tmp_path: Any) -> None:
@@ -78,7 +80,7 @@ def test_malformed_records_up_to_the_fraction(tmp_path: Any) -> None:
     counts.quarantine(BadRecord("a", 1, "broken JSON: here"))
     check_malformed(config_of().sources[0], counts, config_of(maximum_bad_fraction=0.01), tmp_path / "q.jsonl")
     with pytest.raises(
-        DataError, match=r"1 of 100 records are malformed, above data\.maximum_bad_fraction 0\.001: a:1"
+        DataError, match=r"1 of 100 records are malformed, above data\.maximum_bad_fraction 0\.001: 1 broken JSON"
     ):
         check_malformed(config_of().sources[0], counts, config_of(maximum_bad_fraction=0.001), tmp_path / "q.jsonl")
 

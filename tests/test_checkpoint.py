@@ -10,8 +10,6 @@ import xxhash
 from train.checkpoint import (
     Checkpoint,
     CheckpointError,
-    check_architecture,
-    check_continues,
     check_writable,
     damaged_files,
     discard_partial,
@@ -59,7 +57,7 @@ def test_an_interrupted_save_is_never_found(make_config: Make) -> None:
     assert not partial.exists()
 
 
-def test_a_damaged_checkpoint_is_passed_over(make_config: Make) -> None:
+def test_a_damaged_checkpoint_is_passed_over_and_named(make_config: Make, capsys: pytest.CaptureFixture[str]) -> None:
     config = make_config()
     save(config, 4)
     newest = save(config, 8)
@@ -67,6 +65,8 @@ def test_a_damaged_checkpoint_is_passed_over(make_config: Make) -> None:
     found = find_latest(config.checkpoints)
     assert found is not None
     assert found.step == 4
+    assert "WARNING: passed over: " in capsys.readouterr().err
+    assert newest.folder.exists(), "reading changes nothing"
     with pytest.raises(CheckpointError, match=r"weights has 5 bytes instead of 108: the checkpoint is damaged"):
         read_checkpoint(newest.folder)
 
@@ -81,7 +81,7 @@ def test_no_whole_checkpoint_left(make_config: Make, damage: str) -> None:
         (only.folder / "manifest.json").unlink()
     else:
         (only.folder / "manifest.json").write_text('{"step": ')
-    with pytest.raises(CheckpointError, match="no whole checkpoint left"):
+    with pytest.raises(CheckpointError, match="no whole checkpoint is left"):
         find_latest(config.checkpoints)
 
 
@@ -90,27 +90,6 @@ def test_saving_a_step_again_replaces_it(make_config: Make) -> None:
     save(config, 4)
     again = save(config, 4)
     assert read_checkpoint(again.folder).step == 4
-
-
-def test_continuing_is_refused_with_named_differences(make_config: Make) -> None:
-    config = make_config()
-    saved = save(config, 4)
-    assert check_continues(saved, config, "d", "t") == {}
-    other = make_config(model={"layers": 3})
-    with pytest.raises(
-        CheckpointError, match=r"model.layers was 2, now 3; the tokenizer was t, now u; the data .* was d, now e\."
-    ):
-        check_continues(saved, other, "e", "u")
-    with pytest.raises(CheckpointError, match=r"samples read by then was 32, now 16\."):
-        check_continues(saved, make_config(training={"batch_size": 4}), "d", "t")
-
-
-def test_ranks_and_zero_stage_may_change(make_config: Make) -> None:
-    saved = save(make_config(), 4)
-    stage = make_config(training={"deepspeed": {"zero_optimization": {"stage": 3}}})
-    assert check_continues(saved, stage, "d", "t") == {
-        "training.deepspeed.zero_optimization.stage": {"was": 1, "now": 3}
-    }
 
 
 def test_a_changed_byte_is_found(make_config: Make) -> None:
@@ -138,30 +117,6 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
         check_writable(Path("/proc"))  # not even by root
     check_writable(tmp_path / "new" / "run")
     assert not list((tmp_path / "new" / "run").iterdir())
-
-
-def test_weights_do_not_go_into_another_model(make_config: Make) -> None:
-    saved = save(make_config(), 4)
-    check_architecture(saved, make_config(model={"dropout": 0.1, "document_masking": True}))
-    with pytest.raises(CheckpointError, match=r"is of another model: model.heads was 2, now 4"):
-        check_architecture(saved, make_config(model={"heads": 4}))
-
-
-def test_a_checkpoint_from_before_a_switch_has_it_at_its_default(make_config: Make) -> None:
-    saved = save(make_config(), 4)
-    del saved.manifest["config"]["model"]["query_key_layer_scaling"]
-    check_architecture(saved, make_config())
-    with pytest.raises(CheckpointError, match="query_key_layer_scaling was False, now True"):
-        check_architecture(saved, make_config(model={"query_key_layer_scaling": True}))
-
-
-def test_harmless_differences_are_reported(make_config: Make) -> None:
-    saved = save(make_config(), 4)
-    changed = check_continues(saved, make_config(training={"learning_rate": 1e-3, "save_every": 2}), "d", "t")
-    assert changed == {
-        "training.learning_rate": {"was": 0.003, "now": 0.001},
-        "training.save_every": {"was": 4, "now": 2},
-    }
 
 
 def test_done_counts_up_to_its_step(tmp_path: Path) -> None:

@@ -129,6 +129,12 @@ def test_every_mistake_is_one_clear_line(tmp_path: Path, content: Any, message: 
     assert message in refusal(tmp_path, content)
 
 
+def test_a_wrong_entry_is_not_called_missing_too(tmp_path: Path) -> None:
+    said = refusal(tmp_path, changed(data={"sources": [{"name": "a", "path": "b", "langage": "en"}]}))
+    assert said.endswith("data.sources.0.langage: unknown key; did you mean `language`?")
+    assert "at least 1 item" in refusal(tmp_path, changed(data={"sources": []}))
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

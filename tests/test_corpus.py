@@ -121,14 +121,14 @@ def test_every_loss_is_counted_by_reason(tmp_path: Path) -> None:
     source = prepare_corpus(config_of(file, maximum_bad_fraction=0.2), corpus, seed=1)["sources"]["source_0"]
     assert source["read"] == total(source) == 20
     assert source["dropped"] == {"duplicate": 1, "empty": 1, "repetitive": 1, "too short": 1}
-    assert source["quarantined"] == {"duplicate id": 1, "no field 'text'": 1, "unreadable date": 1}
+    assert source["quarantined"] == {"duplicate id": 1, "'text' is null": 1, "unreadable date": 1}
     assert ids(corpus, "train") == [f"d{index}" for index in range(20) if not 3 <= index <= 9]
     assert quarantined(corpus) == [
         {
             "source": "source_0",
             "file": "a.jsonl",
             "line": 8,
-            "reason": "no field 'text': the record has id, text, date",
+            "reason": "'text' is null",
         },
         {
             "source": "source_0",
@@ -218,7 +218,7 @@ def test_what_a_killed_run_left_behind_is_done_anew(
     (corpus / "quarantine.jsonl").write_text('{"source": "hal')
     capsys.readouterr()
     prepare_corpus(config, corpus, seed=1)
-    assert "unfinished or damaged, redoing it" in capsys.readouterr().err
+    assert f"corpus: going on with {corpus}" in capsys.readouterr().err
     assert stage_digest(corpus) == stage_digest(whole)
     assert sorted(path.name for path in corpus.rglob("*")) == sorted(path.name for path in whole.rglob("*"))
 
@@ -244,7 +244,7 @@ def test_undated_documents_under_a_cutoff(tmp_path: Path) -> None:
 
     message = (
         r"^source 'source_0': 6 of 12 documents have no date, but data\.cutoff is set: "
-        r"name the field in date_field, or set undated: train or quarantine$"
+        r"name the field in date_field, or set undated: train or quarantine; they are in .*corpus/quarantine\.jsonl$"
     )
     with pytest.raises(DataError, match=message):
         prepare_corpus(with_undated("refuse"), tmp_path / "corpus", seed=1)
@@ -267,8 +267,8 @@ def test_too_many_bad_records_stop_the_job_and_name_the_first(tmp_path: Path) ->
     write_jsonl(tmp_path / "a.jsonl", records)
     message = (
         r"^source 'source_0': 2 of 100 records are malformed, above data\.maximum_bad_fraction 0\.01: "
-        r"a\.jsonl:11: 'text' is no string: its type is int; "
-        r"a\.jsonl:41: no field 'text': the record has id, text, date; "
+        r"1 'text' is no string, 1 'text' is null; the first are a\.jsonl:11: 'text' is no string: its type is int; "
+        r"a\.jsonl:41: 'text' is null; "
         r"all of them are in .*corpus/quarantine\.jsonl$"
     )
     with pytest.raises(DataError, match=message):
@@ -422,6 +422,36 @@ def test_what_is_forgotten_goes_with_all_that_resembles_it(tmp_path: Path) -> No
     written = "".join(path.read_text() for path in corpus.glob("*.json*"))
     assert texts[0][:30] not in written
     assert texts[4] not in written  # dropped by a filter, before the tombstones are looked at
+
+
+def test_no_file_of_the_next_corpus_has_a_text_that_resembles_what_is_forgotten(tmp_path: Path) -> None:
+    """Also not as a sample of what was dropped: as contaminated, too long or a duplicate of a near-duplicate."""
+    secret, item = long_text(0), " ".join(f"item{number}" for number in range(20))
+    near = [changed(secret, place) for place in (7, 70, 130)]
+    texts = [secret, near[0], near[0], f"{near[1]} {item}", near[2] * 2, long_text(1)]
+    file = write_jsonl(tmp_path / "a.jsonl", [record(index, text=text) for index, text in enumerate(texts)])
+    other = write_jsonl(tmp_path / "b.jsonl", [record(0, text=near[0]), record(1, text=long_text(2))])
+    items = write_jsonl(tmp_path / "items.jsonl", [{"question": item}])
+    limits = {"maximum_characters": len(secret) + 500, "decontamination": {"paths": [str(items)]}}
+    config = config_of(file, other, **limits)
+    corpus = tmp_path / "run" / "corpus"
+    before = prepare_corpus(config, corpus, seed=1)["sources"]["source_0"]["samples"]
+    assert {reason: [one["id"] for one in found] for reason, found in before.items()} == {
+        "contaminated": ["d3"],
+        "duplicate": ["d2"],
+        "near-duplicate": ["d1"],
+        "too long": ["d4"],
+    }
+    assert config.near_duplicates
+    requests = [Request("source_0", "d0", secret)]
+    forget(tmp_path / "run" / TOMBSTONES, requests, config.near_duplicates, datetime.date(2026, 1, 2))
+    report = prepare_corpus(config, corpus, seed=1)["sources"]
+    assert report["source_0"]["dropped"] == {"contaminated": 1, "forgotten": 3, "too long": 1}
+    assert report["source_1"]["dropped"] == {"forgotten": 1}
+    words = secret.split()[20:60]
+    for path in (path for path in corpus.rglob("*") if path.is_file()):
+        content = str(pq.read_table(path).to_pylist()) if path.suffix == ".parquet" else path.read_text("utf-8")
+        assert not any(word in content for word in words), path
 
 
 def test_a_finished_corpus_is_recognised_where_its_source_cannot_be_reached(

@@ -15,7 +15,6 @@ SOURCE: dict[str, Any] = {
     "path": "news/*.jsonl",
     "licence": None,
     "language": "en",
-    "domain": True,
     "read": 10,
     "kept": {"train": KEPT, "past": KEPT | {"documents": 1}},
     "dropped": {"duplicate": 2, "too short": 1},

@@ -69,7 +69,7 @@ def test_traffic_in_the_terms_of_the_literature(stage: int, times: int) -> None:
     config = config_of("bloomberggpt-50b", GPUS_512, "training.batch_size=4096")
     assert config.hardware
     machine = planned_machine(config.hardware)
-    moved = traffic(config, config.hardware, machine, Placement(stage, "none", True), 2, gradient_bytes=2)
+    moved = traffic(config, config.hardware, machine, Placement(stage, "none", 1), 2, gradient_bytes=2)
     assert moved.bytes_per_device == times * 2 * 50_558_868_480
 
 
@@ -78,7 +78,7 @@ def test_traffic_of_the_published_run() -> None:
     config = config_of("bloomberggpt-50b", GPUS_512)
     assert config.hardware
     machine = planned_machine(config.hardware)
-    moved = traffic(config, config.hardware, machine, Placement(3, "none", True), 4, gradient_bytes=2)
+    moved = traffic(config, config.hardware, machine, Placement(3, "none", 1), 4, gradient_bytes=2)
     assert moved.seconds_between_nodes == pytest.approx(5.97, rel=0.01)
 
 

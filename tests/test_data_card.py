@@ -47,7 +47,8 @@ class Folders:
     shards: Path
 
     def write_card(self) -> Path:
-        return write_data_card(self.corpus, self.tokenizer, self.shards, self.corpus.parent / "reports", "<fed>")
+        reports = self.corpus.parent / "reports"
+        return write_data_card(self.corpus, self.tokenizer, self.shards, reports, "<fed>", ["news"])
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def made(write_small_config: Callable[..., Path], tmp_path_factory: pytest.TempP
     report = json.loads((found.corpus / "report.json").read_text())
     for name, source in report["sources"].items():
         documents = sum(kept["documents"] for kept in source["kept"].values())
-        source |= SOURCE_FIELDS | {"path": f"{MARKUP}/{name}", "domain": name == "news"}
+        source |= SOURCE_FIELDS | {"path": f"{MARKUP}/{name}"}
         source["licences"] = {MARKUP: documents - 2, "unknown": 2}
     write_report(found.corpus, report | REPORT_FIELDS)
     build_tokenizer(config.tokenizer, found.corpus, found.tokenizer)
@@ -120,6 +121,7 @@ def test_every_sum_is_the_manifests(folders: Folders) -> None:
     assert card["sources"]["news"]["dropped"] == report["sources"]["news"]["dropped"]
     assert {key: card[key] for key in REPORT_FIELDS} == REPORT_FIELDS
     assert len(card["checks"]) == 4
+    assert [name for name, source in card["sources"].items() if source["domain"]] == ["news"]
 
 
 def test_the_page_begins_with_what_the_corpus_is_and_escapes_data(
@@ -190,4 +192,13 @@ def test_a_source_that_only_one_side_knows_is_refused(folders: Folders) -> None:
 def test_documents_on_the_wrong_side_of_the_cutoff_are_refused(folders: Folders, cutoff: str, place: str) -> None:
     change_report(folders, lambda report: report.update(cutoff=cutoff))
     with pytest.raises(DataError, match=rf"{place} has a document dated .*, on the wrong side of the cutoff {cutoff}"):
+        folders.write_card()
+
+
+def test_the_day_of_the_cutoff_is_later_text(folders: Folders) -> None:
+    kept = json.loads((folders.corpus / "report.json").read_text())["sources"]["news"]["kept"]
+    change_report(folders, lambda report: report.update(cutoff=kept["future"]["first_date"]))
+    folders.write_card()
+    change_report(folders, lambda report: report.update(cutoff=kept["train"]["last_date"]))
+    with pytest.raises(DataError, match=f"train/news has a document dated {kept['train']['last_date']}, on the wrong"):
         folders.write_card()

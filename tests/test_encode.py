@@ -13,12 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
 from data.encode import CHECKED_TEXTS, encode_corpus
 from data.encoder import Encode, Encoded, join_ids
 from data.errors import DataError
 from data.files import finish_stage
+from data.pretokens import Digits, pattern
 from data.shard_documents import held_out_documents
 from data.shards import Manifest, read_manifest, verify_digests
 from data.tokenizer import END_OF_TEXT
@@ -105,6 +106,19 @@ def test_a_text_cannot_end_itself(corpus: Path, tokenizer: Path, tmp_path: Path)
     ids = np.fromfile(tmp_path / "train/web-00000.bin", "<u2")
     assert ids[0] == 0  # the empty document
     assert (ids == 0).sum() == len(TEXTS["train", "web"])
+
+
+@pytest.mark.parametrize(("digits", "is_said"), [("single", False), ("triples", True), ("runs", True)])
+def test_what_a_digit_policy_costs_is_said(
+    digits: Digits, is_said: bool, corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokenizer = train_tokenizer()
+    cut = pre_tokenizers.Split(Regex(pattern("words", digits)), "isolated")
+    letters = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([cut, letters])
+    encode_corpus(corpus, write_tokenizer(tmp_path / "tokenizer", tokenizer), tmp_path / "shards", workers=1, seed=0)
+    said = capsys.readouterr().err
+    assert ("pre-token table, at three times the CPU time" in said) == is_said
 
 
 def test_bytes_do_not_depend_on_workers_and_tasks(corpus: Path, tokenizer: Path, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ FILES = 10_000
 FILES_PER_SOURCE = 100
 KINDS = (
     "not an object",
+    "JSON array",
     "broken JSON",
     "invalid UTF-8",
     "damaged file",
@@ -29,7 +30,7 @@ KINDS = (
     "unreadable date",
     "unreadable value",
     "record too long",
-    "'[a-z.]+' is no (string|Unicode text)",
+    "'[a-z.]+' is (null|no string|no Unicode text)",
 )
 PACK: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from train.goodput import CAUSES, account, describe
+from train.goodput import CAUSES, account, describe, to_spending
 
 T0 = 1_800_000_000
 
@@ -64,6 +64,17 @@ def test_a_run_that_was_killed_and_resumed_on_other_ranks() -> None:
     assert ledger.money is None
 
 
+def test_a_start_that_was_refused_days_later_does_not_lengthen_the_session_before_it() -> None:
+    events = [
+        start("start", 0, began=0, ready=10),
+        event("stop", 70, step=10, reason="SIGTERM"),
+        event("checkpoint set aside", 90_000, step=10, folder="damaged_step_000010", reason="weights is missing"),
+        event("refused", 90_000, error="no whole checkpoint is left"),
+    ]
+    (session,) = account(events, steps(1, 10, 6.0), last_sign_of_life=T0 + 90_000).sessions
+    assert session.end == T0 + 70
+
+
 def test_a_rewind_within_one_process_counts_no_second_twice() -> None:
     events = [
         start("start", 0, began=0, ready=10),
@@ -77,6 +88,16 @@ def test_a_rewind_within_one_process_counts_no_second_twice() -> None:
     assert ledger.wall_seconds == pytest.approx(200)
     assert second.seconds["starting"] == pytest.approx(5)
     assert sum(sum(session.seconds.values()) for session in ledger.sessions) == pytest.approx(200)
+
+
+def test_the_report_is_handed_the_same_figures() -> None:
+    ledger = account([start("start", 0, began=0, ready=10)], steps(1, 5, 4.0), last_sign_of_life=T0 + 50)
+    spending = to_spending(ledger, "€")
+    assert spending is not None
+    assert tuple(spending.device_hours) == CAUSES
+    assert sum(spending.device_hours.values()) == pytest.approx(8 * 50 / 3600)
+    assert (spending.wall_seconds, spending.sessions, spending.money) == (50, 1, None)
+    assert to_spending(account([], [], last_sign_of_life=T0)) is None
 
 
 def test_a_run_that_goes_on_counts_up_to_now() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from data.config import SourceConfig
 from data.errors import DataError
-from data.local import data_files, local_files, root_of
+from data.local import data_files, found_files, local_files, root_of
 
 
 def found(path: Path | str) -> list[str]:
@@ -34,3 +34,26 @@ def test_the_home_folder_may_be_named_by_a_tilde(tmp_path: Path, monkeypatch: py
     (tmp_path / "a.jsonl").write_bytes(b"")
     assert found("~/a.jsonl") == ["a.jsonl"]
     assert found("~/*.jsonl") == ["a.jsonl"]
+
+
+def test_links_are_followed_in_folders_and_globs_but_never_in_a_circle(tmp_path: Path) -> None:
+    corpus, elsewhere = tmp_path / "corpus", tmp_path / "elsewhere"
+    (corpus / "a").mkdir(parents=True)
+    (elsewhere / "deep").mkdir(parents=True)
+    (elsewhere / "deep" / "b.jsonl").write_bytes(b"")
+    (corpus / "a" / "a.jsonl").write_bytes(b"")
+    (corpus / "linked").symlink_to(elsewhere)
+    (corpus / "one.jsonl").symlink_to(elsewhere / "deep" / "b.jsonl")
+    names = ["a/a.jsonl", "linked/deep/b.jsonl", "one.jsonl"]
+    for path in (corpus, corpus / "**" / "*.jsonl"):
+        assert [file.relative_to(corpus).as_posix() for file in found_files(path)] == names
+    (corpus / "a" / "back").symlink_to(corpus)
+    (elsewhere / "self").symlink_to(elsewhere)
+    assert [file.relative_to(corpus).as_posix() for file in found_files(corpus)] == names
+
+
+@pytest.mark.parametrize("pattern", ["", "*.jsonl"])
+def test_a_link_that_leads_nowhere_is_named(pattern: str, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").symlink_to("gone.jsonl")
+    with pytest.raises(DataError, match=r"a\.jsonl is a link to gone\.jsonl, where nothing is: mend or remove it"):
+        found(tmp_path / pattern)

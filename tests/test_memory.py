@@ -14,6 +14,7 @@ from model.memory import (
     block_activation_bytes,
     loss_bytes,
     memory_per_gpu,
+    selective_block_bytes,
     state_bytes,
 )
 from model.positions import alibi_mask, rotary_angles
@@ -135,6 +136,21 @@ def test_each_block_counts_once_in_all_three_ways_to_recompute():
     block, kept_input = block_activation_bytes(config, 4), 2 * 4 * 2048 * 7680
     assert none - some == 35 * (block - kept_input) - block
     assert some - every == 35 * (block - kept_input)
+
+
+def test_selective_keeps_what_products_and_attention_compute():
+    """11 s b D values for the GPT shape, and each row's log of its sum; between the two other ways."""
+    config, batch = published().model_copy(update={"query_key_layer_scaling": False}), 4
+    sbd = config.sequence_length * batch * config.width
+    row_sums = 4 * config.heads * config.sequence_length * batch
+    assert selective_block_bytes(config, batch) == 2 * 11 * sbd + row_sums
+    selective = activation_bytes(config, batch, selective=True)
+    assert activation_bytes(config, batch, recomputed_blocks=70) < selective < activation_bytes(config, batch)
+    kept = 70 * selective_block_bytes(config, batch)
+    # Alive in one half: the sum of the residual branch, its norm with two statistics, and GELU.
+    assert selective - kept == (2 + 4) * 2 * sbd + 8 * sbd // config.width + activation_bytes(config, batch) - 70 * (
+        block_activation_bytes(config, batch)
+    )
 
 
 def test_a_block_of_the_published_model_is_that_of_the_literature():

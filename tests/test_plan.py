@@ -62,10 +62,42 @@ def test_the_published_computation_counts_every_batch_as_a_full_one() -> None:
 def test_the_published_run_is_advised_what_it_was_trained_with(published: Plan) -> None:
     advice = published.advice
     assert advice.placement == published.configured
-    assert (advice.placement.zero_stage, advice.placement.recompute_every, advice.placement.offload) == (3, 1, "none")
+    assert (advice.placement.zero_stage, advice.placement.recompute, advice.placement.offload) == (3, 1, "none")
     assert not any(fit.micro_batch for fit in published.fits if fit.placement.zero_stage < 3)
-    assert not any(fit.micro_batch for fit in published.fits if not fit.placement.recompute_every)
+    assert not any(fit.micro_batch for fit in published.fits if fit.placement.recompute == 0)
     assert published.verdict.answer == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("length", "recompute", "advised"), [(8_192, 0, ""), (10_240, "selective", "=selective"), (16_384, 1, "=true")]
+)
+def test_no_more_is_recomputed_than_memory_calls_for(length: int, recompute: int | str, advised: str) -> None:
+    overrides = ["hardware={gpu: RTX 4090-24GB}", f"model.sequence_length={length}"]
+    planned = plan(load_config(CHECKOUT / "configs" / "bbg-1.3b.yaml", overrides))
+    assert planned.advice.placement is not None
+    assert planned.advice.placement.recompute == recompute
+    assert ("activation_checkpointing" + advised in describe(planned)) == (recompute != 0)
+
+
+def test_what_saves_and_generation_take_is_shown(published: Plan) -> None:
+    # 12 bytes of each of 50,558,868,480 parameters / 512 = 1.18 GB, of which torch pins 2 GiB; eight ranks.
+    assert published.host.snapshots == 8 * 2**31
+    assert published.host.of_steps == 0
+    assert published.kv_cache_bytes_per_token == 2 * 70 * 7680 * 2
+    assert published.kv_cache_bytes == 2048 * published.kv_cache_bytes_per_token
+    shown = describe(published)
+    assert "17.2 GB of copies for saves; hardware.memory_gigabytes_per_node would say whether it fits" in shown
+    assert "2,150 kB a token in bf16, 4.4 GB for a text of full length" in shown
+
+
+def test_a_machine_with_too_little_memory_of_its_own_is_named() -> None:
+    file, hardware = CHECKOUT / "configs" / "bbg-1.3b.yaml", "gpu: A100-80GB, memory_gigabytes_per_node: 16"
+    planned = plan(load_config(file, [f"hardware={{{hardware}}}"]))
+    assert planned.host.total == 8 * 2**31, "16.1 GB of 12 bytes a parameter, each eighth in the next power of two"
+    assert "17.2 GB of copies for saves; it has 16 GB: DOES NOT FIT" in describe(planned)
+    waiting = plan(load_config(file, [f"hardware={{{hardware}}}", "training.asynchronous_saves=false"]))
+    assert waiting.host.snapshots == 0
+    assert "each machine's own memory" not in describe(waiting)
 
 
 def test_without_hardware_the_plan_is_for_this_machine(make_config: Make) -> None:

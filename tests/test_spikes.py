@@ -23,6 +23,8 @@ from train.spikes import (
     check_limit,
     find_spike,
     is_skipped,
+    is_to_be_examined,
+    read_examined,
     read_history,
     read_skips,
     skip_for,
@@ -100,6 +102,21 @@ def test_a_run_that_spikes_again_and_again_is_given_up() -> None:
         check_limit([*skips, Skip(180, 180)], 190, config, "loss 9 is above 3")
 
 
+def test_a_shift_of_level_is_examined_up_to_the_limit_and_then_only_written_down() -> None:
+    log = SpikesConfig(window=100, limit=3)
+    worth = [is_to_be_examined([10, 120, 150, 180], step, Figures(9.0, 1.0), log) for step in (190, 251)]
+    assert worth == [False, True]
+    for policy in ("skip", "rewind"):
+        config = SpikesConfig(window=100, limit=3, policy=policy)
+        assert is_to_be_examined([120, 150, 180], 190, Figures(9.0, 1.0), config), "what follows depends on it"
+    assert is_to_be_examined([120, 150, 180], 190, Figures(math.nan, 1.0), log), "what is never applied"
+
+
+def test_what_was_examined_comes_from_the_journal_without_what_is_run_again() -> None:
+    events = [{"event": name, "step": step} for name, step in (("spike", 5), ("save", 6), ("spike not examined", 7))]
+    assert read_examined([*events, {"event": "spike", "step": 9}], 8) == [5]
+
+
 # On the real engine
 
 
@@ -134,6 +151,19 @@ def test_a_spike_is_confirmed_then_logged_or_skipped(found: tuple[dict[str, Any]
     assert skipped["applied"] == replayed["applied"]
     assert skipped["final"] == replayed["final"], "to the bit a run that passed the batch over from the beginning"
     assert all(case["figures_agree"] for case in cases.values()), "norms by tensor are those of the whole tensors"
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_lasting_shift_stops_costing_twice_and_every_step_of_it_is_written_down(
+    found: tuple[dict[str, Any], Path], variant: str
+) -> None:
+    case = found[0][f"{variant} shifted"]
+    assert set(case["outcomes"].values()) == {"applied"}
+    assert [case["computed"][str(step)] for step in range(6, 11)] == [1, 2, 2, 1, 1], "the limit is 2"
+    assert [spike["step"] for spike in spikes(found[1], variant, "shifted")] == [7, 8]
+    noted = [event for event in journal(found[1], variant, "shifted") if event["event"] == "spike not examined"]
+    assert [event["step"] for event in noted] == [9, 10]
+    assert all("is above" in event["reason"] and event["loss"] > 50 for event in noted)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -235,7 +235,7 @@ def test_too_little_text_is_refused(corpus: Path, tmp_path: Path) -> None:
 
 
 def test_a_missing_corpus_or_tokenizer_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="corpus is missing or unfinished: run the stage"):
+    with pytest.raises(DataError, match="corpus is missing or unfinished: run `domainlm prepare CONFIG`"):
         build_tokenizer(TokenizerConfig(vocabulary_size=300), tmp_path / "corpus", tmp_path / "tokenizer", workers=1)
     with pytest.raises(DataError, match=r"tokenizer\.json does not exist: run `domainlm tokenize CONFIG`"):
         load_tokenizer(tmp_path)

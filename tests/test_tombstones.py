@@ -69,15 +69,26 @@ def test_what_is_there_stays_and_comes_once(tmp_path: Path) -> None:
 
 
 def test_no_file_forgets_nothing(tmp_path: Path) -> None:
-    for near, width in ((NEAR, 112), (None, 0)):
+    for near in (NEAR, None):
         nothing = read_tombstones(tmp_path / "tombstones.jsonl", near)
         assert nothing.texts.shape == nothing.keys.shape == (0, 2)
-        assert nothing.signatures.shape == (0, width)
+        assert nothing.signatures.shape == (0, 112)
 
 
-@pytest.mark.parametrize("near", [NearDuplicateConfig(ngram=4), NearDuplicateConfig(bands=20), None])
+def test_without_near_duplicates_it_is_said_that_none_are_looked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "tombstones.jsonl"
+    forget(file, [Request("news", "a", TEXT)], NEAR, TODAY)
+    found = read_tombstones(file, None)
+    assert len(found.texts) == len(found.signatures) == 1  # the latter for the samples of the report
+    assert "data.near_duplicates is null" in capsys.readouterr().err
+    assert decide(corpus(("b", TEXT), ("c", EDITED)), found, None).fates.tolist() == [Fate.FORGOTTEN, Fate.KEPT]
+
+
+@pytest.mark.parametrize("near", [NearDuplicateConfig(ngram=4), NearDuplicateConfig(bands=20)])
 def test_other_settings_find_the_text_but_not_its_near_duplicates_and_say_so(
-    near: NearDuplicateConfig | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    near: NearDuplicateConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "tombstones.jsonl"
     forget(file, [Request("news", "a", TEXT), Request("news", "b", OTHER)], NEAR, TODAY)

@@ -17,6 +17,7 @@ from data.files import value_digest, write_atomically
 from data.progress import say
 from data.shards import read_manifest
 from train import checkpoint
+from train.compatibility import check_continues
 from train.config import RunConfig, to_yaml
 from train.config_file import ConfigError, differences, load_config
 from train.journal import Journal, read_journal
@@ -82,7 +83,7 @@ def branch(parent: RunConfig, name: str, edit: Edit) -> RunConfig:
         config = load_config(partial / "config.yaml", settings)
         stream = open_stream(config)
         tokenizer = read_manifest(config.shards).tokenizer_digest
-        checkpoint.check_continues(found, config, stream.digest(found.manifest["samples"]), tokenizer)
+        check_continues(found, config, stream.digest(found.manifest["samples"]), tokenizer)
         changed = differences(inherited, config.model_dump(mode="json"))
         lineage = {
             "parent": parent.name,

@@ -1,8 +1,9 @@
-"""Checkpoints on disk: written beside and renamed whole, found again, refused when they are of another run.
+"""Checkpoints on disk: written beside and renamed whole, found again, set aside when they are damaged.
 
 checkpoints/step_000500/     the files of train.fragments, and manifest.json (written last: the folder is whole)
 checkpoints/latest           the name of the newest
 checkpoints/.step_000600.partial   a save that is under way, or was interrupted
+checkpoints/damaged_step_000400    set aside: not as it was written; no program reads or deletes it
 """
 
 import json
@@ -17,19 +18,19 @@ from typing import Any
 import xxhash
 
 from data.files import write_atomically
-from model.config import ModelConfig
+from data.progress import progress, say
 from train.config import RunConfig, to_yaml
-from train.config_file import differences
-from train.schedule import consumed_samples
 
 FORMAT = 2
 READ_BYTES = 1 << 24
-CHANGEABLE_MODEL_KEYS = {"document_masking", "dropout", "z_loss"}
-"""Keys of `model` that may change during a run: they belong to the training, not to the weights."""
 
 
 class CheckpointError(Exception):
-    """A checkpoint that is missing, broken or of another run."""
+    """A checkpoint that is missing, damaged or of another run."""
+
+
+class DamagedError(CheckpointError):
+    """A checkpoint that is not as it was written."""
 
 
 @dataclass(frozen=True)
@@ -123,36 +124,65 @@ def _digest(file: Path) -> str:
 
 
 def find_latest(checkpoints: Path) -> Checkpoint | None:
-    """The newest whole checkpoint, or None where there is none at all.
+    """The newest checkpoint whose files are all there, or None where there is none at all; damaged ones are said.
 
     Raises:
-        CheckpointError: there are checkpoints, and every one of them is broken.
+        CheckpointError: there are checkpoints, and every one of them is damaged.
     """
-    folders = sorted(checkpoints.glob("step_*"), key=_step_number, reverse=True)
-    broken = []
-    for folder in folders:
+    for step in reversed(saved_steps(checkpoints)):
         try:
-            return read_checkpoint(folder)
-        except CheckpointError as error:
-            broken.append(str(error))
-    if broken:
-        raise CheckpointError(f"{checkpoints}: no whole checkpoint left: " + "; ".join(broken))
+            return read_checkpoint(step_folder(checkpoints, step))
+        except DamagedError as error:
+            say(f"WARNING: passed over: {error}")
+    if saved_steps(checkpoints) or damaged_folders(checkpoints):
+        raise CheckpointError(f"{checkpoints}: no whole checkpoint is left")
     return None
 
 
 def saved_steps(checkpoints: Path) -> list[int]:
     """The steps that checkpoints are there for, ascending."""
-    return sorted(_step_number(folder) for folder in checkpoints.glob("step_*"))
+    numbers = (folder.name.removeprefix("step_") for folder in checkpoints.glob("step_*"))
+    return sorted(int(number) for number in numbers if number.isdigit())
+
+
+def damaged_folders(checkpoints: Path) -> list[Path]:
+    """The damaged checkpoints that have been set aside."""
+    return sorted(checkpoints.glob("damaged_step_*"))
+
+
+def set_aside(folder: Path) -> Path:
+    """Give a damaged checkpoint a name by which no program takes, counts or deletes it; returns where it lies then.
+
+    `latest` then names the newest of those that are left.
+    """
+    target, number = folder.with_name(f"damaged_{folder.name}"), 1
+    while target.exists():
+        number += 1
+        target = folder.with_name(f"damaged_{folder.name}_{number}")
+    folder.rename(target)
+    _sync(folder.parent)
+    if left := saved_steps(folder.parent):
+        write_atomically(folder.parent / "latest", step_folder(folder.parent, left[-1]).name)
+    else:
+        (folder.parent / "latest").unlink(missing_ok=True)
+    return target
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
-    """Open one checkpoint and check that every file has the size that its manifest states."""
+    """Open one checkpoint and check that every file has the size that its manifest states.
+
+    Raises:
+        DamagedError: the manifest is missing or not readable as one, or a file is missing or has another size.
+        CheckpointError: it may not be read, or is of another version's format.
+    """
     try:
         manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
         version, files = manifest.get("format"), dict(manifest["files"])
         sizes = {name: file["bytes"] for name, file in files.items()} if version == FORMAT else {}
+    except PermissionError as error:
+        raise CheckpointError(f"{folder}: {error.strerror}: let this user read its files") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{folder}: no readable manifest.json ({error}); use another checkpoint") from None
+        raise DamagedError(f"{folder}: no readable manifest.json ({error})") from None
     if version != FORMAT:
         raise CheckpointError(
             f"{folder} has format {version}, this version reads {FORMAT}: train with the one it is of"
@@ -162,14 +192,15 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         found = file.stat().st_size if file.exists() else None
         if found != size:
             state = "is missing" if found is None else f"has {found} bytes instead of {size}"
-            raise CheckpointError(f"{file} {state}: the checkpoint is damaged; use another one or delete {folder}")
+            raise DamagedError(f"{file} {state}: the checkpoint is damaged")
     return Checkpoint(folder, manifest)
 
 
 def damaged_files(checkpoint: Checkpoint, part: int = 0, parts: int = 1) -> list[str]:
     """Names of the files whose bytes are not those that were written; of every `parts`-th file from `part` on."""
     damaged = []
-    for name, file in sorted(checkpoint.manifest["files"].items())[part::parts]:
+    files = sorted(checkpoint.manifest["files"].items())[part::parts]
+    for name, file in progress(files, f"verify {checkpoint.folder.name}", unit="files"):
         try:
             whole = _digest(checkpoint.folder / name) == file["digest"]
         except OSError:
@@ -177,57 +208,6 @@ def damaged_files(checkpoint: Checkpoint, part: int = 0, parts: int = 1) -> list
         if not whole:
             damaged.append(name)
     return damaged
-
-
-def check_continues(
-    checkpoint: Checkpoint, config: RunConfig, data_digest: str, tokenizer_digest: str
-) -> dict[str, Any]:
-    """Refuse a checkpoint that this run cannot continue exactly; returns the harmless differences of configuration.
-
-    The number of ranks and the ZeRO stage may change freely: the global batches do not depend on them.
-
-    Raises:
-        CheckpointError: another architecture or tokenizer, other data or batch sizes up to its step; each difference
-            is named.
-    """
-    manifest = checkpoint.manifest
-    changed = differences(manifest["config"], config.model_dump(mode="json"))
-    refused = _changes_of_architecture(checkpoint, config)
-    for what, old, new in (
-        ("the tokenizer", manifest["tokenizer_digest"], tokenizer_digest),
-        ("the data (shards, mixture, sequence length or seed)", manifest["data_digest"], data_digest),
-        ("samples read by then", manifest["samples"], consumed_samples(config.training, checkpoint.step)),
-    ):
-        if old != new:
-            refused.append(f"{what} was {old}, now {new}")
-    if refused:
-        raise CheckpointError(
-            f"{checkpoint.folder} belongs to another run: {'; '.join(refused)}. "
-            "Undo the change, or give the new run another name or folder"
-        )
-    return {key: {"was": old, "now": new} for key, (old, new) in changed.items()}
-
-
-def check_architecture(checkpoint: Checkpoint, config: RunConfig) -> None:
-    """Refuse to put a checkpoint's weights into a model that would compute something else with them.
-
-    Raises:
-        CheckpointError: the architectures differ; each difference is named.
-    """
-    changes = _changes_of_architecture(checkpoint, config)
-    if changes:
-        raise CheckpointError(f"{checkpoint.folder} is of another model: {'; '.join(changes)}. Undo the change")
-
-
-def _changes_of_architecture(checkpoint: Checkpoint, config: RunConfig) -> list[str]:
-    # Switches that came after the checkpoint stood, and stand in it, at their defaults.
-    saved = ModelConfig.model_validate(checkpoint.manifest["config"]["model"]).model_dump(mode="json")
-    wanted = config.model.model_dump(mode="json")
-    return [
-        f"model.{key} was {old}, now {new}"
-        for key, (old, new) in differences(saved, wanted).items()
-        if key not in CHANGEABLE_MODEL_KEYS
-    ]
 
 
 def mark_finished(run_folder: Path, step: int, tokens: int) -> None:
@@ -241,9 +221,11 @@ def finished_step(run_folder: Path) -> int:
     return int(json.loads(done.read_text("utf-8"))["step"]) if done.exists() else -1
 
 
-def _step_number(folder: Path) -> int:
-    number = folder.name.removeprefix("step_")
-    return int(number) if number.isdigit() else -1
+def describe_finished(config: RunConfig) -> str | None:
+    """What to say of a run that has done all its steps; None while there are steps to do."""
+    step = finished_step(config.run_folder)
+    done = f"training: already finished at step {step} ({config.run_folder / 'DONE'})"
+    return done if step >= config.training.steps else None
 
 
 def _sync(path: Path) -> None:

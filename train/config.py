@@ -37,7 +37,8 @@ class SpikesConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     margin: NonNegativeInt = 100
     """With `rewind`, steps before and after the spike that are passed over with it."""
     limit: PositiveInt = 5
-    """Spikes that may be skipped within a window; one more ends the run."""
+    """Spikes that may be skipped within a window; one more ends the run. With `log`, that are computed a second time
+    within a window; more are written down and no more than that, for then the level has shifted."""
 
 
 class TrainingConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -132,11 +133,6 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
             if size % self.micro_batch:
                 raise ValueError(f"batch_size {size} is not a multiple of micro_batch {self.micro_batch}")
         return self
-
-    @property
-    def recompute_every(self) -> int:
-        """Every how many blocks one is recomputed whole; 0: none, as in `selective`, which repeats no product."""
-        return 0 if isinstance(self.activation_checkpointing, str) else int(self.activation_checkpointing)
 
     @property
     def zero_stage(self) -> int:

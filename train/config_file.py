@@ -151,7 +151,12 @@ def _resolve_deepspeed(path: Path, content: dict[str, Any]) -> None:
 def _lines(error: ValidationError) -> list[str]:
     """One line for each problem: dotted key, what is wrong, what would be right."""
     lines = []
+    wrong = [problem["loc"] for problem in error.errors()]
     for problem in error.errors():
+        if problem["type"] == "too_short" and any(
+            place[: len(problem["loc"])] == problem["loc"] for place in wrong if place != problem["loc"]
+        ):
+            continue  # of a list whose only entry is wrong
         location = [
             str(part) for part in problem["loc"] if part not in ("int", "dict[constrained-int,constrained-int]")
         ]

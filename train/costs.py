@@ -7,7 +7,7 @@ from model.config import ModelConfig
 from model.sizes import flop_per_token, flop_per_token_of_parameters, parameter_count
 from train.config import RunConfig
 from train.hardware import HardwareConfig, Machine
-from train.placement import Placement, configured_placement
+from train.placement import Placement, configured_placement, step_memory
 from train.schedule import consumed_samples
 
 CHECKPOINT_BYTES_PER_PARAMETER = 12
@@ -71,6 +71,23 @@ class Traffic:
     bytes_per_device: float
     seconds_between_nodes: float
     """Of a machine's network, if none of it hides behind computation; 0 on one machine."""
+
+
+@dataclass(frozen=True)
+class HostMemory:
+    """Bytes of one machine's own memory, all of its ranks together."""
+
+    of_steps: int
+    """What offload has moved there, or all of a step on a CPU."""
+    snapshots: int
+    """Copies of the state from which saves are written while training goes on."""
+    machine: int | None
+    """What it has; None: not known."""
+
+    @property
+    def total(self) -> int:
+        """Bytes that the run takes."""
+        return self.of_steps + self.snapshots
 
 
 def assumed_mfu(model: ModelConfig, hardware: HardwareConfig | None, machine: Machine) -> float:
@@ -140,6 +157,23 @@ def saving(config: RunConfig, hardware: HardwareConfig, machine: Machine, second
         lost_share=seconds / interval + (interval / 2 + restart) / between_failures,
         kept_bytes=(config.training.keep_checkpoints + 1) * size,
     )
+
+
+def host_memory(config: RunConfig, machine: Machine) -> HostMemory:
+    """What the run as it is configured takes of each machine's own memory.
+
+    The copy for saves is 12 bytes a parameter over the ranks. For GPUs it is in pinned memory, of which torch's
+    allocator takes the next power of two.
+    """
+    step = step_memory(config, machine, configured_placement(config.training), config.training.micro_batch)
+    snapshot = 0
+    if config.training.asynchronous_saves:
+        snapshot = math.ceil(CHECKPOINT_BYTES_PER_PARAMETER * parameter_count(config.model) / machine.devices)
+        if not machine.is_cpu:
+            snapshot = 1 << (snapshot - 1).bit_length()
+    of_step = step.total if machine.is_cpu else step.host
+    ranks = machine.devices_per_node
+    return HostMemory(of_step * ranks, snapshot * ranks, machine.host_memory)
 
 
 def traffic(

@@ -15,6 +15,7 @@ from data.files import stage_digest
 from data.progress import say
 from model.sizes import parameter_count
 from train.config import CHECKOUT, RunConfig
+from train.costs import host_memory
 from train.findings import Finding
 from train.hardware import planned_machine
 from train.launcher import local_ranks
@@ -38,7 +39,7 @@ def examine(config: RunConfig | None, launch: bool = True) -> list[Finding]:
     ranks = local_ranks(config) if config else 2
     nodes = config.hardware.nodes if config and config.hardware else 1
     say("machine: software, GPUs, memory, limits, signals")
-    findings = check_machine(ranks, _offloaded_bytes(config))
+    findings = check_machine(ranks, _host_bytes(config))
     say("storage: writes 128 MB and removes them")
     if config:
         kept, parameters = config.training.keep_checkpoints, parameter_count(config.model)
@@ -60,13 +61,12 @@ def _has_gpus() -> bool:
     return torch.cuda.is_available()
 
 
-def _offloaded_bytes(config: RunConfig | None) -> int:
-    """Bytes of this machine's memory that offload takes."""
+def _host_bytes(config: RunConfig | None) -> int:
+    """Bytes of this machine's memory that offload and the copies for saves take."""
     if config is None:
         return 0
     machine = planned_machine(config.hardware) if config.hardware else this_machine(local_ranks(config))
-    memory = step_memory(config, machine, configured_placement(config.training), config.training.micro_batch)
-    return memory.host * machine.devices_per_node
+    return host_memory(config, machine).total
 
 
 def check_memory_of_steps(config: RunConfig) -> list[Finding]:
@@ -148,7 +148,7 @@ def check_data(config: RunConfig) -> list[Finding]:
     findings = []
     if not config.shards_are_remote and config.data.shards is None:
         try:
-            findings.append(Finding("tokenizer", "ok", f"digest {stage_digest(config.tokenizer_folder)}"))
+            findings.append(Finding("tokenizer", "ok", f"digest {stage_digest(config.tokenizer_folder, 'tokenizer')}"))
         except DataError as error:
             findings.append(Finding("tokenizer", "fail", str(error), "run `domainlm tokenize`"))
     try:

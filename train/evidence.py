@@ -53,6 +53,19 @@ def examine(run: Run, step: int, first: Gradient, reason: str) -> Gradient:
     return second
 
 
+def note(run: Run, step: int, gradient: Gradient, reason: str) -> None:
+    """Write down a spike that is applied without being computed again: there were as many as the limit just before."""
+    if run.journal:
+        spikes = run.config.training.spikes
+        run.journal.event(
+            "spike not examined", step=step, reason=reason, loss=gradient.loss, gradient_norm=gradient.norm
+        )
+        say(
+            f"step {step}  spike: {reason}; applied and not computed again, as {spikes.limit} were within "
+            f"{spikes.window} steps: the level has shifted"
+        )
+
+
 def _sequence_losses(run: Run, step: int) -> dict[int, float]:
     """Mean loss of each sequence of the step's batch, by sample, without dropout; the same on every rank."""
     own: list[tuple[int, float]] = []

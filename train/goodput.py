@@ -6,6 +6,9 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any, Literal, get_args
 
+from evaluation.spending import Spending
+from train.journal import REFUSED, SET_ASIDE
+
 Cause = Literal["training", "repeated", "evaluation", "saving", "starting", "other"]
 CAUSES: tuple[Cause, ...] = get_args(Cause)
 
@@ -83,6 +86,8 @@ def account(
         last_sign_of_life: when the newest process was known to be alive last, in seconds since 1970: now, while it is;
             otherwise when it wrote last. Counts where the journal does not say how that process ended.
     """
+    # These say nothing of a session's end: they may come days later, from a start that ended in them.
+    events = [event for event in events if event["event"] not in (SET_ASIDE, REFUSED)]
     places = [place for place, event in enumerate(events) if event["event"] in STARTS]
     sessions: list[Session] = []
     for place, following in pairwise([*places, len(events)]):
@@ -130,6 +135,21 @@ def _end(events: Sequence[Mapping[str, Any]], after: Mapping[str, Any] | None, l
 def at(event: Mapping[str, Any]) -> float:
     """When an event was written, in seconds since 1970."""
     return datetime.strptime(event["time"], "%Y-%m-%dT%H:%M:%S%z").timestamp()
+
+
+def to_spending(ledger: Ledger, currency: str = "$") -> Spending | None:
+    """The ledger as the report takes it; None where nothing has been trained."""
+    if not ledger.sessions:
+        return None
+    return Spending(
+        device_hours={str(cause): hours for cause, hours in ledger.device_hours.items()},
+        meaning={str(cause): meaning for cause, meaning in MEANING.items()},
+        money=None if ledger.money is None else {str(cause): spent for cause, spent in ledger.money.items()},
+        currency=currency,
+        wall_seconds=ledger.wall_seconds,
+        between_seconds=ledger.between_seconds,
+        sessions=len(ledger.sessions),
+    )
 
 
 def describe(ledger: Ledger, currency: str = "$") -> list[str]:

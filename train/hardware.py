@@ -40,6 +40,8 @@ class HardwareConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
     """Machines."""
     gpus_per_node: PositiveInt = 8
     """GPUs, and so ranks, of each machine."""
+    memory_gigabytes_per_node: PositiveFloat | None = None
+    """Memory of each machine itself, beside its GPUs'; without it what offload and saves take is shown, not judged."""
     price_per_gpu_hour: NonNegativeFloat | None = None
     """What an hour of one GPU costs; without it no money is shown."""
     currency: str = "$"
@@ -87,6 +89,8 @@ class Machine:
     nodes: int
     devices_per_node: int
     is_cpu: bool = False
+    host_memory: int | None = None
+    """Bytes of each machine itself; None: not known."""
 
     @property
     def devices(self) -> int:
@@ -110,4 +114,7 @@ def planned_machine(hardware: HardwareConfig) -> Machine:
     """The machine that the configuration names."""
     peak = bf16_peak(hardware.gpu)
     assert peak is not None, "every name in GPU_MEMORY begins with a chip"
-    return Machine(hardware.gpu, GPU_MEMORY[hardware.gpu], peak, hardware.nodes, hardware.gpus_per_node)
+    host = None if hardware.memory_gigabytes_per_node is None else int(hardware.memory_gigabytes_per_node * 1e9)
+    return Machine(
+        hardware.gpu, GPU_MEMORY[hardware.gpu], peak, hardware.nodes, hardware.gpus_per_node, host_memory=host
+    )

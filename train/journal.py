@@ -14,6 +14,8 @@ from typing import Any, Self
 from data.errors import DataError
 
 NAME = "journal.jsonl"
+SET_ASIDE, REFUSED = "checkpoint set aside", "refused"
+"""Events of a start, which may come to nothing: no session of training need follow."""
 
 
 class Journal:

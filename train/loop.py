@@ -4,17 +4,18 @@ import os
 from datetime import timedelta
 
 from data.progress import say
-from train import checkpoint, engine, watchdog
+from train import checkpoint, engine, engine_state, watchdog
 from train.config import RunConfig
 from train.held_out import evaluate, is_due
 from train.plan import open_stream
 from train.process import find_rank, peak_flops, use_machine
+from train.resume import find_start
 from train.rewind import go_back
 from train.run import Run
 from train.saving import Saver, warn_of_space
 from train.schedule import check_ranks, consumed_samples
 from train.spikes import is_skipped
-from train.start import describe, find_start, load, only_writer, open_records, recall, take_over
+from train.start import describe, only_writer, open_records, recall, take_over
 from train.step import take_step
 from train.stop import StopRequest, agree
 from train.throughput import Pace, Stragglers, describe_stragglers, step_metrics
@@ -33,26 +34,29 @@ def train(config: RunConfig, stop: StopRequest) -> None:
     rank, variables = find_rank(os.environ)
     os.environ.update(variables)
     check_ranks(config.training, rank.world_size)
-    finished = checkpoint.finished_step(config.run_folder)
-    if finished >= config.training.steps:
+    if finished := checkpoint.describe_finished(config):
         if rank.is_first:
-            say(f"training: already finished at step {finished} ({config.run_folder / 'DONE'})")
+            say(finished)
         return
     stream = open_stream(config)
-    found, changed = find_start(config, stream)
     checkpoint.check_writable(config.run_folder)
     checkpoint.check_writable(config.checkpoints)
     with only_writer(config, rank):
         device = use_machine(rank)
         # Longer than the watchdog, which says more about a rank that does not come.
         engine.connect(device, timedelta(seconds=2 * config.training.hang_timeout))
+        try:
+            found, changed = find_start(config, rank, stream)
+        except checkpoint.CheckpointError:
+            engine.disconnect()  # all ranks refuse alike: rank 0 alone says it
+            raise
         stream.verify(rank.rank, rank.world_size)
         watchdog.guard(config.training.hang_timeout)
         started = engine.build_engine(config, device, rank.world_size)
         while True:
             first_step = found.step if found else 0
             if found:
-                load(started, found, rank)
+                engine_state.load(started, found.folder, found.manifest["optimizer_step"])
             with open_records(config, rank, device, first_step) as (monitor, journal):
                 if journal:
                     take_over(config, journal, found, changed)
@@ -61,16 +65,15 @@ def train(config: RunConfig, stop: StopRequest) -> None:
                 run = Run(config, rank, device, stream, started, stop, past, monitor, journal)
                 if monitor:
                     warn_of_space(run)
-                back_to = _steps(run, first_step)
-            if back_to is None:
+                found, changed = _steps(run, first_step), {}
+            if found is None:
                 break
-            found, changed = checkpoint.read_checkpoint(checkpoint.step_folder(config.checkpoints, back_to)), {}
         engine.disconnect()
         watchdog.rest()
 
 
-def _steps(run: Run, first_step: int) -> int | None:
-    """Run the steps after `first_step`; returns the checkpoint's step to go back to when there is a spike to avoid."""
+def _steps(run: Run, first_step: int) -> checkpoint.Checkpoint | None:
+    """Run the steps after `first_step`; returns the checkpoint to go back to when there is a spike to avoid."""
     config, training, past = run.config, run.config.training, run.past
     peak, pace, stragglers, saver = peak_flops(run.device), Pace(training, first_step), Stragglers(), Saver(run)
     step, stopping = first_step, agree(run.stop, run.device)
@@ -87,7 +90,7 @@ def _steps(run: Run, first_step: int) -> int | None:
                 saver.wait()
                 return go_back(run, step, result.reason)
             stopping = result.stopping
-            if run.journal and (news := stragglers.news(result.seconds_by_rank)):
+            if run.journal and (news := stragglers.news(result.seconds_by_rank)) is not None:
                 run.journal.event("stragglers", step=step, slowness=news)
                 say(describe_stragglers(step, news))
             if run.monitor and result.outcome == "applied":

@@ -28,7 +28,7 @@ def check_machine(ranks: int, host_bytes: int) -> list[Finding]:
 
     Args:
         ranks: that the run starts here.
-        host_bytes: of this machine's memory that offload will take.
+        host_bytes: of this machine's memory that the run will take: offload, copies for saves, on a CPU its steps.
     """
     return [
         *check_software(),
@@ -104,9 +104,9 @@ def check_memory(host_bytes: int) -> Finding:
     available = psutil.virtual_memory().available
     seen = f"{available / 1e9:,.1f} GB available"
     if host_bytes:
-        seen += f", offload takes {host_bytes / 1e9:,.1f} GB"
+        seen += f", the run takes {host_bytes / 1e9:,.1f} GB"
     if available < host_bytes:
-        return Finding("memory", "fail", seen, "take more machines, or a DeepSpeed file without offload")
+        return Finding("memory", "fail", seen, "`domainlm plan` shows what for: offload, or copies for saves")
     return Finding("memory", "ok", seen)
 
 

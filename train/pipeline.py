@@ -1,6 +1,7 @@
 """The stages of a run, each a function of its configuration: prepare → tokenize → train → evaluate → report → export.
 
 Every stage recognises finished work with the same inputs and skips it, so that all of them can be run again safely.
+Those that need the model load torch themselves: the ones about the data take less time without it.
 """
 
 import bisect
@@ -28,15 +29,14 @@ from evaluation.bits_per_byte import by_period, by_split, score_documents, to_js
 from evaluation.data_card import write_data_card
 from evaluation.report import ReportInputs, write_report
 from evaluation.tokenizer_page import write_tokenizer_page
-from train import launcher
-from train.checkpoint import check_writable, finished_step
+from model.sizes import parameter_count
+from train.checkpoint import check_writable, describe_finished
 from train.config import RunConfig
-from train.continuation import continue_texts, load_writer, sample_settings
-from train.initial_weights import check_initial_weights
+from train.goodput import to_spending
 from train.mirror import keep_reports
-from train.plan import open_stream, plan
+from train.plan import open_stream
 from train.schedule import batch_size, consumed_samples, micro_batches
-from train.trained import load_trained, newest_checkpoint, token_losses
+from train.status import read_status
 
 
 def prepare(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def tokenize(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
         say(f"shards: those of data.shards are taken: {config.data.shards}")
         return {"shards": config.data.shards}
     if shard is not None:
-        stage_digest(config.tokenizer_folder)  # trained once, not by every task
+        stage_digest(config.tokenizer_folder, "tokenizer")  # trained once, not by every task
     report = tokenizer(config) if shard is None else {}
     manifest = encode_corpus(
         config.corpus, config.tokenizer_folder, config.shards, config.seed, config.data.workers, shard
@@ -73,7 +73,8 @@ def tokenize(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
         split: {name: source.tokens for name, source in sources.items()} for split, sources in manifest.splits.items()
     }
     packing = pack_shards(config.shards, config.data.packing, config.model.sequence_length, config.data.workers)
-    card = write_data_card(config.corpus, config.tokenizer_folder, config.shards, config.reports, config.name)
+    domain = [source.name for source in config.data.sources if source.domain]
+    card = write_data_card(config.corpus, config.tokenizer_folder, config.shards, config.reports, config.name, domain)
     say(f"data card: {card}")
     return {"tokenizer": report, "tokens": tokens, "padding": packing.padding(), "data_card": str(card)}
 
@@ -84,18 +85,26 @@ def train(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> dic
     Raises:
         SystemExit: training failed; the ranks have said why.
     """
+    result = {"finished": True, "folder": str(config.run_folder)}
+    if finished := describe_finished(config):  # no rank needs to start for that
+        say(finished)
+        return result
+    from train import launcher
+    from train.initial_weights import check_initial_weights
+
     open_stream(config)  # a wrong input is named here once, before ranks are started
     check_initial_weights(config)
     check_writable(config.run_folder)
     code = launcher.launch(config, config_file, overrides)
     if code:
         raise SystemExit(code)
-    finished = finished_step(config.run_folder) >= config.training.steps
-    return {"finished": finished, "folder": str(config.run_folder)}
+    return result | {"finished": describe_finished(config) is not None}
 
 
 def evaluate(config: RunConfig) -> dict[str, Any]:
     """Newest checkpoint → reports/evaluate.json: bits per byte by source, split and period, and the baselines'."""
+    from train.trained import load_trained, newest_checkpoint, token_losses
+
     file = config.reports / "evaluate.json"
     inputs = {
         "checkpoint": value_digest(newest_checkpoint(config).manifest),
@@ -129,10 +138,12 @@ def evaluate(config: RunConfig) -> dict[str, Any]:
 
 def report(config: RunConfig) -> dict[str, Any]:
     """Samples at the configured prompts and one HTML page with all that the run has shown."""
+    from train.continuation import continue_texts, load_writer, sample_settings
+
     continued, _ = continue_texts(load_writer(config), config.evaluation.prompts, sample_settings(config))
     samples = [{"prompt": one.prompt, "text": one.text} for one in continued]
     write_atomically(config.reports / "samples.json", json.dumps(samples, indent=1, ensure_ascii=False))
-    planned = plan(config)
+    status = read_status(config)
     inputs = ReportInputs(
         name=config.name,
         metrics=config.run_folder / "metrics.jsonl",
@@ -141,7 +152,8 @@ def report(config: RunConfig) -> dict[str, Any]:
         tokenizer=config.tokenizer_folder / "report.json",
         samples=samples,
         domain_sources=tuple(source.name for source in config.data.sources if source.domain),
-        parameters=planned.parameters,
+        parameters=parameter_count(config.model),
+        spending=to_spending(status.ledger, status.currency),
     )
     page = write_report(inputs, config.reports)
     say(f"report: {page}")

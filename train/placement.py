@@ -3,14 +3,16 @@
 import math
 from dataclasses import dataclass
 from itertools import product
-from typing import Literal
+from typing import Literal, TypeAlias
 
-from model.memory import activation_bytes, loss_bytes, memory_per_gpu
+from model.memory import memory_per_gpu
 from model.sizes import parameter_count
 from train.config import RunConfig, TrainingConfig
 from train.hardware import Machine
 
 Offload = Literal["none", "optimizer", "optimizer, parameters"]
+Recomputation: TypeAlias = int | Literal["selective"]
+"""Every how many blocks one is recomputed whole, 0 for none; or of all blocks what is cheap."""
 
 DEFAULT_BUCKET = 500_000_000
 """Elements of DeepSpeed's reduce_bucket_size where the file does not say."""
@@ -45,13 +47,11 @@ class Placement:
 
     zero_stage: int
     offload: Offload
-    recompute_every: int
-    """Every how many blocks one is under activation checkpointing; 0: none. `selective` counts as none, which takes a
-    third more than it does."""
+    recompute: Recomputation
 
     def recomputed_blocks(self, layers: int) -> int:
-        """How many of a model's blocks are recomputed."""
-        return -(-layers // self.recompute_every) if self.recompute_every else 0
+        """How many of a model's blocks are computed a second time, products included."""
+        return 0 if self.recompute in (0, "selective") else -(-layers // int(self.recompute))
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,11 @@ OFFLOADS: dict[int, tuple[Offload, ...]] = {
 }
 """What can be moved to the host at each ZeRO stage."""
 
+RECOMPUTATIONS: tuple[Recomputation, ...] = (0, "selective", 1)
+
 PLACEMENTS = tuple(
-    Placement(stage, offload, recompute_every)
-    for stage, recompute_every in product(OFFLOADS, (0, 1))
+    Placement(stage, offload, recompute)
+    for stage, recompute in product(OFFLOADS, RECOMPUTATIONS)
     for offload in OFFLOADS[stage]
 )
 """Every way that is offered, the simplest first."""
@@ -88,13 +90,14 @@ def configured_placement(training: TrainingConfig) -> Placement:
         part for part in ("optimizer", "param") if (zero.get(f"offload_{part}") or {}).get("device", "none") != "none"
     ]
     offload: Offload = "none" if not parts else "optimizer" if parts == ["optimizer"] else "optimizer, parameters"
-    return Placement(training.zero_stage, offload, training.recompute_every)
+    recompute = training.activation_checkpointing
+    return Placement(training.zero_stage, offload, recompute if recompute == "selective" else int(recompute))
 
 
 def step_memory(config: RunConfig, machine: Machine, placement: Placement, micro_batch: int) -> StepMemory:
     """Bytes of a step with gradients accumulated in fp32, as this framework has DeepSpeed do it."""
     model, precision = config.model, config.training.precision
-    recomputed_blocks = placement.recomputed_blocks(model.layers)
+    recomputed_blocks, selective = placement.recomputed_blocks(model.layers), placement.recompute == "selective"
     whole = memory_per_gpu(
         model,
         gpus=machine.devices,
@@ -102,6 +105,7 @@ def step_memory(config: RunConfig, machine: Machine, placement: Placement, micro
         micro_batch=micro_batch,
         precision=precision,
         recomputed_blocks=recomputed_blocks,
+        selective=selective,
     )
     parameters, share = parameter_count(model), 1 / machine.devices
     states = whole.states
@@ -119,8 +123,8 @@ def step_memory(config: RunConfig, machine: Machine, placement: Placement, micro
         states=states,
         gathered=whole.gathered,
         buckets=_bucket_bytes(config.training, placement.zero_stage, parameters, machine.is_cpu),
-        activations=activation_bytes(model, micro_batch, precision, recomputed_blocks),
-        loss=loss_bytes(model, micro_batch, precision),
+        activations=whole.blocks + whole.around_blocks,
+        loss=whole.loss,
         host=host,
     )
 

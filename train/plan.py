@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from data.errors import DataError
 from data.shard_cache import open_cache
 from data.stream import TokenStream
-from model.sizes import flop_per_token, flop_per_token_of_parameters, parameter_count
-from train.advice import Advice, Text, Verdict, advise, verdict
+from model.sizes import flop_per_token, flop_per_token_of_parameters, kv_cache_bytes, parameter_count
+from train.advice import SELECTIVE_COST, Advice, Text, Verdict, advise, verdict
 from train.config import RunConfig
-from train.costs import Costs, Saving, Traffic, costs, saving, traffic
+from train.costs import Costs, HostMemory, Saving, Traffic, costs, host_memory, saving, traffic
 from train.hardware import HardwareConfig, Machine, planned_machine
-from train.launcher import local_ranks
-from train.placement import Fit, Placement, StepMemory, configured_placement, fits, step_memory
-from train.process import this_machine
+from train.placement import Fit, Placement, Recomputation, StepMemory, configured_placement, fits, step_memory
 from train.scaling import Optimum, chinchilla, effective_tokens, width_for_depth
 from train.schedule import consumed_samples
 
@@ -41,6 +39,10 @@ class Plan:
     effective_tokens: dict[str, float]
     chinchilla: list[Optimum]
     width_for_depth: float
+    kv_cache_bytes_per_token: int
+    """Of generation in bf16, like `kv_cache_bytes`."""
+    kv_cache_bytes: int
+    """Of one text of the model's full length."""
     machine: Machine
     hardware: HardwareConfig | None
     """None: planned for this machine."""
@@ -48,6 +50,8 @@ class Plan:
     micro_batch: int
     memory: StepMemory
     """Of the configured placement and micro-batch."""
+    host: HostMemory
+    """Of the configured run."""
     fits: list[Fit]
     traffic: Traffic
     costs: Costs
@@ -60,7 +64,7 @@ class Plan:
 def plan(config: RunConfig) -> Plan:
     """Compute the plan of a run: builds no model, measures nothing but a CPU's speed when it is for this machine."""
     model, training, hardware = config.model, config.training, config.hardware
-    machine = planned_machine(hardware) if hardware else this_machine(local_ranks(config))
+    machine = planned_machine(hardware) if hardware else _this_machine(config)
     parameters = parameter_count(model)
     samples = consumed_samples(training, training.steps)
     tokens = samples * model.sequence_length
@@ -72,6 +76,7 @@ def plan(config: RunConfig) -> Plan:
     configured = flop_per_token(model, placement.recomputed_blocks(model.layers)) / useful
     repeated = flop_per_token(model, model.layers) / useful
     plain = ideal.seconds_per_step / configured
+    computing: dict[Recomputation, float] = {0: plain, "selective": plain * SELECTIVE_COST, 1: plain * repeated}
     return Plan(
         name=config.name,
         parameters=parameters,
@@ -80,7 +85,7 @@ def plan(config: RunConfig) -> Plan:
         steps=training.steps,
         samples=samples,
         training_flop=flop_per_token(model) * tokens,
-        hardware_flop=flop_per_token_of_parameters(model, placement.recompute_every > 0) * tokens,
+        hardware_flop=flop_per_token_of_parameters(model, placement.recomputed_blocks(model.layers) > 0) * tokens,
         tokens_per_parameter=tokens / parameters,
         training_tokens=text.unique,
         mixture=text.mixture,
@@ -88,19 +93,29 @@ def plan(config: RunConfig) -> Plan:
         effective_tokens={name: effective_tokens(text.unique[name], passes) for name, passes in text.epochs.items()},
         chinchilla=chinchilla(flop_per_token_of_parameters(model) * tokens),
         width_for_depth=width_for_depth(model.layers),
+        kv_cache_bytes_per_token=kv_cache_bytes(model, batch=1, tokens=1),
+        kv_cache_bytes=kv_cache_bytes(model, batch=1, tokens=model.sequence_length),
         machine=machine,
         hardware=hardware,
         configured=placement,
         micro_batch=training.micro_batch,
         memory=step_memory(config, machine, placement, training.micro_batch),
+        host=host_memory(config, machine),
         fits=found,
         traffic=traffic(config, hardware, machine, placement, training.micro_batch),
         costs=costs(config, hardware, machine, saved.lost_share if saved else 0),
         saving=saved,
         save_every=training.save_every,
-        advice=advise(config, hardware, machine, found, {0: plain, 1: plain * repeated}, saved),
+        advice=advise(config, hardware, machine, found, computing, saved),
         verdict=verdict(parameters, text.judged(config), config.init_from),
     )
+
+
+def _this_machine(config: RunConfig) -> Machine:
+    from train.launcher import local_ranks  # these load torch, which a plan for other machines does without
+    from train.process import this_machine
+
+    return this_machine(local_ranks(config))
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,13 @@ from collections.abc import Iterable, Sequence
 
 from data.progress import duration
 from train.advice import Advice, Verdict, short
-from train.costs import Saving
+from train.costs import HostMemory, Saving
 from train.placement import Fit, Placement
 from train.plan import Plan
 
 WIDTH = 110
+
+RECOMPUTED: dict[int | str, str] = {0: "", "selective": "selective"}
 
 ANSWERS = {
     "train": "TRAIN FROM SCRATCH: the text is enough",
@@ -51,6 +53,11 @@ def _size(planned: Plan) -> list[tuple[str, str]]:
         ("FLOP per token", f"{planned.flop_per_token:.4g}"),
         ("FLOP in all", f"{planned.training_flop:.4g}  ({planned.hardware_flop:.3g} by 6 N, or 8 N when recomputing)"),
         ("Chinchilla", f"{best} for this computation (approaches 1 and 2)"),
+        (
+            "key-value cache",
+            f"{planned.kv_cache_bytes_per_token / 1e3:,.4g} kB a token in bf16, {gigabytes(planned.kv_cache_bytes)} "
+            "for a text of full length",
+        ),
         ("width for depth", f"{planned.width_for_depth:,.0f} suits this many layers (Levine et al. 2020)"),
     ]
 
@@ -89,7 +96,22 @@ def _memory(planned: Plan) -> list[str]:
         f" ▸  configured; with its micro-batch {planned.micro_batch} it takes {gigabytes(planned.memory.total)}{over}"
         + (" · ★ advised" if advised else "")
     )
-    return lines
+    return [*lines, *_host(planned.host)]
+
+
+def _host(host: HostMemory) -> list[str]:
+    """The memory of a machine itself, where the configured run takes any."""
+    if not host.total:
+        return []
+    shares = ((host.of_steps, "of steps"), (host.snapshots, "of copies for saves"))
+    parts = [f"{gigabytes(size)} {what}" for size, what in shares if size]
+    if len(parts) > 1:
+        parts.append(f"{gigabytes(host.total)} in all")
+    if host.machine is None:
+        there = "hardware.memory_gigabytes_per_node would say whether it fits"
+    else:
+        there = f"it has {gigabytes(host.machine)}" + ("" if host.total <= host.machine else ": DOES NOT FIT")
+    return [f"    each machine's own memory: {', '.join(parts)}; {there}"]
 
 
 def _fit(fit: Fit) -> str:
@@ -97,7 +119,7 @@ def _fit(fit: Fit) -> str:
     parts = (memory.states, memory.gathered, memory.buckets, memory.activations, memory.loss, memory.host)
     offload = "" if placement.offload == "none" else placement.offload
     return (
-        f"{placement.zero_stage:<5} {offload:<22} {'yes' if placement.recompute_every else '':<9} "
+        f"{placement.zero_stage:<5} {offload:<22} {RECOMPUTED.get(placement.recompute, 'yes'):<9} "
         f"{fit.micro_batch or 'does not fit':>12} {_figure(memory.total)} ="
         + "".join(_figure(part) if part else f"{'':>9}" for part in parts)
     )
@@ -169,8 +191,9 @@ def _settings(planned: Plan, advice: Advice) -> list[str]:
     settings = []
     if (wanted.zero_stage, wanted.offload) != (has.zero_stage, has.offload):
         settings.append(f"training.deepspeed={deepspeed_file(wanted)}")
-    if wanted.recompute_every != has.recompute_every:
-        settings.append(f"training.activation_checkpointing={str(bool(wanted.recompute_every)).lower()}")
+    if wanted.recompute != has.recompute:
+        checkpointing = "selective" if wanted.recompute == "selective" else str(bool(wanted.recompute)).lower()
+        settings.append(f"training.activation_checkpointing={checkpointing}")
     if advice.micro_batch != planned.micro_batch:
         settings.append(f"training.micro_batch={advice.micro_batch}")
     if advice.save_every and not 0.5 <= planned.save_every / advice.save_every <= 2:
@@ -196,5 +219,7 @@ def _item(text: str) -> list[str]:
 
 
 def gigabytes(size: float) -> str:
-    """Bytes in GB, or TB, of three figures."""
-    return f"{size / 1e12:.3g} TB" if size >= 0.9995e12 else f"{size / 1e9:.3g} GB"
+    """Bytes in three figures of GB, or of TB or MB where that is shorter."""
+    if size >= 0.9995e12:
+        return f"{size / 1e12:.3g} TB"
+    return f"{size / 1e9:.3g} GB" if size >= 1e8 else f"{size / 1e6:.3g} MB"

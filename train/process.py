@@ -128,14 +128,15 @@ def peak_flops(device: torch.device) -> float:
 
 def this_machine(local_ranks: int) -> Machine:
     """The machine that this process runs on; a CPU's speed is measured, in milliseconds."""
+    host = psutil.virtual_memory().total
     if torch.cuda.is_available():
         properties = torch.cuda.get_device_properties(0)
         peak = peak_flops(torch.device("cuda", 0))
-        return Machine(properties.name, properties.total_memory, peak, 1, local_ranks)
+        return Machine(properties.name, properties.total_memory, peak, 1, local_ranks, host_memory=host)
     cores = len(os.sched_getaffinity(0))
     rank_of_peak = min(1.0, cores / (torch.get_num_threads() * local_ranks))
-    memory = psutil.virtual_memory().total // local_ranks
-    return Machine("CPU", memory, peak_flops(torch.device("cpu")) * rank_of_peak, 1, local_ranks, is_cpu=True)
+    peak = peak_flops(torch.device("cpu")) * rank_of_peak
+    return Machine("CPU", host // local_ranks, peak, 1, local_ranks, is_cpu=True, host_memory=host)
 
 
 def _measured_flops(device: torch.device, size: int = 1024, repeats: int = 5) -> float:

@@ -8,40 +8,36 @@ import torch.distributed as dist
 from data.files import write_atomically
 from data.progress import say
 from train import checkpoint
+from train.resume import first_whole
 from train.run import Run
 from train.spikes import Skip, skip_for
 
 
-def go_back(run: Run, step: int, reason: str) -> int:
+def go_back(run: Run, step: int, reason: str) -> checkpoint.Checkpoint:
     """Mark the batches around a spike at `step` as skipped, and make the last checkpoint before them the newest.
 
     All ranks call this; the checkpoint is still to be loaded.
 
-    Returns:
-        The checkpoint's step.
+    Raises:
+        CheckpointError: no whole checkpoint is left.
     """
-    chosen = [0]
+    wanted = skip_for(step, run.config.training.spikes, run.config.training.steps)
+    found = first_whole(run.config, run.rank, lambda saved: last_before(saved, wanted.first))
+    if found is None:
+        raise checkpoint.CheckpointError(f"{run.config.checkpoints}: no whole checkpoint to go back to")
     if run.journal:
-        wanted = skip_for(step, run.config.training.spikes, run.config.training.steps)
-        chosen = [_last_before(run.config.checkpoints, wanted.first)]
-        skip = Skip(max(wanted.first, chosen[0] + 1), wanted.last)
+        skip = Skip(max(wanted.first, found.step + 1), wanted.last)
         # A later checkpoint has seen what is to be skipped. It goes first: stopped here, the run meets the spike again.
-        _discard_after(run.config.checkpoints, chosen[0])
-        run.journal.event("skip", first=skip.first, last=skip.last, reason=reason, spike=step, back_to=chosen[0])
-        say(f"step {step}  back to step {chosen[0]}; the batches of steps {skip.first} to {skip.last} are passed over")
-    dist.broadcast_object_list(chosen)
-    return chosen[0]
+        _discard_after(run.config.checkpoints, found.step)
+        run.journal.event("skip", first=skip.first, last=skip.last, reason=reason, spike=step, back_to=found.step)
+        say(f"step {step}  back to step {found.step}; the batches of steps {skip.first} to {skip.last} are passed over")
+    dist.barrier()
+    return found
 
 
-def _last_before(checkpoints: Path, step: int) -> int:
-    """The step of the last whole checkpoint before `step`, or else of the first one that there is."""
-    steps = checkpoint.saved_steps(checkpoints)
-    for saved in [*(s for s in reversed(steps) if s < step), *(s for s in steps if s >= step)]:
-        try:
-            return checkpoint.read_checkpoint(checkpoint.step_folder(checkpoints, saved)).step
-        except checkpoint.CheckpointError as error:
-            say(str(error))
-    raise checkpoint.CheckpointError(f"{checkpoints}: no whole checkpoint to go back to")
+def last_before(saved: list[int], step: int) -> list[int]:
+    """Ascending steps as they are wanted: the last before `step` first, those from it on only after all of these."""
+    return [*(s for s in reversed(saved) if s < step), *(s for s in saved if s >= step)]
 
 
 def _discard_after(checkpoints: Path, step: int) -> None:

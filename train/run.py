@@ -1,6 +1,6 @@
 """What the steps of a run need: its configuration, this rank, the data, the engine, the records and the past."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -24,6 +24,8 @@ class Past:
     """Steps to pass over, before and after the checkpoint."""
     evaluated: bool
     """Whether the checkpoint's step has been evaluated, where it is one that should be."""
+    examined: list[int] = field(default_factory=list)
+    """Steps that were computed a second time, to which the run's own are added."""
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,7 @@ def warn_of_space(run: Run) -> None:
     """Say before the first save when the disk has no room for the checkpoints that are to be kept, and one more."""
     size = engine_state.bytes_to_save(run.engine)
     checkpoints, kept = run.config.checkpoints, run.config.training.keep_checkpoints
-    there = sum(file.stat().st_size for file in checkpoints.rglob("*") if file.is_file())
+    there = sum(file.stat().st_size for file in checkpoints.glob("step_*/*") if file.is_file())
     free = shutil.disk_usage(checkpoints).free
     if free + there < (kept + 1) * size:
         say(

@@ -79,6 +79,21 @@ def read_skips(events: Iterable[Mapping[str, Any]]) -> list[Skip]:
     return [Skip(event["first"], event["last"]) for event in events if event["event"] == "skip"]
 
 
+def read_examined(events: Iterable[Mapping[str, Any]], step: int) -> list[int]:
+    """The steps up to `step` that a run has computed a second time, from its journal."""
+    return [event["step"] for event in events if event["event"] == "spike" and event["step"] <= step]
+
+
+def is_to_be_examined(examined: Iterable[int], step: int, figures: Figures, config: SpikesConfig) -> bool:
+    """Whether a spike at `step` is worth a second computing, which answers what is to be done about it.
+
+    Where spikes are applied whatever it says, a window with as many as the limit is a shift of level, not a spike.
+    """
+    if config.policy != "log" or not all(map(math.isfinite, figures)):
+        return True
+    return sum(at >= step - config.window for at in examined) < config.limit
+
+
 def is_skipped(skips: Iterable[Skip], step: int) -> bool:
     """Whether the batch of `step` is passed over."""
     return any(skip.first <= step <= skip.last for skip in skips)

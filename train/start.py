@@ -14,10 +14,9 @@ import torch.distributed as dist
 
 from data.files import write_atomically
 from data.progress import say
-from data.shards import read_manifest
 from data.stream import TokenStream
 from model.sizes import parameter_count
-from train import checkpoint, diagnostics, engine, engine_state
+from train import checkpoint, diagnostics, engine
 from train.config import RunConfig, to_yaml
 from train.held_out import is_due
 from train.journal import Journal, read_journal
@@ -26,7 +25,7 @@ from train.optimizer import describe_groups
 from train.process import Rank
 from train.run import Past
 from train.schedule import consumed_samples
-from train.spikes import read_history, read_skips
+from train.spikes import read_examined, read_history, read_skips
 from train.stop import StopRequest
 
 
@@ -94,40 +93,12 @@ def recall(config: RunConfig, rank: Rank, first_step: int, stop: StopRequest) ->
                 read_history(lines, first_step, config.training.spikes.window),
                 read_skips(events),
                 evaluated or not is_due(config, first_step),
+                read_examined(events, first_step),
             )
         ]
     dist.broadcast_object_list(found)
     assert found[0] is not None
     return found[0]
-
-
-def find_start(config: RunConfig, stream: TokenStream) -> tuple[checkpoint.Checkpoint | None, dict[str, Any]]:
-    """The checkpoint to go on from, None for a new run, and what has changed in the configuration since.
-
-    Raises:
-        CheckpointError: every checkpoint is broken, or the newest is of another run.
-    """
-    found = checkpoint.find_latest(config.checkpoints)
-    if found is None:
-        return None, {}
-    data, tokenizer = stream.digest(found.manifest["samples"]), read_manifest(config.shards).tokenizer_digest
-    return found, checkpoint.check_continues(found, config, data, tokenizer)
-
-
-def load(started: engine.Engine, found: checkpoint.Checkpoint, rank: Rank) -> None:
-    """Put a checkpoint into the engine, after every rank has compared its part of the files with their digests.
-
-    Raises:
-        CheckpointError: a file is damaged.
-    """
-    damaged: list[list[str]] = [[] for _ in range(rank.world_size)]
-    dist.all_gather_object(damaged, checkpoint.damaged_files(found, rank.rank, rank.world_size))
-    if names := [name for part in damaged for name in part]:
-        raise checkpoint.CheckpointError(
-            f"{found.folder}: the content of {', '.join(names)} is not what was written. Delete this checkpoint: the "
-            "run then goes on from the one before it"
-        )
-    engine_state.load(started, found.folder, found.manifest["optimizer_step"])
 
 
 def take_over(

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from data.progress import duration
-from train.checkpoint import saved_steps
+from train.checkpoint import damaged_folders, saved_steps
 from train.config import RunConfig
 from train.goodput import STARTS, Ledger, account, at
-from train.journal import read_journal
+from train.journal import REFUSED, SET_ASIDE, read_journal
 from train.schedule import consumed_samples
 
 RECENT_STEPS = 50
@@ -48,6 +48,8 @@ class Status:
     silent_seconds: float | None
     """Since the run wrote last."""
     saved: list[int]
+    damaged: list[str]
+    """Checkpoints that were set aside and still lie there, each with its reason."""
     evaluation: dict[str, Any] | None
     """The newest evaluation's line of metrics.jsonl."""
     skipped: list[str]
@@ -92,6 +94,7 @@ def read_status(config: RunConfig, now: float | None = None) -> Status:
         seconds_left=left / speed if speed else None,
         silent_seconds=silent,
         saved=saved_steps(config.checkpoints),
+        damaged=_damaged(config.checkpoints, events),
         evaluation=next((line for line in reversed(lines) if "evaluation" in line), None),
         skipped=[_skip(event) for event in events if event["event"] == "skip"],
         stragglers=next((event["slowness"] for event in reversed(events) if event["event"] == "stragglers"), {}),
@@ -135,21 +138,29 @@ def _state(
 ) -> tuple[State, str]:
     if not events or silent is None:
         return "not started", f"{config.run_folder} has no journal"
-    last = events[-1]
+    last, locked = events[-1], _is_locked(config.run_folder)
+    begun = next((event for event in reversed(events) if event["event"] in STARTS), None)
     if last["event"] == "done":
         return "finished", f"at step {last['step']}"
     if last["event"] == "stop":
         return "stopped", f"after step {last['step']}: {last['reason']}; the same command goes on from there"
-    if last["event"] == "failure":
+    if last["event"] in ("failure", REFUSED):
         return "failed", str(last["error"])
-    if not _is_locked(config.run_folder) and silent > 60:
+    if begun is None:
+        return ("running", "it is starting") if locked else ("not started", "no process has trained here yet")
+    if not locked and silent > 60:
         return "gone", "no process holds the run's lock, and it did not say why it ended: see the job's log"
     usual = statistics.median(line["seconds"] for line in recent) if recent else 60.0
     patience = max(120.0, 20 * usual)
     if silent > patience:
         return "hung?", f"nothing was written for {duration(silent)}, a step usually takes {usual:.3g} s"
-    begin = next(event for event in reversed(events) if event["event"] in STARTS)
-    return "running", f"for {duration(now - at(begin))}"
+    return "running", f"for {duration(now - at(begun))}"
+
+
+def _damaged(checkpoints: Path, events: Sequence[dict[str, Any]]) -> list[str]:
+    reasons = {event["folder"]: event["reason"] for event in events if event["event"] == SET_ASIDE}
+    names = [folder.name for folder in damaged_folders(checkpoints)]
+    return [f"{name}: {reasons.get(name, 'the journal does not say why')}" for name in names]
 
 
 def _is_locked(folder: Path) -> bool:

@@ -61,6 +61,7 @@ def _events(status: Status) -> list[tuple[str, str]]:
         rows.append(("last sign", f"{duration(status.silent_seconds)} ago"))
     if status.saved:
         rows.append(("last save", f"step {status.saved[-1]:,} ({len(status.saved)} kept)"))
+    rows += [("set aside", damaged) for damaged in status.damaged]
     if status.evaluation:
         bits = status.evaluation["evaluation"].items()
         figures = "  ".join(f"{source}/{split} {x:.3f}" for source, splits in bits for split, x in splits.items())

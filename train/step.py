@@ -8,11 +8,11 @@ import numpy as np
 
 from train import engine, watchdog
 from train.diagnostics import diagnose
-from train.evidence import examine
+from train.evidence import examine, note
 from train.gradient import Gradient, compute_gradient
 from train.run import Run
 from train.schedule import micro_batches
-from train.spikes import check_limit, find_spike, skip_for
+from train.spikes import check_limit, find_spike, is_to_be_examined, skip_for
 
 PREFETCHED_STEPS = 8
 
@@ -52,9 +52,12 @@ def take_step(run: Run, step: int) -> StepResult:
     gradient = compute_gradient(run, step)
     _prefetch(run, step + 1)
     reason = find_spike(past.history, gradient.figures, training.spikes)
-    if reason:
+    if reason and is_to_be_examined(past.examined, step, gradient.figures, training.spikes):
+        past.examined.append(step)
         gradient = examine(run, step, gradient, reason)
         reason = find_spike(past.history, gradient.figures, training.spikes)
+    elif reason:
+        note(run, step, gradient, reason)
     outcome = _decide(run, step, gradient, reason)
     if outcome == "applied":
         if step % training.diagnose_every == 0:

@@ -12,11 +12,11 @@ from model.transformer import Transformer
 from train.checkpoint import (
     Checkpoint,
     CheckpointError,
-    check_architecture,
     find_latest,
     read_checkpoint,
     saved_steps,
 )
+from train.compatibility import check_architecture
 from train.config import RunConfig
 from train.fragments import KINDS, Fragment, Reader
 

@@ -1,6 +1,6 @@
 """One rank that trains two steps of a model of 34 M parameters and writes the memory that it took and should take.
 
-    RANK=0 WORLD_SIZE=2 ... python tests/launched/memory_of_steps.py OUT STAGE:PRECISION:RECOMPUTE
+    RANK=0 WORLD_SIZE=2 ... python tests/launched/memory_of_steps.py OUT STAGE:PRECISION:RECOMPUTE:MICRO_BATCH
 
 Resident memory says what is allocated because the allocator gives all that is freed back to the kernel: above 64 KiB
 it asks for pages of its own, and the process is not told to keep them, as training on a CPU otherwise is.
@@ -50,7 +50,7 @@ def train_steps(config: RunConfig, device: torch.device, world_size: int, steps:
 
 
 def main(out: str, case: str) -> None:
-    stage, precision, recompute = case.split(":")
+    stage, precision, recompute, micro_batch = case.split(":")
     width = "layers: 8, width: 512, heads: 8, vocabulary_size: 16384, sequence_length: 256"
     config = load_config(
         CHECKOUT / "configs" / "demo.yaml",
@@ -59,8 +59,8 @@ def main(out: str, case: str) -> None:
             f"training.deepspeed={{zero_optimization: {{stage: {stage}}}}}",
             f"training.precision={precision}",
             f"training.activation_checkpointing={recompute}",
-            f"training.batch_size={2 * int(os.environ['WORLD_SIZE'])}",
-            "training.micro_batch=2",
+            f"training.batch_size={int(micro_batch) * int(os.environ['WORLD_SIZE'])}",
+            f"training.micro_batch={micro_batch}",
         ],
     )
     rank, variables = find_rank(os.environ)

@@ -59,11 +59,12 @@ def train(config: RunConfig, folder: Path, disturb: Disturb, skips: list[Skip]) 
         config, rank, device, open_stream(config), started, StopRequest(None), Past([], list(skips), True),
         Monitor(config, {}, 0) if first else None, Journal(folder) if first else None,
     )  # fmt: skip
-    results, weights = [], [digest(started)]
+    results, weights, computed = [], [digest(started)], {}
     for step in range(1, STEPS + 1):
         passes.update({"step": step, "pass": 0})
         if not is_skipped(skips, step):
             results.append(take_step(run, step))
+            computed[step] = passes["pass"] // micro_batches
         weights.append(digest(started))
     passes.update({"step": 0, "pass": 0})
     exact = figures_agree(run)
@@ -74,6 +75,7 @@ def train(config: RunConfig, folder: Path, disturb: Disturb, skips: list[Skip]) 
         "outcomes": {result.step: result.outcome for result in results},
         "unchanged": [step for step in range(1, STEPS + 1) if weights[step] == weights[step - 1]],
         "final": weights[-1],
+        "computed": computed,
         "figures_agree": exact,
     }
 
@@ -105,6 +107,10 @@ def bad_batch(step: int, number: int, rank: int) -> float:
     return 50.0 if step == BAD_STEP else 1.0
 
 
+def shifted(step: int, number: int, rank: int) -> float:
+    return 50.0 if step >= BAD_STEP else 1.0
+
+
 def not_a_number(step: int, number: int, rank: int) -> float:
     return math.nan if step == BAD_STEP and rank == 0 else 1.0
 
@@ -116,6 +122,7 @@ def faulty_device(step: int, number: int, rank: int) -> float:
 CASES: dict[str, tuple[str, Disturb, list[Skip]]] = {
     "undisturbed": ("log", no_disturbance, []),
     "logged": ("log", bad_batch, []),
+    "shifted": ("log", shifted, []),
     "skipped": ("skip", bad_batch, []),
     "replayed": ("skip", bad_batch, [Skip(BAD_STEP, BAD_STEP)]),
     "not a number": ("log", not_a_number, []),
@@ -132,7 +139,7 @@ def main(config_file: str, folder: Path, variants: list[str]) -> None:
             overrides = [
                 f"training.deepspeed={{zero_optimization: {{stage: {stage}}}}}",
                 f"training.precision={precision}",
-                f"training.spikes={{policy: {policy}, window: 8}}",
+                f"training.spikes={{policy: {policy}, window: 8, limit: 2}}",
                 "training.diagnose_every=4",
             ]
             own = folder / f"{stage}-{precision}-{case}" / os.environ["RANK"]
