@@ -109,6 +109,7 @@ def test_every_token_is_predicted_once_in_passes_far_from_the_beginning_too(
 
 def assert_every_token_once_a_pass(case: Case, stream: TokenStream, first: int, samples: int) -> None:
     pieces = stream.pieces(first, samples)
+    assert all(piece.tokens > 0 for of_sample in pieces for piece in of_sample)
     for source, rows in stream.passes.items():
         mine = [of_sample for of_sample in pieces if of_sample[0].source == source]
         whole = sum(case.lengths[source]) + len(case.lengths[source])
