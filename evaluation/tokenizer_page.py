@@ -157,6 +157,7 @@ def training_table(report: TokenizerReport) -> Table:
             ("distinct words", f"{made.distinct_pretokens:,}"),
             ("rarest words that memory had no room for", f"{made.cut_pretokens:,}, met {made.cut_occurrences:,} times"),
             ("chunks trained apart and merged", f"{made.chunks:,}" if made.chunks else None),
+            ("least probable pieces that memory had no room for", f"{made.cut_pieces:,}" if made.cut_pieces else None),
         ]
     return Table([""], [Row(name, 0, [value]) for name, value in facts if value is not None])
 

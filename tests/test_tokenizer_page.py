@@ -134,7 +134,7 @@ def test_the_sweep_marks_the_smallest_encoded_size() -> None:
 
 def test_how_it_was_made() -> None:
     training = Training(
-        documents=3, bytes=10_000, distinct_pretokens=900, cut_pretokens=7, cut_occurrences=8, chunks=4
+        documents=3, bytes=10_000, distinct_pretokens=900, cut_pretokens=7, cut_occurrences=8, cut_pieces=9, chunks=4
     )  # fmt: skip
     facts = {row.label: row.cells[0] for row in training_table(make_report(training=training)).rows}
     assert facts == {
@@ -146,6 +146,7 @@ def test_how_it_was_made() -> None:
         "distinct words": "900",
         "rarest words that memory had no room for": "7, met 8 times",
         "chunks trained apart and merged": "4",
+        "least probable pieces that memory had no room for": "9",
     }
     given = make_report(kind="given", pretokenization=None, digits=None)
     assert training_table(given).rows == [Row("kind", 0, ["given"])]
