@@ -195,7 +195,7 @@ def test_runs_that_stop_and_go_on_over_other_ranks_read_one_sequence(
         consumed = consumed_samples(settings_of_stretch, step)
         assert consumed == sum(map(len, read))
         if consumed:  # that may be told to go on otherwise
-            changes = st.integers(consumed, consumed + 40)
+            changes = st.just(consumed) | st.integers(consumed, consumed + 40)
             stages = data.draw(st.dictionaries(changes, mixtures(list(case.lengths)), max_size=1))
             reshuffles = data.draw(st.dictionaries(changes, st.integers(10, 19), max_size=1))
             case = case._replace(stages=case.stages | stages, reshuffles=case.reshuffles | reshuffles)
