@@ -209,7 +209,10 @@ def trace(arguments: argparse.Namespace, config: RunConfig) -> Result:
         return result
     if arguments.document is not None:
         result = pipeline.trace_document(config, arguments.document)
-        seen = f"{result['epochs']:.2f} times in all, steps {', '.join(map(str, result['steps']))}"
+        seen = (
+            f"seen {result['epochs']:.2f} times in {result['batches']} batches, first in step {result['first_step']}, "
+            f"last in step {result['last_step']}"
+        )
         _show(arguments, f"{arguments.document}: {seen if result['steps'] else 'in no step'}")
         return result
     result = pipeline.trace_step(config, arguments.step, rank=arguments.rank, text=arguments.text)

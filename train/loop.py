@@ -90,7 +90,7 @@ def _steps(run: Run, first_step: int) -> checkpoint.Checkpoint | None:
                 saver.wait()
                 return go_back(run, step, result.reason)
             stopping = result.stopping
-            if run.journal and (news := stragglers.news(result.seconds_by_rank)):
+            if run.journal and (news := stragglers.news(result.seconds_by_rank)) is not None:
                 run.journal.event("stragglers", step=step, slowness=news)
                 say(describe_stragglers(step, news))
             if run.monitor and result.outcome == "applied":
