@@ -11,7 +11,7 @@ from evaluation.page import TEMPLATES
 from evaluation.wording import number_in_words, share, text_size
 
 TEMPLATE = "model_card.md.j2"
-ORDINARY_EVENTS = {"start", "resume", "save", "done", "stop"}
+ORDINARY_EVENTS = {"start", "resume", "save", "done", "stop", "stragglers", "spike not examined"}
 MOST_EVENTS = 20
 
 

@@ -43,7 +43,7 @@ def write_tokenizer_page(report: Path, folder: Path, name: str) -> Path:
         {"plots": [*sources_plot(beside), *kinds_plot(beside), *sweep_plot(found)]},
         summary=summary(found),
         key_figures=key_figures(found),
-        measured=SPLITS[found.split],
+        measured=f"{text_size(found.total.bytes)} of {SPLITS[found.split]}",
         text_tables=text_tables(beside),
         kinds_table=kinds_table(beside),
         cost_table=cost_table(beside),

@@ -134,6 +134,19 @@ def test_the_checkpoint_of_a_step_can_be_exported(finished: tuple[RunConfig, Any
         export(config, tmp_path / "mine")
 
 
+def test_an_altered_checkpoint_does_not_leave_the_run(finished: tuple[RunConfig, Any], tmp_path: Path) -> None:
+    config, _ = finished
+    part = config.checkpoints / "step_000008" / "rank_00000.safetensors"
+    content = part.read_bytes()
+    part.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    try:
+        with pytest.raises(CheckpointError, match=r"rank_00000.safetensors is not what was written: export another"):
+            export(config, tmp_path / "altered", step=8)
+    finally:
+        part.write_bytes(content)
+    assert not (tmp_path / "altered").exists()
+
+
 def test_trace_agrees_in_both_directions(finished: tuple[RunConfig, Any]) -> None:
     config, _ = finished
     documents = pipeline.trace_step(config, 3)["documents"]

@@ -68,6 +68,17 @@ def test_the_published_run_is_advised_what_it_was_trained_with(published: Plan) 
     assert published.verdict.answer == "unknown"
 
 
+@pytest.mark.parametrize(
+    ("length", "recompute", "advised"), [(8_192, 0, ""), (10_240, "selective", "=selective"), (16_384, 1, "=true")]
+)
+def test_no_more_is_recomputed_than_memory_calls_for(length: int, recompute: int | str, advised: str) -> None:
+    overrides = ["hardware={gpu: RTX 4090-24GB}", f"model.sequence_length={length}"]
+    planned = plan(load_config(CHECKOUT / "configs" / "bbg-1.3b.yaml", overrides))
+    assert planned.advice.placement is not None
+    assert planned.advice.placement.recompute == recompute
+    assert ("activation_checkpointing" + advised in describe(planned)) == (recompute != 0)
+
+
 def test_what_saves_and_generation_take_is_shown(published: Plan) -> None:
     # 12 bytes of each of 50,558,868,480 parameters / 512 = 1.18 GB, of which torch pins 2 GiB; eight ranks.
     assert published.host.snapshots == 8 * 2**31

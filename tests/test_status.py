@@ -76,6 +76,16 @@ def test_before_a_run_begins(undisturbed: RunConfig, tmp_path: Path) -> None:
     assert (status.state, status.step, status.losses, status.silent_seconds) == ("not started", 0, [], None)
 
 
+def test_a_branch_that_nobody_has_started_is_not_gone(unfinished: RunConfig) -> None:
+    event = {"event": "branch", "time": "2026-11-01T00:00:00+0000", "parent": "demo", "step": 9}
+    (unfinished.run_folder / "journal.jsonl").write_text(json.dumps(event) + "\n")
+    late = time.time() + 3_600
+    assert read_status(unfinished, late).state == "not started"
+    with (unfinished.run_folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert (read_status(unfinished).state, read_status(unfinished).why) == ("running", "it is starting")
+
+
 def test_a_torn_line_is_left_out(unfinished: RunConfig) -> None:
     lines = read_metrics(unfinished.run_folder / "metrics.jsonl")
     assert [line["step"] for line in lines if "loss" in line] == list(range(1, 10))

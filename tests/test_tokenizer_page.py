@@ -33,6 +33,7 @@ from evaluation.tokenizer_page import (
     visible,
     write_tokenizer_page,
 )
+from evaluation.wording import text_size
 
 NEWS, WEB = "news", "<b>web</b>"
 POINTS = [
@@ -173,6 +174,7 @@ def test_the_page_stands_alone_and_escapes_data(tmp_path: Path, read_page: Calla
     page = read_page(write_tokenizer_page(tmp_path / "report.json", tmp_path / "reports", "<name>"))
     for text in ("<name>", "<b>web</b>", "<i>gpt2</i>", "<script>alert(1)</script>", "␣of␣the", "20.0% fewer"):
         assert text in page.words
+    assert f"Measured on {text_size(report.total.bytes)} of text that it was not trained on" in page.words
     assert "Pieces that the measured text does not use" not in page.words
     assert page.words.index("20.0% fewer") < page.words.index("bytes per token")
     assert len([tag for tag, _ in page.tags if tag == "img"]) == 3

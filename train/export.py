@@ -14,7 +14,7 @@ from model.huggingface import hugging_face_class
 from model.huggingface_folder import export_folder
 from model.sizes import parameter_count
 from model.weight_files import open_weights
-from train.checkpoint import Checkpoint
+from train.checkpoint import Checkpoint, CheckpointError, damaged_files
 from train.config import RunConfig
 from train.config_file import ConfigError
 from train.trained import find_checkpoint, load_trained
@@ -46,7 +46,7 @@ def export(
 
     Raises:
         ConfigError: transformers has no class for this mixture of architectural switches, or `folder` is not an export.
-        CheckpointError: there is no such checkpoint.
+        CheckpointError: there is no such checkpoint, or it is damaged.
     """
     target = folder or config.run_folder / "export"
     try:
@@ -60,6 +60,11 @@ def export(
     if _is_finished(target, inputs):
         say(f"export: {target} is up to date (step {found.step})")
         return result
+    # What leaves the run is not read again by anyone who could tell.
+    if damaged := damaged_files(found):
+        raise CheckpointError(
+            f"{found.folder}: the content of {', '.join(damaged)} is not what was written: export another step"
+        )
     weights = load_trained(config, found.step).model.state_dict()
     card = model_card(_facts(config, found, class_name, chosen))
     say(f"export: step {found.step} as {class_name} in {chosen} to {target}")

@@ -138,21 +138,23 @@ def _state(
 ) -> tuple[State, str]:
     if not events or silent is None:
         return "not started", f"{config.run_folder} has no journal"
-    last = events[-1]
+    last, locked = events[-1], _is_locked(config.run_folder)
+    begun = next((event for event in reversed(events) if event["event"] in STARTS), None)
     if last["event"] == "done":
         return "finished", f"at step {last['step']}"
     if last["event"] == "stop":
         return "stopped", f"after step {last['step']}: {last['reason']}; the same command goes on from there"
     if last["event"] in ("failure", REFUSED):
         return "failed", str(last["error"])
-    if not _is_locked(config.run_folder) and silent > 60:
+    if begun is None:
+        return ("running", "it is starting") if locked else ("not started", "no process has trained here yet")
+    if not locked and silent > 60:
         return "gone", "no process holds the run's lock, and it did not say why it ended: see the job's log"
     usual = statistics.median(line["seconds"] for line in recent) if recent else 60.0
     patience = max(120.0, 20 * usual)
     if silent > patience:
         return "hung?", f"nothing was written for {duration(silent)}, a step usually takes {usual:.3g} s"
-    begin = next((event for event in reversed(events) if event["event"] in STARTS), last)
-    return "running", f"for {duration(now - at(begin))}"
+    return "running", f"for {duration(now - at(begun))}"
 
 
 def _damaged(checkpoints: Path, events: Sequence[dict[str, Any]]) -> list[str]:

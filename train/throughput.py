@@ -15,8 +15,12 @@ from train.run import Run
 from train.schedule import batch_size, consumed_samples, learning_rate
 from train.step import StepResult
 
-STRAGGLER_SLOWNESS = 1.15
-"""A rank that needs this many times what others need is named."""
+STRAGGLER_EXCESS = 0.15
+"""A rank that needs this share more than others need may be a straggler."""
+OUTLIER = 3.0
+"""Standard deviations between ranks that it must be away from the others."""
+NORMAL_SPREAD = 1.4826
+"""Standard deviations of a normal distribution in one median absolute deviation."""
 
 
 def step_metrics(run: Run, result: StepResult, peak_flops: float) -> dict[str, float]:
@@ -72,32 +76,63 @@ class Pace:
 
 
 class Stragglers:
-    """Which ranks have lately held the others up, by each rank's median over a window of steps.
+    """Which ranks hold the others up for long: in each of several windows of steps, one after the other.
+
+    On a machine that also does other work, where steps of any rank take longer now and then, that is nobody.
 
     Under ZeRO-3 the weights are gathered within the forward pass, where ranks wait for each other: a straggler then
     shows by its batches only, and by the node's health check.
     """
 
-    def __init__(self, window: int = 20) -> None:
+    def __init__(self, window: int = 20, windows: int = 5) -> None:
+        self._window = window
         self._steps: deque[Sequence[float]] = deque(maxlen=window)
+        self._slow: deque[dict[int, float]] = deque([{}] * windows, maxlen=windows)
         self._named: set[int] = set()
 
-    def news(self, seconds_by_rank: Sequence[float]) -> dict[int, float]:
-        """Take in a step; returns {rank: times slower than the median rank} when other ranks than before are slow."""
+    def news(self, seconds_by_rank: Sequence[float]) -> dict[int, float] | None:
+        """Take in a step; returns {rank: times slower than the median rank} when other ranks than before are slow.
+
+        A rank is no longer when it was in none of the windows. None: no news.
+        """
         self._steps.append(seconds_by_rank)
-        if len(self._steps) < (self._steps.maxlen or 0) or len(seconds_by_rank) < 2:
-            return {}
-        medians = [statistics.median(of_rank) for of_rank in zip(*self._steps, strict=True)]
-        usual = statistics.median_low(medians)
-        slow = {rank: round(own / usual, 2) for rank, own in enumerate(medians) if own > STRAGGLER_SLOWNESS * usual}
-        if slow.keys() <= self._named:
-            self._named &= slow.keys()
-            return {}
-        self._named = set(slow)
-        return slow
+        if len(self._steps) < self._window or len(seconds_by_rank) < 2:
+            return None
+        self._slow.append(slow_ranks(list(zip(*self._steps, strict=True))))
+        self._steps.clear()
+        always, ever = set.intersection(*map(set, self._slow)), set.union(*map(set, self._slow))
+        named = always | (self._named & ever)
+        if named == self._named:
+            return None
+        self._named = named
+        slowness = {rank: [window[rank] for window in self._slow if rank in window] for rank in sorted(named)}
+        return {rank: round(statistics.median(times), 2) for rank, times in slowness.items()}
+
+
+def slow_ranks(seconds: Sequence[Sequence[float]]) -> dict[int, float]:
+    """The ranks that are slower than the others beyond chance, and how many times slower than the median rank.
+
+    Their median exceeds the median rank's by 15 %, by as much as a rank's steps spread among themselves, and by three
+    times the spread between ranks.
+
+    Args:
+        seconds: of each rank, for each of a window's steps.
+    """
+    medians = [statistics.median(steps) for steps in seconds]
+    usual = statistics.median_low(medians)
+    spreads = [
+        NORMAL_SPREAD * statistics.median(abs(step / own - 1) for step in steps)
+        for own, steps in zip(medians, seconds, strict=True)
+    ]
+    # Of two ranks the spread between them says nothing, and median_low leaves it at 0.
+    between = NORMAL_SPREAD * statistics.median_low(abs(own / usual - 1) for own in medians)
+    least = 1 + max(STRAGGLER_EXCESS, statistics.median(spreads), OUTLIER * between)
+    return {rank: own / usual for rank, own in enumerate(medians) if own > least * usual}
 
 
 def describe_stragglers(step: int, slowness: dict[int, float]) -> str:
     """One line that names the ranks, the slowest first."""
+    if not slowness:
+        return f"step {step}  no rank is slower than the others any more"
     ranks = ", ".join(f"{rank} ({slowness[rank]:.2f} ×)" for rank in sorted(slowness, key=lambda r: -slowness[r]))
     return f"step {step}  slower than the other ranks: {ranks}; the whole run waits for them"
