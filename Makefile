@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# The tests' tensors are small: further threads only wait for each other, at the cost of the other core.
+test test-slow test-slurm: export OMP_NUM_THREADS = 1
+
 .PHONY: setup demo test test-slow test-slurm lint clean benchmark-setup
 
 setup: .venv/installed
@@ -18,8 +21,10 @@ setup: .venv/installed
 demo: setup
 	$(BIN)/domainlm run configs/demo.yaml
 
+# Two at a time. Each has its own compiled functions: numba's cache may mix up what two processes write to it at once.
 test: setup
-	$(BIN)/python -m pytest -m 'not slow and not slurm'
+	$(BIN)/python -m pytest -m 'not slow and not slurm' --dist worksteal \
+		$(foreach worker,1 2,--tx popen//env:NUMBA_CACHE_DIR=$(CURDIR)/.pytest_cache/numba-$(worker))
 
 # Runs that are started, disturbed, killed and compared many times: a minute or more each.
 test-slow: setup

@@ -1,7 +1,7 @@
 """Tokens per CPU-second that the stream delivers as (batch, 2,049) int64, beside the loaders that users have.
 
     python benchmarks/stream.py [--text FILES] [--json]      ours and the peers that .venv-benchmarks has
-    python benchmarks/stream.py --huge                        first and ten-millionth batch of 10^12 tokens
+    python benchmarks/stream.py --huge                        to begin at step 0 and at step 10,000,000 of 10^12 tokens
 
 Every contender delivers the same shards' tokens, warm in the page cache, shuffled; ours also mixes, packs and numbers
 documents. CPU seconds are those of the delivering process, imports and opening apart.
@@ -75,6 +75,8 @@ def make_huge(folder: Path, files: int = 10_000, file_tokens: int = 100_000_000)
     """Manifests of 10^12 tokens in four sources over sparse files: two files that hold rows stand for all."""
     from data.best_fit import best_fit
     from data.files import value_digest
+    from data.packing import FORMAT as PACKING_FORMAT
+    from data.shards import FORMAT as SHARDS_FORMAT
 
     lengths = np.full(file_tokens // 1000, 1000)
     rows = best_fit(lengths, LENGTH)
@@ -104,11 +106,11 @@ def make_huge(folder: Path, files: int = 10_000, file_tokens: int = 100_000_000)
             "padding": [0] * each, "cut_documents": [0] * each, "cut_needlessly": [0] * each,
             "token_digests": [digest] * each, "row_digests": [digest] * each,
         }  # fmt: skip
-    common = {"dtype": "uint16", "vocabulary_size": VOCABULARY}
+    common = {"dtype": "uint16", "vocabulary_size": VOCABULARY, "end_of_text": 0}
     manifest = common | {"tokenizer_digest": "", "corpus_digest": "", "seed": 0, "bytes_per_shard": 4 * file_tokens,
-                         "splits": {"train": shards}, "format": 2}  # fmt: skip
+                         "splits": {"train": shards}, "format": SHARDS_FORMAT}  # fmt: skip
     (folder / "manifest.json").write_text(json.dumps(manifest | {"digest": value_digest(manifest)}))
-    packing = common | {"format": 1, "policy": "best_fit", "sequence_length": LENGTH,
+    packing = common | {"format": PACKING_FORMAT, "policy": "best_fit", "sequence_length": LENGTH,
                         "shards_digest": value_digest(manifest), "sources": packed}  # fmt: skip
     target = folder / "packed/best_fit-2048/manifest.json"
     target.write_text(json.dumps(packing | {"digest": value_digest(packing)}))
@@ -121,40 +123,44 @@ from pathlib import Path
 from data.stream import TokenStream
 imported = time.perf_counter()
 stream = TokenStream(Path(sys.argv[1]), None, 2048, 0)
-stream.batch(0, 8)
-first = time.perf_counter()
+opened, cpu = time.perf_counter(), time.process_time()
+start = int(sys.argv[2]) * 2048
+stream.batch(start, 8)
+first, cpu = time.perf_counter(), time.process_time() - cpu
 status = Path("/proc/self/status").read_text()
 peak = int(status.partition("VmHWM:")[2].split()[0]) / 1024  # ru_maxrss would be that of the process that forked
-late = 10_000_000 * 2048
-stream.batch(late, 8)
-resumed = time.perf_counter()
-def cost(start):
+def cost(firsts):
     begin = time.process_time()
-    for number in range(500):
-        stream.batch(start + number * 8, 8)
-    return (time.process_time() - begin) / 500 * 1e3
-early, late = cost(8192), cost(late + 8192)
-print(imported - begin, first - imported, (resumed - first) * 1e3, early, late, peak)
+    for number in firsts:
+        stream.batch(number, 8)
+    return (time.process_time() - begin) / len(firsts) * 1e3
+follow, jump = cost(range(start, start + 4000, 8)), cost(range(start, start + 200 * 2**20, 2**20))
+print(imported - begin, first - imported, (first - opened) * 1e3, cpu * 1e3, jump, follow, peak)
 """
+HUGE_FIGURES = (
+    ("import of the stream", "s"), ("open and first batch", "s"), ("first batch", "ms"), ("first batch", "CPU ms"),
+    ("a batch of 8 after a jump", "CPU ms"), ("a batch of 8 that follows", "CPU ms"), ("memory of the process", "MiB"),
+)  # fmt: skip
 
 
 def huge(as_json: bool, repeats: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         make_huge(Path(name))
-        command = [sys.executable, "-c", HUGE, name]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        runs = [
-            list(map(float, subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
-                     .stdout.split()))
-            for _ in range(repeats)
-        ]  # fmt: skip
-    named = (
-        ("import of the stream", "s"), ("open and first batch", "s"), ("first batch at step 10,000,000", "ms"),
-        ("a batch of 8 near step 0", "CPU ms"), ("a batch of 8 near step 10,000,000", "CPU ms"),
-        ("memory of the process at the first batch", "MiB"),
-    )  # fmt: skip
-    rows = [Row(what, tuple(run[place] for run in runs), unit) for place, (what, unit) in enumerate(named)]
-    show("10^12 tokens in 10,000 shards", rows, as_json)
+
+        def begin_at(step: int) -> list[float]:
+            command = [sys.executable, "-c", HUGE, name, str(step)]
+            done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+            return list(map(float, done.stdout.split()))
+
+        steps = (0, 10_000_000)
+        runs = {step: [begin_at(step) for _ in range(repeats)] for step in steps}
+    rows = [
+        Row(f"{what}, step {step:,}", tuple(run[place] for run in runs[step]), unit)
+        for place, (what, unit) in enumerate(HUGE_FIGURES)
+        for step in steps
+    ]
+    show("10^12 tokens in 10,000 shards, in a process that begins at the step", rows, as_json)
 
 
 def main() -> None:
@@ -174,7 +180,8 @@ def main() -> None:
             "numpy gather from one mapped file": lambda: mapped_gather(folder),
             **{peer_name: lambda peer_name=peer_name: peer(peer_name, folder) for peer_name in PEERS},  # type: ignore[misc]
         }
-        values = {what: [measure() for _ in range(arguments.repeats)] for what, measure in measured.items()}
+        rounds = [{what: measure() for what, measure in measured.items()} for _ in range(arguments.repeats)]
+        values = {what: [found[what] for found in rounds] for what in measured}
     rows = [Row(what, tuple(v for v in found if v), "M tokens/CPU-s") for what, found in values.items() if all(found)]
     show("Tokens delivered as (8, 2049) int64", compare(rows), arguments.json)
 

@@ -6,7 +6,9 @@ Each makes what its loader reads from the shards' tokens first, in FOLDER/NAME, 
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -34,15 +36,18 @@ def token_files(folder: Path) -> list[Path]:
     return sorted((folder / "train").glob("*.bin"))
 
 
-def nanoset(folder: Path, work: Path) -> Batch:
+def nanoset(folder: Path, work: Path, shuffled: bool = False) -> Batch:
+    """It shuffles files and reads each from its beginning, as it is meant to; or at random places, as ours."""
     import torch
     from datatrove.utils.dataset import DatatroveFolderDataset
 
     for file in token_files(folder):
         (work / f"{file.stem}.ds").symlink_to(file)
     data = DatatroveFolderDataset(str(work), seq_len=LENGTH, token_size=2, recursive=False, shuffle=True, seed=0)
-    count = len(data)
-    return lambda number: torch.stack([data[(number * BATCH + row) % count]["input_ids"] for row in range(BATCH)])
+    order = np.random.default_rng(0).permutation(len(data)).tolist() if shuffled else range(len(data))
+    return lambda number: torch.stack(
+        [data[order[(number * BATCH + row) % len(order)]]["input_ids"] for row in range(BATCH)]
+    )
 
 
 def blocks_of_file(file: str) -> Iterator[Any]:
@@ -77,6 +82,10 @@ def endless(data: Any) -> Iterator[Any]:
 
 def mosaicml(folder: Path, work: Path) -> Batch:
     import torch
+
+    for name, needed in (("transforms.functional", "to_tensor"), ("datasets", "VisionDataset")):
+        module = sys.modules[f"torchvision.{name}"] = ModuleType(name)  # it imports them for images, which are not here
+        setattr(module, needed, object)
     from streaming import MDSWriter, StreamingDataset
 
     with MDSWriter(out=str(work / "mds"), columns={"tokens": "ndarray:uint16"}) as writer:
@@ -159,7 +168,8 @@ class _Ends:
 
 
 PEERS: dict[str, Callable[[Path, Path], Batch]] = {
-    "datatrove-nanoset": nanoset,
+    "datatrove-nanoset, rows as they lie in a file": nanoset,
+    "datatrove-nanoset, shuffled rows": partial(nanoset, shuffled=True),
     "litdata": litdata,
     "mosaicml-streaming": mosaicml,
     "olmo-core": olmo,
@@ -169,7 +179,7 @@ PEERS: dict[str, Callable[[Path, Path], Batch]] = {
 
 def main() -> None:
     name, folder = sys.argv[1], Path(sys.argv[2])
-    work = folder / name
+    work = folder / "".join(filter(str.isalnum, name))
     work.mkdir(exist_ok=True)
     print(rate(PEERS[name](folder, work)))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from tokenizers import Tokenizer
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.harness import PEERS_PYTHON, Row, compare, measure, parser, read_texts, show
@@ -79,16 +80,22 @@ def write_part(texts: Iterable[str], file: Path) -> Path:
     return file
 
 
+def held_out_tokens(corpus: Path, file: Path) -> float:
+    texts = pq.read_table(corpus / "past", columns=["text"])["text"].to_pylist()
+    return float(sum(len(encoding.ids) for encoding in Tokenizer.from_file(str(file)).encode_batch(texts)))
+
+
 def rows_of(name: str, corpus: Path, megabytes: float, training: list[str], repeats: int) -> dict[str, Row]:
     """The figures of one contender on one corpus."""
     python = sys.executable if name == "domainlm" else PEERS_PYTHON
     rates, walls, peaks, tokens = [], [], [], []
     for _ in range(repeats):
-        usage = measure([python, "benchmarks/tokenizer_training_contenders.py", name, corpus, *training])
+        file = corpus / "tokenizer.json"
+        usage = measure([python, "benchmarks/tokenizer_training_contenders.py", name, corpus, file, *training])
         rates.append(megabytes / usage.cpu_seconds)
         walls.append(usage.wall_seconds)
         peaks.append(usage.peak_bytes / 1e6)
-        tokens.append(float(json.loads(usage.output.splitlines()[-1])["tokens"]))
+        tokens.append(held_out_tokens(corpus, file))
     label = f"{name}, {megabytes:.0f} MB"
     return {
         "rate": Row(label, tuple(rates), "MB per CPU-s"),

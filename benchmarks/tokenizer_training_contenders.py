@@ -1,10 +1,10 @@
-"""One contender of the tokenizer benchmark: `contender.py NAME CORPUS KIND PRETOKENIZATION SIZE` learns from a corpus.
+"""One contender of the tokenizer benchmark: `contender.py NAME CORPUS FILE KIND PRETOKENIZATION SIZE`.
 
-It prints {"tokens"}: how many tokens the corpus's held-out text becomes. Both know the 256 bytes and the end of text,
-cut text by the same pattern, and have pieces of up to 64 bytes.
+It learns from a corpus and writes FILE, a tokenizer.json. Both know the 256 bytes and the end of text, cut text by the
+same pattern, and have pieces of up to 64 bytes.
 """
 
-import json
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -21,17 +21,17 @@ PATTERNS = {
 }
 
 
-def domainlm(corpus: Path, kind: str, pretokenization: str, size: int) -> Tokenizer:
+def domainlm(corpus: Path, file: Path, kind: str, pretokenization: str, size: int) -> None:
     from data.config import TokenizerConfig
-    from data.tokenizer import build_tokenizer, load_tokenizer
+    from data.tokenizer import TOKENIZER, build_tokenizer
 
     settings = {"kind": kind, "pretokenization": pretokenization, "vocabulary_size": size, "training_bytes": None}
     with tempfile.TemporaryDirectory() as folder:
         build_tokenizer(TokenizerConfig.model_validate(settings), corpus, Path(folder))
-        return load_tokenizer(Path(folder))
+        shutil.copyfile(Path(folder, TOKENIZER), file)
 
 
-def tokenizers(corpus: Path, kind: str, pretokenization: str, size: int) -> Tokenizer:
+def tokenizers(corpus: Path, file: Path, kind: str, pretokenization: str, size: int) -> None:
     options = {
         "vocab_size": size,
         "special_tokens": ["<|endoftext|>"],
@@ -50,21 +50,20 @@ def tokenizers(corpus: Path, kind: str, pretokenization: str, size: int) -> Toke
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
-    tokenizer.train_from_iterator(read(corpus, "train"), trainer)
-    return tokenizer
+    tokenizer.train_from_iterator(read(corpus), trainer)
+    tokenizer.save(str(file))
 
 
-def read(corpus: Path, split: str) -> Iterator[str]:
-    for file in sorted((corpus / split).rglob("*.parquet")):
+def read(corpus: Path) -> Iterator[str]:
+    for file in sorted((corpus / "train").rglob("*.parquet")):
         for batch in pq.ParquetFile(file).iter_batches(1_000, columns=["text"]):
             yield from batch["text"].to_pylist()
 
 
 def main() -> None:
-    name, corpus, kind, pretokenization, size = sys.argv[1:]
+    name, corpus, file, kind, pretokenization, size = sys.argv[1:]
     train = {"domainlm": domainlm, "tokenizers": tokenizers}[name]
-    tokenizer = train(Path(corpus), kind, pretokenization, int(size))
-    print(json.dumps({"tokens": sum(len(tokenizer.encode(text).ids) for text in read(Path(corpus), "past"))}))
+    train(Path(corpus), Path(file), kind, pretokenization, int(size))
 
 
 if __name__ == "__main__":

@@ -30,21 +30,8 @@ def best_fit(lengths: Integers, row_tokens: int) -> Rows:
     """
     if not len(lengths):
         return Rows(np.zeros(1, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))
-    # a copy, as numba compiles once more for arrays that are read-only (Arrow's), and callers' threads must not compile
+    # a copy, as an array that is read-only (Arrow's) is another type to numba
     return Rows(*_best_fit(np.array(lengths, dtype=np.int64, order="C"), row_tokens))
-
-
-@numba.njit(cache=True, nogil=True)
-def _best_fit(lengths: Integers, row_tokens: int) -> tuple[Integers, Integers, Integers]:
-    first, tokens, room, full = _cut(lengths, row_tokens)
-    longest_first = np.concatenate((np.arange(full), full + np.argsort(-room[full:], kind="mergesort")))
-    row_of = np.arange(len(first))
-    rows = _place(room, tokens, longest_first[full:], full, row_tokens, row_of)
-    order = longest_first[np.argsort(row_of[longest_first], kind="mergesort")]
-    offsets = np.zeros(rows + 1, dtype=np.int64)
-    for row in row_of:
-        offsets[row + 1] += 1
-    return np.cumsum(offsets), first[order], tokens[order]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -125,3 +112,18 @@ def _mark(occupied: npt.NDArray[np.bool_], node: int, value: bool) -> None:
     while node > 1:
         node //= 2
         occupied[node] = occupied[2 * node] or occupied[2 * node + 1]
+
+
+# Compiled as the module is imported, by one thread while the others wait: numba fails at times where threads compile
+# side by side
+@numba.njit("UniTuple(int64[::1], 3)(int64[::1], int64)", cache=True, nogil=True)
+def _best_fit(lengths: Integers, row_tokens: int) -> tuple[Integers, Integers, Integers]:
+    first, tokens, room, full = _cut(lengths, row_tokens)
+    longest_first = np.concatenate((np.arange(full), full + np.argsort(-room[full:], kind="mergesort")))
+    row_of = np.arange(len(first))
+    rows = _place(room, tokens, longest_first[full:], full, row_tokens, row_of)
+    order = longest_first[np.argsort(row_of[longest_first], kind="mergesort")]
+    offsets = np.zeros(rows + 1, dtype=np.int64)
+    for row in row_of:
+        offsets[row + 1] += 1
+    return np.cumsum(offsets), first[order], tokens[order]

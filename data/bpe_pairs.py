@@ -1,4 +1,8 @@
-"""The pairs of neighbouring pieces in counted pre-tokens: how often each occurs, where, and what a merge changes."""
+"""The pairs of neighbouring pieces in counted pre-tokens: how often each occurs, where, and what a merge changes.
+
+A piece of n bytes fills n places of the text. Each place begins one pair at most, so that the places of each pair form
+a list through two arrays as long as the text, from which a place is taken at once, and nothing is stale or made anew.
+"""
 
 from typing import Any, NamedTuple
 
@@ -11,207 +15,213 @@ Int64s = npt.NDArray[np.int64]
 
 NONE = -1
 RIGHT = (1 << 32) - 1
-USED, CHANGED, FREE, SPARE = range(4)  # of Book.state
-LOST_BEFORE, MADE_BEFORE, LOST_AFTER, MADE_AFTER = range(4)  # of Book.near
+FIBONACCI = np.int64(-7046029254386353131)
+ROOM = 1 << 17  # pairs; more than two bytes can make
+MADE_AT_ONCE = 4  # pairs that a run of merges may make: before, within and after it
+BLOCK = 6  # bits of a place within a block
+USED, CHANGED = range(2)  # of Pairs.state
+LOST_BEFORE, MADE_BEFORE, LOST_AFTER, MADE_AFTER = range(4)  # of Pairs.near
 
 
 class Words(NamedTuple):
     """Pre-tokens as pieces, of which each becomes fewer."""
 
-    symbols: Int32s
+    symbols: Int32s  # the number of a piece, at its first and its last byte; at others it means nothing
+    nexts: Int32s  # the place after each in the list of its pair, at the first byte of the pair
+    befores: Int32s  # the place before it
     offsets: Int64s
-    lengths: Int32s
     counts: Int64s
+    blocks: Int32s  # the word of every (1 << BLOCK)th place
 
 
-class Book(NamedTuple):
-    """Pairs of neighbouring pieces in the order in which they were met, the words that hold each, and room for more."""
+class Pairs(NamedTuple):
+    """Pairs of neighbouring pieces in the order in which they were met, and room for more."""
 
     keys: Int64s  # the left piece's number << 32 | the right one's
     counts: Int64s
-    heads: Int32s  # the first node of the list of words that hold the pair, or did
-    words: Int32s  # the word that was added to that list last
+    heads: Int32s  # the first place in the list of each
     merges: Int32s  # the merge that added to it last
     changed: Int32s  # the pairs that the present merge has added to
-    node_words: Int32s
-    node_nexts: Int32s  # free nodes form a list of their own
+    slots: Int32s  # a hash table: the number of the pair at this place, or NONE; a power of two of them
     near: Int32s  # (4, pieces): pairs that the present merge changes, by kind of change and the piece beside
     met: Int32s  # (4, pieces): the last merge that set `near`
-    state: Int64s  # pairs used, pairs changed by the present merge, the first free node, and how many are free
+    state: Int64s  # pairs used, pairs changed by the present merge
+
+
+class Merge(NamedTuple):
+    """What is merged, and with what it may be merged on."""
+
+    slot: int  # of the pair
+    piece: int  # that it becomes
+    number: int  # of the merge, from 1
+    longest: int  # bytes that a piece may have
+    lengths: Int32s  # of the pieces
 
 
 @numba.njit(cache=True)
-def count_pairs(words: Words, slots: "numba.typed.Dict", pieces: int) -> Book:
-    few, near = np.empty(0, np.int32), np.full((4, pieces), NONE, np.int32)
-    none, state = np.empty(0, np.int64), np.array([0, 0, NONE, 0])
-    book, word = Book(none, none, few, few, few, few, few, few, near, near.copy(), state), 0
-    while word < len(words.lengths):
-        book = _with_room(book, words.lengths[word])
-        word = _count_while_room(words, slots, book, word)
-    return book
+def begin_words(symbols: Int32s, offsets: Int64s, counts: Int64s) -> Words:
+    """Words of one piece for each byte."""
+    blocks, word = np.empty((len(symbols) >> BLOCK) + 1, np.int32), 0
+    for block in range(len(blocks)):
+        while word + 1 < len(counts) and offsets[word + 1] <= block << BLOCK:
+            word += 1
+        blocks[block] = word
+    return Words(symbols, np.empty_like(symbols), np.empty_like(symbols), offsets, counts, blocks)
 
 
 @numba.njit(cache=True)
-def _count_while_room(words: Words, slots: "numba.typed.Dict", book: Book, word: int) -> Any:
-    """Count the pairs of words from this one on, up to the first that the book may have no room for."""
-    while word < len(words.lengths) and _has_room(book, words.lengths[word]):
-        begin = words.offsets[word]
-        for place in range(begin, begin + words.lengths[word] - 1):
-            slot = _slot(book, slots, np.int64(words.symbols[place]) << 32 | words.symbols[place + 1])
-            _add(book, slot, words.counts[word], word, 0)
-        word += 1
-    return word
+def count_pairs(words: Words, pieces: int) -> Pairs:
+    """The pairs of bytes; `pieces` is how many there will be."""
+    near, numbers = np.full((4, pieces), NONE, np.int32), np.empty(ROOM, np.int32)
+    slots, state = np.full(2 * ROOM, NONE, np.int32), np.zeros(2, np.int64)
+    keys, counts = np.empty(ROOM, np.int64), np.empty(ROOM, np.int64)
+    pairs = Pairs(keys, counts, numbers, numbers.copy(), numbers.copy(), slots, near, near.copy(), state)
+    for word in range(len(words.counts) - 1, -1, -1):  # backwards, so that each list begins with its first place
+        for place in range(words.offsets[word + 1] - 2, words.offsets[word] - 1, -1):
+            slot = _slot(pairs, np.int64(words.symbols[place]) << 32 | words.symbols[place + 1])
+            _add(words, pairs, slot, place, words.counts[word], 0)
+    return pairs
 
 
 @numba.njit(cache=True)
-def merge_pair(
-    words: Words,
-    slots: "numba.typed.Dict",
-    book: Book,
-    slot: int,
-    piece: int,
-    piece_lengths: Int32s,
-    longest: int,
-    merge: int,
-) -> Book:
-    """Put `piece` wherever the pair stands; the pairs that this makes are book.changed[: state[CHANGED]]."""
-    key, node = book.keys[slot], book.heads[slot]
-    book.heads[slot], book.state[CHANGED] = NONE, 0
-    while node != NONE:
-        book = _with_room(book, 2 * words.lengths[book.node_words[node]])
-        node = _merge_while_room(words, slots, book, node, key, piece, piece_lengths, longest, merge)
-    book.counts[slot] = 0
-    return book
+def merge_pair(words: Words, pairs: Pairs, merge: Merge) -> Pairs:
+    """Put the piece wherever the pair stands; the pairs that this makes are pairs.changed[: state[CHANGED]]."""
+    pairs.state[CHANGED] = 0
+    while pairs.heads[merge.slot] != NONE:
+        pairs = _with_room(pairs)
+        _merge_while_room(words, pairs, merge)
+    pairs.counts[merge.slot] = 0
+    return pairs
 
 
 @numba.njit(cache=True)
-def _merge_while_room(
-    words: Words,
-    slots: "numba.typed.Dict",
-    book: Book,
-    node: int,
-    key: int,
-    piece: int,
-    piece_lengths: Int32s,
-    longest: int,
-    merge: int,
-) -> Any:
-    """Merge in the words of the list from this node on, up to the first that the book may have no room for."""
-    while node != NONE:
-        word = book.node_words[node]
-        if not _has_room(book, 2 * words.lengths[word]):
-            break
-        words.lengths[word] = _merge_in_word(words, slots, book, word, key, piece, piece_lengths, longest, merge)
-        after, book.node_nexts[node] = book.node_nexts[node], book.state[FREE]
-        book.state[FREE], node = node, after
-        book.state[SPARE] += 1
-    return node
+def _merge_while_room(words: Words, pairs: Pairs, merge: Merge) -> None:
+    """Merge at the places of the list up to the first that there may be no room for."""
+    left, right = pairs.keys[merge.slot] >> 32, pairs.keys[merge.slot] & RIGHT
+    step = merge.lengths[left]
+    while pairs.heads[merge.slot] != NONE and pairs.state[USED] + MADE_AT_ONCE <= len(pairs.keys):
+        place = pairs.heads[merge.slot]
+        word = words.blocks[place >> BLOCK]
+        while words.offsets[word + 1] <= place:
+            word += 1
+        begin, end = words.offsets[word], words.offsets[word + 1]
+        if left == right:  # of a run of equal pieces the first two are merged, then the next two
+            while place > begin and words.symbols[place - 1] == left:
+                place -= step
+        _merge_at(words, pairs, merge, left, right, place, begin, end, words.counts[word])
+        while left == right:
+            place += 2 * step
+            if place + step >= end or words.symbols[place] != left or words.symbols[place + step] != left:
+                break
+            _merge_at(words, pairs, merge, left, right, place, begin, end, words.counts[word])
 
 
 @numba.njit(cache=True)
-def _has_room(book: Book, more: int) -> Any:
-    return book.state[USED] + more <= len(book.keys) and more <= book.state[SPARE]
+def _merge_at(
+    words: Words, pairs: Pairs, merge: Merge, left: int, right: int, place: int, begin: int, end: int, count: int
+) -> None:
+    """Merge at one place of a word from `begin` to `end`, and correct the counts and lists of the pairs beside."""
+    lengths, longest, size = merge.lengths, merge.longest, merge.lengths[merge.piece]
+    middle, after = place + lengths[left], place + size
+    _take(words, pairs, merge.slot, place)
+    if place > begin:
+        piece = np.int64(words.symbols[place - 1])
+        before = place - lengths[piece]
+        if lengths[piece] + lengths[left] <= longest:
+            slot = _near(pairs, LOST_BEFORE, piece, piece << 32 | left, merge.number)
+            pairs.counts[slot] -= count
+            _take(words, pairs, slot, before)
+        if lengths[piece] + size <= longest:
+            slot = _near(pairs, MADE_BEFORE, piece, piece << 32 | merge.piece, merge.number)
+            _add(words, pairs, slot, before, count, merge.number)
+    if after < end:
+        piece = np.int64(words.symbols[after])
+        if lengths[right] + lengths[piece] <= longest:
+            slot = _near(pairs, LOST_AFTER, piece, right << 32 | piece, merge.number)
+            pairs.counts[slot] -= count
+            _take(words, pairs, slot, middle)
+        if size + lengths[piece] <= longest:
+            slot = _near(pairs, MADE_AFTER, piece, np.int64(merge.piece) << 32 | piece, merge.number)
+            _add(words, pairs, slot, place, count, merge.number)
+    words.symbols[place] = words.symbols[after - 1] = merge.piece
 
 
 @numba.njit(cache=True)
-def _merge_in_word(
-    words: Words,
-    slots: "numba.typed.Dict",
-    book: Book,
-    number: int,
-    key: int,
-    piece: int,
-    piece_lengths: Int32s,
-    longest: int,
-    merge: int,
-) -> Any:
-    """Merge within a word, from the left, and correct the counts of the pairs beside; returns its new length."""
-    left, right, count = key >> 32, key & RIGHT, words.counts[number]
-    word = words.symbols[words.offsets[number] : words.offsets[number] + words.lengths[number]]
-    size, read, written = piece_lengths[piece], 0, 0
-    while read < len(word):
-        if read + 1 == len(word) or word[read] != left or word[read + 1] != right:
-            word[written] = word[read]
-            read, written = read + 1, written + 1
-            continue
-        if written:
-            before = np.int64(word[written - 1])
-            if piece_lengths[before] + piece_lengths[left] <= longest:
-                book.counts[_near(book, slots, LOST_BEFORE, before, before << 32 | left, merge)] -= count
-            if piece_lengths[before] + size <= longest:
-                slot = _near(book, slots, MADE_BEFORE, before, before << 32 | piece, merge)
-                _add(book, slot, count, number, merge)
-        if read + 2 < len(word):
-            after = np.int64(word[read + 2])
-            if piece_lengths[right] + piece_lengths[after] <= longest:
-                book.counts[_near(book, slots, LOST_AFTER, after, right << 32 | after, merge)] -= count
-            if size + piece_lengths[after] <= longest:
-                slot = _near(book, slots, MADE_AFTER, after, piece << 32 | after, merge)
-                _add(book, slot, count, number, merge)
-        word[written] = piece
-        read, written = read + 2, written + 1
-    return written
+def _add(words: Words, pairs: Pairs, slot: int, place: int, count: int, merge: int) -> None:
+    """Count a pair `count` times more, and put the place on its list."""
+    pairs.counts[slot] += count
+    if pairs.merges[slot] != merge:
+        pairs.merges[slot] = merge
+        pairs.changed[pairs.state[CHANGED]] = slot
+        pairs.state[CHANGED] += 1
+    head = pairs.heads[slot]
+    words.nexts[place], words.befores[place] = head, NONE
+    if head != NONE:
+        words.befores[head] = place
+    pairs.heads[slot] = place
 
 
 @numba.njit(cache=True)
-def _slot(book: Book, slots: "numba.typed.Dict", key: int) -> Any:
-    """Place of a pair in the book, which it is added to if it is not there."""
-    if key in slots:
-        return slots[key]
-    slot = book.state[USED]
-    book.state[USED] += 1
-    slots[key] = slot
-    book.keys[slot], book.counts[slot] = key, 0
-    book.heads[slot] = book.words[slot] = book.merges[slot] = NONE
-    return slot
+def _take(words: Words, pairs: Pairs, slot: int, place: int) -> None:
+    """Take a place off the list of its pair."""
+    before, after = words.befores[place], words.nexts[place]
+    if before == NONE:
+        pairs.heads[slot] = after
+    else:
+        words.nexts[before] = after
+    if after != NONE:
+        words.befores[after] = before
 
 
 @numba.njit(cache=True)
-def _near(book: Book, slots: "numba.typed.Dict", change: int, beside: int, key: int, merge: int) -> Any:
-    """Place of a pair, looked up once in a merge: all pairs of one kind of change differ in the piece beside."""
-    if book.met[change, beside] != merge:
-        book.met[change, beside], book.near[change, beside] = merge, _slot(book, slots, key)
-    return book.near[change, beside]
+def _near(pairs: Pairs, change: int, beside: int, key: int, merge: int) -> Any:
+    """Number of a pair, looked up once in a merge: all pairs of one kind of change differ in the piece beside."""
+    if pairs.met[change, beside] != merge:
+        pairs.met[change, beside], pairs.near[change, beside] = merge, _slot(pairs, key)
+    return pairs.near[change, beside]
 
 
 @numba.njit(cache=True)
-def _add(book: Book, slot: int, count: int, word: int, merge: int) -> None:
-    """Count a pair `count` times more, and note that `word` holds it."""
-    state = book.state
-    book.counts[slot] += count
-    if book.merges[slot] != merge:
-        book.merges[slot], book.words[slot] = merge, NONE
-        book.changed[state[CHANGED]] = slot
-        state[CHANGED] += 1
-    if book.words[slot] != word:
-        book.words[slot] = word
-        node = state[FREE]
-        state[FREE] = book.node_nexts[node]
-        state[SPARE] -= 1
-        book.node_words[node], book.node_nexts[node], book.heads[slot] = word, book.heads[slot], node
+def _slot(pairs: Pairs, key: int) -> Any:
+    """Number of a pair, which is added to the others if it is not there."""
+    place = _place(pairs.slots, key)
+    while pairs.slots[place] != NONE:
+        if pairs.keys[pairs.slots[place]] == key:
+            return pairs.slots[place]
+        place = (place + 1) & (len(pairs.slots) - 1)
+    slot = pairs.state[USED]
+    pairs.state[USED] += 1
+    pairs.slots[place], pairs.keys[slot], pairs.counts[slot] = slot, key, 0
+    pairs.heads[slot] = pairs.merges[slot] = NONE
+    return np.int32(slot)
 
 
 @numba.njit(cache=True)
-def _with_room(book: Book, more: int) -> Book:
-    """The book, with room for so many more pairs and nodes."""
-    pairs, nodes = book.state[USED] + more, len(book.node_words)
-    keys, counts, heads, words, merges, changed, node_words, node_nexts, near, met, state = book
-    if pairs > len(keys):
-        keys, counts, heads = longer(keys, pairs), longer(counts, pairs), longer(heads, pairs)
-        words, merges, changed = longer(words, pairs), longer(merges, pairs), longer(changed, pairs)
-    if more > state[SPARE]:
-        node_words, node_nexts = longer(node_words, nodes + more), longer(node_nexts, nodes + more)
-        for node in range(nodes, len(node_nexts)):
-            node_nexts[node] = node + 1
-        node_nexts[-1] = state[FREE]
-        state[FREE] = nodes
-        state[SPARE] += len(node_nexts) - nodes
-    return Book(keys, counts, heads, words, merges, changed, node_words, node_nexts, near, met, state)
+def _place(slots: Int32s, key: int) -> Any:
+    return (key * FIBONACCI >> 32) & (len(slots) - 1)
 
 
 @numba.njit(cache=True)
-def longer(array: Int64s, needed: int) -> Int64s:
-    """The array with room for at least so many items, which are not set."""
-    longer = np.empty(max(needed, 3 * len(array) // 2), array.dtype)
+def _with_room(pairs: Pairs) -> Pairs:
+    """The pairs, with room for twice as many if there is none for what is merged next."""
+    keys, counts, heads, merges, changed, slots, near, met, state = pairs
+    if state[USED] + MADE_AT_ONCE <= len(keys):
+        return pairs
+    room = 2 * len(keys)
+    slots = np.full(2 * room, NONE, np.int32)
+    for slot in range(state[USED]):
+        place = _place(slots, keys[slot])
+        while slots[place] != NONE:
+            place = (place + 1) & (len(slots) - 1)
+        slots[place] = slot
+    keys, counts = longer(keys, room), longer(counts, room)
+    heads, merges, changed = longer(heads, room), longer(merges, room), longer(changed, room)
+    return Pairs(keys, counts, heads, merges, changed, slots, near, met, state)
+
+
+@numba.njit(cache=True)
+def longer(array: Any, room: int) -> Any:
+    """The array with room for so many items, of which the new ones are not set."""
+    longer = np.empty(room, array.dtype)
     longer[: len(array)] = array
     return longer

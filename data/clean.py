@@ -65,8 +65,8 @@ def make_cleaner(config: DataConfig, source: SourceConfig) -> Callable[[str], Cl
     Rewritten: mojibake; Unicode to NFC, line ends to newlines; control and invisible characters, trailing spaces and
     blank lines beyond two in a row go; then boilerplate lines, the lines that C4 leaves out, and personal data.
 
-    Dropped, for the first of these reasons: `empty`, `too short`, `too long`, `repetitive` (see `is_repetitive`), a
-    filter and its rule as in `gopher_quality: words`, another language as in `language: de`.
+    Dropped, for the first of these reasons: `no lines left`, `empty`, `too short`, `too long`, `repetitive`
+    (see `is_repetitive`), a filter and its rule as in `gopher_quality: words`, another language as in `language: de`.
 
     Raises DataError for a boilerplate expression that is none and for a language that cannot be told.
     """
@@ -74,7 +74,7 @@ def make_cleaner(config: DataConfig, source: SourceConfig) -> Callable[[str], Cl
 
     def clean(text: str) -> Cleaned:
         text, scrubbed, removed_lines = rewrite(text)
-        reason = judge(text)
+        reason = "no lines left" if removed_lines and not text else judge(text)
         return Cleaned(None if reason else text, reason, scrubbed, removed_lines)
 
     return clean

@@ -115,7 +115,8 @@ class DecontaminationConfig(BaseModel, frozen=True, extra="forbid", use_attribut
     """Evaluation sets whose items must not be in the training text."""
 
     paths: tuple[str, ...] = Field(min_length=1)
-    """Files, folders or globs of evaluation items: every string in a record of JSON lines, or each line of text."""
+    """Files, folders or globs of evaluation items: every string in a record of JSON lines or Parquet, or each line of
+    text."""
     ngram: PositiveInt = 13
     """Words that a training document must share in a row with an item to count as contaminated."""
     minimum_words: PositiveInt = 8

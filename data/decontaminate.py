@@ -15,11 +15,13 @@ import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from data.config import DecontaminationConfig
 from data.errors import DataError
 from data.files import file_stamp
 from data.local import found_files
+from data.readers import ROWS_PER_BATCH
 from data.shingles import Hashes, folded_characters, hash_words, roll, shingle
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
@@ -59,7 +61,7 @@ def item_stamps(config: DecontaminationConfig) -> dict[str, list[int]]:
 
 
 def load_items(config: DecontaminationConfig) -> Items:
-    """Read all items: of JSON lines each string in a record, however deep, and of plain text each line.
+    """Read all items: of JSON lines and Parquet each string in a record, however deep, and of plain text each line.
 
     A string gives the n-grams of `config.ngram` words that are in it; a shorter one is an n-gram as a whole, down to
     `config.minimum_words`. N-grams do not go from one string into the next.
@@ -105,10 +107,10 @@ def _files(config: DecontaminationConfig) -> list[Path]:
     """All files, path by path as configured; below a folder, or for a glob, in the order of their names."""
     files = [file for name in config.paths for file in _files_at(Path(name).expanduser())]
     for file in files:
-        if _kind(file) not in {*JSON_LINES, ".txt"}:
+        if _kind(file) not in {*JSON_LINES, ".txt"} and file.suffix != ".parquet":
             raise DataError(
                 f"decontamination: {file}: unknown extension: known are .jsonl, .json, .ndjson and .txt, each also "
-                "with .gz or .zst; name what to read with a glob, such as folder/**/*.jsonl"
+                "with .gz or .zst, and .parquet; name what to read with a glob, such as folder/**/*.jsonl"
             )
     return files
 
@@ -129,15 +131,20 @@ def _kind(file: Path) -> str:
 
 
 def _records(file: Path) -> Iterator[tuple[int, list[str]]]:
-    """The strings of each line, numbered from 1; blank lines are left out."""
+    """The strings of each line or row, numbered from 1; blank lines are left out."""
     line = 0
     try:
+        if file.suffix == ".parquet":
+            with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
+                rows = (row for batch in parquet.iter_batches(ROWS_PER_BATCH) for row in batch.to_pylist())
+                yield from enumerate(map(list, map(_strings, rows)), start=1)
+            return
         with pa.input_stream(str(file), compression=COMPRESSIONS.get(file.suffix)) as stream:
             for line, content in enumerate(io.BufferedReader(stream), start=1):
                 if content.strip():
                     text = content.decode("utf-8-sig" if line == 1 else "utf-8")
                     yield line, list(_strings(json.loads(text))) if _kind(file) in JSON_LINES else [text]
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError, pa.ArrowException) as error:
         raise DataError(
             f"decontamination: {file}:{line} cannot be read: {error}: mend the file, as its items could not be found"
         ) from None

@@ -106,10 +106,6 @@ def pack_shards(folder: Path, policy: Policy, sequence_length: int, workers: int
     begin_stage(target, [SPLIT])
     sources = manifest.splits.get(SPLIT, {})
     jobs = [_Job(folder, target, file, policy, sequence_length) for shards in sources.values() for file in shards.files]
-    if policy == "best_fit" and jobs:
-        from data.best_fit import best_fit
-
-        best_fit(np.ones(1, np.int64), 1)  # compiled before the threads start, which must not compile side by side
     # Arrow and the compiled packing leave the interpreter's lock alone: threads will do
     with ThreadPoolExecutor(workers or available_cpus()) as pool:
         packed = progress(pool.map(_pack_file, jobs), f"pack {policy}-{sequence_length}", len(jobs), "files")

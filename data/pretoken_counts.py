@@ -1,6 +1,12 @@
-"""How often each pre-token occurs in a corpus, counted file by file in bounded memory."""
+"""How often each pre-token occurs in a corpus, counted part by part in memory that does not grow with the text.
 
-from collections.abc import Iterable, Sequence
+Where there are more different pre-tokens than memory is meant for, some of the rare ones stand for the others, by the
+threshold sampling of Duffield, Lund and Thorup (2005): of those that occur c times, fewer than a threshold t, a share
+of c / t is kept and counts t times. So the count of whatever they have in common, as a pair of letters, is on average
+what it was. To drop the rarest would be worse: a language without spaces has nothing but rare pre-tokens.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,18 +20,26 @@ from data.files import atomic_write
 from data.parallel import in_parallel
 from data.pretokens import MOST_DIGITS, Digits, Pretokenization, character_classes, pretoken_end
 from data.tokenizer_report import TrainingFacts
-from data.tokenizer_text import read_texts, sample_texts
+from data.tokenizer_text import RowGroup, find_chunks, read_groups, sample_texts
 
-MOST_PRETOKENS = 20_000_000
-SLACK = 4  # counts are cut back to the most when they exceed it by a quarter
+PART_BYTES = 32_000_000  # of text that are counted on their own
+KEPT = 0.75  # of a full table
 EMPTY = -1
-ROOM = 1 << 16
 USED, TEXT = 0, 1  # of _Table.state
 FNV_OFFSET, FNV_PRIME = -3750763034362895579, 1099511628211  # Fowler, Noll and Vo's hash 1a of 64 bits, signed
 
 Bytes = npt.NDArray[np.uint8]
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Place = tuple[int, int]  # a document's number, and a byte of its
+
+
+class Limits(NamedTuple):
+    """What a table holds at most; a full one is cut back to about three quarters of both."""
+
+    pretokens: int = 1 << 20
+    bytes: int = 16 << 20  # of their text; a pre-token of more than a quarter of it is left out
 
 
 @dataclass(frozen=True)
@@ -60,7 +74,7 @@ def splitting(pretokenization: Pretokenization, digits: Digits) -> Splitting:
 
 
 class _Table(NamedTuple):
-    """A hash table of byte strings and their counts, with room for more."""
+    """A hash table of byte strings and their counts, of a fixed size; memory that is not used yet is not taken."""
 
     slots: Int32s  # number of the string at this place, or EMPTY; a power of two of them
     hashes: Int64s
@@ -71,38 +85,42 @@ class _Table(NamedTuple):
 
 
 def count_pretokens(
-    files: Sequence[Path],
+    files: Mapping[str, Sequence[Path]],
     fraction: float,
     folder: Path,
     split: Splitting,
     workers: int | None,
-    most: int = MOST_PRETOKENS,
+    limits: Limits | None = None,
 ) -> PretokenCounts:
-    """Count the pre-tokens of corpus files, of about this fraction of each; the same whatever the number of workers.
+    """Count the pre-tokens of about this fraction of each source's text; the same whatever the number of workers.
 
-    Each file is counted on its own and left in `folder` until its turn comes, so that each worker and this process hold
-    at most 1.25 × `most` pre-tokens. Where there are more, the rarest go, of equally rare ones those of the highest
-    hash, and are counted as cut; one that comes back may be cut, and counted, again.
+    Parts of the corpus, which are the same for any number of workers, are counted on their own and left in `folder`
+    until their turn comes. Each worker and this process hold at most what `limits` says, by default about 50 MB, plus
+    a row group of text. While nothing is cut, the counts are exact. Pre-tokens that others stand for are counted as
+    cut; one that comes back may be cut, and counted, again.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    jobs = [_Job(file, fraction, folder / f"{number:06d}.npz", split, most) for number, file in enumerate(files)]
-    merged = _Counter(most)
-    for part in in_parallel(_count_file, jobs, workers, "counting words", "files"):
+    limits = limits or Limits()
+    chunks = find_chunks(files, PART_BYTES / fraction)
+    jobs = [_Job(chunk, fraction, folder / f"{i:06d}.npz", split, limits, i + 1) for i, chunk in enumerate(chunks)]
+    merged = _Counter(limits)
+    for part in in_parallel(_count_part, jobs, workers, "counting words"):
         merged.add_counts(_load(part))
         part.unlink()
     return merged.counts()
 
 
 class _Job(NamedTuple):
-    file: Path
+    groups: Sequence[RowGroup]
     fraction: float
     target: Path
     split: Splitting
-    most: int
+    limits: Limits
+    seed: int
 
 
-def _count_file(job: _Job) -> Path:
-    counts = count_texts(sample_texts(read_texts([job.file]), job.fraction), job.split, job.most)
+def _count_part(job: _Job) -> Path:
+    counts = count_texts(sample_texts(read_groups(job.groups), job.fraction), job.split, job.limits, job.seed)
     with atomic_write(job.target) as file:
         np.savez(file, **asdict(counts))
     return job.target
@@ -114,87 +132,111 @@ def _load(file: Path) -> PretokenCounts:
         return PretokenCounts(arrays["text"], arrays["offsets"], arrays["counts"], **numbers)
 
 
-def count_texts(batches: Iterable[pa.Array], split: Splitting, most: int = MOST_PRETOKENS) -> PretokenCounts:
-    """Count the pre-tokens of Arrow arrays of strings without nulls."""
-    counter = _Counter(most)
+def count_texts(
+    batches: Iterable[pa.Array], split: Splitting, limits: Limits | None = None, seed: int = 0
+) -> PretokenCounts:
+    """Count the pre-tokens of Arrow arrays of strings without nulls; the seed, below 2^31, decides which are cut."""
+    counter = _Counter(limits or Limits(), seed)
     for batch in batches:
         counter.add_texts(batch, split)
     return counter.counts()
 
 
 class _Counter:
-    """A table that grows up to the most pre-tokens, and what it has seen."""
+    """A table, and what it has seen."""
 
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.table = _new_table()
+    def __init__(self, limits: Limits, seed: int = 0) -> None:
+        self.draws = seed << 32  # each cut draws anew
+        most = limits.pretokens
+        slots = np.full(1 << (2 * most - 1).bit_length(), EMPTY, np.int32)
+        ends = np.zeros(most + 1, np.int64)
+        hashes, counts = np.empty(most, np.int64), np.empty(most, np.int64)
+        self.table = _Table(slots, hashes, ends, counts, np.empty(limits.bytes, np.uint8), np.zeros(2, np.int64))
         self.documents = self.bytes = self.cut_pretokens = self.cut_occurrences = 0
 
     def add_texts(self, texts: pa.Array, split: Splitting) -> None:
-        if not len(texts):
-            return
         texts = texts.cast(pa.large_string())
         _, offsets, content = texts.buffers()
-        places = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
+        if not len(texts):
+            return
+        bounds = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
         text = np.frombuffer(content or b"", np.uint8)
-        self.table = _count_batch(self.table, text, places, *split)
+        begin, end = bounds[0], bounds[0]
+        while True:
+            begin, end = _count_while_room(self.table, text, bounds, end, *split)
+            if begin == end:
+                break
+            if end - begin > len(self.table.text) // 4:
+                self.cut_pretokens += 1
+                self.cut_occurrences += 1
+            else:
+                self._make_room()
+                end = begin
         self.documents += len(texts)
-        self.bytes += int(places[-1] - places[0])
-        self._limit(self.most + self.most // SLACK)
+        self.bytes += int(bounds[-1] - bounds[0])
 
     def add_counts(self, counts: PretokenCounts) -> None:
-        everything = np.arange(len(counts.counts))
-        self.table = _add_chosen(self.table, counts.text, counts.offsets, counts.counts, everything)
+        number = 0
+        while (number := _add_while_room(self.table, counts.text, counts.offsets, counts.counts, number)) < len(
+            counts.counts
+        ):
+            self._make_room()
         self.documents += counts.documents
         self.bytes += counts.bytes
         self.cut_pretokens += counts.cut_pretokens
         self.cut_occurrences += counts.cut_occurrences
-        self._limit(self.most + self.most // SLACK)
 
     def counts(self) -> PretokenCounts:
-        self._limit(self.most)
         used, size = self.table.state.tolist()
-        arrays = self.table.text[:size].copy(), self.table.ends[: used + 1].copy(), self.table.counts[:used].copy()
+        arrays = self.table.text[:size], self.table.ends[: used + 1], self.table.counts[:used]
         return PretokenCounts(*arrays, self.documents, self.bytes, self.cut_pretokens, self.cut_occurrences)
 
-    def _limit(self, limit: int) -> None:
+    def _make_room(self) -> None:
+        """Let some of the rare pre-tokens stand for the others, so that about a quarter of the table is free."""
         used = int(self.table.state[USED])
-        if used <= limit:
-            return
-        counts = self.table.counts[:used]
-        order = np.lexsort((self.table.hashes[:used], -counts))
-        keep, cut = np.sort(order[: self.most]), order[self.most :]
-        self.cut_pretokens += len(cut)
-        self.cut_occurrences += int(counts[cut].sum())
-        self.table = _add_chosen(_new_table(), self.table.text, self.table.ends, counts, keep)
+        counts, sizes = self.table.counts[:used], np.diff(self.table.ends[: used + 1])
+        threshold, chances = 1, np.ones(used)
+        while chances.sum() > KEPT * len(self.table.counts) or chances @ sizes > KEPT * len(self.table.text):
+            threshold += 1 + threshold // 8
+            np.minimum(counts / threshold, 1, out=chances)
+        self.draws += 1
+        kept = _draw(self.table.hashes[:used], self.draws) < chances
+        self.cut_pretokens += used - int(kept.sum())
+        self.cut_occurrences += int(counts[~kept].sum())
+        np.maximum(counts, threshold, out=counts)
+        _keep(self.table, kept)
 
 
-def _new_table() -> _Table:
-    ends = np.zeros(ROOM + 1, np.int64)
-    numbers = np.empty(ROOM, np.int64)
-    slots = np.full(2 * ROOM, EMPTY, np.int32)
-    return _Table(slots, numbers, ends, numbers.copy(), np.empty(16 * ROOM, np.uint8), np.zeros(2, np.int64))
-
-
-@numba.njit(cache=True, nogil=True)
-def _count_batch(table: _Table, text: Bytes, places: Int64s, classes: Bytes, words: bool, most_digits: int) -> _Table:
-    for document in range(len(places) - 1):
-        begin, end = places[document], places[document + 1]
-        while begin < end:
-            after = pretoken_end(text, begin, end, classes, words, most_digits)
-            if _add(table, text, begin, after, 1):
-                begin = after
-            else:
-                table = _with_room(table, after - begin)
-    return table
+def _draw(hashes: Int64s, number: int) -> Floats:
+    """Numbers from 0 to 1, alike for equal hashes in the draw of this number (Steele, Lea and Flood 2014, SplitMix)."""
+    mixed = hashes.view(np.uint64) + np.uint64(number * 0x9E3779B97F4A7C15 % (1 << 64))
+    mixed = (mixed ^ mixed >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ mixed >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
+    mixed = (mixed ^ mixed >> np.uint64(31)) >> np.uint64(11)  # 53 bits
+    return mixed.astype(np.float64) * 2.0**-53
 
 
 @numba.njit(cache=True, nogil=True)
-def _add_chosen(table: _Table, text: Bytes, offsets: Int64s, counts: Int64s, chosen: Int64s) -> _Table:
-    for number in chosen:
-        while not _add(table, text, offsets[number], offsets[number + 1], counts[number]):
-            table = _with_room(table, offsets[number + 1] - offsets[number])
-    return table
+def _count_while_room(
+    table: _Table, text: Bytes, bounds: Int64s, begin: int, classes: Bytes, words: bool, most_digits: int
+) -> tuple[int, int]:
+    """Count pre-tokens from this byte on up to the first that the table has no room for: where it begins and ends."""
+    end = begin
+    for document in range(np.searchsorted(bounds, begin, "right") - 1, len(bounds) - 1):
+        while begin < bounds[document + 1]:
+            end = pretoken_end(text, begin, bounds[document + 1], classes, words, most_digits)
+            if not _add(table, text, begin, end, 1):
+                return begin, end
+            begin = end
+    return end, end
+
+
+@numba.njit(cache=True, nogil=True)
+def _add_while_room(table: _Table, text: Bytes, offsets: Int64s, counts: Int64s, number: int) -> int:
+    """Add counts from this pre-token's on up to the first that the table has no room for, which is returned."""
+    while number < len(counts) and _add(table, text, offsets[number], offsets[number + 1], counts[number]):
+        number += 1
+    return number
 
 
 @numba.njit(cache=True, nogil=True)
@@ -215,7 +257,7 @@ def _add(table: _Table, text: Bytes, begin: int, end: int, count: int) -> bool:
                 return True
         slot = (slot + 1) & (len(table.slots) - 1)
     number, used = table.state[USED], table.state[TEXT]
-    if number == len(table.counts) or used + size > len(table.text):
+    if number == len(table.counts) or used + size > len(table.text) or size > len(table.text) // 4:
         return False
     table.slots[slot] = number
     table.hashes[number], table.counts[number], table.ends[number + 1] = key, count, used + size
@@ -225,36 +267,27 @@ def _add(table: _Table, text: Bytes, begin: int, end: int, count: int) -> bool:
 
 
 @numba.njit(cache=True, nogil=True)
-def _with_room(table: _Table, size: int) -> _Table:
-    """A table of twice the strings, or with room for `size` more bytes, whichever is wanted."""
-    slots, hashes, ends, counts, text, state = table
-    if state[TEXT] + size > len(text):
-        text = _longer(text, max(2 * len(text), state[TEXT] + size))
-    if state[USED] < len(counts):
-        return _Table(slots, hashes, ends, counts, text, state)
-    room = 2 * len(counts)
-    slots = np.full(2 * room, EMPTY, np.int32)
-    table = _Table(slots, _longer(hashes, room), _longer(ends, room + 1), _longer(counts, room), text, state)
-    for number in range(state[USED]):
-        slots[_free_slot(table, hashes[number])] = number
-    return table
-
-
-@numba.njit(cache=True, nogil=True)
-def _longer(array: Any, size: int) -> Any:
-    longer = np.empty(size, array.dtype)
-    longer[: len(array)] = array
-    return longer
+def _keep(table: _Table, kept: npt.NDArray[np.bool_]) -> None:
+    """Leave the other strings out; in the same memory."""
+    table.slots[:] = EMPTY
+    begin, number, used = 0, 0, 0
+    for old in range(len(kept)):
+        end = table.ends[old + 1]
+        if kept[old]:
+            slot = _first_slot(table, table.hashes[old])
+            while table.slots[slot] != EMPTY:
+                slot = (slot + 1) & (len(table.slots) - 1)
+            table.slots[slot] = number
+            table.hashes[number], table.counts[number] = table.hashes[old], table.counts[old]
+            for place in range(begin, end):
+                table.text[used + place - begin] = table.text[place]
+            used += end - begin
+            number += 1
+            table.ends[number] = used
+        begin = end
+    table.state[USED], table.state[TEXT] = number, used
 
 
 @numba.njit(cache=True, nogil=True)
 def _first_slot(table: _Table, key: int) -> Any:
     return (key ^ key >> 32) & (len(table.slots) - 1)
-
-
-@numba.njit(cache=True, nogil=True)
-def _free_slot(table: _Table, key: int) -> Any:
-    slot = _first_slot(table, key)
-    while table.slots[slot] != EMPTY:
-        slot = (slot + 1) & (len(table.slots) - 1)
-    return slot

@@ -1,5 +1,6 @@
 """Formats: JSON lines, plain text and Parquet, packed or not, as rows in order; rows that cannot be read say why."""
 
+import bz2
 import codecs
 import functools
 import io
@@ -7,6 +8,7 @@ import json
 import lzma
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,8 +16,9 @@ import pyarrow.parquet as pq
 from data.errors import DataError
 
 # What Arrow unpacks, under its names for them. Its streams, unlike zstandard's, say when a file is cut off.
-ARROW_COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
-COMPRESSIONS = (*ARROW_COMPRESSIONS, ".xz")
+ARROW_COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+DECOMPRESSORS: dict[str, Callable[[], Any]] = {".bz2": bz2.BZ2Decompressor, ".xz": lzma.LZMADecompressor}
+COMPRESSIONS = (*ARROW_COMPRESSIONS, *DECOMPRESSORS)
 KNOWN = (
     "known are .jsonl, .json, .ndjson and .txt, each also with .gz, .zst, .bz2 or .xz; .parquet; and the token files "
     ".bin, .npy and .ds"
@@ -68,9 +71,36 @@ def _unpacked(file: io.BufferedReader, name: str) -> io.BufferedReader:
         return file
     if not file.peek(1):
         raise EOFError("it is empty, which no packed file is")
-    if suffix == ".xz":
-        return io.BufferedReader(lzma.LZMAFile(file), UNPACKED_BYTES)
+    if suffix in DECOMPRESSORS:
+        return io.BufferedReader(_Streams(file, DECOMPRESSORS[suffix]), UNPACKED_BYTES)
     return io.BufferedReader(pa.input_stream(file, compression=ARROW_COMPRESSIONS[suffix]), UNPACKED_BYTES)
+
+
+class _Streams(io.RawIOBase):
+    """All streams of a file that is packed by bzip2 or xz; the library's readers take a damaged one for the end."""
+
+    def __init__(self, file: io.BufferedReader, make: Callable[[], Any]) -> None:
+        self._file, self._make, self._stream = file, make, make()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        content = b""
+        while not content:
+            packed = b""
+            if self._stream.eof:
+                packed = self._stream.unused_data.lstrip(b"\0")  # padding
+                while not packed and (more := self._file.read(READ_BYTES)):
+                    packed = more.lstrip(b"\0")
+                if not packed:
+                    return 0
+                self._stream = self._make()
+            elif self._stream.needs_input and not (packed := self._file.read(READ_BYTES)):
+                raise EOFError("it is cut off")
+            content = self._stream.decompress(packed, len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
 
 
 def _read_json_lines(file: io.BufferedReader, name: str, fields: Sequence[str]) -> Rows:

@@ -52,9 +52,9 @@ def open_cache(location: str, folder: Path, room: int, policy: str, sequence_len
 class ShardCache:
     """A local folder that looks like the remote one; a file is there once `fetch` has returned its path.
 
-    Any number of processes may share it: a lock beside each file lets one fetch while the others wait. When the copies
-    exceed `room` bytes, those used longest ago go first; files that are not in `digests` (manifests, held-out text)
-    are never removed.
+    Any number of processes may share it: a lock beside each file lets one fetch while the others wait. The copies stay
+    within `room` bytes: those used longest ago go before another takes its place; files that are not in `digests`
+    (manifests, held-out text) are not counted and never removed.
     """
 
     def __init__(self, location: str, folder: Path, room: int) -> None:
@@ -84,8 +84,6 @@ class ShardCache:
         with self._locked(name):
             if not _touch(path):  # another process may have fetched it meanwhile
                 self._fetch_checked(name, path, digest or self.digests.get(name))
-        if name in self.digests:
-            self._make_room(keep=path)
         return path
 
     def renew(self, name: str, described: Sequence[str]) -> None:
@@ -130,26 +128,35 @@ class ShardCache:
                 if not reason and expected and digest != expected:
                     reason = "it is damaged (its digest is not the manifest's)"
                 if not reason:
-                    partial.replace(path)
+                    self._admit(partial, path)
                     return
             finally:
                 partial.unlink(missing_ok=True)
         raise DataError(f"{self.location}/{name} could not be fetched in {ATTEMPTS} attempts: {reason}")
 
-    def _make_room(self, keep: Path) -> None:
+    def _admit(self, partial: Path, path: Path) -> None:
+        """Give a file that has come its name, after those used longest ago have made room for it."""
         with self._locked("room"):
-            found = []
-            for name in self.digests:
+            if path.relative_to(self.folder).as_posix() in self.digests:
+                self._make_room(partial.stat().st_size)
+            partial.replace(path)
+
+    def _make_room(self, size: int) -> None:
+        copies = []
+        for folder in {name.rpartition("/")[0] for name in self.digests}:
+            for path in (self.folder / folder).glob("*"):
                 with contextlib.suppress(FileNotFoundError):
-                    status = (self.folder / name).stat()
-                    found.append((status.st_mtime_ns, status.st_size, self.folder / name))
-            taken = sum(size for _, size, _ in found)
-            for _, size, path in sorted(found):
-                if taken <= self.room:
-                    break
-                if path != keep:
-                    path.unlink(missing_ok=True)  # who has it open reads on
-                    taken -= size
+                    status = path.stat()
+                    if path.suffix == ".partial" and time.time() - status.st_mtime > 10 * STALL_SECONDS:
+                        path.unlink()  # of a process that was killed
+                    if path.relative_to(self.folder).as_posix() in self.digests:
+                        copies.append((status.st_mtime_ns, status.st_size, path))
+        excess = sum(taken for _, taken, _ in copies) + size - self.room
+        for _, taken, path in sorted(copies):
+            if excess <= 0:
+                break
+            path.unlink(missing_ok=True)  # who has it open reads on
+            excess -= taken
 
     @contextlib.contextmanager
     def _locked(self, name: str) -> Iterator[None]:

@@ -3,9 +3,9 @@
 import contextlib
 import functools
 import mmap
-import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ Tokens = npt.NDArray[np.unsignedinteger[Any]]
 SOURCE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 DTYPES: dict[str, np.dtype[Any]] = {"uint16": np.dtype("<u2"), "uint32": np.dtype("<u4")}
 OPEN_FILES = 256  # a process may often have no more than 1,024
+AGAIN = "restore it, or make the shards again"
 
 
 @functools.lru_cache(4096)
@@ -32,36 +33,43 @@ class OpenFiles:
     A mapped page is the operating system's copy of the file, shared by all processes and given up when room is needed.
     """
 
-    def __init__(self, find: Callable[[str], str]) -> None:
-        """`find` gives the place of a file that is opened, and may have to fetch it first."""
-        self._open = functools.lru_cache(OPEN_FILES)(functools.partial(_map, find))
+    def __init__(self, find: Callable[[str], str], keep: int = OPEN_FILES) -> None:
+        """`find` gives the place of a file that is opened, and may have to fetch it first; `keep` of them stay open."""
+        self._open = functools.lru_cache(keep)(functools.partial(_map, find))
+
+    def content(self, name: str, size: int) -> mmap.mmap:
+        """A whole file, of `size` bytes at the least. Raises DataError when it cannot be read or is shorter."""
+        mapped = self._open(name)
+        # Asked each time: touching what a file has lost since it was opened would end the process without its name
+        if len(mapped) < size or mapped.size() < len(mapped):
+            raise ends_before(name, max(size, len(mapped)))
+        return mapped
 
     def read(self, name: str, offset: int, size: int) -> bytes:
         """Raises DataError when the file cannot be read or ends before offset + size."""
-        content = self._open(name)[offset : offset + size]
-        if len(content) != size:
-            raise DataError(f"{name} ends before byte {offset + size:,}: restore it, or make the shards again")
-        return content
+        return self.content(name, offset + size)[offset : offset + size]
 
     def read_tokens(self, name: str, dtype: np.dtype[Any], first: int, count: int) -> Tokens:
         """Tokens first..first+count-1 of one file, read-only."""
         return np.frombuffer(self.read(name, first * dtype.itemsize, count * dtype.itemsize), dtype)
 
 
-def _map(find: Callable[[str], str], name: str) -> mmap.mmap | bytes:
+def ends_before(name: str, size: int) -> DataError:
+    """What is wrong with a file of less than `size` bytes."""
+    return DataError(f"{name} ends before byte {size:,}: {AGAIN}")
+
+
+def _map(find: Callable[[str], str], name: str) -> mmap.mmap:
     try:
         return _map_file(find(name))
     except FileNotFoundError:
         with contextlib.suppress(OSError):  # where files are fetched, another process may have made room just now
             return _map_file(find(name))
-        raise DataError(f"{find(name)} is missing: restore it, or make the shards again") from None
-    except OSError as error:
-        raise DataError(f"{name} cannot be read ({error}): restore it, or make the shards again") from None
+        raise DataError(f"{find(name)} is missing: {AGAIN}") from None
+    except (OSError, ValueError) as error:  # ValueError: it is empty
+        raise DataError(f"{name} cannot be read ({error}): {AGAIN}") from None
 
 
-def _map_file(path: str) -> mmap.mmap | bytes:
-    number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:  # a map keeps a descriptor of its own; an empty file cannot be mapped
-        return mmap.mmap(number, 0, access=mmap.ACCESS_READ) if os.fstat(number).st_size else b""
-    finally:
-        os.close(number)
+def _map_file(path: str) -> mmap.mmap:
+    with Path(path).open("rb", buffering=0) as file:  # the map keeps a descriptor of its own
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

@@ -13,11 +13,15 @@ from data.errors import DataError
 from data.files import value_digest
 from data.mixture import build_mixture, mixture_shares
 from data.order import Integers, Order, Stage
-from data.packing import ROW_NUMBERS, SPLIT, packing_folder, read_packing, verify_packing
+from data.packed_rows import PackedRows
+from data.packing import read_packing, verify_packing
 from data.shard_cache import ShardCache
-from data.shard_reader import DTYPES, OpenFiles, shard_name
+from data.shard_reader import DTYPES, OPEN_FILES
 
 BLOCK = 512  # samples whose places are computed together: one call to numpy costs as much as tens of samples
+
+
+OPEN_COPIES = 16  # files that stay open where they are copies of remote ones
 
 
 class Piece(NamedTuple):
@@ -85,21 +89,17 @@ class TokenStream:
         }
         self.reshuffles = dict(sorted((reshuffles or {}).items()))
         self.sources = sorted(set().union(*self.shares.values()))
-        rows = [present[source].rows for source in self.sources]
         self.order = Order(
             self.sources,
-            [sum(of_source) for of_source in rows],
+            [sum(present[source].rows) for source in self.sources],
             [Stage(first, build_mixture([shares.get(source, 0) for source in self.sources]))
              for first, shares in self.shares.items()],
             self.reshuffles,
             seed,
         )  # fmt: skip
-        # The files of all sources behind one another: a row's file is found by one search
-        self._first_files = np.cumsum([0, *map(len, rows)])
-        self._first_rows = np.cumsum(np.concatenate([[0], *rows]))
         self._cache = cache
-        self._packed = str(packing_folder(Path(), policy, sequence_length))
-        self._files = OpenFiles(self.local)
+        # A copy that was removed to make room takes it for as long as it is open
+        self._rows = PackedRows(self.packing, self.sources, self.local, OPEN_COPIES if cache else OPEN_FILES)
         self._block = functools.lru_cache(8)(self._compute_block)
 
     @property
@@ -125,33 +125,46 @@ class TokenStream:
 
     def batch(self, first: int, count: int) -> Batch:
         """Samples first..first+count-1 of the run."""
-        width, itemsize = self.sequence_length + 1, self._dtype.itemsize
-        read, parts = self._files.read, []
-        ends: list[int] = []  # tokens of each row
-        repeated: list[tuple[int, int]] = []  # row and position of tokens that are there as context only
-        for row, (source, file, number) in enumerate(self._places(first, count)):
-            name = f"{shard_name(SPLIT, source, file)}.bin"
-            used = 0
-            for first_token, tokens in self._row(source, file, number):
-                before = not used or tokens < 0
-                if before and used:
-                    repeated.append((row, used))
-                start, size = first_token - before, abs(tokens) + before
-                used += size
-                if start < 0:
-                    parts.append(self._end_of_text)  # that is thought before the file
-                    start, size = 0, size - 1
-                parts.append(read(name, start * itemsize, size * itemsize))
-            parts.append(bytes((width - used) * itemsize))
-            ends.append(used)
-        rows = np.frombuffer(b"".join(parts), self._dtype).astype(np.int64).reshape(count, width)
-        return Batch(rows, _documents(rows, self.packing.end_of_text, ends, repeated))
+        length, itemsize = self.sequence_length, self._dtype.itemsize
+        rows: list[bytes] = []
+        numbers: list[int] = []  # of the documents in each row
+        positions: list[int] = []  # how many of them each of these has
+        for number, row in self._places(first, count):
+            file = self._rows.file(number)
+            content = self._rows.tokens(file)
+            parts: list[bytes | memoryview] = []
+            for document, (start, tokens) in enumerate(self._rows.pieces(file, row)):
+                begin, end = start, start + abs(tokens)
+                if not document or tokens < 0:  # the token before it comes first
+                    begin -= 1
+                    if document:
+                        numbers.append(-1)
+                        positions.append(1)
+                    if begin < 0:
+                        begin = 0
+                        parts.append(self._end_of_text)  # that is thought before the file
+                numbers.append(document)
+                positions.append(end - start)
+                parts.append(content[begin * itemsize : end * itemsize])
+            joined = b"".join(parts)  # a copy, so that no more files stay mapped than are to
+            if padding := (length + 1) * itemsize - len(joined):
+                numbers.append(-1)
+                positions.append(padding // itemsize)
+                joined += bytes(padding)
+            rows.append(joined)
+        tokens_of_rows = np.frombuffer(b"".join(rows), self._dtype).reshape(count, length + 1)
+        documents = np.repeat(np.array(numbers, np.int32), positions).reshape(count, length)
+        if self.packing.policy == "concatenate":  # where a piece is not a document
+            begins = tokens_of_rows[:, :-1] == self.packing.end_of_text
+            begins[:, 0] = False
+            documents |= np.cumsum(begins, axis=1, dtype=np.int32)  # -1 remains
+        return Batch(tokens_of_rows.astype(np.int64), documents)
 
     def pieces(self, first: int, count: int) -> list[list[Piece]]:
         """The pieces of each of the samples first..first+count-1: every token that it predicts, in order."""
         return [
-            [Piece(source, file, start, abs(tokens)) for start, tokens in self._row(source, file, number)]
-            for source, file, number in self._places(first, count)
+            [Piece(file.source, file.number, start, abs(tokens)) for start, tokens in self._rows.pieces(file, row)]
+            for file, row in ((self._rows.file(number), row) for number, row in self._places(first, count))
         ]
 
     def samples_with(self, piece: Piece, end: int) -> Integers:
@@ -159,18 +172,12 @@ class TokenStream:
         if piece.source not in self.sources:
             return np.empty(0, dtype=np.int64)
         source = self.sources.index(piece.source)
-        first_file = self._first_files[source]
-        before = self._first_rows[first_file + piece.file] - self._first_rows[first_file]
+        before = self._rows.rows_before(source, piece.file)
         return self.order.samples(source, before + self.rows_with(piece), end)
 
     def rows_with(self, piece: Piece) -> Integers:
         """The rows of the piece's file that predict any token of it, ascending."""
-        last_token = piece.first_token + piece.tokens - 1
-        if self.packing.policy == "concatenate":
-            return np.arange(piece.first_token // self.sequence_length, last_token // self.sequence_length + 1)
-        offsets, first, tokens = self._all_rows(piece.source, piece.file)
-        touched = (first <= last_token) & (first + np.abs(tokens) > piece.first_token)
-        return np.unique(np.searchsorted(offsets, np.flatnonzero(touched), side="right") - 1)
+        return self._rows.touching(self._rows.describe(piece.source, piece.file), piece.first_token, piece.tokens)
 
     def local(self, name: str) -> str:
         """Where a file of the shards lies, after it has been fetched if they are remote."""
@@ -201,67 +208,23 @@ class TokenStream:
     def prefetch(self, samples: Integers) -> None:
         """Have the files of these samples fetched in the background, where they are remote."""
         if self._cache:
-            sources, files, _ = self._locate(samples)
-            for number, file in dict.fromkeys(zip(sources.tolist(), files.tolist(), strict=True)):
-                source = self.sources[number]
-                self._cache.prefetch(f"{shard_name(SPLIT, source, file)}.bin")
+            for number in dict.fromkeys(self._rows.locate(*self.order.locate(samples))[0].tolist()):
+                file = self._rows.file(number)
+                self._cache.prefetch(file.tokens_name)
                 if self.packing.policy == "best_fit":
-                    self._cache.prefetch(self._rows_name(source, file))
+                    self._cache.prefetch(file.rows_name)
 
-    def _locate(self, samples: Integers) -> tuple[Integers, Integers, Integers]:
-        """Of each sample the source, the number of its file and the row within that."""
-        sources, rows = self.order.locate(samples)
-        first_files = self._first_files[sources]
-        rows += self._first_rows[first_files]
-        files = np.searchsorted(self._first_rows, rows, side="right") - 1
-        return sources, files - first_files, rows - self._first_rows[files]
+    def _compute_block(self, number: int) -> list[tuple[int, int]]:
+        files, rows = self._rows.locate(*self.order.locate(np.arange(number * BLOCK, (number + 1) * BLOCK)))
+        return list(zip(files.tolist(), rows.tolist(), strict=True))
 
-    def _compute_block(self, number: int) -> list[tuple[str, int, int]]:
-        sources, files, rows = self._locate(np.arange(number * BLOCK, (number + 1) * BLOCK))
-        names = [self.sources[source] for source in sources.tolist()]
-        return list(zip(names, files.tolist(), rows.tolist(), strict=True))
-
-    def _places(self, first: int, count: int) -> list[tuple[str, int, int]]:
-        """Source, file and row within the file of each of the samples first..first+count-1."""
+    def _places(self, first: int, count: int) -> list[tuple[int, int]]:
+        """File and row within the file of each of the samples first..first+count-1."""
         end = first + count
         places = []
         for number in range(first // BLOCK, -(-end // BLOCK)):
             places += self._block(number)[max(first - number * BLOCK, 0) : end - number * BLOCK]
         return places
-
-    def _row(self, source: str, file: int, row: int) -> list[tuple[int, int]]:
-        """First token and tokens of each piece of a row; tokens are negative where a document goes on."""
-        packed = self.packing.sources[source]
-        if self.packing.policy == "concatenate":
-            first = row * self.sequence_length
-            return [(first, min(self.sequence_length, packed.tokens[file] - first))]
-        name, size = self._rows_name(source, file), ROW_NUMBERS.itemsize
-        offset, end = np.frombuffer(self._files.read(name, row * size, 2 * size), ROW_NUMBERS).tolist()
-        begin = (packed.rows[file] + 1 + 2 * offset) * size
-        numbers = np.frombuffer(self._files.read(name, begin, 2 * (end - offset) * size), ROW_NUMBERS).tolist()
-        return list(zip(numbers[::2], numbers[1::2], strict=True))
-
-    def _all_rows(self, source: str, file: int) -> tuple[Integers, Integers, Integers]:
-        """Offsets (rows + 1,), and first token and tokens (pieces,) of a whole file."""
-        numbers = np.fromfile(self.local(self._rows_name(source, file)), ROW_NUMBERS).astype(np.int64)
-        rows = self.packing.sources[source].rows[file]
-        pieces = numbers[rows + 1 :].reshape(-1, 2)
-        return numbers[: rows + 1], pieces[:, 0], pieces[:, 1]
-
-    def _rows_name(self, source: str, file: int) -> str:
-        return f"{self._packed}/{shard_name(SPLIT, source, file)}.rows"
-
-
-def _documents(
-    rows: Integers, end_of_text: int, ends: list[int], repeated: list[tuple[int, int]]
-) -> npt.NDArray[np.int32]:
-    documents = np.cumsum(rows[:, :-1] == end_of_text, axis=1, dtype=np.int32)
-    documents -= documents[:, :1].copy()
-    for row, end in enumerate(ends):
-        documents[row, end - 1 :] = -1
-    for row, position in repeated:
-        documents[row, position - 1] = -1
-    return documents
 
 
 def _shares(weights: Mapping[str, float], present: list[str]) -> dict[str, int]:

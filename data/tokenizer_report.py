@@ -1,7 +1,8 @@
 """How well a tokenizer fits a text, beside others: the figures of its report.json.
 
 {"kind", "pretokenization", "digits", "split": "past" | "train",
- "training": {"documents", "bytes", "distinct_pretokens", "cut_pretokens", "cut_occurrences", "chunks" | null} | null,
+ "training": {"documents", "bytes", "distinct_pretokens", "cut_pretokens", "cut_occurrences", "cut_pieces",
+  "chunks" | null} | null,
  "vocabulary_size", "sources": {SOURCE: {"bytes", "words", "tokens"}},
  "word_kinds": {"numbers" | "tickers" | "rare terms": {"words", "tokens", "whole"}},
  "unused_pieces", "multi_word_pieces",
@@ -42,6 +43,7 @@ class TrainingFacts(NamedTuple):
     distinct_pretokens: int = 0
     cut_pretokens: int = 0
     cut_occurrences: int = 0
+    cut_pieces: int = 0  # of merged chunks
     chunks: int | None = None
 
     def add(self, other: "TrainingFacts") -> "TrainingFacts":

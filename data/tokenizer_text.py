@@ -1,16 +1,25 @@
 """The text that a tokenizer learns from, and is measured on: documents from all over a corpus."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from data.corpus_files import corpus_batches, corpus_files
 
 ROWS_PER_BATCH = 100
 REPORT = "report.json"
+
+
+class RowGroup(NamedTuple):
+    """Documents of a corpus file that are read together."""
+
+    file: Path
+    number: int
 
 
 def bytes_by_source(corpus: Path, split: str) -> dict[str, int]:
@@ -23,6 +32,30 @@ def read_texts(files: Sequence[Path]) -> Iterator[pa.Array]:
     """The texts of corpus files, in order."""
     for batch in corpus_batches(list(files), ["text"], ROWS_PER_BATCH):
         yield batch["text"]
+
+
+def find_chunks(files: Mapping[str, Sequence[Path]], chunk_bytes: float) -> list[list[RowGroup]]:
+    """Row groups of each source, in order, in runs that have about so many bytes of text each, the last one fewer."""
+    chunks: list[list[RowGroup]] = []
+    for own in files.values():
+        room = 0.0
+        for file in own:
+            documents = pq.read_metadata(file)
+            text = documents.schema.names.index("text")
+            for group in range(documents.num_row_groups):
+                if room <= 0:
+                    chunks.append([])
+                    room = chunk_bytes
+                chunks[-1].append(RowGroup(file, group))
+                room -= documents.row_group(group).column(text).total_uncompressed_size
+    return chunks
+
+
+def read_groups(groups: Iterable[RowGroup]) -> Iterator[pa.Array]:
+    """The texts of row groups, in order."""
+    for group in groups:
+        with pq.ParquetFile(group.file) as documents:
+            yield documents.read_row_group(group.number, columns=["text"])["text"].combine_chunks()
 
 
 def sample_texts(batches: Iterable[pa.Array], fraction: float) -> Iterator[pa.Array]:

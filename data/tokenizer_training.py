@@ -15,8 +15,9 @@ from data.pretoken_counts import Splitting, count_pretokens, count_texts, splitt
 from data.progress import say
 from data.tokenizer_model import BYTE_ORDER, bpe_tokenizer, unigram_tokenizer
 from data.tokenizer_report import Made, TrainingFacts
+from data.tokenizer_text import find_chunks
 from data.unigram import cut
-from data.unigram_chunks import ChunkSettings, find_chunks, learn_chunks
+from data.unigram_chunks import ChunkSettings, learn_chunks
 from data.vocabulary_size import first_pieces, sweep_point
 
 
@@ -78,8 +79,7 @@ def train_tokenizer(
 
 def _learn_bpe(task: _Task) -> _Learnt:
     config = task.config
-    paths = [path for own in task.files.values() for path in own]
-    counts = count_pretokens(paths, task.fraction, task.work, task.split, task.workers)
+    counts = count_pretokens(task.files, task.fraction, task.work, task.split, task.workers)
     bpe = learn_bpe(counts.text, counts.offsets, counts.counts, BYTE_ORDER, task.size, config.max_piece_length)
 
     def tokenizer_of(size: int) -> Tokenizer:

@@ -64,14 +64,13 @@ def find_seeds(text: Bytes, offsets: Int64s, counts: Int64s, size: int, longest:
     best = np.argsort(-(runs.frequencies * runs.lengths), kind="stable")[:size]
     best = best[np.lexsort((best, runs.lengths[best]))]  # shorter pieces come first at each place
     chosen = _Runs(*(of_all[best] for of_all in runs))
+    del runs, left, best  # the lattice takes the most memory
     places = np.full(BYTES, EMPTY, np.int64)
     places[text] = np.arange(len(text))
-    return Seeds(
-        np.concatenate([np.bincount(text, weights.astype(np.float64), BYTES), chosen.frequencies]),
-        np.concatenate([np.ones(BYTES, np.int64), chosen.lengths]),
-        np.concatenate([places, order[chosen.firsts]]),
-        _lattice(text, order, chosen),
-    )
+    frequencies = np.concatenate([np.bincount(text, weights.astype(np.float64), BYTES), chosen.frequencies])
+    del weights
+    lengths = np.concatenate([np.ones(BYTES, np.int64), chosen.lengths])
+    return Seeds(frequencies, lengths, np.concatenate([places, order[chosen.firsts]]), _lattice(text, order, chosen))
 
 
 def _sort_suffixes(text: Bytes, left: Int32s, depth: int) -> Int32s:

@@ -87,6 +87,7 @@ class Training(BaseModel, frozen=True):
     distinct_pretokens: NonNegativeInt
     cut_pretokens: NonNegativeInt
     cut_occurrences: NonNegativeInt
+    cut_pieces: NonNegativeInt = 0  # of merged chunks; older reports have no such key
     chunks: PositiveInt | None
 
 

@@ -43,7 +43,7 @@ def write_tokenizer_page(report: Path, folder: Path, name: str) -> Path:
         {"plots": [*sources_plot(beside), *kinds_plot(beside), *sweep_plot(found)]},
         summary=summary(found),
         key_figures=key_figures(found),
-        measured=SPLITS[found.split],
+        measured=f"{text_size(found.total.bytes)} of {SPLITS[found.split]}",
         text_tables=text_tables(beside),
         kinds_table=kinds_table(beside),
         cost_table=cost_table(beside),
@@ -157,6 +157,7 @@ def training_table(report: TokenizerReport) -> Table:
             ("distinct words", f"{made.distinct_pretokens:,}"),
             ("rarest words that memory had no room for", f"{made.cut_pretokens:,}, met {made.cut_occurrences:,} times"),
             ("chunks trained apart and merged", f"{made.chunks:,}" if made.chunks else None),
+            ("least probable pieces that memory had no room for", f"{made.cut_pieces:,}" if made.cut_pieces else None),
         ]
     return Table([""], [Row(name, 0, [value]) for name, value in facts if value is not None])
 

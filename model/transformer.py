@@ -59,7 +59,9 @@ class Transformer(nn.Module):
         self.config = config
         self.dropout = config.dropout
         self.recompute_every = 0
-        self.embedding = nn.Embedding(config.vocabulary_size, config.width)
+        # nn.Embedding's own draw of what `initialise` replaces would load torch._dynamo on the meta device: a second.
+        weight = torch.zeros(config.vocabulary_size, config.width)
+        self.embedding = nn.Embedding.from_pretrained(weight, freeze=False)  # type: ignore[no-untyped-call]
         self.embedding_norm = make_norm(config, config.width) if config.embedding_norm else nn.Identity()
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(1, config.layers + 1))
         self.final_norm = make_norm(config, config.width)

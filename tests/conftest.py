@@ -1,8 +1,10 @@
 """Fixtures that more than one test file needs: a small run's configuration and its text."""
 
 import datetime
+import io
 import json
 import random
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
@@ -23,7 +25,10 @@ from model.initialise import initialise
 from model.transformer import Transformer
 from train.config import RunConfig
 from train.config_file import load_config
+from train.main import main
 
+# The tests' tensors are small: further threads would only wait for each other, which costs the other worker's core.
+torch.set_num_threads(1)
 # What is compiled or loaded when it is first used takes longer than a deadline allows.
 settings.register_profile("domainlm", deadline=None)
 settings.load_profile("domainlm")
@@ -167,6 +172,26 @@ def undisturbed(
     output = finish(process)
     assert process.returncode == 0, output
     return load_config(file)
+
+
+@pytest.fixture
+def command_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """`domainlm` in this process, which has loaded torch already: words → exit code, standard output and error."""
+
+    def domainlm(*words: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["domainlm", *map(str, words)])
+        monkeypatch.setattr(sys, "stdin", io.StringIO())
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        return code, *capsys.readouterr()
+
+    return domainlm
 
 
 class Page(HTMLParser):

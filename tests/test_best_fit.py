@@ -1,5 +1,7 @@
 """Best-fit decreasing against a plain search, and what must hold for any documents: nothing lost or cut in vain."""
 
+import subprocess
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -91,3 +93,8 @@ def test_one_compilation_serves_arrays_that_may_be_written_and_those_of_arrow() 
     for given_lengths in (lengths, read_only, lengths.astype(np.int32), np.repeat(lengths, 2)[::2]):
         assert best_fit(given_lengths, 5).tokens.tolist() == [5, 3, 2]
     assert len(_best_fit.signatures) == 1
+
+
+def test_packing_is_compiled_when_its_module_is_imported_so_that_threads_need_not() -> None:
+    program = "from data.best_fit import _best_fit; print(len(_best_fit.signatures))"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "1\n"

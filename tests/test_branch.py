@@ -33,18 +33,17 @@ def train(file: Path, *overrides: str) -> RunConfig:
     return load_config(file, overrides)
 
 
-def command(*words: str) -> dict[str, Any]:
-    output = subprocess.run(
-        [sys.executable, "-m", "train.main", "branch", *words, "--json"],
-        env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=240,
-    )  # fmt: skip
-    assert output.returncode == 0, output.stderr
-    result: dict[str, Any] = json.loads(output.stdout)
-    return result
-
-
-def test_the_sequence_of_edits_of_a_published_run_in_miniature(small_run: SmallRun, tmp_path: Path) -> None:
+def test_the_sequence_of_edits_of_a_published_run_in_miniature(
+    small_run: SmallRun, tmp_path: Path, command_line: Callable[..., tuple[int, str, str]]
+) -> None:
     """Batch warm-up; back, the rest reshuffled at two thirds of the rate; dropout; the last rate; a longer horizon."""
+
+    def command(*words: str) -> dict[str, Any]:
+        code, shown, said = command_line("branch", *words, "--json")
+        assert code == 0, said
+        result: dict[str, Any] = json.loads(shown)
+        return result
+
     parent = train(small_run("v2", batch_size={0: 4, 3: 8}, save_every=2, keep_checkpoints=9), "training.steps=8")
     edits = tmp_path / "edits.yaml"
     edits.write_text(

@@ -209,7 +209,7 @@ def test_c4_takes_lines_and_pages() -> None:
     result = clean(f"Menu\n{PROSE}\n{PROSE}\n{PROSE} Again.", filters=("c4",))
     assert result == Cleaned(f"{PROSE}\n{PROSE}\n{PROSE} Again.", None, {}, 1)
     assert clean(f"Menu\n{PROSE}", filters=("c4",)) == Cleaned(None, "c4: sentences", {}, 1)
-    assert clean("Menu\nHome", filters=("c4",)) == Cleaned(None, "empty", {}, 2)
+    assert clean("Menu\nHome", filters=("c4",)) == Cleaned(None, "no lines left", {}, 2)
 
 
 def test_personal_data_is_replaced_and_counted() -> None:
@@ -241,6 +241,8 @@ def test_filters_are_asked_before_the_language() -> None:
         (" " * 80 + "".join(map(chr, range(0x100, 0x100 + 20))), False),  # columns of a table
         ("1001010100110110" * 7, True),  # 1 bit a byte
         ("ACGTTGCAAC" * 4 + "GATTACA", False),  # 2 bits a byte
+        ("".join(random.Random(5).choices("abc", (50, 41, 9), k=99)), True),  # 1.46 bits a byte
+        ("".join(random.Random(5).choices("abc", (43, 33, 24), k=99)), False),  # 1.54
     ],
 )
 def test_limits_of_repetition(text: str, expected: bool) -> None:

@@ -193,3 +193,12 @@ def test_documents_on_the_wrong_side_of_the_cutoff_are_refused(folders: Folders,
     change_report(folders, lambda report: report.update(cutoff=cutoff))
     with pytest.raises(DataError, match=rf"{place} has a document dated .*, on the wrong side of the cutoff {cutoff}"):
         folders.write_card()
+
+
+def test_the_day_of_the_cutoff_is_later_text(folders: Folders) -> None:
+    kept = json.loads((folders.corpus / "report.json").read_text())["sources"]["news"]["kept"]
+    change_report(folders, lambda report: report.update(cutoff=kept["future"]["first_date"]))
+    folders.write_card()
+    change_report(folders, lambda report: report.update(cutoff=kept["train"]["last_date"]))
+    with pytest.raises(DataError, match=f"train/news has a document dated {kept['train']['last_date']}, on the wrong"):
+        folders.write_card()

@@ -4,6 +4,8 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zstandard
 from hypothesis import given, settings
@@ -107,9 +109,11 @@ def test_kinds_of_files_and_where_they_are_found(tmp_path: Path) -> None:
     (deep / "b.jsonl.gz").write_bytes(gzip.compress(json.dumps(FOX).encode() + b"\n\n"))
     (deep / "c.ndjson.zst").write_bytes(zstandard.compress(json.dumps({"q": FOX}).encode()))
     (deep / "_d.parquet").write_bytes(b"no item")
+    rows = [{"q": "short", "choices": ["a", FOX], "n": 3}, {"q": FOX.replace("dog", "cat"), "choices": None, "n": None}]
+    pq.write_table(pa.Table.from_pylist(rows), deep / "e.parquet")
     folder = DecontaminationConfig(paths=(str(tmp_path / "sets"),))
     found = [name.removeprefix(str(tmp_path / "sets")) for name in load_items(folder).touched(FOX)]
-    assert found == ["/a.txt:1", "/a.txt:3", "/deep/b.jsonl.gz:1", "/deep/c.ndjson.zst:1"]
+    assert found == ["/a.txt:1", "/a.txt:3", "/deep/b.jsonl.gz:1", "/deep/c.ndjson.zst:1", "/deep/e.parquet:1"]
     pattern = DecontaminationConfig(paths=(str(tmp_path / "sets" / "**" / "*.txt"), str(deep / "b.jsonl.gz")))
     stamps = item_stamps(pattern)
     assert list(stamps) == [str(tmp_path / "sets" / "a.txt"), str(deep / "b.jsonl.gz")]
@@ -124,6 +128,7 @@ def test_kinds_of_files_and_where_they_are_found(tmp_path: Path) -> None:
         ("a.jsonl", b"[" * 100_000, r"a.jsonl:1 cannot be read"),
         ("a.jsonl.gz", b"no gzip", r"a.jsonl.gz:0 cannot be read"),
         ("a.jsonl.zst", zstandard.compress(b'"a"\n' * 1000)[:-4], r"a.jsonl.zst:\d+ cannot be read"),
+        ("a.parquet", b"PAR1 and no more", r"a.parquet:0 cannot be read"),
         ("a.jsonl", b"", r"none of the 0 items in .*minimum_words"),
         ("a.csv", b"a,b", r"a.csv: unknown extension: known are .jsonl"),
     ],

@@ -1,16 +1,13 @@
 """The doctor: a real launch, faults that it must see, and its exit code."""
 
 import json
-import os
 import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from train.config import CHECKOUT, RunConfig
+from train.config import RunConfig
 from train.doctor import check_data, check_launcher, check_memory_of_steps, check_wandb, judge_collectives
 
 Make = Callable[..., RunConfig]
@@ -73,18 +70,12 @@ def test_a_step_that_does_not_fit(make_config: Make) -> None:
     assert check_memory_of_steps(large)[0].verdict == "fail"
 
 
-def test_exit_code_and_json(undisturbed: RunConfig, make_config: Make, tmp_path: Path) -> None:
+def test_exit_code_and_json(
+    undisturbed: RunConfig, make_config: Make, tmp_path: Path, command_line: Callable[..., tuple[int, str, str]]
+) -> None:
     make_config()  # writes run.yaml
     for config, code in ((undisturbed.run_folder, 0), (tmp_path / "run.yaml", 1)):
-        ended = subprocess.run(
-            [sys.executable, "-m", "train.main", "doctor", str(config), "--skip-launch", "--json"],
-            env=os.environ | {"PYTHONPATH": str(CHECKOUT)},
-            cwd=CHECKOUT,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert ended.returncode == code, ended.stdout + ended.stderr
-        findings = json.loads(ended.stdout.splitlines()[-1])["findings"]
+        ended, shown, said = command_line("doctor", config, "--skip-launch", "--json")
+        assert ended == code, shown + said
+        findings = json.loads(shown.splitlines()[-1])["findings"]
         assert any(finding["verdict"] == "fail" for finding in findings) == bool(code)

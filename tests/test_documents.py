@@ -131,6 +131,12 @@ def test_dates(tmp_path: Path, written: str | None, expected: datetime.date | No
     assert read(tmp_path / "a.jsonl")[0][0].date == expected
 
 
+def test_the_first_spelling_of_licence_that_says_something_counts(tmp_path: Path) -> None:
+    records = [{"text": "a", "licence": "MIT", "license": "CC0"}, {"text": "b", "licence": "", "license": "CC0"}]
+    (tmp_path / "a.jsonl").write_bytes(lines(records))
+    assert [document.licence for document in read(tmp_path / "a.jsonl")[0]] == ["MIT", "CC0"]
+
+
 @pytest.mark.parametrize(
     ("value", "written", "expected"),
     [
@@ -286,6 +292,18 @@ def test_of_a_file_that_is_cut_off_what_is_whole_is_read_and_the_rest_is_one_bad
     assert [(record.file, record.line) for record in bad] == [(f"a.jsonl.{kind}", len(before) + 1)]
     assert bad[0].reason.startswith("damaged file: ")
     assert documents[-1].text == "text 0"
+
+
+@pytest.mark.parametrize("kind", ["gz", "zst", "bz2", "xz"])
+def test_packed_files_put_behind_one_another_are_one_and_none_is_passed_over(tmp_path: Path, kind: str) -> None:
+    pack = PACK[f".{kind}"]
+    first, second = pack(lines(RECORDS[:1])), pack(lines(RECORDS[1:2]))
+    file = tmp_path / f"a.jsonl.{kind}"
+    file.write_bytes(first + pack(b"") + second)
+    assert [document.text for document in read(file)[0]] == ["text 0", "text 1"]
+    for damaged in (b"?" + second[1:], second[:3], b"not packed"):
+        file.write_bytes(first + damaged)
+        assert [record.reason[:14] for record in read(file)[1]] == ["damaged file: "], damaged
 
 
 @pytest.mark.parametrize(

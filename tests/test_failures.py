@@ -20,9 +20,10 @@ from tests.launched.runs import (
     environment,
     finish,
     losses,
-    metrics,
     rank_processes,
+    run_to_the_end,
     start,
+    start_and_wait,
     start_faulty,
     wait_for,
 )
@@ -33,18 +34,6 @@ from train.journal import read_journal
 from train.stop import MARGIN_SECONDS
 
 SmallRun = Callable[..., Path]
-
-
-def start_and_wait(file: Path, step: int, *overrides: str) -> subprocess.Popen[str]:
-    """Start the run, or go on with it, and return when this process has done `step`."""
-    config = load_config(file)
-
-    def starts() -> int:
-        return sum(event["event"] in ("start", "resume") for event in read_journal(config.run_folder))
-
-    before, process = starts(), start(file, *overrides)
-    wait_for(lambda: starts() > before and step in metrics(config), process)
-    return process
 
 
 def asked_to_stop_while_starting(file: Path) -> None:
@@ -180,9 +169,7 @@ def test_an_evaluation_is_interrupted_and_made_up_for(small_run: SmallRun, undis
     assert found.step == 6, "the step is saved although no save was due"
     assert "evaluation" not in (config.run_folder / "metrics.jsonl").read_text()
 
-    process = start(file)
-    output = finish(process)
-    assert process.returncode == 0, output
+    output = run_to_the_end(file)
     assert output.index("step 6  bits per byte") < output.index("step  7/12")
     assert_same_run(config, undisturbed)
 
@@ -231,7 +218,7 @@ def test_an_unreachable_wandb_neither_stops_nor_stalls_a_run(small_run: SmallRun
     process = start(
         file,
         "monitoring.wandb=true",
-        "monitoring.init_timeout_seconds=10",
+        "monitoring.init_timeout_seconds=2",
         WANDB_MODE="online",
         WANDB_API_KEY="0" * 40,
         WANDB_BASE_URL="http://127.0.0.1:9",

@@ -255,6 +255,19 @@ def test_each_rule_of_gopher_repetition(text: str, reason: str | None) -> None:
     assert gopher_repetition(Page(text.strip())) == reason
 
 
+@pytest.mark.parametrize(("n", "most"), [(5, 0.15), (6, 0.14), (7, 0.13), (8, 0.12), (9, 0.11), (10, 0.10)])
+def test_the_threshold_of_each_length_of_repeated_ngrams(n: int, most: float) -> None:
+    repeats = 6
+    least = int((8 * n * repeats / most + 1) / 9)  # words of eight letters, so many that the share is just above
+    for words, reason in ((least, f"duplicate {n}-grams"), (least + 1, None)):
+        different = different_words(words - n * repeats).split()
+        text, spare = different[repeats:], iter(different[:repeats])
+        for repeat in range(repeats):
+            text += [*different[(repeat + 1) * 20 : (repeat + 1) * 20 + n], next(spare)]
+        assert len(text) == words
+        assert gopher_repetition(Page(" ".join(text))) == reason
+
+
 def test_a_short_repeat_of_many_words_breaks_a_rule_on_long_ngrams() -> None:
     text = f"{different_words(70)} {different_words(10)}"  # 80 letters of 719 characters
     assert gopher_repetition(Page(text)) == "duplicate 10-grams" == gopher_repetition_reference(text)
@@ -304,6 +317,13 @@ def test_pages_that_c4_drops(text: str, reason: str | None) -> None:
 )
 def test_each_rule_of_fineweb(text: str, reason: str | None) -> None:
     assert fineweb(Page(text)) == reason
+
+
+def test_the_share_of_ended_lines_that_fineweb_asks_for_is_exclusive() -> None:
+    lines = [f"{SENTENCE[:-1]} {number}" for number in range(22)]
+    ended = [f"{SENTENCE[:-1]} {number}." for number in range(3)]
+    assert fineweb(Page("\n".join([*ended, *lines]))) == "lines that end in punctuation"  # 3 of 25
+    assert fineweb(Page("\n".join([*ended, *lines[1:]]))) is None
 
 
 def test_the_filters_are_asked_in_order_and_named() -> None:

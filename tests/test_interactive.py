@@ -47,6 +47,9 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(CHECKOUT), "DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1"}
 
 
+CommandLine = Callable[..., tuple[int, str, str]]
+
+
 def generate(file: Path, *words: str, lines: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "train.main", "generate", str(file), *words],
@@ -59,7 +62,7 @@ def generate(file: Path, *words: str, lines: str = "") -> subprocess.CompletedPr
     )
 
 
-def test_prompts_options_and_piped_lines(trained: Path) -> None:
+def test_prompts_options_and_piped_lines(trained: Path, command_line: CommandLine) -> None:
     writer, settings = load_writer(load_config(trained)), sample_settings(load_config(trained))
     expected = [one.text for one in continue_texts(writer, ["The bank", "In 1998"], settings)[0]]
     shown = f"The bank▸{expected[0]}\n\nIn 1998▸{expected[1]}\n"
@@ -67,30 +70,31 @@ def test_prompts_options_and_piped_lines(trained: Path) -> None:
     assert given.stdout == shown
     assert "tokens/s" in given.stderr
     assert generate(trained, lines="The bank\n\nIn 1998\n").stdout == shown, "a line is a prompt, an empty one is none"
-    assert generate(trained).stdout.startswith("The bank▸"), "without any, those of the configuration"
+    _, of_the_configuration, _ = command_line("generate", trained)
+    assert of_the_configuration.startswith("The bank▸")
 
 
-def test_json_names_how_each_ended(trained: Path) -> None:
-    words = ("--json", "--prompt", "The", "--tokens", "5", "--temperature", "0", "--checkpoint", "1", "--top-k", "3")
-    result = json.loads(generate(trained, *words, "--top-p", "0.9", "--seed", "4").stdout)
+def test_json_names_how_each_ended(trained: Path, command_line: CommandLine) -> None:
+    options = ("--json", "--prompt", "The", "--tokens", "5", "--temperature", "0", "--checkpoint", "1", "--top-k", "3")
+    result = json.loads(command_line("generate", trained, *options, "--top-p", "0.9", "--seed", "4")[1])
     (sample,) = result["samples"]
     assert result["step"] == 1
     assert (sample["prompt"], sample["tokens"], sample["ended_by"]) == ("The", 5, "length")
     stop = sample["text"][2:4]
-    stopped = json.loads(generate(trained, *words, "--stop", stop).stdout)["samples"][0]
+    stopped = json.loads(command_line("generate", trained, *options, "--stop", stop)[1])["samples"][0]
     assert (stopped["text"], stopped["ended_by"]) == (sample["text"].partition(stop)[0], "stop string")
 
 
-def test_what_cannot_be_done_is_said_in_a_line(trained: Path) -> None:
+def test_what_cannot_be_done_is_said_in_a_line(trained: Path, command_line: CommandLine) -> None:
     for words, message in (
         (("--prompt", "a", "--checkpoint", "9"), "no checkpoint of step 9; there are those of 1, 2"),
         (("--prompt", "a", "--top-p", "3"), "top_p=3.0 must lie above 0 and at most at 1"),
         (("evaluation.prompts=[]",), "there is no prompt: give --prompt TEXT, or lines on standard input"),
     ):
-        result = generate(trained, *words)
-        assert result.returncode == 2
-        assert message in result.stderr
-        assert "Traceback" not in result.stderr
+        code, _, said = command_line("generate", trained, *words)
+        assert code == 2
+        assert said.splitlines()[-1].startswith("error: ")
+        assert message in said.splitlines()[-1]
 
 
 def read_until(terminal: int, wanted: str, timeout: float = 120) -> str:

@@ -2,6 +2,7 @@
 
 import io
 import multiprocessing
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -76,6 +77,29 @@ def test_those_used_longest_ago_go_first(tmp_path: Path) -> None:
     assert [name for name in "abc" if (tmp_path / name).exists()] == ["a", "c"]
 
 
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    fsspec.filesystem("memory").pipe("/left/a", b"12345")
+    cache = ShardCache("memory://left", tmp_path, ROOM)
+    cache.digests["a"] = new_digest(b"12345").hexdigest()
+    left, coming = tmp_path / "b.1-1-0.partial", tmp_path / "c.2-2-0.partial"
+    for partial in (left, coming):
+        partial.write_bytes(b"123")
+    os.utime(left, (0, 0))
+    cache.fetch("a")
+    assert (left.exists(), coming.exists()) == (False, True)
+
+
+class Stalling(io.BytesIO):
+    """A file that gives three bytes and then nothing for a long time."""
+
+    def __init__(self, released: threading.Event) -> None:
+        super().__init__(b"con")
+        self.released = released
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(size) or bytes(self.released.wait(20) * 0)
+
+
 class Flawed(MemoryFileSystem):  # type: ignore[misc]
     """A storage whose first `bad` openings fail, or give other bytes, or nothing for a long time."""
 
@@ -91,12 +115,14 @@ class Flawed(MemoryFileSystem):  # type: ignore[misc]
             return super().open(path, *arguments, **options)
         if self.flaw == "stalled":
             self.released.wait(20)
+        if self.flaw == "stalled midway":
+            return Stalling(self.released)
         if self.flaw == "damaged":
             return io.BytesIO(b"other bytes")
         raise ConnectionError("reset by peer")
 
 
-@pytest.mark.parametrize("flaw", ["refused", "damaged", "stalled"])
+@pytest.mark.parametrize("flaw", ["refused", "damaged", "stalled", "stalled midway"])
 def test_a_bad_storage_is_tried_again_and_then_named(
     flaw: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -108,6 +134,7 @@ def test_a_bad_storage_is_tried_again_and_then_named(
         "refused": "ConnectionError: reset by peer",
         "damaged": "it is damaged",
         "stalled": "no byte came for 0.1 s",
+        "stalled midway": "no byte came for 0.1 s",
     }
     recovering = Flawed(flaw, bad=2)
     cache._system = recovering
@@ -122,6 +149,21 @@ def test_a_bad_storage_is_tried_again_and_then_named(
     for system in (recovering, broken):
         system.released.set()
     assert not list(tmp_path.glob("a*"))
+
+
+@pytest.mark.parametrize("name", ["train/web-00001.bin", "packed/best_fit-16/train/web-00001.rows"])
+def test_a_damaged_remote_file_is_named_by_the_stream_and_read_once_it_is_mended(
+    name: str, remote: str, tmp_path: Path
+) -> None:
+    local = TokenStream(tmp_path / "original", {"news": 0.5, "web": 0.5}, 16, 3)
+    system = fsspec.filesystem("memory")
+    whole = system.cat(f"/bucket/shards/{name}")
+    system.pipe(f"/bucket/shards/{name}", bytes(len(whole)))
+    stream = open_remote(remote, tmp_path / "cache")
+    with pytest.raises(DataError, match=f"{remote}/{name} could not be fetched in 4 attempts: it is damaged"):
+        stream.batch(0, 100)
+    system.pipe(f"/bucket/shards/{name}", whole)
+    assert np.array_equal(stream.batch(0, 100).tokens, local.batch(0, 100).tokens)
 
 
 def test_what_is_prefetched_is_there(remote: str, tmp_path: Path) -> None:
@@ -165,6 +207,32 @@ def test_processes_share_one_copy(tmp_path: Path) -> None:
     for process in processes:
         process.join()
     assert len(inodes) == 1
+
+
+def read_in_process(original: Path, folder: Path, first: int, results: Any) -> None:
+    stream = open_remote(f"file://{original}", folder, room=2000)
+    for start in range(first, 400, 30):
+        stream.prefetch(np.arange(start + 30, start + 40))
+        results.put((start, stream.batch(start, 10).tokens))
+
+
+def test_processes_share_little_room(remote: str, tmp_path: Path) -> None:
+    folder, original = tmp_path / "cache", tmp_path / "original"
+    local = TokenStream(original, {"news": 0.5, "web": 0.5}, 16, 3)
+    open_remote(f"file://{original}", folder, room=2000)
+    context = multiprocessing.get_context("fork")
+    results = context.Queue()
+    processes = [context.Process(target=read_in_process, args=(original, folder, 10 * n, results)) for n in range(3)]
+    for process in processes:
+        process.start()
+    for _ in range(0, 400, 10):
+        first, tokens = results.get(timeout=60)
+        assert np.array_equal(tokens, local.batch(first, 10).tokens)
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    copies = [path for ending in ("bin", "rows") for path in folder.rglob(f"*.{ending}")]
+    assert sum(path.stat().st_size for path in copies) <= 2000
 
 
 def test_an_unknown_protocol_is_named(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from data import staging
 from data.config import DataConfig
 from data.documents import input_parts
 from data.errors import DataError
@@ -87,3 +88,14 @@ def test_a_part_of_nothing_but_broken_records_stops_early(tmp_path: Path) -> Non
         stage_part(job)
     assert finished_counts(job) is None
     assert list(job.counts.parent.iterdir()) == []  # nothing half
+
+
+def test_what_is_held_at_a_time_is_bounded_in_rows_and_in_characters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging, "ROWS_PER_GROUP", 4)
+    monkeypatch.setattr(staging, "CHARACTERS_PER_GROUP", 1_000)
+    job = job_of(tmp_path, [{"text": f"{number} {TEXT * (5 if number < 6 else 1)}"} for number in range(12)])
+    stage_part(job)
+    footer = pq.read_metadata(job.documents)
+    assert [footer.row_group(group).num_rows for group in range(footer.num_row_groups)] == [2, 2, 2, 4, 2]

@@ -2,7 +2,10 @@
 
 import itertools
 import math
+import re
 import resource
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -156,6 +159,26 @@ def test_opening_touches_no_shard_and_holds_nothing_that_grows(shards: Path, tmp
     assert TokenStream(tmp_path, WEIGHTS, 64, 0).epochs(100)["web"] > 0
 
 
+def test_to_go_on_at_step_10_million_takes_as_little_as_at_step_0(shards: Path) -> None:
+    program = f"""
+import statistics, sys, time
+from pathlib import Path
+from data.stream import TokenStream
+stream = TokenStream(Path({str(shards)!r}), {WEIGHTS}, 64, 0, reshuffles={{9_000_000 * 2048: 1}})
+imported = set(sys.modules)
+def seconds(step):
+    begin = time.process_time()
+    stream.batch(step * 2048, 8)
+    return time.process_time() - begin
+late = [seconds(10_000_000 + 1000 * number) for number in range(21)]
+print(set(sys.modules) - imported, statistics.median(late))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    imported, seconds = done.stdout.rsplit(maxsplit=1)
+    assert imported == "set()"  # such an import was most of the first batch's time
+    assert float(seconds) < 0.005
+
+
 def test_more_files_than_a_process_may_open(tmp_path: Path, write_training_shards: Write) -> None:
     folder = write_training_shards(tmp_path, {"news": [1] * 300}, tokens_per_shard=1)
     pack_shards(folder, "best_fit", 4, workers=1)
@@ -193,6 +216,44 @@ def test_a_file_that_is_gone_or_short_is_named(
         stream.verify()
     with pytest.raises(DataError, match=file):
         stream.batch(0, 200)
+
+
+@pytest.mark.parametrize("file", ["train/web-00001.bin", "packed/best_fit-64/train/web-00001.rows"])
+@pytest.mark.parametrize("kept", [0, 100])
+def test_a_file_that_is_truncated_while_the_stream_is_open_is_named(
+    tmp_path: Path, write_training_shards: Write, file: str, kept: int
+) -> None:
+    folder = write_training_shards(tmp_path, {"web": [3000] * 9}, tokens_per_shard=9000)
+    pack_shards(folder, "best_fit", 64, workers=1)
+    # In a process of its own, as touching what a mapped file has no longer ends the process that does
+    program = f"""
+import os
+from pathlib import Path
+from data.errors import DataError
+from data.stream import TokenStream
+stream = TokenStream(Path({str(folder)!r}), None, 64, 0)
+stream.batch(0, 400)
+os.truncate({str(folder / file)!r}, {kept})
+try:
+    stream.batch(400, 400)
+except DataError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert re.match(rf"{file} ends before byte [\d,]+: restore it, or make the shards again", done.stdout)
+
+
+def test_a_file_that_is_replaced_while_the_stream_is_open_is_read_on(
+    shards: Path, tmp_path: Path, write_training_shards: Write
+) -> None:
+    folder = write_training_shards(tmp_path, LENGTHS, tokens_per_shard=300)
+    pack_shards(folder, "best_fit", 64, workers=1)
+    stream = TokenStream(folder, WEIGHTS, 64, 0)
+    stream.batch(0, 1000)  # every file
+    for path in folder.rglob("*.bin"):
+        path.with_suffix(".new").write_bytes(b"")
+        path.with_suffix(".new").replace(path)
+    assert_equal(stream.batch(200, 200), TokenStream(shards, WEIGHTS, 64, 0).batch(200, 200))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """For any documents, mixtures, stages, reshuffles, ranks and stops: every token once a pass, and nothing else."""
 
 import itertools
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from data.packing import SPLIT, pack_shards
 from data.stream import TokenStream
 from train.config import TrainingConfig
-from train.schedule import micro_batches
+from train.schedule import consumed_samples, micro_batches
 
 Write = Callable[..., Path]
 Shares = dict[str, float]
@@ -32,12 +33,16 @@ class Case(NamedTuple):
     seed: int
 
 
+def mixtures(sources: list[str]) -> st.SearchStrategy[Shares]:
+    weights = st.lists(st.integers(0, 7), min_size=len(sources), max_size=len(sources)).filter(any)
+    return weights.map(lambda drawn: dict(zip(sources, map(float, drawn), strict=True)))
+
+
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    sources = [f"s{number}" for number in range(draw(st.integers(1, 3)))]
+    sources = [f"s{number}" for number in range(draw(st.integers(1, 5)))]
     documents = st.lists(st.integers(0, 40), min_size=1, max_size=15)
-    weights = st.lists(st.integers(0, 7), min_size=len(sources), max_size=len(sources)).filter(any)
-    mixture = weights.map(lambda drawn: dict(zip(sources, map(float, drawn), strict=True)))
+    mixture = mixtures(sources)
     return Case(
         lengths={source: draw(documents) for source in sources},
         tokens_per_shard=draw(st.sampled_from([50, 10_000])),
@@ -54,6 +59,10 @@ def cases(draw: st.DrawFn) -> Case:
 def open_case(case: Case, folder: Path, write: Write) -> TokenStream:
     write(folder, case.lengths, case.tokens_per_shard, case.end_of_text)
     pack_shards(folder, case.policy, case.sequence_length, workers=1)  # type: ignore[arg-type]
+    return reopen(case, folder)
+
+
+def reopen(case: Case, folder: Path) -> TokenStream:
     return TokenStream(
         folder,
         case.weights,
@@ -74,9 +83,32 @@ def file_tokens(folder: Path, source: str, file: int) -> npt.NDArray[np.int64]:
 def test_every_token_is_predicted_once_a_pass(
     case: Case, samples: int, tmp_path_factory: pytest.TempPathFactory, write_training_shards: Write
 ) -> None:
+    stream = open_case(case, tmp_path_factory.mktemp("case"), write_training_shards)
+    assert_every_token_once_a_pass(case, stream, 0, samples)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    case=cases(),
+    passes=st.integers(1, 10**6),
+    reshuffles=st.dictionaries(st.integers(-50, 200), st.integers(0, 9), max_size=2),
+)
+def test_every_token_is_predicted_once_in_passes_far_from_the_beginning_too(
+    case: Case,
+    passes: int,
+    reshuffles: dict[int, int],
+    tmp_path_factory: pytest.TempPathFactory,
+    write_training_shards: Write,
+) -> None:
     folder = tmp_path_factory.mktemp("case")
-    stream = open_case(case, folder, write_training_shards)
-    pieces = stream.pieces(0, samples)
+    rows = open_case(case._replace(stages={}, reshuffles={}), folder, write_training_shards).passes.values()
+    first = int(sum(case.weights.values())) * math.lcm(*rows) * passes  # where all sources begin a pass
+    seeds = {max(0, first + sample): seed for sample, seed in reshuffles.items()}
+    assert_every_token_once_a_pass(case, reopen(case._replace(stages={}, reshuffles=seeds), folder), first, 200)
+
+
+def assert_every_token_once_a_pass(case: Case, stream: TokenStream, first: int, samples: int) -> None:
+    pieces = stream.pieces(first, samples)
     for source, rows in stream.passes.items():
         mine = [of_sample for of_sample in pieces if of_sample[0].source == source]
         whole = sum(case.lengths[source]) + len(case.lengths[source])
@@ -154,16 +186,31 @@ def test_runs_that_stop_and_go_on_over_other_ranks_read_one_sequence(
     tmp_path_factory: pytest.TempPathFactory,
     write_training_shards: Write,
 ) -> None:
-    stream = open_case(case, tmp_path_factory.mktemp("case"), write_training_shards)
-    step, read = 0, []
-    for steps in stops:  # each stretch between two stops on another number of ranks, as another process
+    folder = tmp_path_factory.mktemp("case")
+    stream = open_case(case, folder, write_training_shards)
+    step, read = 0, [stream.batch(0, 0).tokens]
+    for steps in stops:  # each stretch between two stops in another process, on another number of ranks
         world_size, micro_batch = data.draw(st.sampled_from([(1, 12), (2, 3), (4, 3), (6, 1), (12, 1), (3, 2)]))
         settings_of_stretch = training(batch_size, micro_batch)
+        consumed = consumed_samples(settings_of_stretch, step)
+        assert consumed == sum(map(len, read))
+        if consumed:  # that may be told to go on otherwise
+            changes = st.integers(consumed, consumed + 40)
+            stages = data.draw(st.dictionaries(changes, mixtures(list(case.lengths)), max_size=1))
+            reshuffles = data.draw(st.dictionaries(changes, st.integers(10, 19), max_size=1))
+            case = case._replace(stages=case.stages | stages, reshuffles=case.reshuffles | reshuffles)
+        ranks = [reopen(case, folder) for _ in range(world_size)]
+        assert {rank.digest(consumed) for rank in ranks} == {stream.digest(consumed)}
+        stream = ranks[0]
         for _ in range(steps):
             step += 1
             groups = zip(
                 *(micro_batches(settings_of_stretch, step, rank, world_size) for rank in range(world_size)), strict=True
             )
-            read += [stream.batch(first, micro_batch).tokens for group in groups for first in group]
+            read += [
+                rank.batch(first, micro_batch).tokens
+                for group in groups
+                for rank, first in zip(ranks, group, strict=True)
+            ]
     tokens = np.concatenate(read)
     assert np.array_equal(tokens, stream.batch(0, len(tokens)).tokens)

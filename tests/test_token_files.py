@@ -168,3 +168,16 @@ def test_a_wrong_tokenizer_is_named(tmp_path: Path, tokenizer: Path, changes: di
         changes = {"tokenizer": str(tokenizer), **changes}
     with pytest.raises(DataError, match=message):
         read(tmp_path / "in", **changes)
+
+
+@pytest.mark.parametrize(("pieces", "dtype"), [(65_536, "uint16"), (65_537, "uint32")])
+def test_ids_have_two_bytes_as_long_as_they_fit(tmp_path: Path, pieces: int, dtype: str) -> None:
+    vocabulary = {"<|endoftext|>": 0} | {f"{number} ": number for number in range(1, pieces)}
+    made = Tokenizer(models.WordLevel(vocabulary, unk_token="<|endoftext|>"))
+    made.decoder = decoders.Fuse()
+    made.add_special_tokens(["<|endoftext|>"])
+    made.save(str(tmp_path / "tokenizer.json"))
+    np.array([7, 65_535, 0], dtype).tofile(tmp_path / "a.bin")
+    documents, bad = read(tmp_path / "a.bin", tokenizer=str(tmp_path))
+    assert not bad
+    assert [document.text for document in documents] == ["7 65535 "]

@@ -29,6 +29,7 @@ REPORT = FIGURES | {
         "distinct_pretokens": 900,
         "cut_pretokens": 0,
         "cut_occurrences": 0,
+        "cut_pieces": 0,
         "chunks": None,
     },
     "compared": {"gpt2": FIGURES | {"vocabulary_size": 50_257}},

@@ -33,6 +33,7 @@ from evaluation.tokenizer_page import (
     visible,
     write_tokenizer_page,
 )
+from evaluation.wording import text_size
 
 NEWS, WEB = "news", "<b>web</b>"
 POINTS = [
@@ -133,7 +134,7 @@ def test_the_sweep_marks_the_smallest_encoded_size() -> None:
 
 def test_how_it_was_made() -> None:
     training = Training(
-        documents=3, bytes=10_000, distinct_pretokens=900, cut_pretokens=7, cut_occurrences=8, chunks=4
+        documents=3, bytes=10_000, distinct_pretokens=900, cut_pretokens=7, cut_occurrences=8, cut_pieces=9, chunks=4
     )  # fmt: skip
     facts = {row.label: row.cells[0] for row in training_table(make_report(training=training)).rows}
     assert facts == {
@@ -145,6 +146,7 @@ def test_how_it_was_made() -> None:
         "distinct words": "900",
         "rarest words that memory had no room for": "7, met 8 times",
         "chunks trained apart and merged": "4",
+        "least probable pieces that memory had no room for": "9",
     }
     given = make_report(kind="given", pretokenization=None, digits=None)
     assert training_table(given).rows == [Row("kind", 0, ["given"])]
@@ -172,6 +174,7 @@ def test_the_page_stands_alone_and_escapes_data(tmp_path: Path, read_page: Calla
     page = read_page(write_tokenizer_page(tmp_path / "report.json", tmp_path / "reports", "<name>"))
     for text in ("<name>", "<b>web</b>", "<i>gpt2</i>", "<script>alert(1)</script>", "␣of␣the", "20.0% fewer"):
         assert text in page.words
+    assert f"Measured on {text_size(report.total.bytes)} of text that it was not trained on" in page.words
     assert "Pieces that the measured text does not use" not in page.words
     assert page.words.index("20.0% fewer") < page.words.index("bytes per token")
     assert len([tag for tag, _ in page.tags if tag == "img"]) == 3

@@ -78,5 +78,5 @@ def test_another_kind_of_tokenizer_is_measured_too() -> None:
 
 
 def test_facts_are_added() -> None:
-    one, other = TrainingFacts(1, 2, 3, 4, 5, chunks=2), TrainingFacts(10, 20, 30, 40, 50)
-    assert one.add(other) == TrainingFacts(11, 22, 33, 44, 55, chunks=2)
+    one, other = TrainingFacts(1, 2, 3, 4, 5, 6, chunks=2), TrainingFacts(10, 20, 30, 40, 50, 60)
+    assert one.add(other) == TrainingFacts(11, 22, 33, 44, 55, 66, chunks=2)

@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.tokenizer_text import bytes_by_source, measured_texts, read_texts, sample_texts
+from data.tokenizer_text import (
+    RowGroup,
+    bytes_by_source,
+    find_chunks,
+    measured_texts,
+    read_groups,
+    read_texts,
+    sample_texts,
+)
 
 
 def sample(texts: list[str], fraction: float) -> list[str]:
@@ -62,3 +70,20 @@ def test_the_measured_text_is_held_out_where_there_is_such(tmp_path: Path, split
         assert texts == {"news": ["abc", "dé"], "web": ["x" * 100] * 10}
     (batch,) = read_texts([corpus / "train" / "news" / "00000.parquet"])
     assert batch.to_pylist() == ["abc", "dé"]
+
+
+def test_chunks_are_runs_of_row_groups_of_one_source(tmp_path: Path) -> None:
+    files: dict[str, list[Path]] = {"large": [tmp_path / "0", tmp_path / "1"], "small": [tmp_path / "2"]}
+    texts = [f"{number:05d}" * 20 for number in range(85)]
+    for number, file in enumerate([*files["large"], *files["small"]]):
+        own = texts[40 * number : 40 * number + 40]
+        pq.write_table(pa.table({"id": own, "text": own}), file, row_group_size=10)
+    everything = [RowGroup(file, number) for file in files["large"] for number in range(4)]
+    one, small = find_chunks(files, 1e9)
+    assert (one, small) == (everything, [RowGroup(files["small"][0], 0)])
+    assert find_chunks(files, 1) == [[group] for group in [*everything, *small]]
+    size = pq.read_metadata(files["large"][0]).row_group(0).column(1).total_uncompressed_size
+    several = find_chunks(files, 2.5 * size)
+    assert [len(chunk) for chunk in several] == [3, 3, 2, 1]
+    assert [group for chunk in several for group in chunk] == [*everything, *small]
+    assert [text for batch in read_groups([*everything, *small]) for text in batch.to_pylist()] == texts

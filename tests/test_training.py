@@ -20,11 +20,13 @@ from tests.launched.runs import (
     metrics,
     rank_processes,
     run_ranks,
+    run_to_the_end,
     signal_one_rank,
     start,
+    start_and_wait,
     wait_for,
 )
-from train.checkpoint import find_latest
+from train.checkpoint import find_latest, saved_steps, step_folder
 from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
 
@@ -34,7 +36,7 @@ STEPS = 12
 def test_every_zero_stage_and_world_size_trains_the_same_run(small_run: Callable[..., Path], tmp_path: Path) -> None:
     # Two micro-batches: their sum does not depend on whether one rank adds them or two. Of more, fp32 sums depend on
     # the order of addition in the last bit.
-    config_file = small_run("stages", steps=50, batch_size=4)
+    config_file = small_run("stages", steps=25, batch_size=4)
     clipped = [f"{stage}:fp32:1.0" for stage in range(4)] + [f"{stage}:bf16:1.0" for stage in range(1, 4)]
     unclipped = [f"{stage}:bf16:0.0" for stage in range(1, 4)]
     script = CHECKOUT / "tests" / "launched" / "compare_stages.py"
@@ -119,55 +121,49 @@ def test_a_finished_run_is_recognised(undisturbed: RunConfig) -> None:
     ]
     assert [line["step"] for line in evaluations] == [6, 12]
     assert set(evaluations[0]["evaluation"]) == {"news", "general"}
+    again = [sys.executable, "-m", "train", str(undisturbed.run_folder.parent / "run.yaml")]
+    output = subprocess.run(again, env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=240)
+    assert output.returncode == 0
+    assert f"already finished at step {STEPS}" in output.stderr
 
 
-@pytest.mark.parametrize("how", ["STOP", "SIGTERM"])
-def test_stopped_and_resumed_equals_never_stopped(
-    small_run: Callable[..., Path], undisturbed: RunConfig, how: str
+@pytest.mark.timeout(600)  # six starts
+def test_a_run_that_is_stopped_and_killed_again_and_again_equals_one_that_never_was(
+    small_run: Callable[..., Path],
 ) -> None:
-    file = small_run("stopped")
+    """By its STOP file, by a signal to one rank, by kill -9 in a save and in a step; the same command goes on."""
+    settings = {"steps": 60, "save_every": 2, "keep_checkpoints": 40}
+    file, undisturbed = small_run("disturbed", **settings), small_run("undisturbed", **settings)
     config = load_config(file)
-    process = start(file)
-    wait_for(lambda: (config.run_folder / "metrics.jsonl").exists() and len(metrics(config)) >= 2, process)
-    if how == "STOP":
-        (config.run_folder / "STOP").touch()
-    else:
-        signal_one_rank(file, signal.SIGTERM)
-    output = finish(process)
-    assert process.returncode == 0, output
-    found = find_latest(config.checkpoints)
-    assert found is not None
-    assert "goes on from there" in output
-    assert not (config.run_folder / "DONE").exists()
-    assert 2 <= found.step < STEPS
+    before = 0
+    for ask in ((config.run_folder / "STOP").touch, lambda: signal_one_rank(file, signal.SIGTERM)):
+        process = start_and_wait(file, before + 2)
+        ask()
+        output = finish(process)
+        assert process.returncode == 0, output
+        assert "goes on from there" in output
+        assert before == 0 or f"resuming from {step_folder(config.checkpoints, before)}" in output
+        assert not (config.run_folder / "DONE").exists()
+        found = find_latest(config.checkpoints)
+        assert found is not None
+        assert before + 2 <= found.step < 60
+        before = found.step
 
-    process = start(file)
-    output = finish(process)
-    assert process.returncode == 0, output
-    assert f"resuming from {found.folder}" in output
-    assert_same_run(config, undisturbed)
+    for moment in ("a save", "a step"):
+        if moment == "a save":
+            process = start(file)
+            wait_for(lambda: any(config.checkpoints.glob(".step_*.partial")), process, pause=0.0005)
+        else:
+            process = start_and_wait(file, before + 5)
+        signal_one_rank(file, signal.SIGKILL)
+        output = finish(process)
+        assert process.returncode != 0, output
+        assert not (config.run_folder / "DONE").exists()
+        before = saved_steps(config.checkpoints)[-1]
 
-
-@pytest.mark.parametrize("moment", ["a step", "a save"])
-def test_kill_9_of_a_rank_loses_only_the_steps_since_the_last_save(
-    small_run: Callable[..., Path], undisturbed: RunConfig, moment: str
-) -> None:
-    file = small_run("killed", save_every=2, keep_checkpoints=9)
-    config = load_config(file)
-    process = start(file)
-    if moment == "a step":
-        wait_for(lambda: (config.run_folder / "metrics.jsonl").exists() and len(metrics(config)) >= 5, process)
-    else:
-        wait_for(lambda: any(config.checkpoints.glob(".step_*.partial")), process, pause=0.0005)
-    signal_one_rank(file, signal.SIGKILL)
-    output = finish(process)
-    assert process.returncode != 0, output
-    assert not (config.run_folder / "DONE").exists()
-
-    process = start(file)
-    output = finish(process)
-    assert process.returncode == 0, output
-    assert_same_run(config, undisturbed)
+    run_to_the_end(file)
+    run_to_the_end(undisturbed)
+    assert_same_run(config, load_config(undisturbed))
     assert not list(config.checkpoints.glob(".step_*.partial"))
 
 
@@ -184,7 +180,7 @@ def test_domainlm_train_does_the_same_as_the_deepspeed_launcher(
     assert again.returncode == 0
     assert f"already finished at step {STEPS}" in again.stderr
 
-    longer = [*command[:-1], "training.steps=13", "training.learning_rate=1e-3"]
+    longer = [sys.executable, "-m", "train", str(file), "training.steps=13", "training.learning_rate=1e-3"]
     extended = subprocess.run(longer, env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=240)
     assert extended.returncode == 0, extended.stderr
     assert "resuming with another training.learning_rate: was 0.003, now 0.001" in extended.stderr

@@ -1,17 +1,21 @@
 """Chunks cover the corpus in order, are learnt once, and give the same pieces whatever does the work."""
 
 import random
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from data import unigram_chunks
 from data.pretoken_counts import count_texts, splitting, training_facts
-from data.unigram import learn_unigram, merge
-from data.unigram_chunks import ChunkSettings, RowGroup, find_chunks, learn_chunks
+from data.tokenizer_text import find_chunks
+from data.unigram import cut, learn_unigram, merge
+from data.unigram_chunks import ChunkSettings, learn_chunks
 
 
 def write(file: Path, texts: Sequence[str], rows: int) -> Path:
@@ -34,22 +38,15 @@ def files(tmp_path: Path) -> dict[str, list[Path]]:
     }
 
 
-def settings(**changes: float) -> ChunkSettings:
+def settings(**changes: Any) -> ChunkSettings:
     return ChunkSettings(splitting("bloomberggpt", "single"), 1.0, 330, 16)._replace(**changes)
 
 
-def test_chunks_are_runs_of_row_groups_of_one_source(files: dict[str, list[Path]]) -> None:
-    everything = [RowGroup(file, number) for file in files["large"] for number in range(4)]
-    one, small = find_chunks(files, 1e9)
-    assert (one, small) == (everything, [RowGroup(files["small"][0], 0)])
-    assert find_chunks(files, 1) == [[group] for group in [*everything, *small]]
-    size = pq.read_metadata(files["large"][0]).row_group(0).column(1).total_uncompressed_size
-    several = find_chunks(files, 2.5 * size)
-    assert [len(chunk) for chunk in several] == [3, 3, 2, 1]
-    assert [group for chunk in several for group in chunk] == [*everything, *small]
-
-
-def test_chunks_are_learnt_apart_and_merged(files: dict[str, list[Path]], tmp_path: Path) -> None:
+@pytest.mark.parametrize("merged_at_once", [1, 500, 1 << 19])
+def test_chunks_are_learnt_apart_and_merged(
+    files: dict[str, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, merged_at_once: int
+) -> None:
+    monkeypatch.setattr(unigram_chunks, "MERGED_AT_ONCE", merged_at_once)
     chunks = find_chunks(files, 1)
     model, facts = learn_chunks(chunks, settings(), tmp_path / "work", workers=1)
     models, total = [], 0
@@ -64,7 +61,7 @@ def test_chunks_are_learnt_apart_and_merged(files: dict[str, list[Path]], tmp_pa
     assert model.masses == pytest.approx(expected.masses)
     texts = [text for own in files.values() for file in own for text in pq.read_table(file)["text"].to_pylist()]
     assert (facts.documents, facts.bytes, facts.chunks) == (85, sum(map(len, texts)), 9)
-    assert facts.distinct_pretokens == total
+    assert (facts.distinct_pretokens, facts.cut_pieces) == (total, 0)
     again, _ = learn_chunks(chunks, settings(), tmp_path / "other", workers=2)
     assert again.pieces.equals(model.pieces)
     assert np.array_equal(again.masses, model.masses)
@@ -82,6 +79,38 @@ def test_finished_chunks_are_not_learnt_again(files: dict[str, list[Path]], tmp_
     assert second.pieces.equals(first.pieces)
     assert np.array_equal(second.masses, first.masses)
     assert same == facts
+
+
+def test_pieces_are_bounded_alike_by_any_number_of_workers(
+    files: dict[str, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chunks = find_chunks(files, 1)
+    everything, _ = learn_chunks(chunks, settings(), tmp_path / "everything", workers=1)
+    monkeypatch.setattr(unigram_chunks, "MERGED_AT_ONCE", 1)
+    monkeypatch.setattr(unigram_chunks, "MOST_PIECES", 500)
+    assert len(everything.pieces) > 550
+    one, facts = learn_chunks(chunks, settings(), tmp_path / "one", workers=1)
+    assert len(one.pieces) == 500
+    assert facts.cut_pieces >= len(everything.pieces) - 500
+    assert set(cut(everything, 350).pieces.to_pylist()) <= set(one.pieces.to_pylist())
+    two, same = learn_chunks(chunks, settings(), tmp_path / "two", workers=2)
+    assert two.pieces.equals(one.pieces)
+    assert np.array_equal(two.masses, one.masses)
+    assert same == facts
+
+
+def test_chunks_of_other_settings_or_files_are_not_taken(files: dict[str, list[Path]], tmp_path: Path) -> None:
+    work, chunks = tmp_path / "work", find_chunks(files, 1e9)
+    learn_chunks(chunks, settings(), work, workers=1)
+    for changes in ({"size": 300}, {"longest": 3}, {"fraction": 0.5}, {"split": splitting("words", "single")}):
+        found, _ = learn_chunks(chunks, settings(**changes), work, workers=1)
+        expected, _ = learn_chunks(chunks, settings(**changes), tmp_path / "other", workers=1)
+        assert found.pieces.equals(expected.pieces), changes
+        shutil.rmtree(tmp_path / "other")
+    write(files["small"][0], make_texts(10, 5), rows=10)
+    found, _ = learn_chunks(chunks, settings(), work, workers=1)
+    expected, _ = learn_chunks(chunks, settings(), tmp_path / "other", workers=1)
+    assert found.pieces.equals(expected.pieces)
 
 
 def test_a_part_of_the_text_may_be_enough(files: dict[str, list[Path]], tmp_path: Path) -> None:

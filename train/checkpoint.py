@@ -221,6 +221,13 @@ def finished_step(run_folder: Path) -> int:
     return int(json.loads(done.read_text("utf-8"))["step"]) if done.exists() else -1
 
 
+def describe_finished(config: RunConfig) -> str | None:
+    """What to say of a run that has done all its steps; None while there are steps to do."""
+    step = finished_step(config.run_folder)
+    done = f"training: already finished at step {step} ({config.run_folder / 'DONE'})"
+    return done if step >= config.training.steps else None
+
+
 def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:

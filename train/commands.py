@@ -1,4 +1,7 @@
-"""The commands of `domainlm`: run stages of train.pipeline, show the result to people, return it for --json."""
+"""The commands of `domainlm`: run stages of train.pipeline, show the result to people, return it for --json.
+
+Each loads what it works with itself: torch alone takes longer than most commands that do without it.
+"""
 
 import argparse
 import json
@@ -11,29 +14,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from data.progress import say
-from train import forget, pipeline
-from train import rehearse as rehearsal
-from train import submit as slurm
-from train.branch import Edit, read_edit
-from train.branch import branch as make_branch
 from train.config import RunConfig
 from train.config_file import ConfigError
-from train.continuation import load_writer, sample_settings
-from train.doctor import examine
-from train.export import export as export_model
-from train.findings import describe as describe_findings
 from train.hardware import HardwareConfig
-from train.interactive import continue_in_order, converse
-from train.plan import plan as make_plan
-from train.plan_text import describe
-from train.status import read_status
-from train.status_text import describe as describe_status
-from train.status_text import follow
 
 Result = dict[str, Any]
 
 
 def plan(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from train.plan import plan as make_plan
+    from train.plan_text import describe
+
     planned = make_plan(_on_hardware(config, arguments.gpu, arguments.gpus))
     _show(arguments, describe(planned))
     return asdict(planned)
@@ -56,22 +47,32 @@ def _on_hardware(config: RunConfig, gpu: str | None, gpus: int | None) -> RunCon
 
 
 def prepare(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from train import pipeline
+
     return pipeline.prepare(config, arguments.shard)
 
 
 def tokenizer(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from train import pipeline
+
     return pipeline.tokenizer(config)
 
 
 def tokenize(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from train import pipeline
+
     return pipeline.tokenize(config, arguments.shard)
 
 
 def train(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from train import pipeline
+
     return pipeline.train(config, Path(arguments.config), arguments.overrides)
 
 
 def submit(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from train import submit as slurm
+
     job, folder = slurm.job_from(arguments), slurm.new_folder(config)
     script = slurm.render(config, job, folder)
     _show(arguments, script)
@@ -83,6 +84,9 @@ def submit(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
 
 def branch(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from train.branch import Edit, read_edit
+    from train.branch import branch as make_branch
+
     edit = read_edit(arguments.edits, arguments.name) if arguments.edits else Edit(arguments.from_step, ())
     edit = replace(edit, settings=(*edit.settings, *arguments.set))
     made = make_branch(config, arguments.name, edit)
@@ -92,17 +96,22 @@ def branch(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
 
 def rehearse(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from train import rehearse as rehearsal
+
     result = rehearsal.rehearse(config, Path(arguments.config), arguments.overrides, arguments.steps)
     _show(arguments, rehearsal.describe(result))
     return result
 
 
 def status(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from train.status import read_status
+    from train.status_text import describe, follow
+
     if arguments.follow:
         *_, last = follow(config, arguments.every)
     else:
         last = read_status(config)
-        _show(arguments, describe_status(last))
+        _show(arguments, describe(last))
     return asdict(last) | {
         "goodput": last.ledger.goodput,
         "device_hours": last.ledger.device_hours,
@@ -112,8 +121,11 @@ def status(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
 def doctor(arguments: argparse.Namespace, config: RunConfig | None) -> Result:
     """Ends with exit code 1 when anything failed."""
+    from train.doctor import examine
+    from train.findings import describe
+
     findings = examine(config, launch=not arguments.skip_launch)
-    _show(arguments, describe_findings(findings))
+    _show(arguments, describe(findings))
     result = {"findings": [asdict(finding) for finding in findings]}
     if any(finding.verdict == "fail" for finding in findings):
         if arguments.json:
@@ -123,12 +135,17 @@ def doctor(arguments: argparse.Namespace, config: RunConfig | None) -> Result:
 
 
 def evaluate(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from train import pipeline
+
     result = pipeline.evaluate(config)
     _show(arguments, _table(result))
     return result
 
 
 def generate(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from train.continuation import load_writer, sample_settings
+    from train.interactive import continue_in_order, converse
+
     given = {
         "new_tokens": arguments.tokens,
         "temperature": arguments.temperature,
@@ -158,10 +175,14 @@ def _lines_of_input() -> list[str]:
 
 
 def report(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from train import pipeline
+
     return pipeline.report(config)
 
 
 def export(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from train.export import export as export_model
+
     result = export_model(
         config,
         arguments.out,
@@ -174,17 +195,24 @@ def export(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
 
 def export_shards(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from train import pipeline
+
     return pipeline.export_shards(config, arguments.out)
 
 
 def trace(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from train import forget, pipeline
+
     if arguments.forget is not None:
         result = forget.forget_document(config, arguments.forget)
         _show(arguments, forget.describe(result))
         return result
     if arguments.document is not None:
         result = pipeline.trace_document(config, arguments.document)
-        seen = f"{result['epochs']:.2f} times in all, steps {', '.join(map(str, result['steps']))}"
+        seen = (
+            f"seen {result['epochs']:.2f} times in {result['batches']} batches, first in step {result['first_step']}, "
+            f"last in step {result['last_step']}"
+        )
         _show(arguments, f"{arguments.document}: {seen if result['steps'] else 'in no step'}")
         return result
     result = pipeline.trace_step(config, arguments.step, rank=arguments.rank, text=arguments.text)
@@ -198,6 +226,11 @@ def trace(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
 def run(arguments: argparse.Namespace, config: RunConfig) -> Result:
     """All stages in order; ends early, with nothing lost, when training is asked to stop."""
+    from train import pipeline
+    from train.export import export as export_model
+    from train.plan import plan as make_plan
+    from train.plan_text import describe
+
     pipeline.prepare(config)
     pipeline.tokenize(config)
     say(describe(make_plan(config)))

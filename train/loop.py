@@ -34,10 +34,9 @@ def train(config: RunConfig, stop: StopRequest) -> None:
     rank, variables = find_rank(os.environ)
     os.environ.update(variables)
     check_ranks(config.training, rank.world_size)
-    finished = checkpoint.finished_step(config.run_folder)
-    if finished >= config.training.steps:
+    if finished := checkpoint.describe_finished(config):
         if rank.is_first:
-            say(f"training: already finished at step {finished} ({config.run_folder / 'DONE'})")
+            say(finished)
         return
     stream = open_stream(config)
     checkpoint.check_writable(config.run_folder)

@@ -1,6 +1,7 @@
 """The stages of a run, each a function of its configuration: prepare → tokenize → train → evaluate → report → export.
 
 Every stage recognises finished work with the same inputs and skips it, so that all of them can be run again safely.
+Those that need the model load torch themselves: the ones about the data take less time without it.
 """
 
 import bisect
@@ -29,17 +30,13 @@ from evaluation.data_card import write_data_card
 from evaluation.report import ReportInputs, write_report
 from evaluation.tokenizer_page import write_tokenizer_page
 from model.sizes import parameter_count
-from train import launcher
-from train.checkpoint import check_writable, finished_step
+from train.checkpoint import check_writable, describe_finished
 from train.config import RunConfig
-from train.continuation import continue_texts, load_writer, sample_settings
 from train.goodput import to_spending
-from train.initial_weights import check_initial_weights
 from train.mirror import keep_reports
 from train.plan import open_stream
 from train.schedule import batch_size, consumed_samples, micro_batches
 from train.status import read_status
-from train.trained import load_trained, newest_checkpoint, token_losses
 
 
 def prepare(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
@@ -88,18 +85,26 @@ def train(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> dic
     Raises:
         SystemExit: training failed; the ranks have said why.
     """
+    result = {"finished": True, "folder": str(config.run_folder)}
+    if finished := describe_finished(config):  # no rank needs to start for that
+        say(finished)
+        return result
+    from train import launcher
+    from train.initial_weights import check_initial_weights
+
     open_stream(config)  # a wrong input is named here once, before ranks are started
     check_initial_weights(config)
     check_writable(config.run_folder)
     code = launcher.launch(config, config_file, overrides)
     if code:
         raise SystemExit(code)
-    finished = finished_step(config.run_folder) >= config.training.steps
-    return {"finished": finished, "folder": str(config.run_folder)}
+    return result | {"finished": describe_finished(config) is not None}
 
 
 def evaluate(config: RunConfig) -> dict[str, Any]:
     """Newest checkpoint → reports/evaluate.json: bits per byte by source, split and period, and the baselines'."""
+    from train.trained import load_trained, newest_checkpoint, token_losses
+
     file = config.reports / "evaluate.json"
     inputs = {
         "checkpoint": value_digest(newest_checkpoint(config).manifest),
@@ -133,6 +138,8 @@ def evaluate(config: RunConfig) -> dict[str, Any]:
 
 def report(config: RunConfig) -> dict[str, Any]:
     """Samples at the configured prompts and one HTML page with all that the run has shown."""
+    from train.continuation import continue_texts, load_writer, sample_settings
+
     continued, _ = continue_texts(load_writer(config), config.evaluation.prompts, sample_settings(config))
     samples = [{"prompt": one.prompt, "text": one.text} for one in continued]
     write_atomically(config.reports / "samples.json", json.dumps(samples, indent=1, ensure_ascii=False))

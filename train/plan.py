@@ -10,9 +10,7 @@ from train.advice import SELECTIVE_COST, Advice, Text, Verdict, advise, verdict
 from train.config import RunConfig
 from train.costs import Costs, HostMemory, Saving, Traffic, costs, host_memory, saving, traffic
 from train.hardware import HardwareConfig, Machine, planned_machine
-from train.launcher import local_ranks
 from train.placement import Fit, Placement, Recomputation, StepMemory, configured_placement, fits, step_memory
-from train.process import this_machine
 from train.scaling import Optimum, chinchilla, effective_tokens, width_for_depth
 from train.schedule import consumed_samples
 
@@ -66,7 +64,7 @@ class Plan:
 def plan(config: RunConfig) -> Plan:
     """Compute the plan of a run: builds no model, measures nothing but a CPU's speed when it is for this machine."""
     model, training, hardware = config.model, config.training, config.hardware
-    machine = planned_machine(hardware) if hardware else this_machine(local_ranks(config))
+    machine = planned_machine(hardware) if hardware else _this_machine(config)
     parameters = parameter_count(model)
     samples = consumed_samples(training, training.steps)
     tokens = samples * model.sequence_length
@@ -111,6 +109,13 @@ def plan(config: RunConfig) -> Plan:
         advice=advise(config, hardware, machine, found, computing, saved),
         verdict=verdict(parameters, text.judged(config), config.init_from),
     )
+
+
+def _this_machine(config: RunConfig) -> Machine:
+    from train.launcher import local_ranks  # these load torch, which a plan for other machines does without
+    from train.process import this_machine
+
+    return this_machine(local_ranks(config))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from pathlib import Path
 import torch
 
 from train.config import CHECKOUT, RunConfig
+from train.config_file import load_config
+from train.journal import read_journal
 from train.process import free_port
 from train.trained import load_trained
 
@@ -47,6 +49,18 @@ def _launch(program: Sequence[str], ranks: int, variables: Mapping[str, str]) ->
     )
 
 
+def start_and_wait(file: Path, step: int, *overrides: str) -> subprocess.Popen[str]:
+    """Start the run, or go on with it, and return when this process has done `step`."""
+    config = load_config(file)
+
+    def starts() -> int:
+        return sum(event["event"] in ("start", "resume") for event in read_journal(config.run_folder))
+
+    before, process = starts(), start(file, *overrides)
+    wait_for(lambda: starts() > before and step in metrics(config), process)
+    return process
+
+
 def finish(process: subprocess.Popen[str]) -> str:
     """What the process said; it is killed when it does not end."""
     try:
@@ -58,10 +72,19 @@ def finish(process: subprocess.Popen[str]) -> str:
 
 def run_ranks(script: Path, world_size: int, arguments: Sequence[str]) -> None:
     """Run `script` as `world_size` ranks of one process group."""
+    _run_ranks([str(script), *arguments], world_size)
+
+
+def run_to_the_end(config_file: Path) -> str:
+    """What is left of a run, on two ranks as `srun python -m train` starts them, with no launcher; what they said."""
+    return _run_ranks(["-m", "train", str(config_file)], 2)
+
+
+def _run_ranks(program: Sequence[str], world_size: int) -> str:
     port = str(free_port())
     ranks = [
         subprocess.Popen(
-            [sys.executable, str(script), *arguments],
+            [sys.executable, *program],
             env=environment()
             | {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world_size)}
             | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "LOCAL_WORLD_SIZE": str(world_size)},
@@ -72,8 +95,9 @@ def run_ranks(script: Path, world_size: int, arguments: Sequence[str]) -> None:
         )
         for rank in range(world_size)
     ]
-    outputs = [finish(rank) for rank in ranks]
-    assert all(rank.returncode == 0 for rank in ranks), "\n".join(outputs)
+    outputs = "\n".join([finish(rank) for rank in ranks])
+    assert all(rank.returncode == 0 for rank in ranks), outputs
+    return outputs
 
 
 def metrics(config: RunConfig) -> dict[int, dict[str, float]]:
