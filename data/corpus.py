@@ -143,6 +143,7 @@ def _keep_jobs(config: DataConfig, jobs: Sequence[StagingJob], forgotten: Forgot
         signatures=lambda: (map_signatures(job.signatures, near) for job in jobs if near),
     )
     del table
+    say(f"corpus: looking for duplicates among {len(documents.splits):,} documents")
     decision = decide(documents, forgotten, near)
     numbers = [number for source in config.sources for number in range(sum(job.source == source for job in jobs))]
     fates, resembles = np.split(decision.fates, ends[:-1]), np.split(decision.resembles, ends[:-1])

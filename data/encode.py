@@ -179,7 +179,7 @@ def _slower(tokenizer: Path, engine: str) -> str:
     if engine == "gigatoken" or json.loads((tokenizer / TOKENIZER).read_bytes())["model"]["type"] != "BPE":
         return ""
     return (
-        ", at three times the CPU time of gigatoken, which is not installed or does not know this pattern: of this "
+        ", at four times the CPU time of gigatoken, which is not installed or does not know this pattern: of this "
         "project's, it knows pretokenization: words with digits: single"
     )
 

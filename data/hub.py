@@ -112,5 +112,7 @@ def _address(dataset: HubDataset) -> str:
 
 
 def _unreadable(dataset: HubDataset, error: Exception) -> UnreachableError:
-    said = " ".join(str(error).split())
-    return UnreachableError(f"hub dataset {dataset.name} cannot be read: {type(error).__name__}: {said}")
+    said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return UnreachableError(
+        f"hub dataset {dataset.name} cannot be read: {said}: check its name, the network and HF_TOKEN"
+    )

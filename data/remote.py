@@ -15,7 +15,15 @@ from data.progress import say
 from data.readers import READ_BYTES, reader
 from data.token_files import is_token_file
 
-PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "https": "aiohttp"}
+PACKAGES = {
+    "s3": "s3fs",
+    "gs": "gcsfs",
+    "gcs": "gcsfs",
+    "az": "adlfs",
+    "abfs": "adlfs",
+    "https": "aiohttp",
+    "http": "aiohttp",
+}
 # What stores call a content's mark, the surest first; where there is none, when it was last changed.
 MARKS = ("ETag", "etag", "md5Hash", "md5", "crc32c", "checksum", "version_id", "sha")
 TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")

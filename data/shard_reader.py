@@ -3,9 +3,9 @@
 import contextlib
 import functools
 import mmap
+import os
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,5 +71,8 @@ def _map(find: Callable[[str], str], name: str) -> mmap.mmap:
 
 
 def _map_file(path: str) -> mmap.mmap:
-    with Path(path).open("rb", buffering=0) as file:  # the map keeps a descriptor of its own
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:  # the map keeps one of its own
+        return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+    finally:
+        os.close(descriptor)

@@ -114,10 +114,10 @@ def test_runs_of_symbols_are_found_wherever_they_are() -> None:
 
 
 def test_a_stack_of_marks_takes_no_time() -> None:
-    begin = time.monotonic()
+    begin = time.process_time()
     assert clean("a" + "\u0301\u0323" * 200_000) == dropped("repetitive")
     assert clean("a" + "\u0301\x00\u0323\x00" * 200_000) == dropped("repetitive")
-    assert time.monotonic() - begin < 4.0
+    assert time.process_time() - begin < 4.0
 
 
 text_of_all_kinds = (

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data.config import DataConfig
+from data.config import DataConfig, SourceConfig
 from data.corpus import prepare_corpus
 from data.corpus_files import corpus_files
 from data.errors import DataError, UnreachableError
@@ -204,6 +204,20 @@ def test_a_finished_corpus_is_recognised_and_a_changed_input_is_named(
     assert "(past_fraction, seed, sources.source_0.files, sources.source_0.path)" in capsys.readouterr().err
 
 
+def test_every_setting_is_an_input_but_those_that_change_nothing_in_a_corpus(tmp_path: Path, hundred: Path) -> None:
+    config = config_of(hundred, decontamination={"paths": [str(write_jsonl(tmp_path / "items.jsonl", [TALE]))]})
+    prepare_corpus(config, tmp_path / "corpus", seed=1)
+    inputs = set(json.loads((tmp_path / "corpus" / "manifest.json").read_bytes())["inputs"])
+    of_a_source = {name.removeprefix("sources.source_0.") for name in inputs if name.startswith("sources.")}
+    assert of_a_source == {*SourceConfig.model_fields, "files"} - {"name", "weight", "domain", "maximum_epochs"}
+    later = {"period", "packing", "stages", "reshuffles"}
+    elsewhere = {"folder", "workers", "shards", "cache", "cache_gigabytes"}
+    own = {"format", "seed", "near_duplicates.algorithm", "decontamination.files"}
+    assert {name for name in inputs if not name.startswith("sources.")} == {
+        *DataConfig.model_fields
+    } - later - elsewhere | own
+
+
 def test_what_a_killed_run_left_behind_is_done_anew(
     tmp_path: Path, hundred: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -300,8 +314,12 @@ def test_a_wrong_field_is_noticed_early(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("records", "changes", "message"),
     [
-        ([], {}, r"^source 'source_0': nothing is left of 0 records in .*: dropped none, quarantined none$"),
-        ([record(1, text="short")], {}, "nothing is left of 1 records in .*: dropped 1 too short, quarantined none"),
+        (
+            [],
+            {},
+            r"^source 'source_0': nothing is left of the records in .*: 0 read, 0 kept, dropped none, quarant",
+        ),
+        ([record(1, text="short")], {}, "in .*: 1 read, 0 kept, dropped 1 too short, quarantined none"),
         (
             [record(1)],
             {"cutoff": "1999-01-01"},

@@ -118,7 +118,7 @@ def test_what_a_digit_policy_costs_is_said(
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([cut, letters])
     encode_corpus(corpus, write_tokenizer(tmp_path / "tokenizer", tokenizer), tmp_path / "shards", workers=1, seed=0)
     said = capsys.readouterr().err
-    assert ("pre-token table, at three times the CPU time" in said) == is_said
+    assert ("pre-token table, at four times the CPU time" in said) == is_said
 
 
 def test_bytes_do_not_depend_on_workers_and_tasks(corpus: Path, tokenizer: Path, tmp_path: Path) -> None:

@@ -27,10 +27,12 @@ def test_a_forgotten_document_leaves_the_next_corpus_and_names_what_has_seen_it(
     first = pipeline.trace_document(config, document)["first_step"]
     for step in (first - 1, first - 2, first, 12):
         (config.checkpoints / f"step_{step:06d}").mkdir(parents=True)
+    (config.checkpoints / "damaged_step_000010").mkdir()
     result = forget_document(config, document)
     assert (result["sources"], result["added"], result["first_step"]) == (["news"], 1, first)
     assert result["touched"] == [first, 12]
     assert result["last_clean"] == first - 1
+    assert "set aside may have seen it, delete them: damaged_step_000010" in describe(result)
     assert f"the last that has not: step {first - 1}" in describe(result)
     assert forget_document(config, document)["added"] == 0
     before = ids(config, "train")

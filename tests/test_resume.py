@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch.distributed as dist
 
-from tests.launched.runs import assert_same_run, environment, finish, start
+from tests.launched.runs import assert_same_run, environment, run_to_the_end
 from train.checkpoint import (
     CheckpointError,
     damaged_folders,
@@ -136,9 +136,7 @@ def test_a_run_steps_back_to_the_newest_whole_checkpoint_and_never_begins_anew_b
     shutil.copytree(undisturbed.run_folder, config.run_folder)
     (config.run_folder / "DONE").unlink()
     flip_a_bit(config.checkpoints / "step_000012" / "rank_00001.safetensors")  # the second rank's to compare
-    process = start(file)
-    output = finish(process)
-    assert process.returncode == 0, output
+    output = run_to_the_end(file)
     assert output.count("WARNING: the checkpoint of step 12 is damaged (the content of rank_00001.safetensors") == 1
     assert f"resuming from {config.checkpoints / 'step_000008'}" in output
     assert_same_run(config, undisturbed)

@@ -127,7 +127,6 @@ def test_a_finished_run_is_recognised(undisturbed: RunConfig) -> None:
     assert f"already finished at step {STEPS}" in output.stderr
 
 
-@pytest.mark.timeout(600)  # six starts
 def test_a_run_that_is_stopped_and_killed_again_and_again_equals_one_that_never_was(
     small_run: Callable[..., Path],
 ) -> None:

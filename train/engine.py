@@ -1,5 +1,6 @@
 """Everything that is DeepSpeed: configuration, engine and step. No other module imports it."""
 
+import gc
 import logging
 import warnings
 from contextlib import AbstractContextManager
@@ -38,6 +39,8 @@ def connect(device: torch.device, timeout: timedelta = timedelta(minutes=30)) ->
     # It would load all of torch's compiler, a second of every start, to decorate its Muon, which nothing here uses.
     compiler.compile = lambda: lambda function: function
     if not dist.is_initialized():
+        # DeepSpeed looks for garbage again and again while it starts: what is loaded by now never becomes any.
+        gc.freeze()
         deepspeed.init_distributed(
             "nccl" if device.type == "cuda" else "gloo",
             auto_mpi_discovery=False,

@@ -13,7 +13,7 @@ from data.errors import DataError
 from data.files import stage_digest
 from data.split import SPLITS
 from data.tombstones import TOMBSTONES, Request, forget
-from train.checkpoint import saved_steps
+from train.checkpoint import damaged_folders, saved_steps
 from train.config import RunConfig
 from train.pipeline import trace_document
 
@@ -26,7 +26,8 @@ def forget_document(config: RunConfig, document: str) -> dict[str, Any]:
 
     Returns:
         `sources` that have it; `first_step` and `last_step` of the configured run that see it, None if no step does;
-        the saved steps that are `touched`, and the `last_clean` one, None if there is none.
+        the saved steps that are `touched`, and the `last_clean` one, None if there is none; `set_aside`, the names of
+        damaged checkpoints if any step sees it, as theirs cannot be trusted.
 
     Raises:
         DataError: the corpus has no such document.
@@ -48,6 +49,7 @@ def forget_document(config: RunConfig, document: str) -> dict[str, Any]:
         "last_step": seen["last_step"],
         "touched": [step for step in steps if step not in clean],
         "last_clean": max(clean, default=None),
+        "set_aside": [folder.name for folder in damaged_folders(config.checkpoints)] if first is not None else [],
     }
 
 
@@ -78,5 +80,7 @@ def describe(result: dict[str, Any]) -> str:
         lines.append(f"checkpoints that have seen it: steps {', '.join(map(str, result['touched']))}")
         clean = result["last_clean"]
         lines.append(f"the last that has not: step {clean}" if clean is not None else "there is none that has not")
+    if result["set_aside"]:
+        lines.append(f"checkpoints that were set aside may have seen it, delete them: {', '.join(result['set_aside'])}")
     lines.append("`domainlm prepare` and `tokenize` make corpus and shards without it and all that resembles it")
     return "\n".join(lines)
