@@ -1,6 +1,7 @@
 """How the benchmarks measure: CPU seconds and memory of whole processes, medians over repeats, ours beside peers."""
 
 import argparse
+import ctypes
 import io
 import json
 import os
@@ -18,6 +19,7 @@ import psutil
 import pyarrow as pa
 
 ROOT = Path(__file__).resolve().parent.parent
+ADOPT_ORPHANS = 36  # PR_SET_CHILD_SUBREAPER of Linux's prctl
 PEERS_PYTHON = Path(os.environ.get("BENCHMARK_PYTHON", ROOT / ".venv-benchmarks/bin/python"))
 
 
@@ -72,6 +74,10 @@ def measure(command: Sequence[str | Path], environment: dict[str, str] | None = 
 
     Raises RuntimeError with the end of its output when it fails.
     """
+    # The server that forks worker processes outlives the process that started it: nobody would have waited for it, and
+    # the workers' time would count nowhere.
+    ctypes.CDLL(None).prctl(ADOPT_ORPHANS, 1, 0, 0, 0)
+    others = psutil.Process().children()
     before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     process = subprocess.Popen(
         [str(word) for word in command],
@@ -85,12 +91,14 @@ def measure(command: Sequence[str | Path], environment: dict[str, str] | None = 
     watcher = threading.Thread(target=_watch, args=(process, peak), daemon=True)
     watcher.start()
     output, errors = process.communicate()
+    wall = time.perf_counter() - begin
     watcher.join()
+    psutil.wait_procs([child for child in psutil.Process().children() if child not in others])
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if process.returncode:
         raise RuntimeError(f"{' '.join(map(str, command))} failed:\n{errors[-2000:]}")
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Usage(cpu, time.perf_counter() - begin, peak[0], output)
+    return Usage(cpu, wall, peak[0], output)
 
 
 def _watch(process: subprocess.Popen[str], peak: list[int]) -> None:
