@@ -100,7 +100,7 @@ def a_full_disk(file: Path) -> None:
 
 
 def a_damaged_shard(file: Path) -> None:
-    """Cut off while it is mapped into memory: the kernel sends SIGBUS, and the stack says who was reading."""
+    """Cut off while ranks read it: they say which file it is."""
     config = load_config(file)
     [shard] = (config.shards / "train").glob("news-*.bin")
     whole = shard.read_bytes()
@@ -109,8 +109,7 @@ def a_damaged_shard(file: Path) -> None:
     output = finish(process)
     shard.write_bytes(whole)
     assert process.returncode != 0, output
-    assert "Fatal Python error: Bus error" in output
-    assert "data/shard_reader.py" in output
+    assert f"error: train/{shard.name} ends before byte" in output
 
 
 def asked_to_stop_in_a_save(file: Path) -> None:
