@@ -19,8 +19,6 @@ from data.shard_cache import ShardCache
 from data.shard_reader import DTYPES, OPEN_FILES
 
 BLOCK = 512  # samples whose places are computed together: one call to numpy costs as much as tens of samples
-
-
 OPEN_COPIES = 16  # files that stay open where they are copies of remote ones
 
 
