@@ -11,7 +11,6 @@ from data.readers import ROWS_PER_BATCH, Rows, batch_rows_of
 
 # owner/name, then optionally @revision, :configuration, /split
 HUB_PATH = re.compile(r"hub://([\w.-]+/[\w.-]+)(?:@([\w./-]+?))?(?::([\w.-]+))?(?:/([\w.-]+))?")
-SHARD = re.compile(r"(.+)#(\d+)/(\d+)")
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,6 @@ Bytes = npt.NDArray[np.uint8]
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-Place = tuple[int, int]  # a document's number, and a byte of its
 
 
 class Limits(NamedTuple):

@@ -3,7 +3,6 @@
 import dataclasses
 import datetime
 import functools
-import itertools
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -72,7 +71,7 @@ class ShardFile:
 
 @dataclass(frozen=True)
 class SourceShards:
-    """The files of one source of one split, in order; token positions count through all of them."""
+    """The files of one source of one split, in order."""
 
     files: tuple[ShardFile, ...]
 
@@ -87,11 +86,6 @@ class SourceShards:
     @property
     def bytes(self) -> int:
         return sum(file.bytes for file in self.files)
-
-    @functools.cached_property
-    def first_tokens(self) -> list[int]:
-        """Position of each file's first token, and of the end: one more than files."""
-        return list(itertools.accumulate((file.tokens for file in self.files), initial=0))
 
 
 @dataclass(frozen=True)
