@@ -20,6 +20,7 @@ def test_plots_are_within_the_page_and_beside_it(tmp_path: Path, read_page: Call
         {"result_plots": plots, "run_plots": []},
         samples=[],
         data=[],
+        spending=None,
         **content,
     )
     read = read_page(page)

@@ -36,7 +36,7 @@ STEPS = 12
 def test_every_zero_stage_and_world_size_trains_the_same_run(small_run: Callable[..., Path], tmp_path: Path) -> None:
     # Two micro-batches: their sum does not depend on whether one rank adds them or two. Of more, fp32 sums depend on
     # the order of addition in the last bit.
-    config_file = small_run("stages", steps=25, batch_size=4)
+    config_file = small_run("stages", steps=50, batch_size=4)
     clipped = [f"{stage}:fp32:1.0" for stage in range(4)] + [f"{stage}:bf16:1.0" for stage in range(1, 4)]
     unclipped = [f"{stage}:bf16:0.0" for stage in range(1, 4)]
     script = CHECKOUT / "tests" / "launched" / "compare_stages.py"
