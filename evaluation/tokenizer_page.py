@@ -155,7 +155,7 @@ def training_table(report: TokenizerReport) -> Table:
             ("documents", f"{made.documents:,}"),
             ("text", text_size(made.bytes)),
             ("distinct words", f"{made.distinct_pretokens:,}"),
-            ("rarest words that memory had no room for", f"{made.cut_pretokens:,}, met {made.cut_occurrences:,} times"),
+            ("rare words that others stand for", f"{made.cut_pretokens:,}, met {made.cut_occurrences:,} times"),
             ("chunks trained apart and merged", f"{made.chunks:,}" if made.chunks else None),
             ("least probable pieces that memory had no room for", f"{made.cut_pieces:,}" if made.cut_pieces else None),
         ]

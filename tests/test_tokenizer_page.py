@@ -144,7 +144,7 @@ def test_how_it_was_made() -> None:
         "documents": "3",
         "text": "10.0 kB",
         "distinct words": "900",
-        "rarest words that memory had no room for": "7, met 8 times",
+        "rare words that others stand for": "7, met 8 times",
         "chunks trained apart and merged": "4",
         "least probable pieces that memory had no room for": "9",
     }
