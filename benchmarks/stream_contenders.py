@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -82,10 +81,9 @@ def endless(data: Any) -> Iterator[Any]:
 
 def mosaicml(folder: Path, work: Path) -> Batch:
     import torch
+    from no_images import leave_out_torchvision
 
-    for name, needed in (("transforms.functional", "to_tensor"), ("datasets", "VisionDataset")):
-        module = sys.modules[f"torchvision.{name}"] = ModuleType(name)  # it imports them for images, which are not here
-        setattr(module, needed, object)
+    leave_out_torchvision()
     from streaming import MDSWriter, StreamingDataset
 
     with MDSWriter(out=str(work / "mds"), columns={"tokens": "ndarray:uint16"}) as writer:

@@ -114,6 +114,9 @@ def litdata() -> Work:
 
 
 def mosaicml() -> Work:
+    from no_images import leave_out_torchvision
+
+    leave_out_torchvision()
     from streaming import MDSWriter
 
     def work(corpus: Path, tokenizer: Path, out: Path) -> int:
