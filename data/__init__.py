@@ -1,1 +1,24 @@
 """From the user's documents to batches of tokens: corpus, tokenizer, shards and the order of a run; no torch here."""
+
+import hashlib
+import os
+from pathlib import Path
+
+
+def _compiled_functions() -> Path:
+    """Where numba is to keep the functions that it has compiled: another folder for other source code.
+
+    Numba compares only the file that a function stands in. After an update it would go on with what it has compiled
+    into it of the functions of other files, and the same configuration would cut text in another way.
+    """
+    here, digest = Path(__file__).parent, hashlib.blake2b(digest_size=8)
+    for file in sorted(here.glob("*.py")):
+        if b"import numba" in (content := file.read_bytes()):
+            digest.update(content)
+    name = f"numba-{digest.hexdigest()}"
+    own = here / "__pycache__" if os.access(here, os.W_OK) else Path.home() / ".cache" / "domainlm"
+    wanted = Path(os.environ.get("NUMBA_CACHE_DIR") or own)
+    return wanted if wanted.name == name else wanted / name  # the former in a process that another one has started
+
+
+os.environ["NUMBA_CACHE_DIR"] = str(_compiled_functions())

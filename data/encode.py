@@ -37,8 +37,8 @@ from data.split import SPLITS
 from data.tokenizer import TOKENIZER, end_of_text_id
 
 BYTES_PER_SHARD = 256_000_000
-CHECKED_TEXTS = 8  # of each row group, the first CHECKED_CHARACTERS of each: encoded twice and compared
-CHECKED_CHARACTERS = 2_000
+CHECKED_TEXTS = 4  # of each row group, the first CHECKED_CHARACTERS of each: encoded twice and compared
+CHECKED_CHARACTERS = 1_000
 
 RowGroup = tuple[Path, int]
 
