@@ -15,7 +15,7 @@ from train.watchdog import show_stacks_on_request
 
 
 def main() -> int:
-    """Train as one rank; returns the exit code: 0 done or stopped on request, 1 failed, 2 refused to start."""
+    """Train as one rank and leave with the exit code: 0 done or stopped on request, 1 failed, 2 refused to start."""
     parser = argparse.ArgumentParser(
         prog="train",
         description="Train one rank of a run, or go on from its newest checkpoint. Start one process a GPU with "
@@ -44,7 +44,10 @@ def main() -> int:
         print(f"rank {_rank()} failed:\n{traceback.format_exc()}", file=sys.stderr, flush=True)
         # Peers may sit in a collective for ever: leave at once, so that the launcher ends them with this exit code.
         os._exit(1)
-    return 0
+    # All is written. An interpreter that ends takes torch's threads down in any order, which now and then aborts it.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _stop_request(config: RunConfig) -> StopRequest:
