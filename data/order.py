@@ -67,14 +67,14 @@ def _feistel(values: Words, sizes: Words, keys: Words, rounds: Sequence[int]) ->
     for number in rounds:
         round_keys = keys + np.uint64(GOLDEN * (number + 1) % 2**64)
         if number % 2:
-            row = ((_mix(column ^ round_keys) | TOP_BIT) - row) % height
+            row = ((mix(column ^ round_keys) | TOP_BIT) - row) % height
         else:
-            column = ((_mix(row ^ round_keys) | TOP_BIT) - column) % width
+            column = ((mix(row ^ round_keys) | TOP_BIT) - column) % width
     result: Words = row * width + column
     return result
 
 
-def _mix(words: Words) -> Words:
+def mix(words: Words) -> Words:
     """The mixer of splitmix64 (Steele, Lea & Flood 2014, "Fast Splittable Pseudorandom Number Generators")."""
     words = words ^ (words >> np.uint64(30))
     words *= np.uint64(0xBF58476D1CE4E5B9)

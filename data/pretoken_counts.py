@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from data.files import atomic_write
+from data.order import GOLDEN, mix
 from data.parallel import in_parallel
 from data.pretokens import MOST_DIGITS, Digits, Pretokenization, character_classes, pretoken_end
 from data.tokenizer_report import TrainingFacts
@@ -207,12 +208,9 @@ class _Counter:
 
 
 def _draw(hashes: Int64s, number: int) -> Floats:
-    """Numbers from 0 to 1, alike for equal hashes in the draw of this number (Steele, Lea and Flood 2014, SplitMix)."""
-    mixed = hashes.view(np.uint64) + np.uint64(number * 0x9E3779B97F4A7C15 % (1 << 64))
-    mixed = (mixed ^ mixed >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ mixed >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
-    mixed = (mixed ^ mixed >> np.uint64(31)) >> np.uint64(11)  # 53 bits
-    return mixed.astype(np.float64) * 2.0**-53
+    """Numbers from 0 to 1, alike for equal hashes in the draw of this number."""
+    mixed = mix(hashes.view(np.uint64) + np.uint64(number * GOLDEN % (1 << 64)))
+    return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53  # 53 bits
 
 
 @numba.njit(cache=True, nogil=True)
