@@ -18,8 +18,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import torch
 
 from benchmarks.harness import Row, compare, parser, show
-from train import engine, engine_state, fragments
+from train.checkpoints import fragments
+from train.checkpoints import state as engine_state
 from train.config_file import load_config
+from train.engine import engine
 from train.process import find_rank, name_accelerator, use_machine
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "demo.yaml"

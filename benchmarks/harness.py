@@ -59,7 +59,7 @@ def parser(description: str) -> argparse.ArgumentParser:
 def read_texts(files: Sequence[Path]) -> Iterator[str]:
     """The texts of JSON lines files; of the demo texts where none are given."""
     if not files:
-        from data.demo import PACKAGES, demo_records
+        from data.sources.demo import PACKAGES, demo_records
 
         yield from (str(record["text"]) for name in PACKAGES for record in demo_records(name))
         return

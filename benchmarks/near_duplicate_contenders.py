@@ -18,7 +18,7 @@ def domainlm(texts: list[str], _: Path) -> list[int]:
     import numpy as np
 
     from data.config import NearDuplicateConfig
-    from data.near_duplicates import find_near_duplicates, signatures
+    from data.corpus.near_duplicates import find_near_duplicates, signatures
 
     near = NearDuplicateConfig(bands=BANDS, rows=ROWS, ngram=NGRAM)
     blocks = [signatures(texts[first : first + 1_000], near) for first in range(0, len(texts), 1_000)]

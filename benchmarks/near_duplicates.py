@@ -15,8 +15,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.harness import PEERS_PYTHON, Row, compare, measure, parser, read_texts, show
 from data.config import NearDuplicateConfig
-from data.near_duplicates import find_near_duplicates, signatures
-from data.shingles import shingle
+from data.corpus.near_duplicates import find_near_duplicates, signatures
+from data.corpus.shingles import shingle
 
 CONTENDERS = ("domainlm", "gaoya", "rensa", "datasketch", "datatrove")
 NOISE = (0.002, 0.005, 0.01, 0.02, 0.04, 0.08)  # share of the words that a copy has replaced

@@ -25,7 +25,7 @@ Packed = dict[str, Any]
 
 
 def ours(folder: Path, policy: str) -> Packed:
-    from data.best_fit import best_fit
+    from data.shards.best_fit import best_fit
 
     lengths = np.load(folder / "lengths.npy")
     if policy == "best_fit":

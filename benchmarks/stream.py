@@ -24,8 +24,8 @@ from stream_contenders import BATCH, LENGTH, PEERS, VOCABULARY, rate
 
 def make_shards(folder: Path, texts: list[str], tokens: int) -> None:
     """Two packed sources; a document has a token for each word and the text's length, repeated up to `tokens`."""
-    from data.packing import pack_shards
-    from data.shards import EncodedDocument, Manifest, write_manifest, write_source
+    from data.shards.format import EncodedDocument, Manifest, write_manifest, write_source
+    from data.shards.packing import pack_shards
 
     chance = np.random.default_rng(0)
     lengths = [len(text.split()) for text in texts]
@@ -44,7 +44,7 @@ def make_shards(folder: Path, texts: list[str], tokens: int) -> None:
 
 
 def ours(folder: Path, policy: str) -> float:
-    from data.stream import TokenStream
+    from data.stream.stream import TokenStream
 
     stream = TokenStream(folder, {"domain": 0.3, "general": 0.7}, LENGTH, 0, policy=policy)
     return rate(lambda number: stream.batch(number * BATCH, BATCH))
@@ -73,10 +73,10 @@ def peer(name: str, folder: Path) -> float | None:
 
 def make_huge(folder: Path, files: int = 10_000, file_tokens: int = 100_000_000) -> None:
     """Manifests of 10^12 tokens in four sources over sparse files: two files that hold rows stand for all."""
-    from data.best_fit import best_fit
     from data.files import value_digest
-    from data.packing import FORMAT as PACKING_FORMAT
-    from data.shards import FORMAT as SHARDS_FORMAT
+    from data.shards.best_fit import best_fit
+    from data.shards.format import FORMAT as SHARDS_FORMAT
+    from data.shards.packing import FORMAT as PACKING_FORMAT
 
     lengths = np.full(file_tokens // 1000, 1000)
     rows = best_fit(lengths, LENGTH)
@@ -120,7 +120,7 @@ HUGE = """
 import sys, time
 begin = time.perf_counter()
 from pathlib import Path
-from data.stream import TokenStream
+from data.stream.stream import TokenStream
 imported = time.perf_counter()
 stream = TokenStream(Path(sys.argv[1]), None, 2048, 0)
 opened, cpu = time.perf_counter(), time.process_time()

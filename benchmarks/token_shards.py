@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.harness import PEERS_PYTHON, Row, Usage, compare, measure, parser, read_texts, show
 from benchmarks.tokenizer_training import write_corpus
 from data.config import TokenizerConfig
-from data.tokenizer import build_tokenizer
+from data.tokenizer.build import build_tokenizer
 
 OURS = ("domainlm", "tokenizers")
 PEERS = ("datasets", "datatrove", "litdata", "mosaicml", "megatron")

@@ -20,7 +20,7 @@ Work = Callable[[Path, Path, Path], int]
 
 
 def domainlm() -> Work:
-    from data.encode import encode_corpus
+    from data.shards.encode import encode_corpus
 
     def work(corpus: Path, tokenizer: Path, out: Path) -> int:
         manifest = encode_corpus(corpus, tokenizer, out, seed=0, workers=1)

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.harness import PEERS_PYTHON, Row, compare, measure, parser, read_texts, show
-from data.corpus_files import CORPUS_COLUMNS, CORPUS_SCHEMA
+from data.corpus.files import CORPUS_COLUMNS, CORPUS_SCHEMA
 from data.files import finish_stage, write_atomically
 
 CONTENDERS = ("domainlm", "tokenizers")

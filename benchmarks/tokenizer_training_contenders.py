@@ -23,7 +23,7 @@ PATTERNS = {
 
 def domainlm(corpus: Path, file: Path, kind: str, pretokenization: str, size: int) -> None:
     from data.config import TokenizerConfig
-    from data.tokenizer import TOKENIZER, build_tokenizer
+    from data.tokenizer.build import TOKENIZER, build_tokenizer
 
     settings = {"kind": kind, "pretokenization": pretokenization, "vocabulary_size": size, "training_bytes": None}
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,8 @@
-"""From the user's documents to batches of tokens: corpus, tokenizer, shards and the order of a run; no torch here."""
+"""Documents become batches of tokens, without torch: sources → corpus → tokenizer → shards → stream.
+
+In: a `data` and a `tokenizer` section, a seed. Out: batches. Each room works with those before it alone; the modules
+here are the ground of all: config.py, errors.py, files.py, hashing.py, parallel.py, progress.py. Read config.py first.
+"""
 
 import hashlib
 import os
@@ -12,8 +16,8 @@ def _compiled_functions() -> Path:
     into it of the functions of other files, and the same configuration would cut text in another way.
     """
     here, digest = Path(__file__).parent, hashlib.blake2b(digest_size=8)
-    for file in sorted(here.glob("*.py")):
-        if b"import numba" in (content := file.read_bytes()):
+    for file in sorted(here.rglob("*.py")):
+        if b"numba" in (content := file.read_bytes()):
             digest.update(content)
     name = f"numba-{digest.hexdigest()}"
     own = here / "__pycache__" if os.access(here, os.W_OK) else Path.home() / ".cache" / "domainlm"

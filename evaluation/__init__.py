@@ -1,1 +1,5 @@
-"""Evaluation: bits per byte of held-out text, baselines that need no GPU, and the report of a run."""
+"""What is measured: bits per byte of held-out text, and baselines on the same text that need no GPU.
+
+In: the held-out documents of shards or corpus, and a function from tokens to losses. Out: scores by source, split and
+period. Read bits_per_byte.py first; what is shown of it is in pages/.
+"""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from data.corpus_files import corpus_batches, corpus_files
+from data.corpus.files import corpus_batches, corpus_files
 from data.files import stage_digest, write_atomically
 from data.progress import progress, say
 from evaluation.bits_per_byte import HELD_OUT_SPLITS, choose_evenly

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from data.progress import progress
-from data.shard_documents import held_out_documents
-from data.shards import END_OF_TEXT_ID, EncodedDocument, read_manifest
+from data.shards.documents import held_out_documents
+from data.shards.format import END_OF_TEXT_ID, EncodedDocument, read_manifest
 
 Tokens = npt.NDArray[np.int64]
 TokenLosses = Callable[[Tokens, Tokens], npt.NDArray[np.floating[Any]]]

@@ -1,1 +1,5 @@
-"""The architecture: configuration, layers, loss, initialisation, sizes, generation, Hugging Face folders in and out."""
+"""The architecture and nothing else: no processes, no DeepSpeed.
+
+In: a ModelConfig. Out: a decoder, its loss, its initial weights, its sizes and memory, generated text, and Hugging Face
+folders in and out. Read transformer.py first, then block.py and attention.py.
+"""

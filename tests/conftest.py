@@ -15,17 +15,17 @@ import pytest
 import torch
 from hypothesis import settings
 
-from data.corpus import prepare_corpus
-from data.encode import encode_corpus
-from data.packing import pack_shards
-from data.shards import EncodedDocument, Manifest, write_manifest, write_source
-from data.tokenizer import build_tokenizer
+from data.corpus.build import prepare_corpus
+from data.shards.encode import encode_corpus
+from data.shards.format import EncodedDocument, Manifest, write_manifest, write_source
+from data.shards.packing import pack_shards
+from data.tokenizer.build import build_tokenizer
+from domainlm.main import main
 from model.config import ModelConfig
 from model.initialise import initialise
 from model.transformer import Transformer
 from train.config import RunConfig
 from train.config_file import load_config
-from train.main import main
 
 # The tests' tensors are small: further threads would only wait for each other, which costs the other worker's core.
 torch.set_num_threads(1)

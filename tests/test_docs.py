@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from domainlm.main import _parse
 from train.config import CHECKOUT
 from train.config_file import load_config
-from train.main import _parse
 
 PAGES = sorted([CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *(CHECKOUT / "docs").rglob("*.md")])
 COMMAND = re.compile(r"^(?:domainlm|deepspeed|sbatch|python -m train) .*$", re.M)

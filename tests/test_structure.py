@@ -14,7 +14,7 @@ ALLOWED = {
     "evaluation": {"evaluation", "data", "model"},
     "train": {"train", "evaluation", "data", "model"},
 }
-CONFINED = {"deepspeed": {"train/engine.py"}, "wandb": {"train/mirror.py"}}
+CONFINED = {"deepspeed": {"train/engine/engine.py"}, "wandb": {"train/records/mirror.py"}}
 MAXIMUM_MODULE_LINES = 320
 MAXIMUM_FUNCTION_LINES = 60
 

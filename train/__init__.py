@@ -1,1 +1,5 @@
-"""Training: the configuration, the DeepSpeed engine, the loop, checkpoints, monitoring and the command line."""
+"""What a rank runs: `python -m train CONFIG`, started by srun, torchrun or the `deepspeed` launcher.
+
+In: the configuration and its shards. Out: checkpoints, metrics.jsonl, journal.jsonl, DONE. Read loop.py first, then
+step.py and gradient.py.
+"""

@@ -6,10 +6,10 @@ import sys
 import traceback
 
 from data.errors import DataError
-from train.checkpoint import CheckpointError
+from train.checkpoints.folders import CheckpointError
 from train.config import RunConfig
 from train.config_file import ConfigError, load_config
-from train.spikes import DivergedError
+from train.spikes.rules import DivergedError
 from train.stop import END_TIME, StopRequest
 from train.watchdog import show_stacks_on_request
 

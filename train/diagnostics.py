@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from train import engine
+from train.engine import engine
 from train.gradient import Gradient
 from train.run import Run
 

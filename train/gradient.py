@@ -8,11 +8,11 @@ import torch
 import torch.distributed as dist
 
 from model.loss import IGNORE
-from train import engine
+from train.engine import engine
+from train.records.stopwatch import Stopwatch
 from train.run import Run
 from train.schedule import learning_rate, micro_batches
-from train.spikes import Figures
-from train.stopwatch import Stopwatch
+from train.spikes.rules import Figures
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import torch.distributed as dist
 from data.progress import say
 from evaluation.bits_per_byte import Score, score_held_out
 from train import watchdog
+from train.checkpoints.trained import token_losses
 from train.config import RunConfig
 from train.run import Run
 from train.stop import agree
-from train.trained import token_losses
 
 
 class _StoppedError(Exception):

@@ -4,21 +4,24 @@ import os
 from datetime import timedelta
 
 from data.progress import say
-from train import checkpoint, engine, engine_state, watchdog
+from domainlm.plan.build import open_stream
+from train import watchdog
+from train.checkpoints import folders as checkpoint
+from train.checkpoints import state as engine_state
+from train.checkpoints.resume import find_start
+from train.checkpoints.rewind import go_back
+from train.checkpoints.saving import Saver, warn_of_space
 from train.config import RunConfig
+from train.engine import engine
 from train.held_out import evaluate, is_due
-from train.plan import open_stream
 from train.process import find_rank, peak_flops, use_machine
-from train.resume import find_start
-from train.rewind import go_back
+from train.records.throughput import Pace, Stragglers, describe_stragglers, step_metrics
 from train.run import Run
-from train.saving import Saver, warn_of_space
 from train.schedule import check_ranks, consumed_samples
-from train.spikes import is_skipped
+from train.spikes.rules import is_skipped
 from train.start import describe, only_writer, open_records, recall, take_over
 from train.step import take_step
 from train.stop import StopRequest, agree
-from train.throughput import Pace, Stragglers, describe_stragglers, step_metrics
 
 
 def train(config: RunConfig, stop: StopRequest) -> None:

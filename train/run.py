@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 
 import torch
 
-from data.stream import TokenStream
-from train import engine
+from data.stream.stream import TokenStream
 from train.config import RunConfig
-from train.journal import Journal
-from train.monitor import Monitor
+from train.engine import engine
 from train.process import Rank
-from train.spikes import Figures, Skip
+from train.records.journal import Journal
+from train.records.metrics import Monitor
+from train.spikes.rules import Figures, Skip
 from train.stop import StopRequest
 
 

@@ -14,18 +14,20 @@ import torch.distributed as dist
 
 from data.files import write_atomically
 from data.progress import say
-from data.stream import TokenStream
+from data.stream.stream import TokenStream
 from model.sizes import parameter_count
-from train import checkpoint, diagnostics, engine
+from train import diagnostics
+from train.checkpoints import folders as checkpoint
 from train.config import RunConfig, to_yaml
+from train.engine import engine
+from train.engine.optimizer import describe_groups
 from train.held_out import is_due
-from train.journal import Journal, read_journal
-from train.monitor import Monitor, drop_lines_after
-from train.optimizer import describe_groups
 from train.process import Rank
+from train.records.journal import Journal, read_journal
+from train.records.metrics import Monitor, drop_lines_after
 from train.run import Past
 from train.schedule import consumed_samples
-from train.spikes import read_examined, read_history, read_skips
+from train.spikes.rules import read_examined, read_history, read_skips
 from train.stop import StopRequest
 
 

@@ -6,13 +6,14 @@ from typing import Literal
 
 import numpy as np
 
-from train import engine, watchdog
+from train import watchdog
 from train.diagnostics import diagnose
-from train.evidence import examine, note
+from train.engine import engine
 from train.gradient import Gradient, compute_gradient
 from train.run import Run
 from train.schedule import micro_batches
-from train.spikes import check_limit, find_spike, is_to_be_examined, skip_for
+from train.spikes.evidence import examine, note
+from train.spikes.rules import check_limit, find_spike, is_to_be_examined, skip_for
 
 PREFETCHED_STEPS = 8
 

@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from deepspeed.utils import safe_get_full_fp32_param
 
-from train import engine
+from domainlm.plan.build import open_stream
 from train.config_file import load_config
-from train.plan import open_stream
+from train.engine import engine
 from train.process import find_rank, use_machine
 from train.run import Past, Run
 from train.step import take_step

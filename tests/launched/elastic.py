@@ -18,9 +18,11 @@ from typing import Any
 import torch
 from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
 
-from train import engine, engine_state, fragments
+from domainlm.plan.build import open_stream
+from train.checkpoints import fragments
+from train.checkpoints import state as engine_state
 from train.config_file import load_config
-from train.plan import open_stream
+from train.engine import engine
 from train.process import Rank, find_rank, use_machine
 from train.run import Past, Run
 from train.step import take_step

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
-from train import engine
+from domainlm.plan.build import open_stream
 from train.config_file import load_config
 from train.diagnostics import ReplicaError, check_replicas
-from train.plan import open_stream
+from train.engine import engine
 from train.process import find_rank, use_machine
 from train.run import Past, Run
 from train.stop import StopRequest

@@ -11,8 +11,8 @@ import torch
 from deepspeed.utils import safe_get_full_fp32_param
 from safetensors.torch import save_file
 
-from train import engine
 from train.config_file import load_config
+from train.engine import engine
 from train.process import find_rank, use_machine
 
 

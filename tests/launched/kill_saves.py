@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from train import checkpoint, fragments, retention
+from train.checkpoints import folders as checkpoint
+from train.checkpoints import fragments, retention
 from train.config import RunConfig
 from train.config_file import load_config
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import torch
 
+from train.checkpoints.trained import load_trained
 from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
-from train.journal import read_journal
 from train.process import free_port
-from train.trained import load_trained
+from train.records.journal import read_journal
 
 DEEPSPEED = Path(sys.executable).with_name("deepspeed")
 

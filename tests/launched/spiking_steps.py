@@ -18,16 +18,16 @@ import torch
 from compare_stages import digest
 from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_grad
 
-from train import engine
+from domainlm.plan.build import open_stream
 from train.config import RunConfig
 from train.config_file import load_config
+from train.engine import engine
 from train.gradient import compute_gradient
-from train.journal import Journal
-from train.monitor import Monitor
-from train.plan import open_stream
 from train.process import find_rank, use_machine
+from train.records.journal import Journal
+from train.records.metrics import Monitor
 from train.run import Past, Run
-from train.spikes import Skip, is_skipped
+from train.spikes.rules import Skip, is_skipped
 from train.step import take_step
 from train.stop import StopRequest
 

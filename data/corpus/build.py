@@ -1,0 +1,259 @@
+"""Documents to corpus: cleaned, de-duplicated, decontaminated, split by date and by chance, and every loss counted.
+
+Three phases: each part of the input (a file, or a shard of a hub dataset) is staged on its own; digests and signatures
+alone decide which documents stay; each part writes those. The first and the last run on all CPUs and go on, after an
+interruption, where they were; the first can be spread over the tasks of a Slurm array.
+"""
+
+import contextlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data.config import DataConfig
+from data.corpus.account import balance, check_dates, check_malformed, check_splits, check_sum, corpus_report
+from data.corpus.counts import Counts, merged
+from data.corpus.decontaminate import item_stamps, load_items
+from data.corpus.deduplicate import Digests, Forgotten, Indices, Staged, as_digests, decide
+from data.corpus.keep import KeepJob, Kept, keep_part, sampled_rows
+from data.corpus.near_duplicates import ALGORITHM, map_signatures
+from data.corpus.samples import shown_samples
+from data.corpus.split import SPLITS
+from data.corpus.staging import STAGING, StagingJob, finished_counts, stage_part, staging_job
+from data.corpus.tombstones import TOMBSTONES, read_tombstones
+from data.errors import UnreachableError
+from data.files import (
+    atomic_write,
+    begin_stage,
+    file_digest,
+    finish_stage,
+    finished_inputs,
+    is_finished,
+    write_atomically,
+)
+from data.parallel import in_parallel
+from data.progress import say
+from data.sources.documents import Part, input_parts
+
+FORMAT = 2
+REPORT = "report.json"
+QUARANTINE = "quarantine.jsonl"
+# What is decided later, or changes nothing: it may change without making the corpus anew.
+NOT_OF_THE_CORPUS = {"sources", "folder", "workers", "packing", "stages", "reshuffles", "period"}
+NOT_OF_THE_CORPUS |= {"shards", "cache", "cache_gigabytes"}
+NOT_OF_A_SOURCE = {"name", "weight", "domain", "maximum_epochs"}
+Shard = tuple[int, int]
+
+
+def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | None = None) -> dict[str, Any]:
+    """Make the corpus of a configuration in `folder`, or recognise that it is there already.
+
+    Written are {train,past,future}/{source}/{part}.parquet (id, text, source, date, licence, url) where there are such
+    documents, quarantine.jsonl, report.json, and manifest.json last. The same inputs give the same bytes, whatever the
+    number of workers and shards. What `data.corpus.tombstones` has noted beside `folder` is left out.
+
+    Args:
+        shard: (i, n) stages every n-th part from the i-th on (from 0) and no more; a call without it finishes.
+
+    Returns:
+        The report: for each source the records read, those kept by split (documents, characters, bytes of UTF-8, first
+        and last date), and those dropped and quarantined by reason; read = kept + dropped + quarantined. Of a shard,
+        the number of `parts` that are `staged`, of all.
+
+    Raises:
+        DataError: a source is missing, undated under a cutoff, or of too many malformed records; or no document is left
+            to train on, or, under a cutoff, to hold out.
+    """
+    parts, unreachable = _parts(config, folder)
+    tombstones = folder.parent / TOMBSTONES
+    inputs = _inputs(config, parts, seed, tombstones)
+    if is_finished("corpus", folder, inputs):
+        report: dict[str, Any] = json.loads((folder / REPORT).read_bytes())
+        return report if shard is None else {"parts": 0, "staged": 0}
+    if unreachable:
+        raise unreachable
+    jobs = _staging_jobs(config, parts, inputs, folder, seed)
+    if shard is not None:
+        return _stage_shard(jobs, shard, config.workers)
+    begin_stage(folder, [QUARANTINE, REPORT])
+    staged = dict(zip(jobs, in_parallel(stage_part, jobs, config.workers, "reading"), strict=True))
+    _write_quarantine(folder, jobs)
+    for source in config.sources:
+        counts = merged(staged[job] for job in jobs if job.source == source)
+        check_dates(source, counts, config, folder / QUARANTINE)
+        check_malformed(source, counts, config, folder / QUARANTINE)
+    forgotten = read_tombstones(tombstones, config.near_duplicates)
+    keeping = _keep_jobs(config, jobs, forgotten)
+    kept = dict(zip(jobs, in_parallel(keep_part, keeping, config.workers, "writing"), strict=True))
+    _write_quarantine(folder, jobs)
+    results = _results(config, staged, kept, forgotten)
+    for source in config.sources:
+        check_malformed(source, results[source.name].counts, config, folder / QUARANTINE)
+        check_sum(source, results[source.name])
+    check_splits(results, config)
+    items = load_items(config.decontamination) if config.decontamination else None
+    report = corpus_report(config, seed, results, items, len(forgotten.texts))
+    files = {job.file(split) for job in keeping for split in kept[job.staged].splits}
+    _finish(folder, inputs, report, files)
+    for name, result in results.items():
+        say(f"corpus: {name}: {balance(result)}")
+    for split in SPLITS:
+        found = [result.splits[split] for result in results.values() if split in result.splits]
+        documents, characters = (sum(figures[unit] for figures in found) for unit in ("documents", "characters"))
+        say(f"corpus: {split}: {documents:,} documents, {characters:,} characters")
+    say(f"corpus: {folder / REPORT}")
+    return report
+
+
+def _parts(config: DataConfig, folder: Path) -> tuple[dict[str, list[Part]], UnreachableError | None]:
+    """The parts of each source; of one that cannot be reached, those that a finished corpus was made from, and why.
+
+    So a finished corpus is recognised on a node without a network.
+    """
+    known = finished_inputs(folder)
+    parts: dict[str, list[Part]] = {}
+    unreachable = None
+    for source in config.sources:
+        try:
+            parts[source.name] = input_parts(source)
+        except UnreachableError as error:
+            unreachable = error
+            files = known.get(f"sources.{source.name}.files", {})
+            parts[source.name] = [Part(name, "", stamp) for name, stamp in files.items()]
+    return parts, unreachable
+
+
+def _keep_jobs(config: DataConfig, jobs: Sequence[StagingJob], forgotten: Forgotten) -> list[KeepJob]:
+    """Decide the fate of every staged document, and what is to be written of each part."""
+    near = config.near_duplicates
+    tables = [pq.read_table(job.documents, columns=["text_digest", "key", "split"]) for job in jobs]
+    ends = np.cumsum([table.num_rows for table in tables])
+    table = pa.concat_tables(tables)
+    del tables
+    documents = Staged(
+        texts=_digests(table["text_digest"]),
+        keys=_digests(table["key"]),
+        splits=table["split"].to_numpy(),
+        signatures=lambda: (map_signatures(job.signatures, near) for job in jobs if near),
+    )
+    del table
+    say(f"corpus: looking for duplicates among {len(documents.splits):,} documents")
+    decision = decide(documents, forgotten, near)
+    numbers = [number for source in config.sources for number in range(sum(job.source == source for job in jobs))]
+    fates, resembles = np.split(decision.fates, ends[:-1]), np.split(decision.resembles, ends[:-1])
+    rows = [sampled_rows(of_part) for of_part in fates]
+    resembled = [of_part[chosen] for of_part, chosen in zip(resembles, rows, strict=True)]
+    names = _names(jobs, ends, np.unique(np.concatenate(resembled)))
+    shown = [
+        {row: names[other] for row, other in zip(chosen, others.tolist(), strict=True)}
+        for chosen, others in zip(rows, resembled, strict=True)
+    ]
+    return list(map(KeepJob, jobs, numbers, fates, shown))
+
+
+def _names(jobs: Sequence[StagingJob], ends: Indices, documents: Indices) -> dict[int, str]:
+    """Source and id of some of the staged documents; those of part i are ends[i - 1] to ends[i] - 1."""
+    names = {}
+    parts = np.searchsorted(ends, documents, side="right")
+    for part in np.unique(parts).tolist():
+        ids = pq.read_table(jobs[part].documents, columns=["id"])["id"]
+        first = int(ends[part]) - len(ids)
+        for document in documents[parts == part].tolist():
+            names[document] = f"{jobs[part].source.name}/{ids[document - first].as_py()}"
+    return names
+
+
+def _results(
+    config: DataConfig,
+    staged: Mapping[StagingJob, Counts],
+    kept: Mapping[StagingJob, Kept],
+    forgotten: Forgotten,
+) -> dict[str, Kept]:
+    """What became of each source, with the samples that may be shown."""
+    results = {source.name: Kept() for source in config.sources}
+    for job in staged:
+        results[job.source.name].counts.merge(staged[job])
+        results[job.source.name].merge(kept[job])
+    for name, result in results.items():
+        counts = result.counts
+        counts.samples = shown_samples(counts.samples, name, forgotten, config.near_duplicates)
+    return results
+
+
+def _digests(column: pa.ChunkedArray) -> Digests:
+    values = column.combine_chunks()
+    width = values.type.byte_width
+    return as_digests(memoryview(values.buffers()[1])[width * values.offset : width * (values.offset + len(values))])
+
+
+def _write_quarantine(folder: Path, jobs: Sequence[StagingJob]) -> None:
+    """What was malformed in each part, and the ids that were there before, as one file."""
+    with atomic_write(folder / QUARANTINE) as whole:
+        for suffix in (".quarantine", ".repeated"):
+            for job in jobs:
+                with contextlib.suppress(FileNotFoundError), job.stem.with_suffix(suffix).open("rb") as part:
+                    shutil.copyfileobj(part, whole)
+
+
+def _finish(folder: Path, inputs: dict[str, Any], report: dict[str, Any], files: set[Path]) -> None:
+    """Leave the files of this corpus and no others, and the report and the manifest with them."""
+    wanted = files | {parent for file in files for parent in file.parents}
+    for path in sorted((path for split in SPLITS for path in (folder / split).rglob("*")), reverse=True):
+        if path not in wanted:
+            path.rmdir() if path.is_dir() else path.unlink()
+    for split in SPLITS:
+        with contextlib.suppress(OSError):  # not empty, or not there
+            (folder / split).rmdir()
+    shutil.rmtree(folder / STAGING)
+    write_atomically(folder / REPORT, json.dumps(report, indent=1, ensure_ascii=False))
+    finish_stage(folder, inputs, [*files, folder / QUARANTINE, folder / REPORT])
+
+
+def _inputs(config: DataConfig, parts: dict[str, list[Part]], seed: int, tombstones: Path) -> dict[str, Any]:
+    """All that decides the corpus, under the names of the configuration; a part counts by its name and stamp."""
+    inputs: dict[str, Any] = {"format": FORMAT, "seed": seed, "sources": [source.name for source in config.sources]}
+    inputs |= config.model_dump(mode="json", exclude=NOT_OF_THE_CORPUS)
+    if config.near_duplicates:
+        inputs["near_duplicates.algorithm"] = ALGORITHM
+    if config.decontamination:
+        inputs["decontamination.files"] = item_stamps(config.decontamination)
+    if tombstones.exists():
+        inputs["tombstones"] = file_digest(tombstones)
+    for source in config.sources:
+        settings = source.model_dump(mode="json", exclude=NOT_OF_A_SOURCE)
+        inputs |= {f"sources.{source.name}.{key}": value for key, value in settings.items()}
+        inputs[f"sources.{source.name}.files"] = {part.name: part.stamp for part in parts[source.name]}
+    return inputs
+
+
+def _staging_jobs(
+    config: DataConfig, parts: dict[str, list[Part]], inputs: dict[str, Any], folder: Path, seed: int
+) -> list[StagingJob]:
+    """One job for each part, in the order of the sources and of their parts."""
+    jobs = []
+    for source in config.sources:
+        # Not of a part: the other sources, its own other parts, and what is decided over all of them.
+        settings = {
+            key: value
+            for key, value in inputs.items()
+            if not key.startswith("sources") and key not in ("tombstones", "maximum_bad_fraction")
+        }
+        settings |= source.model_dump(mode="json", exclude=NOT_OF_A_SOURCE - {"name"})
+        jobs += [staging_job(config, source, part, folder, seed, settings) for part in parts[source.name]]
+    return jobs
+
+
+def _stage_shard(jobs: Sequence[StagingJob], shard: Shard, workers: int | None) -> dict[str, Any]:
+    index, count = shard
+    mine = jobs[index::count]
+    for _ in in_parallel(stage_part, mine, workers, f"reading, shard {index} of {count}"):
+        pass
+    done = sum(finished_counts(job) is not None for job in jobs)
+    say(f"corpus: {done:,} of {len(jobs):,} parts are staged; the same command without --shard finishes the corpus")
+    return {"parts": len(jobs), "staged": done}

@@ -1,0 +1,236 @@
+"""Cleaning of one text: what no reader would see is normalised, what nobody wrote is dropped.
+
+A text is rewritten until nothing changes any more, and then judged as it stands: cleaning it again changes nothing.
+"""
+
+import re
+import unicodedata
+import zlib
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from data.config import DataConfig, SourceConfig
+from data.errors import DataError
+
+# Control characters but tab and newline; the byte order mark and the zero-width space, word joiner and Mongolian
+# separator. The zero-width (non-)joiner stays: Persian, the scripts of India and emoji are written with it.
+INVISIBLE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ufeff\u200b\u2060\u180e]")
+NEWLINES = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
+INVISIBLE_OR_NEWLINES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufeff\u200b\u2028\u2029\u2060\u180e]")
+SPACE_BEFORE_NEWLINE = re.compile(r"\n(?<=[^\S\n]\n)")  # begins with a letter to be found at the speed of memory
+TRAILING_SPACE = re.compile(r"[^\S\n]+(?=\n)")
+BLANK_LINES = re.compile(r"\n{4,}")
+# No language stacks a thousand marks or symbols; the time that NFC takes grows with the square of such a run.
+SYMBOL = re.compile(r"[^\w\x00-\x7f]")
+LONGEST_SYMBOL_RUN = 999
+
+# Where ftfy could see mojibake, said so that the search is quick: at a control character or a letter with which misread
+# UTF-8 begins, where two characters outside ASCII but of no other alphabet follow one another, and where such a one
+# follows a Greek or Cyrillic letter. tests/test_clean.py holds this against ftfy's own patterns.
+_MISREAD = "\xa0-\u02ff\u0384\u0385\u0490\u0491\u2010-\u25ff\uf8ff\ufb01\ufb02\ufffd"
+_MISREAD_BUT_QUOTES = "\xa0-\xaa\xac-\xba\xbc-\u02ff\u0490\u0491\u2020-\u2025\u2027-\u25ff\uf8ff\ufb01\ufb02\ufffd"
+MAYBE_MOJIBAKE = re.compile(
+    "[^\x00-\x7f](?:(?<=[\x80-\x9fÂÃŒœЂ])"
+    f"|(?<=[{_MISREAD}])[{_MISREAD}]"
+    f"|(?<=[\u0370-\u04ff])[{_MISREAD_BUT_QUOTES}]"
+    f"|(?<=[ВГРСΒΓΞΟ])[{_MISREAD}][ВГРСΒΓΞΟ])"
+)
+
+LARGEST_SHARE_OF_ONE_CHARACTER = 0.5
+LEAST_BYTE_ENTROPY = 1.5  # bits a byte; prose has 4 to 5, a genome 2
+LARGEST_COMPRESSION = 50
+COMPRESSED_BLOCK = 1_024
+EMPTY_COMPRESSED = 8  # bytes that zlib makes of nothing
+
+
+class Cleaned(NamedTuple):
+    """What became of a text: it is kept, or it is dropped for a reason."""
+
+    text: str | None
+    """The cleaned text; None where it is dropped."""
+    reason: str | None
+    """Why it is dropped, in few and stable words, such as `too short`; None where it is kept."""
+    scrubbed: Mapping[str, int]
+    """Pieces of personal data that a mark replaced, by kind."""
+    removed_lines: int
+    """Lines that were taken out: boilerplate, and what C4 leaves out."""
+
+
+def make_cleaner(config: DataConfig, source: SourceConfig) -> Callable[[str], Cleaned]:
+    """The cleaning of one source's texts.
+
+    Rewritten: mojibake; Unicode to NFC, line ends to newlines; control and invisible characters, trailing spaces and
+    blank lines beyond two in a row go; then boilerplate lines, the lines that C4 leaves out, and personal data.
+
+    Dropped, for the first of these reasons: `no lines left`, `empty`, `too short`, `too long`, `repetitive`
+    (see `is_repetitive`), a filter and its rule as in `gopher_quality: words`, another language as in `language: de`.
+
+    Raises DataError for a boilerplate expression that is none and for a language that cannot be told.
+    """
+    rewrite, judge = _make_rewriter(config), _make_judge(config, source)
+
+    def clean(text: str) -> Cleaned:
+        text, scrubbed, removed_lines = rewrite(text)
+        reason = "no lines left" if removed_lines and not text else judge(text)
+        return Cleaned(None if reason else text, reason, scrubbed, removed_lines)
+
+    return clean
+
+
+def _make_rewriter(config: DataConfig) -> Callable[[str], tuple[str, Counter[str], int]]:
+    """From a text to what cleaning makes of it, the personal data replaced and the lines removed."""
+    cleaning = config.cleaning
+    removers: list[Callable[[str], tuple[str, int]]] = []
+    scrub = None
+    if cleaning.boilerplate_lines:
+        removers.append(make_line_remover(cleaning.boilerplate_lines))
+    if "c4" in cleaning.filters:
+        from data.corpus.filters import remove_c4_lines
+
+        removers.append(remove_c4_lines)
+    if cleaning.scrub:
+        from data.corpus.personal import make_scrubber
+
+        scrub = make_scrubber(cleaning.scrub)
+
+    def rewrite(text: str) -> tuple[str, Counter[str], int]:
+        scrubbed: Counter[str] = Counter()
+        removed_lines = 0
+        before = None
+        while text != before:
+            before = text
+            text = normalise(text, cleaning.fix_mojibake)
+            for remove in removers:
+                text, removed = remove(text)
+                removed_lines += removed
+                text = normalise(text, cleaning.fix_mojibake) if removed else text
+            if scrub:
+                text, found = scrub(text)
+                scrubbed += found
+        return text, scrubbed, removed_lines
+
+    return rewrite
+
+
+def _make_judge(config: DataConfig, source: SourceConfig) -> Callable[[str], str | None]:
+    """The reason to drop a text that has been rewritten, or None."""
+    filter_reason = other_language = None
+    if config.cleaning.filters:
+        from data.corpus.filters import make_filter
+
+        filter_reason = make_filter(config.cleaning.filters, source.language)
+    if source.language:
+        from data.corpus.language import make_language_filter
+
+        other_language = make_language_filter(source.language)
+
+    def judge(text: str) -> str | None:
+        if not text:
+            return "empty"
+        if len(text) < config.minimum_characters:
+            return "too short"
+        if len(text) > config.maximum_characters:
+            return "too long"
+        if is_repetitive(text):
+            return "repetitive"
+        if filter_reason and (reason := filter_reason(text)):
+            return reason
+        if other_language and (language := other_language(text)):
+            return f"language: {language}"
+        return None
+
+    return judge
+
+
+def normalise(text: str, fix_mojibake: bool) -> str:
+    """A text without what no reader sees, or with other characters only for what a reader would have seen wrong."""
+    if fix_mojibake and not text.isascii() and MAYBE_MOJIBAKE.search(text):
+        text = _fix_mojibake(text)
+    if INVISIBLE_OR_NEWLINES.search(text):
+        text = INVISIBLE.sub("", NEWLINES.sub("\n", text))
+    if not has_symbol_run(text):
+        text = unicodedata.normalize("NFC", text)
+    if SPACE_BEFORE_NEWLINE.search(text):
+        text = TRAILING_SPACE.sub("", text)
+    if "\n\n\n\n" in text:
+        text = BLANK_LINES.sub("\n\n\n", text)
+    return text.rstrip().lstrip("\n")
+
+
+def _fix_mojibake(text: str) -> str:
+    """Each line decoded as it was meant: one line with the wrong encoding says nothing about the others'."""
+    from ftfy import fix_encoding
+
+    return "\n".join(fix_encoding(line) if MAYBE_MOJIBAKE.search(line) else line for line in text.split("\n"))
+
+
+def make_line_remover(expressions: tuple[str, ...]) -> Callable[[str], tuple[str, int]]:
+    """The removal of the lines that one of several regular expressions matches as a whole, and their number.
+
+    Raises DataError for an expression that does not compile.
+    """
+    boilerplate = []
+    for expression in expressions:
+        try:
+            boilerplate.append(re.compile(expression))
+        except re.error as error:
+            raise DataError(
+                f"data.cleaning.boilerplate_lines: '{expression}' is no regular expression ({error}): mend it"
+            ) from None
+
+    def remove(text: str) -> tuple[str, int]:
+        lines = text.split("\n")
+        kept = [line for line in lines if not line or not any(each.fullmatch(line) for each in boilerplate)]
+        return "\n".join(kept), len(lines) - len(kept)
+
+    return remove
+
+
+def has_symbol_run(text: str) -> bool:
+    """Whether more than LONGEST_SYMBOL_RUN symbols outside ASCII follow one another; NFC is kept from such a text."""
+    step = LONGEST_SYMBOL_RUN + 1  # a longer run holds one of the characters that are so far apart
+    if text.isascii() or not SYMBOL.search(text[::step]):
+        return False
+    return re.search(rf"{SYMBOL.pattern}{{{step}}}", text) is not None
+
+
+def is_repetitive(text: str) -> bool:
+    """Whether a text (not empty) is a character or a token over and over, such as half a million backslashes.
+
+    One character other than space makes up more than half of it, or a thousand symbols outside ASCII stand in a row,
+    or its bytes have less than 1.5 bits of entropy each, or zlib compresses it more than 50-fold (prose: 2 to 4-fold).
+    """
+    if has_symbol_run(text):
+        return True
+    encoded = text.encode()
+    counts = np.bincount(np.frombuffer(encoded, dtype=np.uint8), minlength=256)
+    # The last byte of a character is below 0xC0 and stands at least as often as the character.
+    most = LARGEST_SHARE_OF_ONE_CHARACTER * len(text)
+    if counts[0x21:0xC0].max() > most and any(
+        count > most and not character.isspace() for character, count in Counter(text).most_common(2)
+    ):
+        return True
+    # The entropy is at least that of the commonest byte's surprise, which spares most texts the sum.
+    if counts.max() > 2**-LEAST_BYTE_ENTROPY * len(encoded):
+        shares = counts[counts > 0] / len(encoded)
+        if -(shares * np.log2(shares)).sum() < LEAST_BYTE_ENTROPY:
+            return True
+    return _is_compressed(encoded)
+
+
+def _is_compressed(encoded: bytes) -> bool:
+    """Whether zlib makes a text more than 50 times smaller; its first blocks decide most texts.
+
+    With little memory for it zlib starts at once, and writes what it has made of a few hundred bytes.
+    """
+    if len(encoded) < LARGEST_COMPRESSION * EMPTY_COMPRESSED:
+        return False
+    compressor, size = zlib.compressobj(level=1, memLevel=2), 0
+    for place in range(0, len(encoded), COMPRESSED_BLOCK):
+        size += len(compressor.compress(encoded[place : place + COMPRESSED_BLOCK]))
+        if size * LARGEST_COMPRESSION >= len(encoded):
+            return False
+    return (size + len(compressor.flush())) * LARGEST_COMPRESSION < len(encoded)

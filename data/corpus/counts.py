@@ -1,0 +1,94 @@
+"""What became of the records of one source or part: every loss by its reason, with samples; sums that must agree."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from data.corpus.clean import Cleaned
+from data.corpus.samples import Sample
+from data.sources.documents import BadRecord
+
+SAMPLES = 3  # of each reason
+TOUCHED = 20  # documents named for each evaluation item
+COUNTERS = ("dropped", "quarantined", "scrubbed", "touched")
+NO_DATE = "no date"
+
+
+@dataclass
+class Counts:
+    """Counts of records; `a.merge(b)` adds those of the part that follows."""
+
+    read: int = 0
+    undated: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    quarantined: Counter[str] = field(default_factory=Counter)
+    scrubbed: Counter[str] = field(default_factory=Counter)  # pieces of personal data replaced, by kind
+    removed_lines: int = 0  # boilerplate
+    offenders: list[str] = field(default_factory=list)  # the first malformed records
+    samples: dict[str, list[Sample]] = field(default_factory=dict)  # of what was dropped, by reason
+    touched: Counter[str] = field(
+        default_factory=Counter
+    )  # training documents that share words with an evaluation item
+    touched_first: dict[str, list[str]] = field(default_factory=dict)  # and the first of them, as source/id
+
+    @property
+    def malformed(self) -> int:
+        """Quarantined for what they are, not for a date that they lack."""
+        return self.quarantined.total() - self.quarantined[NO_DATE]
+
+    def quarantine(self, record: BadRecord) -> None:
+        reason = record.reason.partition(":")[0]
+        self.quarantined[reason] += 1
+        if reason != NO_DATE and len(self.offenders) < SAMPLES:
+            self.offenders.append(f"{record.file}:{record.line}: {record.reason}")
+
+    def drop(self, reason: str, sample: Callable[[], Sample]) -> None:
+        """Count a document that is dropped; `sample` is called for the first few of a reason."""
+        self.dropped[reason] += 1
+        if len(self.samples.get(reason, [])) < SAMPLES:
+            self.samples.setdefault(reason, []).append(sample())
+
+    def add_cleaning(self, cleaned: Cleaned) -> None:
+        self.scrubbed.update(cleaned.scrubbed)
+        self.removed_lines += cleaned.removed_lines
+
+    def touch(self, items: Iterable[str], document: str) -> None:
+        for item in items:
+            self.touched[item] += 1
+            first = self.touched_first.setdefault(item, [])
+            if len(first) < TOUCHED:
+                first.append(document)
+
+    def merge(self, other: Self) -> None:
+        self.read += other.read
+        self.undated += other.undated
+        self.removed_lines += other.removed_lines
+        for name in COUNTERS:
+            getattr(self, name).update(getattr(other, name))
+        self.offenders = (self.offenders + other.offenders)[:SAMPLES]
+        for reason, samples in other.samples.items():
+            self.samples[reason] = (self.samples.get(reason, []) + samples)[:SAMPLES]
+        for item, documents in other.touched_first.items():
+            self.touched_first[item] = (self.touched_first.get(item, []) + documents)[:TOUCHED]
+
+    def as_json(self) -> dict[str, Any]:
+        return vars(self)
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Self:
+        counters = {name: Counter(content[name]) for name in COUNTERS}
+        return cls(**(content | counters))
+
+
+def merged(parts: Iterable[Counts]) -> Counts:
+    """The counts of several parts, in their order."""
+    whole = Counts()
+    for part in parts:
+        whole.merge(part)
+    return whole
+
+
+def by_reason(counts: Counter[str]) -> dict[str, int]:
+    """The counts that are not zero, in the order of the reasons."""
+    return {reason: count for reason, count in sorted(counts.items()) if count}

@@ -1,0 +1,178 @@
+"""What becomes of each document of a corpus, decided on digests and signatures alone, without the texts.
+
+In order: what was asked to be forgotten goes, then repeated ids, then all but one of equal texts, then near-duplicates.
+What goes for one reason takes no part in what follows.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
+
+from data.config import NearDuplicateConfig
+from data.files import new_digest
+
+Digests = npt.NDArray[np.uint64]  # (documents, 2): the halves of a digest of 128 bits
+Indices = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+_OUT = 255  # rank, among equals, of a document that has gone already
+
+
+class Fate(IntEnum):
+    """What becomes of a document."""
+
+    KEPT = 0
+    REPEATED_ID = 1
+    FORGOTTEN = 2
+    DUPLICATE = 3
+    DUPLICATE_OF_HELD_OUT_TEXT = 4
+    NEAR_DUPLICATE = 5
+    NEAR_DUPLICATE_OF_HELD_OUT_TEXT = 6
+
+
+# What reports call the fates of documents that are dropped; a repeated id is a malformed record.
+DROP_REASONS = {
+    Fate.FORGOTTEN: "forgotten",
+    Fate.DUPLICATE: "duplicate",
+    Fate.DUPLICATE_OF_HELD_OUT_TEXT: "duplicate of held-out text",
+    Fate.NEAR_DUPLICATE: "near-duplicate",
+    Fate.NEAR_DUPLICATE_OF_HELD_OUT_TEXT: "near-duplicate of held-out text",
+}
+
+
+@dataclass(frozen=True)
+class Staged:
+    """What is known of all staged documents: those of the first source, part by part, then of the second, and so on."""
+
+    texts: Digests  # of the texts
+    keys: Digests  # `document_key` of each
+    splits: npt.NDArray[np.uint8]  # (documents,): index into SPLITS; the later held out, the higher
+    signatures: Callable[[], Iterable[npt.NDArray[np.uint8]]]  # `Parts` of data.near_duplicates: maps of their files
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What was asked to be forgotten, as `data.corpus.tombstones` reads it."""
+
+    texts: Digests
+    keys: Digests
+    signatures: npt.NDArray[np.uint8]  # (those signed with the present settings, bands * rows)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of each document."""
+
+    fates: npt.NDArray[np.uint8]  # (documents,): values of Fate
+    # (documents,): of a duplicate, the one that was chosen of its equals; of a near-duplicate, the kept one that it
+    # resembles; else -1.
+    resembles: Indices
+
+
+def document_key(source: str, document: str) -> bytes:
+    """Digest of a document's name, 16 bytes: an id may stand once in a source."""
+    return new_digest(f"{source}\0{document}".encode()).digest()
+
+
+def as_digests(digests: bytes | bytearray | memoryview) -> Digests:
+    """View digests of 16 bytes, one after the other, as an array (documents, 2)."""
+    return np.frombuffer(digests, dtype="<u8").reshape(-1, 2)
+
+
+def decide(staged: Staged, forgotten: Forgotten, near: NearDuplicateConfig | None) -> Decision:
+    """Decide what becomes of each document of a corpus.
+
+    - FORGOTTEN: its name or its text was asked to be forgotten, or it is a near-duplicate of such a text, or a copy
+      of such a near-duplicate.
+    - REPEATED_ID: an earlier document of its source has its id.
+    - DUPLICATE, NEAR_DUPLICATE: it equals, or resembles, one that comes before it: held-out splits come before the
+      training split, the latest first, and within a split the order is that of the documents. Across a split's border
+      it is called ..._OF_HELD_OUT_TEXT. So held-out text is never trained on, and the first source's text is kept.
+
+    Memory beside `staged`: 75 bytes for each document, and for the few that share a band of their signatures what
+    `find_near_duplicates` takes.
+
+    Args:
+        near: how near-duplicates are found; with None they are not, and signatures are not asked for.
+    """
+    split_rank = (1 + staged.splits.max(initial=0) - staged.splits).astype(np.uint8)  # 0 is for what is forgotten
+    fates = np.full(len(split_rank), Fate.KEPT, np.uint8)
+    fates[~keep_one_of_each(staged.keys, np.zeros_like(fates))[0]] = Fate.REPEATED_ID
+    fates[_is_in(staged.texts, forgotten.texts) | _is_in(staged.keys, forgotten.keys)] = Fate.FORGOTTEN
+
+    resembles = np.full(len(fates), -1, np.int64)
+    is_chosen, chosen = keep_one_of_each(staged.texts, np.where(fates == Fate.KEPT, split_rank, _OUT))
+    _mark(fates, resembles, np.flatnonzero(~is_chosen & (fates == Fate.KEPT)), chosen, staged.splits, Fate.DUPLICATE)
+    del is_chosen, chosen
+    if near:
+        found = _near_duplicates(staged, forgotten, fates == Fate.KEPT, split_rank, near)
+        fates[found < -1] = Fate.FORGOTTEN
+        copies = (resembles >= 0) & (fates[resembles] == Fate.FORGOTTEN)
+        fates[copies], resembles[copies] = Fate.FORGOTTEN, -1
+        _mark(fates, resembles, np.flatnonzero(found >= 0), found, staged.splits, Fate.NEAR_DUPLICATE)
+    return Decision(fates, resembles)
+
+
+def _mark(
+    fates: npt.NDArray[np.uint8],
+    resembles: Indices,
+    gone: Indices,
+    chosen: Indices,
+    splits: npt.NDArray[np.uint8],
+    fate: Fate,
+) -> None:
+    """Note that the documents `gone` go, each because of the one that is `chosen` for it."""
+    resembles[gone] = chosen[gone]
+    fates[gone] = np.where(splits[gone] == splits[chosen[gone]], fate, fate + 1)
+
+
+def _near_duplicates(
+    staged: Staged,
+    forgotten: Forgotten,
+    is_left: Mask,
+    split_rank: npt.NDArray[np.uint8],
+    near: NearDuplicateConfig,
+) -> Indices:
+    """The document that each one of those left resembles; -1 if none, and less if it is a text to be forgotten."""
+    # The compiler that it needs takes half a second to import.
+    from data.corpus.near_duplicates import ALWAYS_KEPT, TAKES_NO_PART, find_near_duplicates
+
+    first = len(forgotten.signatures)
+    ranks = np.full(first + len(is_left), ALWAYS_KEPT, np.uint8)
+    ranks[first:] = np.where(is_left, split_rank, TAKES_NO_PART)
+    found = find_near_duplicates(lambda: chain([forgotten.signatures], staged.signatures()), ranks, near)[first:]
+    return np.where(found < 0, -1, np.where(found < first, -2, found - first))
+
+
+def keep_one_of_each(digests: Digests, rank: npt.NDArray[np.uint8]) -> tuple[Mask, Indices]:
+    """Choose one of all equal digests: of the lowest rank, and of these the first.
+
+    Args:
+        digests: uint64 (documents, 2).
+        rank: uint8 (documents,).
+
+    Returns:
+        Which documents are chosen, bool (documents,); and for each document the index of the one chosen among its
+        equals, int64 (documents,).
+    """
+    order = np.lexsort((rank, digests[:, 1], digests[:, 0]))  # stable: equals stay in their order
+    ordered = digests[order]
+    is_first = np.ones(len(digests), dtype=np.bool_)
+    is_first[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    del ordered
+    chosen = np.empty(len(digests), dtype=np.int64)
+    chosen[order] = order[is_first][np.cumsum(is_first) - 1]
+    return chosen == np.arange(len(digests)), chosen
+
+
+def _is_in(digests: Digests, others: Digests) -> Mask:
+    """Which of the digests are among the others."""
+    wanted = {digest.tobytes() for digest in others}
+    candidates = np.flatnonzero(np.isin(digests[:, 0], others[:, 0]))
+    found = np.zeros(len(digests), np.bool_)
+    found[[index for index in candidates if digests[index].tobytes() in wanted]] = True
+    return found

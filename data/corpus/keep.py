@@ -1,0 +1,163 @@
+"""Phase three of a corpus: of each staged part, what is kept goes to its splits, and what is not is counted."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from data.corpus.counts import SAMPLES, Counts
+from data.corpus.deduplicate import DROP_REASONS, Fate
+from data.corpus.files import CORPUS_COLUMNS, CORPUS_SCHEMA
+from data.corpus.samples import make_sample
+from data.corpus.split import SPLITS
+from data.corpus.staging import StagingJob
+from data.files import atomic_write, value_digest, write_atomically
+from data.sources.documents import BadRecord
+
+UNKNOWN_LICENCE = "unknown"
+
+
+@dataclass(frozen=True, eq=False)
+class KeepJob:
+    """One staged part, the number of the files that it becomes, and the fate of each of its documents."""
+
+    staged: StagingJob
+    number: int
+    fates: npt.NDArray[np.uint8]
+    resembled: Mapping[int, str]  # of the rows that are sampled, the source/id of the document that each repeats
+
+    @property
+    def result(self) -> Path:
+        return self.staged.stem.with_suffix(".kept")
+
+    @property
+    def repeated_ids(self) -> Path:
+        return self.staged.stem.with_suffix(".repeated")
+
+    def file(self, split: str) -> Path:
+        return self.staged.corpus / split / self.staged.source.name / f"{self.number:05d}.parquet"
+
+
+@dataclass
+class Kept:
+    """What was kept of a part or a source by split, and what else became of its documents."""
+
+    splits: dict[str, dict[str, Any]] = field(default_factory=dict)
+    licences: Counter[str] = field(default_factory=Counter)
+    counts: Counts = field(default_factory=Counts)
+
+    @property
+    def documents(self) -> int:
+        return sum(split["documents"] for split in self.splits.values())
+
+    def add(self, split: str, figures: dict[str, Any]) -> None:
+        """Add `figures` (documents, characters, bytes, first_date, last_date) of some documents of a split."""
+        known = self.splits.setdefault(
+            split, {"documents": 0, "characters": 0, "bytes": 0, "first_date": None, "last_date": None}
+        )
+        for unit in ("documents", "characters", "bytes"):
+            known[unit] += figures[unit]
+        for key, better in (("first_date", min), ("last_date", max)):
+            dates = [date for date in (known[key], figures[key]) if date is not None]
+            known[key] = better(dates, default=None)
+
+    def merge(self, other: "Kept") -> None:
+        for split, figures in other.splits.items():
+            self.add(split, figures)
+        self.licences.update(other.licences)
+        self.counts.merge(other.counts)
+
+
+def sampled_rows(fates: npt.NDArray[np.uint8]) -> list[int]:
+    """The rows of a part whose text is shown in the report: the first few of each fate but FORGOTTEN."""
+    shown = [fate for fate in DROP_REASONS if fate != Fate.FORGOTTEN]  # whose text must not stand in a report
+    return [row for fate in shown for row in np.flatnonzero(fates == fate)[:SAMPLES].tolist()]
+
+
+def keep_part(job: KeepJob) -> Kept:
+    """Write what is kept of a staged part, unless that was done before with the same fates."""
+    key = value_digest([job.staged.key, job.number, job.fates.tobytes().hex(), sorted(job.resembled.items())])
+    try:
+        done = json.loads(job.result.read_bytes())
+    except (OSError, ValueError):
+        done = {}
+    if done.get("key") == key and all(job.file(split).exists() for split in done["splits"]):
+        return Kept(done["splits"], Counter(done["licences"]), Counts.from_json(done["counts"]))
+    kept = Kept()
+    for split in SPLITS:
+        job.file(split).unlink(missing_ok=True)
+    with ExitStack() as stack:
+        staged = stack.enter_context(pq.ParquetFile(job.staged.documents))
+        repeated = stack.enter_context(atomic_write(job.repeated_ids))
+        writers: dict[str, pq.ParquetWriter] = {}
+        first = 0
+        for group in range(staged.num_row_groups):
+            table = staged.read_row_group(group)
+            fates = job.fates[first : first + table.num_rows]
+            first += table.num_rows
+            for index, split in enumerate(SPLITS):
+                mask = (fates == Fate.KEPT) & (table["split"].to_numpy() == index)
+                if not mask.any():
+                    continue
+                if split not in writers:
+                    file = stack.enter_context(atomic_write(job.file(split)))
+                    writers[split] = stack.enter_context(pq.ParquetWriter(file, CORPUS_SCHEMA, compression="zstd"))
+                documents = table.filter(pa.array(mask)).select(list(CORPUS_COLUMNS))
+                writers[split].write_table(documents)
+                _count_kept(kept, split, documents)
+            _count_lost(kept.counts, fates)
+            _sample(kept.counts, job, table, first - table.num_rows)
+            repeated.write(_repeated(kept.counts, job, table.filter(pa.array(fates == Fate.REPEATED_ID))))
+    write_atomically(job.result, json.dumps({"key": key, **vars(kept), "counts": kept.counts.as_json()}))
+    return kept
+
+
+def _count_kept(kept: Kept, split: str, documents: pa.Table) -> None:
+    dates = pc.min_max(documents["date"]).as_py()
+    figures = {
+        "documents": documents.num_rows,
+        "characters": pc.sum(pc.utf8_length(documents["text"])).as_py(),
+        "bytes": pc.sum(pc.binary_length(documents["text"])).as_py(),
+        "first_date": dates["min"].isoformat() if dates["min"] else None,
+        "last_date": dates["max"].isoformat() if dates["max"] else None,
+    }
+    kept.add(split, figures)
+    for licence in pc.value_counts(documents["licence"].fill_null(UNKNOWN_LICENCE)).to_pylist():
+        kept.licences[licence["values"]] += licence["counts"]
+
+
+def _count_lost(counts: Counts, fates: npt.NDArray[np.uint8]) -> None:
+    for fate, reason in DROP_REASONS.items():
+        counts.dropped[reason] += int((fates == fate).sum())
+
+
+def _sample(counts: Counts, job: KeepJob, table: pa.Table, first: int) -> None:
+    """Note the sampled rows of a row group that begins at row `first` of the part."""
+    rows = [row for row in sampled_rows(job.fates) if first <= row < first + table.num_rows]
+    chosen = table.select(["id", "file", "line", "text"]).take(pa.array([row - first for row in rows], pa.int64()))
+    for row, sample in zip(rows, chosen.to_pylist(), strict=True):
+        reason = DROP_REASONS[Fate(job.fates[row])]
+        near = job.staged.config.near_duplicates
+        counts.samples.setdefault(reason, []).append(
+            make_sample(document_id=sample.pop("id"), **sample, near=near, resembles=job.resembled.get(row))
+        )
+
+
+def _repeated(counts: Counts, job: KeepJob, rows: pa.Table) -> bytes:
+    """Lines of the quarantine file for documents whose id an earlier one of their source has."""
+    source = job.staged.source
+    lines = []
+    for row in rows.select(["id", "file", "line"]).to_pylist():
+        record = BadRecord(row["file"], row["line"], f"duplicate id: {row['id']}")
+        counts.quarantine(record)
+        lines.append(json.dumps({"source": source.name, **asdict(record)}, ensure_ascii=False) + "\n")
+    return "".join(lines).encode("utf-8", "backslashreplace")

@@ -1,0 +1,225 @@
+"""Documents of files, hub datasets and demo texts, read part by part; what is malformed is set aside."""
+
+import datetime
+import io
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from data.config import SourceConfig
+from data.errors import DataError
+from data.files import file_stamp
+from data.sources import demo
+from data.sources.hub import hub_dataset, hub_rows, hub_shards
+from data.sources.local import local_files, root_of
+from data.sources.readers import DAMAGE, READ_BYTES, MalformedError, Rows, reader
+from data.sources.remote import open_remote, remote_files
+from data.sources.token_files import is_token_file, read_token_file, token_stamp
+
+EPOCH = datetime.datetime(1970, 1, 1)
+UNITS = {"seconds": 1, "milliseconds": 1_000}
+
+
+class Document(NamedTuple):
+    """One text as it was read, and where it stands."""
+
+    id: str
+    text: str
+    source: str
+    date: datetime.date | None
+    licence: str | None
+    url: str | None
+    file: str  # the part's name
+    line: int  # from 1; the row or the document, in files that have no lines
+
+
+@dataclass(frozen=True)
+class BadRecord:
+    """A record that is no document, where it stands, and why it is none."""
+
+    file: str
+    line: int
+    reason: str  # its kind, or "kind: details"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a source that is read on its own: a file, a shard of a hub dataset, or a demo text."""
+
+    name: str  # stable below the source's path; documents without an id are named by it
+    location: str  # path or address
+    stamp: list[int | str]  # changes when the content does
+
+
+def input_parts(source: SourceConfig) -> list[Part]:
+    """The parts of a source in reading order.
+
+    Raises:
+        DataError: there is nothing at the source's path, or it is none of the known formats; UnreachableError where it
+            is remote and could not be asked.
+    """
+    scheme, found, name = source.path.partition("://")
+    if not found:
+        root = root_of(Path(source.path).expanduser())
+        files = local_files(source)
+        return [Part(file.relative_to(root).as_posix(), str(file), _stamp(source, file)) for file in files]
+    if scheme == "hub":
+        return [Part(shard.name, shard.location, list(shard.stamp)) for shard in hub_shards(hub_dataset(source.path))]
+    if scheme == "demo":
+        stamps = [file_stamp(file) for file in demo.demo_files(name)]
+        return [Part(source.path, source.path, list(itertools.chain.from_iterable(stamps)))]
+    return [Part(file.name, file.location, list(file.stamp)) for file in remote_files(source)]
+
+
+def _stamp(source: SourceConfig, file: Path) -> list[int | str]:
+    return [*file_stamp(file), *(token_stamp(source, file) if is_token_file(file.name) else ())]
+
+
+def read_documents(source: SourceConfig, quarantine: Callable[[BadRecord], None]) -> Iterator[Document]:
+    """Read all parts of a source in order; see `read_part`."""
+    for part in input_parts(source):
+        yield from read_part(source, part, quarantine)
+
+
+def read_part(source: SourceConfig, part: Part, quarantine: Callable[[BadRecord], None]) -> Iterator[Document]:
+    """Read the documents of one part, always in the same order; malformed records go to `quarantine` instead.
+
+    Of a damaged file, what stands before the damage is read, in packed ones but for the last 64 kB; and the rest is
+    one malformed record.
+
+    Raises:
+        DataError: the part is not there any more or cannot be reached, or token files come without their tokenizer.
+    """
+    for line, fields in _undamaged(part, _rows(source, part)):
+        try:
+            document = _document(source, part.name, line, fields)
+        except MalformedError as error:
+            quarantine(BadRecord(part.name, line, str(error)))
+        else:
+            yield document
+
+
+def _undamaged(part: Part, rows: Rows) -> Rows:
+    """The rows up to where the file is damaged, and the damage as a row of its own."""
+    line = 0
+    try:
+        for line, fields in rows:
+            yield line, fields
+    except (OSError, *DAMAGE) as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        # Arrow's decoders raise OSErrors without a number; the others are the operating system's.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise DataError(f"{part.location} cannot be read: {said}; finished parts are kept, try again") from error
+        yield line + 1, MalformedError(f"damaged file: {said}")
+
+
+def _rows(source: SourceConfig, part: Part) -> Rows:
+    scheme, found, name = source.path.partition("://")
+    if scheme == "hub" and found:
+        yield from hub_rows(part.location, _wanted(source))
+    elif scheme == "demo" and found:
+        yield from enumerate(demo.demo_records(name), start=1)
+    elif is_token_file(part.name):
+        yield from read_token_file(source, Path(part.location))
+    else:
+        with open_remote(source, part.location) if found else _open(part.location) as file:
+            yield from reader(part.name)(file, part.name, _wanted(source))
+
+
+def _open(path: str) -> io.BufferedReader:
+    return io.BufferedReader(io.FileIO(path), READ_BYTES)
+
+
+def _wanted(source: SourceConfig) -> list[str]:
+    """The fields that a document is made of, the text's first."""
+    return [source.text_field, source.id_field, source.date_field, source.url_field, *_licence_fields(source)]
+
+
+def _licence_fields(source: SourceConfig) -> tuple[str, ...]:
+    return (source.licence_field,) if source.licence_field else ("licence", "license")
+
+
+def _document(source: SourceConfig, file: str, line: int, fields: object) -> Document:
+    if isinstance(fields, MalformedError):
+        raise fields
+    if not isinstance(fields, Mapping):
+        raise MalformedError(f"not an object: a value of type {type(fields).__name__}")
+    text = _value(fields, source.text_field)
+    if text is None:
+        if source.text_field in fields:
+            raise MalformedError(f"'{source.text_field}' is null")
+        present = ", ".join(map(str, itertools.islice(fields, 10))) or "none"
+        raise MalformedError(f"no field '{source.text_field}': the record has {present}")
+    return Document(
+        id=_id(source, _value(fields, source.id_field), file, line),
+        text=_string(text, source.text_field),
+        source=source.name,
+        date=_date(source, _value(fields, source.date_field)),
+        licence=_licence(source, fields),
+        url=_optional_string(fields, source.url_field),
+        file=file,
+        line=line,
+    )
+
+
+def _value(fields: Mapping[str, object], name: str) -> object:
+    """The field of this name; where there is none, a.b is the field b of the object a."""
+    value = fields.get(name)
+    if value is None and "." in name:
+        outer, _, inner = name.partition(".")
+        below = fields.get(outer)
+        return _value(below, inner) if isinstance(below, Mapping) else None
+    return value
+
+
+def _string(value: object, field: str) -> str:
+    if not isinstance(value, str):
+        raise MalformedError(f"'{field}' is no string: its type is {type(value).__name__}")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise MalformedError(f"'{field}' is no Unicode text: it holds half of a surrogate pair") from None
+    return value
+
+
+def _optional_string(fields: Mapping[str, object], field: str) -> str | None:
+    value = _value(fields, field)
+    return None if value is None else _string(value, field)
+
+
+def _licence(source: SourceConfig, fields: Mapping[str, object]) -> str | None:
+    for name in _licence_fields(source):
+        if licence := _optional_string(fields, name):
+            return licence
+    return source.licence
+
+
+def _id(source: SourceConfig, value: object, name: str, line: int) -> str:
+    if value is None or value == "":
+        return f"{name}:{line}"
+    return str(value) if type(value) is int else _string(value, source.id_field)
+
+
+def _date(source: SourceConfig, value: object) -> datetime.date | None:
+    """The day of a date or time as it is written, so that a time zone moves nothing."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, datetime.datetime):
+        return value.date()
+    if isinstance(value, datetime.date):
+        return value
+    written = source.date_format
+    is_number = written is not None and type(value) in (int, float)
+    text = str(value) if is_number else _string(value, source.date_field)
+    try:
+        if written is None:
+            return datetime.datetime.fromisoformat(text).date()
+        if written in UNITS:
+            return (EPOCH + datetime.timedelta(seconds=float(text) / UNITS[written])).date()
+        return datetime.datetime.strptime(text, written).date()
+    except (ValueError, OverflowError):
+        expected = f"of the date_format '{written}'" if written else "in ISO 8601, such as 2018-12-31"
+        raise MalformedError(f"unreadable date: {value!r:.40} is not {expected}") from None

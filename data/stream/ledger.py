@@ -1,0 +1,95 @@
+"""The ledger of a run: which documents a sample was made of, and which samples a document went into."""
+
+import difflib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+
+from data.errors import DataError
+from data.shards.documents import read_documents
+from data.shards.packing import SPLIT
+from data.shards.reader import shard_name
+from data.stream.stream import Piece, TokenStream
+
+CANDIDATES = 1000
+
+
+@dataclass(frozen=True)
+class Sightings:
+    """Where a run has seen a document."""
+
+    samples: list[int]  # ascending, each once
+    rows: int  # over which the document is spread: as many samples show it once
+
+    @property
+    def epochs(self) -> float:
+        """How often it was seen, in whole documents."""
+        return len(self.samples) / self.rows
+
+
+def documents_of(stream: TokenStream, samples: Sequence[int]) -> list[dict[str, Any]]:
+    """The documents of which these samples predict at least one token, by source and position, each once.
+
+    Each has `id`, `source`, `date` (ISO 8601 or None), `shard` (the name of its file), `first_token` (in that file) and
+    `tokens` (with its end-of-text token).
+    """
+    pieces: defaultdict[tuple[str, int], list[Piece]] = defaultdict(list)
+    for sample in samples:
+        for piece in stream.pieces(sample, 1)[0]:
+            pieces[piece.source, piece.file].append(piece)
+    return [
+        row for (source, file), of_file in sorted(pieces.items()) for row in _touched(stream, source, file, of_file)
+    ]
+
+
+def _touched(stream: TokenStream, source: str, file: int, pieces: list[Piece]) -> list[dict[str, Any]]:
+    table = read_documents([_table(stream, source, file)]).drop_columns(["bytes"])
+    starts = table["first_token"].to_numpy()
+    begins = np.array([piece.first_token for piece in pieces])
+    ends = begins + [piece.tokens for piece in pieces]
+    spans = zip(np.searchsorted(starts, begins, side="right") - 1, np.searchsorted(starts, ends), strict=True)
+    rows = np.unique(np.concatenate([np.arange(*span) for span in spans]))
+    shard = shard_name(SPLIT, source, file)
+    return [
+        row | {"date": row["date"].isoformat() if row["date"] else None, "shard": shard}
+        for row in table.take(rows).to_pylist()
+    ]
+
+
+def samples_of(stream: TokenStream, document_id: str, end: int) -> Sightings:
+    """Which of the first `end` samples predict at least one token of the document.
+
+    Raises DataError when no training document has this id, naming the closest that there are.
+    """
+    found = [
+        Piece(source, file, row["first_token"], row["tokens"])
+        for source, packed in stream.packing.sources.items()
+        for file in range(len(packed.tokens))
+        for row in read_documents([_table(stream, source, file)], pc.field("id") == document_id).to_pylist()
+    ]
+    if not found:
+        raise DataError(f"no training document has the id '{document_id}'{_suggest(stream, document_id)}")
+    samples = np.unique(np.concatenate([stream.samples_with(piece, end) for piece in found]))
+    return Sightings(samples.tolist(), sum(len(stream.rows_with(piece)) for piece in found))
+
+
+def _table(stream: TokenStream, source: str, file: int) -> Path:
+    return Path(stream.local(f"{shard_name(SPLIT, source, file)}.documents.parquet"))
+
+
+def _suggest(stream: TokenStream, document_id: str) -> str:
+    # One slip of the pen leaves the first half of an id or the second as it was
+    middle = len(document_id) // 2
+    alike = pc.starts_with(pc.field("id"), document_id[:middle]) | pc.ends_with(pc.field("id"), document_id[middle:])
+    candidates: list[str] = []
+    for source, packed in stream.packing.sources.items():
+        for file in range(len(packed.tokens)):
+            if len(candidates) < CANDIDATES:
+                candidates += read_documents([_table(stream, source, file)], alike)["id"].to_pylist()
+    close = difflib.get_close_matches(document_id, candidates[:CANDIDATES], n=3)
+    return f": did you mean {' or '.join(repr(name) for name in close)}?" if close else ""

@@ -1,0 +1,172 @@
+"""Corpus to tokenizer: a byte-level BPE or Unigram learnt from the training split, or a given one, and a report."""
+
+import itertools
+import json
+import shutil
+import unicodedata
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from data.config import END_OF_TEXT as END_OF_TEXT
+from data.config import TokenizerConfig
+from data.corpus.files import corpus_files
+from data.errors import DataError
+from data.files import begin_stage, file_digest, finish_stage, is_finished, stage_digest, value_digest, write_atomically
+from data.progress import say
+from data.tokenizer.report import Made, find_words, measure, piece_samples
+from data.tokenizer.text import bytes_by_source, measured_texts
+
+FORMAT = 3
+TOKENIZER = "tokenizer.json"
+REPORT = "report.json"
+DESCRIPTIONS = ("tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")  # of a given tokenizer
+WORK = "work"  # what training keeps until it is done
+Texts = Mapping[str, Sequence[str]]
+
+REPORT_BYTES = 1_000_000  # of each source
+WORTH_WORKERS = 10_000_000  # bytes of text from which processes save more time than their start takes
+# A tokenizer that gives this back gives any text back: controls, several scripts, a combining mark, spaces, digits.
+PROBE = "Zu\u0308rich, Z\u00fcrich  \u65e5\u672c \U0001f600\t1,024\n\n\x00 x "
+
+
+def build_tokenizer(config: TokenizerConfig, corpus: Path, folder: Path, workers: int | None = None) -> dict[str, Any]:
+    """Make folder/tokenizer.json and report.json, or recognise that they are there already.
+
+    A vocabulary that is learnt holds END_OF_TEXT, whose id is 0, and all 256 bytes, so that any text is encoded and
+    given back. A given tokenizer stays as it is, with the files that describe it to transformers.
+
+    Args:
+        workers: processes that count and learn, which changes nothing in the result; None for one for each CPU.
+
+    Returns:
+        The report, as data/tokenizer/report.py describes it.
+
+    Raises:
+        DataError: the corpus is not finished, too small for the vocabulary, or a given tokenizer does not fit.
+    """
+    given = _given_file(config.path, "path") if config.path else None
+    compared = {name: _given_file(path, f"compare.{name}") for name, path in sorted(config.compare.items())}
+    own_end = {"end_of_text"} if config.end_of_text == END_OF_TEXT else None  # tokenizers older than the key stay good
+    inputs = {"format": FORMAT, "corpus": stage_digest(corpus), **config.model_dump(mode="json", exclude=own_end)}
+    inputs["compared"] = {name: file_digest(file) for name, file in compared.items()}
+    if given:
+        inputs["path_digest"] = file_digest(given)
+    if is_finished("tokenizer", folder, inputs):
+        report: dict[str, Any] = json.loads((folder / REPORT).read_bytes())
+        return report
+    begin_stage(folder, [TOKENIZER, REPORT, *DESCRIPTIONS])
+    split, texts = measured_texts(corpus, REPORT_BYTES)
+    if given:
+        made = Made(_take(given, config))
+        write_atomically(folder / TOKENIZER, given.read_text("utf-8"))
+        for name in DESCRIPTIONS:
+            if (file := given.with_name(name)).exists():
+                write_atomically(folder / name, file.read_text("utf-8"))
+    else:
+        made = _train(config, corpus, texts, folder / WORK / value_digest(inputs), workers)
+        write_atomically(folder / TOKENIZER, made.tokenizer.to_str(pretty=True))
+    report = _report(config, made, load_tokenizer(folder), compared, texts) | {"split": split}
+    write_atomically(folder / REPORT, json.dumps(report, indent=1, ensure_ascii=False))
+    shutil.rmtree(folder / WORK, ignore_errors=True)
+    described = [folder / name for name in DESCRIPTIONS if (folder / name).exists()]
+    finish_stage(folder, inputs, [folder / TOKENIZER, folder / REPORT, *described])
+    return report
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """Load folder/tokenizer.json to encode text with: the characters of END_OF_TEXT are only characters.
+
+    Nothing is added to a text, whatever the file says for other uses: documents get their end where they are joined.
+
+    Raises:
+        DataError: there is no tokenizer, or it cannot be read.
+    """
+    return _load(folder / TOKENIZER)
+
+
+def end_of_text_id(folder: Path) -> int:
+    """The id that stands between documents encoded with the tokenizer of `folder`: 0 unless it was given."""
+    try:
+        return int(json.loads((folder / REPORT).read_bytes()).get("end_of_text_id", 0))
+    except FileNotFoundError:
+        return 0
+
+
+def _load(file: Path) -> Tokenizer:
+    if not file.is_file():
+        raise DataError(f"{file} does not exist: run `domainlm tokenize CONFIG` first")
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as error:  # the library raises bare Exceptions
+        raise DataError(f"{file} is no tokenizer.json of Hugging Face tokenizers: {error}") from error
+    # A document that quotes the mark must not end there.
+    tokenizer.encode_special_tokens = True
+    tokenizer.post_processor = None
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _given_file(path: str, setting: str) -> Path:
+    given = Path(path).expanduser()
+    file = given / TOKENIZER if given.is_dir() else given
+    if not file.is_file():
+        raise DataError(f"{file} does not exist: correct tokenizer.{setting}, or leave it out")
+    return file
+
+
+def _take(file: Path, config: TokenizerConfig) -> Tokenizer:
+    """A given tokenizer, if it can be used."""
+    tokenizer = _load(file)
+    if tokenizer.token_to_id(config.end_of_text) is None:
+        marks = [piece.content for piece in tokenizer.get_added_tokens_decoder().values() if piece.special]
+        raise DataError(
+            f"{file} has no piece {config.end_of_text} to stand between documents: set tokenizer.end_of_text to one of "
+            f"its own, of which it marks {', '.join(marks[:8]) or 'none'}"
+        )
+    given_back = tokenizer.decode(tokenizer.encode(PROBE).ids)
+    if given_back == unicodedata.normalize("NFC", PROBE) != PROBE:
+        say(f"tokenizer: {file} composes characters (NFC); bits per byte still count the bytes of the text as it was")
+    elif given_back != PROBE:
+        raise DataError(f"{file} does not give every text back exactly: take a byte-level tokenizer, or train one")
+    size = tokenizer.get_vocab_size()
+    if size != config.vocabulary_size:
+        raise DataError(
+            f"{file} has {size:,} pieces: set tokenizer.vocabulary_size to {size}, not {config.vocabulary_size}"
+        )
+    return tokenizer
+
+
+def _train(config: TokenizerConfig, corpus: Path, texts: Texts, work: Path, workers: int | None) -> Made:
+    # Compiled code takes half a second to import, which those who only load a tokenizer need not wait for.
+    from data.tokenizer.training import train_tokenizer
+
+    total = sum(bytes_by_source(corpus, "train").values())
+    fraction = min(1.0, (config.training_bytes or total) / total) if total else 1.0
+    say(f"tokenizer: learning {config.vocabulary_size:,} pieces ({config.kind}) from {total * fraction / 1e6:,.1f} MB")
+    if total * fraction < WORTH_WORKERS:
+        workers = 1
+    return train_tokenizer(
+        config, corpus_files(corpus, "train"), fraction, itertools.chain(*texts.values()), work, workers
+    )
+
+
+def _report(
+    config: TokenizerConfig, made: Made, tokenizer: Tokenizer, compared: dict[str, Path], texts: Texts
+) -> dict[str, Any]:
+    documents = find_words(texts)
+    measured = measure(tokenizer, documents)
+    return {
+        "kind": "given" if config.path else config.kind,
+        "end_of_text_id": tokenizer.token_to_id(config.end_of_text),
+        "pretokenization": None if config.path else config.pretokenization,
+        "digits": None if config.path else config.digits,
+        "training": made.training._asdict() if made.training else None,
+        **measured.figures,
+        "compared": {name: measure(_load(file), documents).figures for name, file in compared.items()},
+        "samples": piece_samples(tokenizer, measured.used),
+        "sweep": list(made.sweep),
+    }

@@ -1,0 +1,291 @@
+"""How often each pre-token occurs in a corpus, counted part by part in memory that does not grow with the text.
+
+Where there are more different pre-tokens than memory is meant for, some of the rare ones stand for the others, by the
+threshold sampling of Duffield, Lund and Thorup (2005): of those that occur c times, fewer than a threshold t, a share
+of c / t is kept and counts t times. So the count of whatever they have in common, as a pair of letters, is on average
+what it was. To drop the rarest would be worse: a language without spaces has nothing but rare pre-tokens.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from data.files import atomic_write
+from data.hashing import GOLDEN, mix
+from data.parallel import in_parallel
+from data.tokenizer.pretokens import MOST_DIGITS, Digits, Pretokenization, character_classes, pretoken_end
+from data.tokenizer.report import TrainingFacts
+from data.tokenizer.text import RowGroup, find_chunks, read_groups, sample_texts
+
+PART_BYTES = 32_000_000  # of text that are counted on their own
+KEPT = 0.75  # of a full table
+EMPTY = -1
+USED, TEXT = 0, 1  # of _Table.state
+FNV_OFFSET, FNV_PRIME = -3750763034362895579, 1099511628211  # Fowler, Noll and Vo's hash 1a of 64 bits, signed
+
+Bytes = npt.NDArray[np.uint8]
+Int32s = npt.NDArray[np.int32]
+Int64s = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+class Limits(NamedTuple):
+    """What a table holds at most; a full one is cut back to about three quarters of both."""
+
+    pretokens: int = 1 << 20
+    bytes: int = 16 << 20  # of their text; a pre-token of more than a quarter of it is left out
+
+
+@dataclass(frozen=True)
+class PretokenCounts:
+    """Distinct pre-tokens in the order in which they were first met, and what had to be left out."""
+
+    text: Bytes
+    offsets: Int64s  # (pretokens + 1,): pre-token i is text[offsets[i] : offsets[i + 1]]
+    counts: Int64s  # (pretokens,)
+    documents: int
+    bytes: int
+    cut_pretokens: int = 0
+    cut_occurrences: int = 0
+
+
+def training_facts(counts: PretokenCounts) -> TrainingFacts:
+    """What a tokenizer's report says about these counts."""
+    cut = counts.cut_pretokens, counts.cut_occurrences
+    return TrainingFacts(counts.documents, counts.bytes, len(counts.counts), *cut)
+
+
+class Splitting(NamedTuple):
+    """How a text is cut: what `pretoken_end` wants to know."""
+
+    classes: Bytes
+    words: bool
+    most_digits: int
+
+
+def splitting(pretokenization: Pretokenization, digits: Digits) -> Splitting:
+    return Splitting(character_classes(pretokenization), pretokenization == "words", MOST_DIGITS[digits])
+
+
+class _Table(NamedTuple):
+    """A hash table of byte strings and their counts, of a fixed size; memory that is not used yet is not taken."""
+
+    slots: Int32s  # number of the string at this place, or EMPTY; a power of two of them
+    hashes: Int64s
+    ends: Int64s  # of each string in `text`, behind a 0
+    counts: Int64s
+    text: Bytes
+    state: Int64s  # strings and bytes used
+
+
+def count_pretokens(
+    files: Mapping[str, Sequence[Path]],
+    fraction: float,
+    folder: Path,
+    split: Splitting,
+    workers: int | None,
+    limits: Limits | None = None,
+) -> PretokenCounts:
+    """Count the pre-tokens of about this fraction of each source's text; the same whatever the number of workers.
+
+    Parts of the corpus, which are the same for any number of workers, are counted on their own and left in `folder`
+    until their turn comes. Each worker and this process hold at most what `limits` says, by default about 50 MB, plus
+    a row group of text. While nothing is cut, the counts are exact. Pre-tokens that others stand for are counted as
+    cut; one that comes back may be cut, and counted, again.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    limits = limits or Limits()
+    chunks = find_chunks(files, PART_BYTES / fraction)
+    jobs = [_Job(chunk, fraction, folder / f"{i:06d}.npz", split, limits, i + 1) for i, chunk in enumerate(chunks)]
+    merged = _Counter(limits)
+    for part in in_parallel(_count_part, jobs, workers, "counting words"):
+        merged.add_counts(_load(part))
+        part.unlink()
+    return merged.counts()
+
+
+class _Job(NamedTuple):
+    groups: Sequence[RowGroup]
+    fraction: float
+    target: Path
+    split: Splitting
+    limits: Limits
+    seed: int
+
+
+def _count_part(job: _Job) -> Path:
+    counts = count_texts(sample_texts(read_groups(job.groups), job.fraction), job.split, job.limits, job.seed)
+    with atomic_write(job.target) as file:
+        np.savez(file, **asdict(counts))
+    return job.target
+
+
+def _load(file: Path) -> PretokenCounts:
+    with np.load(file) as arrays:
+        numbers = {name: int(arrays[name]) for name in ("documents", "bytes", "cut_pretokens", "cut_occurrences")}
+        return PretokenCounts(arrays["text"], arrays["offsets"], arrays["counts"], **numbers)
+
+
+def count_texts(
+    batches: Iterable[pa.Array], split: Splitting, limits: Limits | None = None, seed: int = 0
+) -> PretokenCounts:
+    """Count the pre-tokens of Arrow arrays of strings without nulls; the seed, below 2^31, decides which are cut."""
+    counter = _Counter(limits or Limits(), seed)
+    for batch in batches:
+        counter.add_texts(batch, split)
+    return counter.counts()
+
+
+class _Counter:
+    """A table, and what it has seen."""
+
+    def __init__(self, limits: Limits, seed: int = 0) -> None:
+        self.draws = seed << 32  # each cut draws anew
+        most = limits.pretokens
+        slots = np.full(1 << (2 * most - 1).bit_length(), EMPTY, np.int32)
+        ends = np.zeros(most + 1, np.int64)
+        hashes, counts = np.empty(most, np.int64), np.empty(most, np.int64)
+        self.table = _Table(slots, hashes, ends, counts, np.empty(limits.bytes, np.uint8), np.zeros(2, np.int64))
+        self.documents = self.bytes = self.cut_pretokens = self.cut_occurrences = 0
+
+    def add_texts(self, texts: pa.Array, split: Splitting) -> None:
+        texts = texts.cast(pa.large_string())
+        _, offsets, content = texts.buffers()
+        if not len(texts):
+            return
+        bounds = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
+        text = np.frombuffer(content or b"", np.uint8)
+        begin, end = bounds[0], bounds[0]
+        while True:
+            begin, end = _count_while_room(self.table, text, bounds, end, *split)
+            if begin == end:
+                break
+            if end - begin > len(self.table.text) // 4:
+                self.cut_pretokens += 1
+                self.cut_occurrences += 1
+            else:
+                self._make_room()
+                end = begin
+        self.documents += len(texts)
+        self.bytes += int(bounds[-1] - bounds[0])
+
+    def add_counts(self, counts: PretokenCounts) -> None:
+        number = 0
+        while (number := _add_while_room(self.table, counts.text, counts.offsets, counts.counts, number)) < len(
+            counts.counts
+        ):
+            self._make_room()
+        self.documents += counts.documents
+        self.bytes += counts.bytes
+        self.cut_pretokens += counts.cut_pretokens
+        self.cut_occurrences += counts.cut_occurrences
+
+    def counts(self) -> PretokenCounts:
+        used, size = self.table.state.tolist()
+        arrays = self.table.text[:size], self.table.ends[: used + 1], self.table.counts[:used]
+        return PretokenCounts(*arrays, self.documents, self.bytes, self.cut_pretokens, self.cut_occurrences)
+
+    def _make_room(self) -> None:
+        """Let some of the rare pre-tokens stand for the others, so that about a quarter of the table is free."""
+        used = int(self.table.state[USED])
+        counts, sizes = self.table.counts[:used], np.diff(self.table.ends[: used + 1])
+        threshold, chances = 1, np.ones(used)
+        while chances.sum() > KEPT * len(self.table.counts) or chances @ sizes > KEPT * len(self.table.text):
+            threshold += 1 + threshold // 8
+            np.minimum(counts / threshold, 1, out=chances)
+        self.draws += 1
+        kept = _draw(self.table.hashes[:used], self.draws) < chances
+        self.cut_pretokens += used - int(kept.sum())
+        self.cut_occurrences += int(counts[~kept].sum())
+        np.maximum(counts, threshold, out=counts)
+        _keep(self.table, kept)
+
+
+def _draw(hashes: Int64s, number: int) -> Floats:
+    """Numbers from 0 to 1, alike for equal hashes in the draw of this number."""
+    mixed = mix(hashes.view(np.uint64) + np.uint64(number * GOLDEN % (1 << 64)))
+    drawn: Floats = (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53  # 53 bits
+    return drawn
+
+
+@numba.njit(cache=True, nogil=True)
+def _count_while_room(
+    table: _Table, text: Bytes, bounds: Int64s, begin: int, classes: Bytes, words: bool, most_digits: int
+) -> tuple[int, int]:
+    """Count pre-tokens from this byte on up to the first that the table has no room for: where it begins and ends."""
+    end = begin
+    for document in range(np.searchsorted(bounds, begin, "right") - 1, len(bounds) - 1):
+        while begin < bounds[document + 1]:
+            end = pretoken_end(text, begin, bounds[document + 1], classes, words, most_digits)
+            if not _add(table, text, begin, end, 1):
+                return begin, end
+            begin = end
+    return end, end
+
+
+@numba.njit(cache=True, nogil=True)
+def _add_while_room(table: _Table, text: Bytes, offsets: Int64s, counts: Int64s, number: int) -> int:
+    """Add counts from this pre-token's on up to the first that the table has no room for, which is returned."""
+    while number < len(counts) and _add(table, text, offsets[number], offsets[number + 1], counts[number]):
+        number += 1
+    return number
+
+
+@numba.njit(cache=True, nogil=True)
+def _add(table: _Table, text: Bytes, begin: int, end: int, count: int) -> bool:
+    """Count text[begin:end] so many times more; False, with nothing done, where the table has no room for it."""
+    key = np.int64(FNV_OFFSET)
+    for place in range(begin, end):
+        key = (key ^ np.int64(text[place])) * np.int64(FNV_PRIME)
+    size, slot = end - begin, _first_slot(table, key)
+    while table.slots[slot] != EMPTY:
+        number = table.slots[slot]
+        if table.hashes[number] == key and table.ends[number + 1] - table.ends[number] == size:
+            own, place = table.ends[number], 0
+            while place < size and table.text[own + place] == text[begin + place]:
+                place += 1
+            if place == size:
+                table.counts[number] += count
+                return True
+        slot = (slot + 1) & (len(table.slots) - 1)
+    number, used = table.state[USED], table.state[TEXT]
+    if number == len(table.counts) or used + size > len(table.text) or size > len(table.text) // 4:
+        return False
+    table.slots[slot] = number
+    table.hashes[number], table.counts[number], table.ends[number + 1] = key, count, used + size
+    table.text[used : used + size] = text[begin:end]
+    table.state[USED], table.state[TEXT] = number + 1, used + size
+    return True
+
+
+@numba.njit(cache=True, nogil=True)
+def _keep(table: _Table, kept: npt.NDArray[np.bool_]) -> None:
+    """Leave the other strings out; in the same memory."""
+    table.slots[:] = EMPTY
+    begin, number, used = 0, 0, 0
+    for old in range(len(kept)):
+        end = table.ends[old + 1]
+        if kept[old]:
+            slot = _first_slot(table, table.hashes[old])
+            while table.slots[slot] != EMPTY:
+                slot = (slot + 1) & (len(table.slots) - 1)
+            table.slots[slot] = number
+            table.hashes[number], table.counts[number] = table.hashes[old], table.counts[old]
+            for place in range(begin, end):
+                table.text[used + place - begin] = table.text[place]
+            used += end - begin
+            number += 1
+            table.ends[number] = used
+        begin = end
+    table.state[USED], table.state[TEXT] = number, used
+
+
+@numba.njit(cache=True, nogil=True)
+def _first_slot(table: _Table, key: int) -> Any:
+    return (key ^ key >> 32) & (len(table.slots) - 1)

@@ -1,0 +1,104 @@
+"""Files of a corpus to a tokenizer: learn the largest vocabulary that is wanted, and cut it to each size."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from tokenizers import Tokenizer
+
+from data.config import END_OF_TEXT, TokenizerConfig
+from data.errors import DataError
+from data.progress import say
+from data.tokenizer.bpe import learn_bpe
+from data.tokenizer.model import BYTE_ORDER, bpe_tokenizer, unigram_tokenizer
+from data.tokenizer.pretoken_counts import Splitting, count_pretokens, count_texts, splitting, training_facts
+from data.tokenizer.report import Made, TrainingFacts
+from data.tokenizer.text import find_chunks
+from data.tokenizer.unigram import cut
+from data.tokenizer.unigram_chunks import ChunkSettings, learn_chunks
+from data.tokenizer.vocabulary_size import first_pieces, sweep_point
+
+
+class _Task(NamedTuple):
+    config: TokenizerConfig
+    files: Mapping[str, Sequence[Path]]  # of each source
+    fraction: float  # of their text that is learnt from
+    special_tokens: Sequence[str]
+    size: int  # pieces wanted, without special tokens
+    split: Splitting
+    work: Path
+    workers: int | None
+
+
+class _Learnt(NamedTuple):
+    pieces: int  # without special tokens
+    tokenizer_of: Callable[[int], Tokenizer]  # with so many of the pieces
+    facts: TrainingFacts
+
+
+def train_tokenizer(
+    config: TokenizerConfig,
+    files: Mapping[str, Sequence[Path]],
+    fraction: float,
+    texts: Iterable[str],
+    work: Path,
+    workers: int | None,
+) -> Made:
+    """Train a tokenizer on this fraction of the text of each source's files.
+
+    Args:
+        texts: what the sizes in config.sweep are tried on.
+        work: a folder of its own for what is kept meanwhile; a Unigram's chunks that lie there are not learnt again.
+
+    Raises:
+        DataError: there is too little text for the vocabulary.
+    """
+    special_tokens = [END_OF_TEXT, *config.special_tokens]
+    split = splitting(config.pretokenization, config.digits)
+    size = max(config.vocabulary_size, *config.sweep, 0) - len(special_tokens)
+    task = _Task(config, files, fraction, special_tokens, size, split, work, workers)
+    learnt = _learn_bpe(task) if config.kind == "bpe" else _learn_unigram(task)
+    available = learnt.pieces + len(special_tokens)
+    if available < config.vocabulary_size:
+        raise DataError(
+            f"the training text yields {available:,} pieces, not {config.vocabulary_size:,}: add text, or set "
+            f"tokenizer.vocabulary_size and model.vocabulary_size to {available} or less"
+        )
+    sweep = []
+    if config.sweep:
+        sample = count_texts([pa.array(texts, pa.large_string())], split)
+        for size in sorted({config.vocabulary_size, *config.sweep}):
+            if size <= available:
+                sweep.append(sweep_point(learnt.tokenizer_of(size - len(special_tokens)), sample))
+            else:
+                say(f"tokenizer: no sweep at {size:,} pieces, the training text yields only {available:,}")
+    return Made(learnt.tokenizer_of(config.vocabulary_size - len(special_tokens)), learnt.facts, sweep)
+
+
+def _learn_bpe(task: _Task) -> _Learnt:
+    config = task.config
+    counts = count_pretokens(task.files, task.fraction, task.work, task.split, task.workers)
+    bpe = learn_bpe(counts.text, counts.offsets, counts.counts, BYTE_ORDER, task.size, config.max_piece_length)
+
+    def tokenizer_of(size: int) -> Tokenizer:
+        return bpe_tokenizer(first_pieces(bpe, size), task.special_tokens, config.pretokenization, config.digits)
+
+    return _Learnt(len(bpe.pieces), tokenizer_of, training_facts(counts))
+
+
+def _learn_unigram(task: _Task) -> _Learnt:
+    config = task.config
+    size = config.chunk_vocabulary_size or task.size
+    settings = ChunkSettings(task.split, task.fraction, size, config.max_piece_length)
+    chunks = find_chunks(task.files, config.chunk_bytes / task.fraction)
+    model, facts = learn_chunks(chunks, settings, task.work, task.workers)
+
+    def tokenizer_of(size: int) -> Tokenizer:
+        chosen = cut(model, size)
+        order = np.argsort(-chosen.masses, kind="stable")
+        pieces, scores = chosen.pieces.take(order).to_pylist(), np.log(chosen.probabilities[order]).tolist()
+        return unigram_tokenizer(pieces, scores, task.special_tokens, config.pretokenization, config.digits)
+
+    return _Learnt(len(model.pieces), tokenizer_of, facts)

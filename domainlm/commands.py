@@ -1,0 +1,268 @@
+"""The commands of `domainlm`: run stages of domainlm.pipeline, show the result to people, return it for --json.
+
+Each loads what it works with itself: torch alone takes longer than most commands that do without it.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from data.progress import say
+from train.config import RunConfig
+from train.config_file import ConfigError
+from train.hardware import HardwareConfig
+
+Result = dict[str, Any]
+
+
+def plan(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from domainlm.plan.build import plan as make_plan
+    from domainlm.plan.text import describe
+
+    planned = make_plan(_on_hardware(config, arguments.gpu, arguments.gpus))
+    _show(arguments, describe(planned))
+    return asdict(planned)
+
+
+def _on_hardware(config: RunConfig, gpu: str | None, gpus: int | None) -> RunConfig:
+    """The run on the GPUs that the command line names, over those of its `hardware` section."""
+    if gpu is None and gpus is None:
+        return config
+    if config.hardware is None and gpu is None:
+        raise ConfigError("--gpus says how many, not which: add --gpu A100-80GB or a `hardware` section")
+    try:
+        given = config.hardware.model_dump() if config.hardware else {}
+        hardware = HardwareConfig.model_validate(given | ({"gpu": gpu} if gpu else {}))
+        return config.model_copy(update={"hardware": hardware.with_gpus(gpus) if gpus else hardware})
+    except ValidationError as error:
+        raise ConfigError(f"--gpu: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
+    except ValueError as error:
+        raise ConfigError(f"--gpus: {error}") from None
+
+
+def prepare(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from domainlm import pipeline
+
+    return pipeline.prepare(config, arguments.shard)
+
+
+def tokenizer(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from domainlm import pipeline
+
+    return pipeline.tokenizer(config)
+
+
+def tokenize(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from domainlm import pipeline
+
+    return pipeline.tokenize(config, arguments.shard)
+
+
+def train(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from domainlm import pipeline
+
+    return pipeline.train(config, Path(arguments.config), arguments.overrides)
+
+
+def submit(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from domainlm import submit as slurm
+
+    job, folder = slurm.job_from(arguments), slurm.new_folder(config)
+    script = slurm.render(config, job, folder)
+    _show(arguments, script)
+    if arguments.dry_run:
+        return {"script": script}
+    jobs = slurm.submit(config, job, script, folder)
+    _show(arguments, slurm.describe(config, jobs))
+    return {"jobs": jobs, "folder": str(folder)}
+
+
+def branch(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from domainlm.branch import Edit, read_edit
+    from domainlm.branch import branch as make_branch
+
+    edit = read_edit(arguments.edits, arguments.name) if arguments.edits else Edit(arguments.from_step, ())
+    edit = replace(edit, settings=(*edit.settings, *arguments.set))
+    made = make_branch(config, arguments.name, edit)
+    file = made.run_folder / "config.yaml"
+    _show(arguments, f"domainlm train {file}")
+    return {"folder": str(made.run_folder), "config": str(file), "step": edit.step}
+
+
+def rehearse(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from domainlm import rehearse as rehearsal
+
+    result = rehearsal.rehearse(config, Path(arguments.config), arguments.overrides, arguments.steps)
+    _show(arguments, rehearsal.describe(result))
+    return result
+
+
+def status(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from domainlm.status.read import read_status
+    from domainlm.status.text import describe, follow
+
+    if arguments.follow:
+        *_, last = follow(config, arguments.every)
+    else:
+        last = read_status(config)
+        _show(arguments, describe(last))
+    return asdict(last) | {
+        "goodput": last.ledger.goodput,
+        "device_hours": last.ledger.device_hours,
+        "money": last.ledger.money,
+    }
+
+
+def doctor(arguments: argparse.Namespace, config: RunConfig | None) -> Result:
+    """Ends with exit code 1 when anything failed."""
+    from domainlm.doctor.examine import examine
+    from domainlm.doctor.findings import describe
+
+    findings = examine(config, launch=not arguments.skip_launch)
+    _show(arguments, describe(findings))
+    result = {"findings": [asdict(finding) for finding in findings]}
+    if any(finding.verdict == "fail" for finding in findings):
+        if arguments.json:
+            print(json.dumps(result))
+        raise SystemExit(1)
+    return result
+
+
+def evaluate(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from domainlm import pipeline
+
+    result = pipeline.evaluate(config)
+    _show(arguments, _table(result))
+    return result
+
+
+def generate(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from domainlm.continuation import load_writer, sample_settings
+    from domainlm.interactive import continue_in_order, converse
+
+    given = {
+        "new_tokens": arguments.tokens,
+        "temperature": arguments.temperature,
+        "top_k": arguments.top_k,
+        "top_p": arguments.top_p,
+        "stops": tuple(arguments.stop) if arguments.stop else None,
+        "seed": arguments.seed,
+    }
+    asked = {name: value for name, value in given.items() if value is not None}
+    settings = replace(sample_settings(config), **asked)
+    writer = load_writer(config, arguments.checkpoint)
+    if arguments.prompt is None and sys.stdin.isatty() and not arguments.json:
+        continuations = converse(writer, settings, sys.stdout)
+    else:
+        prompts = arguments.prompt or _lines_of_input() or config.evaluation.prompts
+        if not prompts:
+            raise ConfigError("there is no prompt: give --prompt TEXT, or lines on standard input")
+        continuations = continue_in_order(writer, prompts, settings, None if arguments.json else sys.stdout)
+    return {"step": writer.step, "samples": [asdict(continuation) for continuation in continuations]}
+
+
+def _lines_of_input() -> list[str]:
+    """Prompts from standard input, where it is a file or the end of a pipe."""
+    if sys.stdin is None or sys.stdin.isatty():
+        return []
+    return [line.rstrip("\r\n") for line in sys.stdin if line.strip()]
+
+
+def report(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from domainlm import pipeline
+
+    return pipeline.report(config)
+
+
+def export(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from domainlm.export import export as export_model
+
+    result = export_model(
+        config,
+        arguments.out,
+        step=arguments.checkpoint,
+        dtype=arguments.dtype,
+        max_file_gigabytes=arguments.shard_gigabytes,
+    )
+    _show(arguments, result["folder"])
+    return result
+
+
+def export_shards(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from domainlm import pipeline
+
+    return pipeline.export_shards(config, arguments.out)
+
+
+def trace(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from domainlm import forget, pipeline
+
+    if arguments.forget is not None:
+        result = forget.forget_document(config, arguments.forget)
+        _show(arguments, forget.describe(result))
+        return result
+    if arguments.document is not None:
+        result = pipeline.trace_document(config, arguments.document)
+        seen = (
+            f"seen {result['epochs']:.2f} times in {result['batches']} batches, first in step {result['first_step']}, "
+            f"last in step {result['last_step']}"
+        )
+        _show(arguments, f"{arguments.document}: {seen if result['steps'] else 'in no step'}")
+        return result
+    result = pipeline.trace_step(config, arguments.step, rank=arguments.rank, text=arguments.text)
+    lines = [
+        f"{document['source']}  {document['id']}  {document['date'] or 'undated'}  {document['tokens']} tokens"
+        for document in result["documents"]
+    ]
+    _show(arguments, "\n".join([*lines, *(f"\n{text}" for text in result.get("texts", []))]))
+    return result
+
+
+def run(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    """All stages in order; ends early, with nothing lost, when training is asked to stop."""
+    from domainlm import pipeline
+    from domainlm.export import export as export_model
+    from domainlm.plan.build import plan as make_plan
+    from domainlm.plan.text import describe
+
+    pipeline.prepare(config)
+    pipeline.tokenize(config)
+    say(describe(make_plan(config)))
+    if not pipeline.train(config, Path(arguments.config), arguments.overrides)["finished"]:
+        say("training was asked to stop: run the same command again to go on")
+        return {"finished": False}
+    result = pipeline.evaluate(config)
+    reported = pipeline.report(config)
+    try:
+        exported = export_model(config)["folder"]
+    except ConfigError as error:  # the run itself is whole
+        say(str(error))
+        exported = None
+    _show(arguments, _table(result))
+    for sample in reported["samples"]:
+        _show(arguments, f"\n{sample['prompt']}▸{sample['text']}")
+    _show(arguments, f"\nreport  {reported['report']}\nmodel   {exported}")
+    return {"finished": True, "evaluation": result, "report": reported["report"], "export": exported}
+
+
+def _show(arguments: argparse.Namespace, text: str) -> None:
+    if not arguments.json:
+        print(text)
+
+
+def _table(result: Mapping[str, Any]) -> str:
+    """Bits per byte of the model and of each baseline, a line for each source and split."""
+    names = list(result["baselines"])
+    lines = [f"{'bits per byte':<36} {'model':>8} " + " ".join(f"{name:>12}" for name in names)]
+    for source, splits in result["sources"].items():
+        for split, figures in splits.items():
+            beside = [result["baselines"][name].get(source, {}).get(split) for name in names]
+            cells = " ".join(f"{value:>12.3f}" if value is not None else f"{'':>12}" for value in beside)
+            lines.append(f"{f'{source} / {split}':<36} {figures['bits_per_byte']:>8.3f} {cells}")
+    return "\n".join(lines)

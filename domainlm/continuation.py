@@ -1,0 +1,183 @@
+"""Continuing texts with a trained model: its text as it comes, cut at stop strings, and what it took."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tokenizers import Tokenizer
+from tokenizers.decoders import DecodeStream
+
+from data.tokenizer.build import end_of_text_id, load_tokenizer
+from model.generate import generate
+from model.transformer import Transformer
+from train.checkpoints.trained import load_trained
+from train.config import RunConfig
+from train.config_file import ConfigError
+
+Ending = Literal["end of text", "stop string", "length"]
+
+
+@dataclass(frozen=True)
+class GenerationSettings:
+    """How texts are continued.
+
+    Attributes:
+        new_tokens: most tokens of a continuation.
+        temperature: 0 takes the likeliest token.
+        top_k: sample among the k likeliest tokens only; None among all.
+        top_p: sample among the likeliest tokens that together have this probability.
+        stops: strings that end a continuation; they are not part of it.
+    """
+
+    new_tokens: int
+    temperature: float
+    top_k: int | None
+    top_p: float | None
+    stops: tuple[str, ...]
+    seed: int
+
+    def __post_init__(self) -> None:
+        if "" in self.stops:
+            raise ConfigError("a stop string is empty: leave it out, or name a text that ends a continuation")
+
+
+def sample_settings(config: RunConfig) -> GenerationSettings:
+    """Those of the run's configuration."""
+    wanted = config.evaluation
+    return GenerationSettings(wanted.new_tokens, wanted.temperature, None, wanted.top_p, (), config.seed)
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """What the model wrote behind one prompt."""
+
+    prompt: str
+    text: str
+    tokens: int
+    ended_by: Ending
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Tokens written, prompts not counted, and the seconds that it took."""
+
+    tokens: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.tokens:,} tokens in {self.seconds:.1f} s, {self.tokens / max(self.seconds, 1e-9):,.1f} tokens/s"
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A trained model and its tokenizer."""
+
+    model: Transformer
+    tokenizer: Tokenizer
+    end_of_text: int
+    step: int
+
+
+def load_writer(config: RunConfig, step: int | None = None) -> Writer:
+    """The model of the newest checkpoint, or of that of a step. Raises CheckpointError where there is none."""
+    trained, folder = load_trained(config, step), config.tokenizer_folder
+    return Writer(trained.model, load_tokenizer(folder), end_of_text_id(folder), trained.step)
+
+
+def continue_texts(
+    writer: Writer,
+    prompts: Sequence[str],
+    settings: GenerationSettings,
+    on_text: Callable[[int, str], object] = lambda place, text: None,
+) -> tuple[list[Continuation], Speed]:
+    """Continue each prompt.
+
+    Args:
+        on_text: is told the place of a prompt and the next piece of its continuation as soon as it is certain: whole
+            characters, and nothing that may turn out to begin a stop string. The pieces together are the continuation.
+
+    Raises:
+        ConfigError: a setting is out of range, or the continuation would leave the context of a RoPE model.
+    """
+    # Every training document begins behind an end-of-text token, and so does a prompt.
+    encoded = [[writer.end_of_text, *writer.tokenizer.encode(prompt).ids] for prompt in prompts]
+    texts = [ComingText(writer.tokenizer, settings.stops) for _ in prompts]
+
+    def on_token(place: int, token: int) -> bool:
+        if certain := texts[place].add(token):
+            on_text(place, certain)
+        return texts[place].stopped
+
+    begin = time.perf_counter()
+    try:
+        written = generate(
+            writer.model,
+            encoded,
+            max_new_tokens=settings.new_tokens,
+            temperature=settings.temperature,
+            top_k=settings.top_k,
+            top_p=settings.top_p,
+            seed=settings.seed,
+            stop_token=writer.end_of_text,
+            on_token=on_token,
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    seconds = time.perf_counter() - begin
+    continuations = []
+    for place, (prompt, text, tokens) in enumerate(zip(prompts, texts, written, strict=True)):
+        if rest := text.finish():
+            on_text(place, rest)
+        ended: Ending = "length" if len(tokens) == settings.new_tokens else "end of text"
+        continuations.append(Continuation(prompt, text.given, len(tokens), "stop string" if text.stopped else ended))
+    return continuations, Speed(sum(len(tokens) for tokens in written), seconds)
+
+
+@dataclass
+class ComingText:
+    """The text of tokens that come one by one, given out only when it is certain.
+
+    A character's bytes may come in several tokens, and a stop string may begin in one and end in another: what may
+    still become either is held back.
+    """
+
+    tokenizer: Tokenizer
+    stops: Sequence[str]
+    given: str = ""
+    stopped: bool = False
+    _held: str = ""
+    _tokens: list[int] = field(default_factory=list)
+    _decoder: DecodeStream = field(default_factory=lambda: DecodeStream(skip_special_tokens=False))
+
+    def add(self, token: int) -> str:
+        """The text that has become certain with this token; nothing more once a stop string is met."""
+        if self.stopped:
+            return ""
+        self._tokens.append(token)
+        self._held += self._decoder.step(self.tokenizer, token) or ""
+        return self._give(len(self._held) - self._possible_beginning())
+
+    def finish(self) -> str:
+        """What was held back when no more tokens come; the bytes of an unfinished character become U+FFFD."""
+        if self.stopped:
+            return ""
+        self._held = self.tokenizer.decode(self._tokens, skip_special_tokens=False)[len(self.given) :]
+        return self._give(len(self._held))
+
+    def _give(self, length: int) -> str:
+        found = [(place + len(stop), place) for stop in self.stops if (place := self._held.find(stop)) >= 0]
+        if found:
+            # The first to be complete, so that the result does not depend on how the text came in tokens.
+            self.stopped, length = True, min(found)[1]
+        certain, self._held = self._held[:length], self._held[length:]
+        self.given += certain
+        return certain
+
+    def _possible_beginning(self) -> int:
+        """Characters at the end of the held text that a stop string may begin with, the most of them."""
+        longest = max((len(stop) - 1 for stop in self.stops), default=0)
+        for length in range(min(longest, len(self._held)), 0, -1):
+            if any(stop.startswith(self._held[-length:]) for stop in self.stops):
+                return length
+        return 0

@@ -1,0 +1,220 @@
+"""The stages of a run, each a function of its configuration: prepare → tokenize → train → evaluate → report → export.
+
+Every stage recognises finished work with the same inputs and skips it, so that all of them can be run again safely.
+Those that need the model load torch themselves: the ones about the data take less time without it.
+"""
+
+import bisect
+import json
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data.corpus.build import Shard, prepare_corpus
+from data.errors import DataError
+from data.files import stage_digest, value_digest, write_atomically
+from data.progress import say
+from data.shards.encode import encode_corpus
+from data.shards.format import read_manifest
+from data.shards.megatron import export_megatron
+from data.shards.packing import pack_shards
+from data.stream.ledger import documents_of, samples_of
+from data.stream.stream import TokenStream
+from data.tokenizer.build import build_tokenizer, load_tokenizer
+from domainlm.plan.build import open_stream
+from domainlm.status.goodput import to_spending
+from domainlm.status.read import read_status
+from evaluation.baselines import measure_baselines
+from evaluation.bits_per_byte import by_period, by_split, score_documents, to_json
+from evaluation.pages.data_card import write_data_card
+from evaluation.pages.report import ReportInputs, write_report
+from evaluation.pages.tokenizer import write_tokenizer_page
+from model.sizes import parameter_count
+from train.checkpoints.folders import check_writable, describe_finished
+from train.config import RunConfig
+from train.records.mirror import keep_reports
+from train.schedule import batch_size, consumed_samples, micro_batches
+
+
+def prepare(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
+    """Documents → corpus; or one shard (i, n) of the work that can be divided."""
+    return prepare_corpus(config.data, config.corpus, config.seed, shard)
+
+
+def tokenizer(config: RunConfig) -> dict[str, Any]:
+    """Corpus → tokenizer, its report and the page of it."""
+    folder = config.tokenizer_folder
+    report = build_tokenizer(config.tokenizer, config.corpus, folder, config.data.workers)
+    page = write_tokenizer_page(folder / "report.json", config.reports, config.name)
+    say(f"tokenizer: {page}")
+    return report
+
+
+def tokenize(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
+    """Corpus → tokenizer, shards, their packing and the data card; or one shard (i, n) of the encoding.
+
+    Nothing is done where finished shards are given.
+    """
+    if config.data.shards is not None:
+        say(f"shards: those of data.shards are taken: {config.data.shards}")
+        return {"shards": config.data.shards}
+    if shard is not None:
+        stage_digest(config.tokenizer_folder, "tokenizer")  # trained once, not by every task
+    report = tokenizer(config) if shard is None else {}
+    manifest = encode_corpus(
+        config.corpus, config.tokenizer_folder, config.shards, config.seed, config.data.workers, shard
+    )
+    if manifest is None:
+        return {}
+    tokens = {
+        split: {name: source.tokens for name, source in sources.items()} for split, sources in manifest.splits.items()
+    }
+    packing = pack_shards(config.shards, config.data.packing, config.model.sequence_length, config.data.workers)
+    domain = [source.name for source in config.data.sources if source.domain]
+    card = write_data_card(config.corpus, config.tokenizer_folder, config.shards, config.reports, config.name, domain)
+    say(f"data card: {card}")
+    return {"tokenizer": report, "tokens": tokens, "padding": packing.padding(), "data_card": str(card)}
+
+
+def train(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> dict[str, Any]:
+    """Shards → checkpoints, on this machine's ranks; `finished` is false when the run was asked to stop.
+
+    Raises:
+        SystemExit: training failed; the ranks have said why.
+    """
+    result = {"finished": True, "folder": str(config.run_folder)}
+    if finished := describe_finished(config):  # no rank needs to start for that
+        say(finished)
+        return result
+    from domainlm import launcher
+    from train.engine.initial_weights import check_initial_weights
+
+    open_stream(config)  # a wrong input is named here once, before ranks are started
+    check_initial_weights(config)
+    check_writable(config.run_folder)
+    code = launcher.launch(config, config_file, overrides)
+    if code:
+        raise SystemExit(code)
+    return result | {"finished": describe_finished(config) is not None}
+
+
+def evaluate(config: RunConfig) -> dict[str, Any]:
+    """Newest checkpoint → reports/evaluate.json: bits per byte by source, split and period, and the baselines'."""
+    from train.checkpoints.trained import load_trained, newest_checkpoint, token_losses
+
+    file = config.reports / "evaluate.json"
+    inputs = {
+        "checkpoint": value_digest(newest_checkpoint(config).manifest),
+        "shards": read_manifest(config.shards).digest,
+        "baselines": list(config.evaluation.baselines),
+        "period": config.data.period,
+    }
+    if file.exists() and (kept := json.loads(file.read_text("utf-8"))).get("inputs") == inputs:
+        say(f"evaluation: {file} is up to date")
+        return dict(kept)
+    trained = load_trained(config)
+    say(f"evaluating step {trained.step} on the held-out text")
+    begin = time.perf_counter()
+    documents = score_documents(
+        token_losses(trained.model, trained.device),
+        config.shards,
+        sequence_length=config.model.sequence_length,
+        batch_size=config.evaluation.batch_size,
+    )
+    seconds = time.perf_counter() - begin
+    result = {
+        "step": trained.step,
+        **to_json(by_split(documents), by_period(documents, config.data.period)),
+        **measure_baselines(config.corpus, config.reports, config.evaluation.baselines),
+        "seconds": round(seconds, 1),
+        "inputs": inputs,
+    }
+    write_atomically(file, json.dumps(result, indent=1))
+    return result
+
+
+def report(config: RunConfig) -> dict[str, Any]:
+    """Samples at the configured prompts and one HTML page with all that the run has shown."""
+    from domainlm.continuation import continue_texts, load_writer, sample_settings
+
+    continued, _ = continue_texts(load_writer(config), config.evaluation.prompts, sample_settings(config))
+    samples = [{"prompt": one.prompt, "text": one.text} for one in continued]
+    write_atomically(config.reports / "samples.json", json.dumps(samples, indent=1, ensure_ascii=False))
+    status = read_status(config)
+    inputs = ReportInputs(
+        name=config.name,
+        metrics=config.run_folder / "metrics.jsonl",
+        evaluation=config.reports / "evaluate.json",
+        corpus=config.corpus / "report.json",
+        tokenizer=config.tokenizer_folder / "report.json",
+        samples=samples,
+        domain_sources=tuple(source.name for source in config.data.sources if source.domain),
+        parameters=parameter_count(config.model),
+        spending=to_spending(status.ledger, status.currency),
+    )
+    page = write_report(inputs, config.reports)
+    say(f"report: {page}")
+    keep_reports(config)
+    return {"report": str(page), "samples": samples}
+
+
+def export_shards(config: RunConfig, folder: Path) -> dict[str, Any]:
+    """Shards → Megatron's indexed datasets."""
+    return {"files": [str(file) for file in export_megatron(config.shards, folder)]}
+
+
+def trace_step(config: RunConfig, step: int, *, rank: int | None = None, text: bool = False) -> dict[str, Any]:
+    """Which documents were in the batch of a step, or in one rank's part of it; with `text`, what the samples read."""
+    training = config.training
+    if not 1 <= step <= training.steps:
+        raise DataError(f"step {step} is not of this run: its steps are 1 to {training.steps}")
+    if rank is None:
+        first = consumed_samples(training, step - 1)
+        samples = list(range(first, first + batch_size(training, step)))
+    else:
+        ranks = _ranks(config)
+        if not 0 <= rank < ranks:
+            raise DataError(f"rank {rank} is not of this run: its ranks are 0 to {ranks - 1}")
+        firsts = micro_batches(training, step, rank, ranks)
+        samples = [first + place for first in firsts for place in range(training.micro_batch)]
+    stream = open_stream(config)
+    result: dict[str, Any] = {"step": step, "samples": samples, "documents": documents_of(stream, samples)}
+    if text:
+        tokenizer = load_tokenizer(config.tokenizer_folder)
+        result["texts"] = [tokenizer.decode(row, skip_special_tokens=False) for row in _read(stream, samples)]
+    return result
+
+
+def _ranks(config: RunConfig) -> int:
+    """Ranks of the process that trained here last."""
+    try:
+        return int(json.loads((config.run_folder / "environment.json").read_bytes())["ranks"])
+    except FileNotFoundError:
+        raise DataError(f"{config.run_folder} has not been trained, so nothing says what its ranks read") from None
+
+
+def _read(stream: TokenStream, samples: Sequence[int]) -> Iterator[list[int]]:
+    """The tokens of each sample, without the padding at its end."""
+    for sample in samples:
+        batch = stream.batch(sample, 1)
+        yield batch.tokens[0, : np.flatnonzero(batch.documents[0] >= 0)[-1] + 2].tolist()
+
+
+def trace_document(config: RunConfig, document: str) -> dict[str, Any]:
+    """In which steps a document was seen, the first and the last of them, and how often it was seen in all."""
+    training = config.training
+    seen = samples_of(open_stream(config), document, consumed_samples(training, training.steps))
+    ends = [consumed_samples(training, step) for step in range(1, training.steps + 1)]
+    steps = sorted({bisect.bisect_right(ends, sample) + 1 for sample in seen.samples})
+    return {
+        "document": document,
+        "steps": steps,
+        "first_step": steps[0] if steps else None,
+        "last_step": steps[-1] if steps else None,
+        "batches": len(steps),
+        "samples": len(seen.samples),
+        "epochs": seen.epochs,
+    }

@@ -1,0 +1,187 @@
+"""What a run will be, before it is started: size, text, memory, time, money, and whether to start it at all."""
+
+from dataclasses import dataclass
+
+from data.errors import DataError
+from data.shards.cache import open_cache
+from data.stream.stream import TokenStream
+from domainlm.plan.advice import SELECTIVE_COST, Advice, Text, Verdict, advise, verdict
+from domainlm.plan.costs import Costs, HostMemory, Saving, Traffic, costs, host_memory, saving, traffic
+from domainlm.plan.placement import Fit, Placement, Recomputation, StepMemory, configured_placement, fits, step_memory
+from domainlm.plan.scaling import Optimum, chinchilla, effective_tokens, width_for_depth
+from model.sizes import flop_per_token, flop_per_token_of_parameters, kv_cache_bytes, parameter_count
+from train.config import RunConfig
+from train.hardware import HardwareConfig, Machine, planned_machine
+from train.schedule import consumed_samples
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The arithmetic of a run; what depends on the shards is empty until they exist.
+
+    `mixture` is each source's share of the run's samples, over all stages; `effective_tokens` what its tokens, the
+    repeated ones too, are worth in tokens seen once.
+    """
+
+    name: str
+    parameters: int
+    flop_per_token: float
+    tokens: int
+    steps: int
+    samples: int
+    training_flop: float
+    hardware_flop: float
+    """In terms of 6 N, or of 8 N where blocks are recomputed: what published runs often give."""
+    tokens_per_parameter: float
+    training_tokens: dict[str, int]
+    mixture: dict[str, float]
+    epochs: dict[str, float]
+    effective_tokens: dict[str, float]
+    chinchilla: list[Optimum]
+    width_for_depth: float
+    kv_cache_bytes_per_token: int
+    """Of generation in bf16, like `kv_cache_bytes`."""
+    kv_cache_bytes: int
+    """Of one text of the model's full length."""
+    machine: Machine
+    hardware: HardwareConfig | None
+    """None: planned for this machine."""
+    configured: Placement
+    micro_batch: int
+    memory: StepMemory
+    """Of the configured placement and micro-batch."""
+    host: HostMemory
+    """Of the configured run."""
+    fits: list[Fit]
+    traffic: Traffic
+    costs: Costs
+    saving: Saving | None
+    save_every: int
+    advice: Advice
+    verdict: Verdict
+
+
+def plan(config: RunConfig) -> Plan:
+    """Compute the plan of a run: builds no model, measures nothing but a CPU's speed when it is for this machine."""
+    model, training, hardware = config.model, config.training, config.hardware
+    machine = planned_machine(hardware) if hardware else _this_machine(config)
+    parameters = parameter_count(model)
+    samples = consumed_samples(training, training.steps)
+    tokens = samples * model.sequence_length
+    text = _text(config, samples)
+    ideal = costs(config, hardware, machine, lost_share=0)
+    saved = saving(config, hardware, machine, ideal.seconds_per_step) if hardware else None
+    placement, found = configured_placement(training), fits(config, machine)
+    useful = flop_per_token(model)
+    configured = flop_per_token(model, placement.recomputed_blocks(model.layers)) / useful
+    repeated = flop_per_token(model, model.layers) / useful
+    plain = ideal.seconds_per_step / configured
+    computing: dict[Recomputation, float] = {0: plain, "selective": plain * SELECTIVE_COST, 1: plain * repeated}
+    return Plan(
+        name=config.name,
+        parameters=parameters,
+        flop_per_token=flop_per_token(model),
+        tokens=tokens,
+        steps=training.steps,
+        samples=samples,
+        training_flop=flop_per_token(model) * tokens,
+        hardware_flop=flop_per_token_of_parameters(model, placement.recomputed_blocks(model.layers) > 0) * tokens,
+        tokens_per_parameter=tokens / parameters,
+        training_tokens=text.unique,
+        mixture=text.mixture,
+        epochs=text.epochs,
+        effective_tokens={name: effective_tokens(text.unique[name], passes) for name, passes in text.epochs.items()},
+        chinchilla=chinchilla(flop_per_token_of_parameters(model) * tokens),
+        width_for_depth=width_for_depth(model.layers),
+        kv_cache_bytes_per_token=kv_cache_bytes(model, batch=1, tokens=1),
+        kv_cache_bytes=kv_cache_bytes(model, batch=1, tokens=model.sequence_length),
+        machine=machine,
+        hardware=hardware,
+        configured=placement,
+        micro_batch=training.micro_batch,
+        memory=step_memory(config, machine, placement, training.micro_batch),
+        host=host_memory(config, machine),
+        fits=found,
+        traffic=traffic(config, hardware, machine, placement, training.micro_batch),
+        costs=costs(config, hardware, machine, saved.lost_share if saved else 0),
+        saving=saved,
+        save_every=training.save_every,
+        advice=advise(config, hardware, machine, found, computing, saved),
+        verdict=verdict(parameters, text.judged(config), config.init_from),
+    )
+
+
+def _this_machine(config: RunConfig) -> Machine:
+    from domainlm.launcher import local_ranks  # these load torch, which a plan for other machines does without
+    from train.process import this_machine
+
+    return this_machine(local_ranks(config))
+
+
+@dataclass(frozen=True)
+class _RunText:
+    """Each source's text, as the shards have it; empty until they exist."""
+
+    unique: dict[str, int]
+    mixture: dict[str, float]
+    epochs: dict[str, float]
+
+    def judged(self, config: RunConfig) -> dict[str, Text]:
+        domain = {source.name for source in config.data.sources if source.domain}
+        return {name: Text(self.unique[name], passes, name in domain) for name, passes in self.epochs.items()}
+
+
+def _text(config: RunConfig, samples: int) -> _RunText:
+    if not (config.shards_are_remote or (config.shards / "manifest.json").exists()):
+        return _RunText({}, {}, {})
+    stream = open_stream(config)
+    epochs = stream.epochs(samples)
+    rows = {name: epochs[name] * stream.passes[name] for name in epochs}
+    return _RunText(
+        unique={name: sum(source.tokens) for name, source in stream.packing.sources.items()},
+        mixture={name: count / sum(rows.values()) for name, count in rows.items()},
+        epochs=epochs,
+    )
+
+
+def open_stream(config: RunConfig) -> TokenStream:
+    """The run's token stream over its shards.
+
+    Raises:
+        DataError: the shards are missing or damaged, have a larger vocabulary than the model, are not packed for its
+            sequence length, or a source would be passed over more often than it may be.
+    """
+    data, training, length = config.data, config.training, config.model.sequence_length
+    weights = {source.name: source.weight for source in data.sources if source.weight is not None}
+    cache = None
+    if data.shards and config.shards_are_remote:
+        room = int(data.cache_gigabytes * 1e9)
+        cache = open_cache(data.shards, config.shards, room, data.packing, length)
+    stream = TokenStream(
+        config.shards,
+        weights or None,
+        length,
+        config.seed,
+        policy=data.packing,
+        stages={consumed_samples(training, stage.from_step - 1): stage.weights for stage in data.stages},
+        reshuffles={consumed_samples(training, step - 1): seed for step, seed in data.reshuffles.items()},
+        cache=cache,
+    )
+    if stream.packing.vocabulary_size > config.model.vocabulary_size:
+        raise DataError(
+            f"{config.shards}: token ids go up to {stream.packing.vocabulary_size - 1}, but model.vocabulary_size is "
+            f"{config.model.vocabulary_size}: set it to {stream.packing.vocabulary_size} or more"
+        )
+    _check_epochs(config, stream)
+    return stream
+
+
+def _check_epochs(config: RunConfig, stream: TokenStream) -> None:
+    epochs = stream.epochs(consumed_samples(config.training, config.training.steps))
+    for source in config.data.sources:
+        passes, most = epochs.get(source.name, 0.0), source.maximum_epochs
+        if most is not None and passes > most:
+            raise DataError(
+                f"source '{source.name}' would be passed over {passes:.2f} times, its maximum_epochs is {most:g}: "
+                "lower its weight or training.steps, or raise the maximum"
+            )

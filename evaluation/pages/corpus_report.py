@@ -1,0 +1,121 @@
+"""What a finished corpus says of itself, read from its report.json: counts, reasons, samples, settings."""
+
+import datetime
+from collections.abc import Collection
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, NonNegativeInt, model_validator
+
+from evaluation.pages.checked_json import read_checked
+
+REPORT = "report.json"
+
+
+class KeptDocuments(BaseModel, frozen=True):
+    """Of one source, in one split."""
+
+    documents: NonNegativeInt
+    characters: NonNegativeInt
+    bytes: NonNegativeInt
+    first_date: datetime.date | None
+    last_date: datetime.date | None
+
+
+class Sample(BaseModel, frozen=True):
+    """A document that was dropped: where it stood, and how it begins."""
+
+    id: str
+    file: str
+    line: NonNegativeInt
+    text: str
+    resembles: str | None = None
+    """Of a duplicate, the source/id of the document that it repeats."""
+
+
+class SourceReport(BaseModel, frozen=True, use_attribute_docstrings=True):
+    """What became of one source's records."""
+
+    path: str
+    licence: str | None
+    """Of documents that name none."""
+    language: str | None
+    read: NonNegativeInt
+    kept: dict[str, KeptDocuments]
+    """By split."""
+    dropped: dict[str, NonNegativeInt]
+    quarantined: dict[str, NonNegativeInt]
+    scrubbed: dict[str, NonNegativeInt]
+    """Pieces of personal data that were replaced, by kind."""
+    removed_lines: NonNegativeInt
+    licences: dict[str, NonNegativeInt]
+    """Documents kept under each licence; "unknown" where neither the document nor the source names one."""
+    samples: dict[str, list[Sample]]
+    """Of the documents dropped, by reason."""
+    domain: bool = False
+    """Whether the model is to specialise in it: not written in the report, as it may change without the corpus."""
+
+    @property
+    def documents(self) -> int:
+        """Kept, in all splits."""
+        return sum(kept.documents for kept in self.kept.values())
+
+    @model_validator(mode="after")
+    def _every_record_is_accounted_for(self) -> Self:
+        dropped, quarantined = sum(self.dropped.values()), sum(self.quarantined.values())
+        if self.read != self.documents + dropped + quarantined:
+            raise ValueError(
+                f"{self.read:,} records were read, but {self.documents:,} kept, {dropped:,} dropped and "
+                f"{quarantined:,} quarantined"
+            )
+        if self.documents != sum(self.licences.values()):
+            raise ValueError(
+                f"{self.documents:,} documents were kept, but {sum(self.licences.values()):,} counted by licence"
+            )
+        return self
+
+
+class NearDuplicateSettings(BaseModel, frozen=True):
+    threshold: float
+    bands: int
+    rows: int
+    ngram: int
+
+
+class Touched(BaseModel, frozen=True):
+    """How many training documents share words with an evaluation item, and the first of them, as source/id."""
+
+    documents: NonNegativeInt
+    first: list[str]
+
+
+class Contamination(BaseModel, frozen=True):
+    """Items of evaluation sets, and those of them that share words with training documents."""
+
+    items: NonNegativeInt
+    too_short: NonNegativeInt  # of the items, to be looked for
+    action: Literal["remove", "flag"]
+    touched: dict[str, Touched]
+
+
+class CorpusReport(BaseModel, frozen=True):
+    sources: dict[str, SourceReport]
+    near_duplicates: NearDuplicateSettings | None
+    contamination: Contamination | None
+    tombstones: NonNegativeInt
+    cutoff: datetime.date | None
+    seed: int
+
+    def with_domain(self, names: Collection[str]) -> Self:
+        """The report with these sources as the domain's."""
+        sources = {name: one.model_copy(update={"domain": name in names}) for name, one in self.sources.items()}
+        return self.model_copy(update={"sources": sources})
+
+
+def read_corpus_report(corpus: Path) -> CorpusReport:
+    """Read `corpus`/report.json and check that the sums within it agree.
+
+    Raises:
+        DataError: there is none, something is missing in it, or its counts contradict each other.
+    """
+    return read_checked(corpus / REPORT, CorpusReport, "prepare")

@@ -1,0 +1,274 @@
+"""The words and tables of a data card, from the corpus's report and the counts of its shards."""
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from evaluation.pages.corpus_report import Contamination, CorpusReport, KeptDocuments, Sample
+from evaluation.pages.document_counts import Counts, DocumentCounts
+from evaluation.pages.html import Row, Table
+from evaluation.pages.wording import number_in_words, share, text_size
+
+SPLIT_MEANINGS = {
+    "train": "what a model learns from",
+    "past": "held out at random from the same time",
+    "future": "held out: of the cutoff and later",
+}
+OF_HELD_OUT = " of held-out text"
+DOMAIN_NAMED = 2  # sources that the first sentence has room for
+SOURCES_BESIDE = 6  # columns that a printed page has room for
+MOST_ROWS = 40  # a page is read by people; data_card.json has every row
+PERIODS = (1, 5, 10, 25, 50, 100, 1000)  # years in a row of the table of years
+SAMPLES_SHOWN = 4  # of each reason
+DOCUMENTS_SHOWN = 5  # of each contaminated item
+
+SplitCounts = Mapping[str, Mapping[str, DocumentCounts]]
+"""Split → source → counts."""
+
+
+def totals_by_source(counts: SplitCounts) -> dict[str, Counts]:
+    """Of all splits together, the source with the most tokens first."""
+    sources = {source for found in counts.values() for source in found}
+    totals = {
+        source: Counts.total(found[source].total for found in counts.values() if source in found) for source in sources
+    }
+    return dict(sorted(totals.items(), key=lambda entry: (-entry[1].tokens, entry[0])))
+
+
+def summary(report: CorpusReport, counts: SplitCounts) -> str:
+    """What the corpus is, in two sentences."""
+    totals = {split: Counts.total(found.total for found in sources.values()) for split, sources in counts.items()}
+    total, train = Counts.total(totals.values()), totals.get("train", Counts())
+    held_out = total.documents - train.documents
+    text = (
+        f"{total.documents:,} documents of {len(report.sources)} source{'s' * (len(report.sources) > 1)}"
+        f"{_domain(report)}: {text_size(total.bytes)} of text, {number_in_words(total.tokens)} tokens. "
+    )
+    if report.cutoff is None:
+        return text + f"{train.documents:,} are to be learnt from and {held_out:,} are held out, whatever their dates."
+    undated = sum(found.years.get(None, Counts()).documents for found in counts.get("train", {}).values())
+    return text + (
+        f"{train.documents:,} are to be learnt from, none of them dated {report.cutoff} or later"
+        f"{f' ({undated:,} have no date)' if undated else ''}; {held_out:,} are held out to measure what was learnt."
+    )
+
+
+def _domain(report: CorpusReport) -> str:
+    names = [name for name, source in report.sources.items() if source.domain]
+    if not names:
+        return ""
+    if len(names) > DOMAIN_NAMED:
+        return f", of which {len(names)} are the domain's"
+    return f", of which {' and '.join(names)} {'is' if len(names) == 1 else 'are'} the domain's"
+
+
+def key_figures(report: CorpusReport, counts: SplitCounts) -> list[tuple[str, str]]:
+    """Label and value of what describes the corpus in short."""
+    total = Counts.total(totals_by_source(counts).values())
+    train = Counts.total(found.total for found in counts.get("train", {}).values())
+    read = sum(source.read for source in report.sources.values())
+    return [
+        ("records read", number_in_words(read)),
+        ("kept", share(total.documents, read)),
+        ("text", text_size(total.bytes)),
+        ("training tokens", number_in_words(train.tokens)),
+        ("held-out tokens", number_in_words(total.tokens - train.tokens)),
+        ("cutoff", str(report.cutoff or "none")),
+    ]
+
+
+def duplicates_found(report: CorpusReport) -> dict[str, int]:
+    """Documents dropped as exact and as near-duplicates, and how many of both were of held-out text."""
+    dropped: Counter[str] = Counter()
+    for source in report.sources.values():
+        dropped.update(source.dropped)
+    exact, near = (dropped[kind] + dropped[kind + OF_HELD_OUT] for kind in ("duplicate", "near-duplicate"))
+    held_out = sum(count for reason, count in dropped.items() if reason.endswith(OF_HELD_OUT))
+    return {"exact": exact, "near": near, "held_out": held_out}
+
+
+def source_tables(report: CorpusReport, counts: SplitCounts) -> list[Table]:
+    """Where each source comes from, in words; and its figures."""
+    origins = [
+        Row(
+            name,
+            0,
+            ["domain" if source.domain else "general", source.path, source.licence or "–", source.language or "any"],
+        )
+        for name, source in report.sources.items()
+    ]
+    totals = totals_by_source(counts)
+    tokens = Counts.total(totals.values()).tokens
+    figures = []
+    for name, source in report.sources.items():
+        total = totals.get(name, Counts())
+        cells = [f"{source.read:,}", f"{source.documents:,}", text_size(total.bytes), f"{total.tokens:,}"]
+        cells += [share(total.tokens, tokens), _ratio(total.bytes, total.tokens), *_dates(source.kept.values())]
+        figures.append(Row(name, 0, cells))
+    columns = ["read", "kept", "text", "tokens", "of all tokens", "bytes per token", "first date", "last date"]
+    return [Table(["purpose", "origin", "licence unless stated", "language"], origins), Table(columns, figures)]
+
+
+def split_table(report: CorpusReport, counts: SplitCounts) -> Table:
+    """The splits, and the sources in each."""
+    rows = []
+    for split, meaning in SPLIT_MEANINGS.items():
+        kept = {name: source.kept[split] for name, source in report.sources.items() if split in source.kept}
+        found = {name: counts[split][name] for name in kept if name in counts.get(split, {})}
+        if found:
+            rows.append(_split_row(f"{split}: {meaning}", 0, list(found.values()), [kept[name] for name in found]))
+            rows += [_split_row(name, 1, [source], [kept[name]]) for name, source in found.items()]
+    return Table(["documents", "no date", "first date", "last date", "characters", "bytes", "tokens"], rows)
+
+
+def _split_row(label: str, depth: int, counts: Sequence[DocumentCounts], kept: Sequence[KeptDocuments]) -> Row:
+    total = Counts.total(source.total for source in counts)
+    undated = sum(source.years.get(None, Counts()).documents for source in counts)
+    characters = sum(source.characters for source in kept)
+    sizes = [f"{size:,}" for size in (characters, total.bytes, total.tokens)]
+    return Row(label, depth, [f"{total.documents:,}", f"{undated:,}", *_dates(kept), *sizes])
+
+
+def fates_tables(report: CorpusReport) -> list[Table]:
+    """What became of the records: kept, or why not, by source."""
+    sources = report.sources
+    read = {name: source.read for name, source in sources.items()}
+    lines: list[_Line] = [("read", 0, read), ("kept", 0, {name: source.documents for name, source in sources.items()})]
+    for fate in ("dropped", "quarantined"):
+        by_source: dict[str, Mapping[str, int]] = {name: getattr(source, fate) for name, source in sources.items()}
+        lines.append((fate, 0, {name: sum(found.values()) for name, found in by_source.items()}))
+        lines += _by_reason(by_source, depth=1)
+    return list(_beside(lines, list(sources), sum(read.values())))
+
+
+def licence_tables(report: CorpusReport) -> list[Table]:
+    """Documents kept under each licence, by source."""
+    by_source = {name: source.licences for name, source in report.sources.items()}
+    documents = sum(source.documents for source in report.sources.values())
+    return list(_beside(_by_reason(by_source), list(report.sources), documents))
+
+
+def language_table(report: CorpusReport) -> Table:
+    """What language was asked for, and what else was found; no rows when none was asked for."""
+    rows = []
+    for name, source in report.sources.items():
+        others = {
+            reason.removeprefix("language: "): count
+            for reason, count in source.dropped.items()
+            if reason.startswith("language: ")
+        }
+        found = ", ".join(f"{code} {count:,}" for code, count in Counter(others).most_common())
+        rows.append(Row(name, 0, [source.language or "any", f"{source.documents:,}", found or "–"]))
+    asked = any(source.language for source in report.sources.values())
+    return Table(["language asked for", "documents kept", "dropped as another language"], rows if asked else [])
+
+
+def removal_tables(report: CorpusReport) -> list[Table]:
+    """What was taken out of the texts that were read: lines, and personal data by kind; nothing when none was."""
+    removed = {name: source.removed_lines for name, source in report.sources.items()}
+    lines: list[_Line] = [("boilerplate lines removed", 0, removed)] if any(removed.values()) else []
+    kinds = sorted({kind for source in report.sources.values() for kind in source.scrubbed})
+    if kinds:  # those that were looked for, found or not
+        totals = {name: sum(source.scrubbed.values()) for name, source in report.sources.items()}
+        lines.append(("personal data replaced by a mark", 0, totals))
+        for kind in kinds:
+            found = {name: source.scrubbed.get(kind, 0) for name, source in report.sources.items()}
+            lines.append((kind, 1, found))
+    return list(_beside(lines, list(report.sources))) if lines else []
+
+
+def contamination_table(contamination: Contamination | None) -> Table:
+    """Evaluation items that training documents share words with, those with the most documents first."""
+    touched = contamination.touched if contamination else {}
+    ordered = sorted(touched.items(), key=lambda entry: (-entry[1].documents, entry[0]))
+    rows = []
+    for item, found in ordered[:MOST_ROWS]:
+        named = ", ".join(found.first[:DOCUMENTS_SHOWN])
+        more = found.documents - min(DOCUMENTS_SHOWN, len(found.first))
+        rows.append(Row(item, 0, [f"{found.documents:,}", f"{named} and {more:,} more" if more > 0 else named]))
+    if len(ordered) > MOST_ROWS:
+        rest = ordered[MOST_ROWS:]
+        rows.append(Row(f"{len(rest):,} other items", 0, [f"{sum(found.documents for _, found in rest):,}", "–"]))
+    return Table(["documents", "which"], rows)
+
+
+def year_tables(report: CorpusReport, counts: SplitCounts) -> list[Table]:
+    """Tokens by year of the text, or by a longer period where there are many years, and by source."""
+    tokens: dict[str, Counter[int | None]] = {name: Counter() for name in report.sources}
+    for found in counts.values():
+        for name, source in found.items():
+            tokens[name].update({year: total.tokens for year, total in source.years.items()})
+    years = sorted({year for found in tokens.values() for year in found if year is not None})
+    period = next((p for p in PERIODS if len({year // p for year in years}) <= MOST_ROWS), PERIODS[-1])
+    lines: list[_Line] = []
+    for first in sorted({year // period * period for year in years}):
+        within = range(first, first + period)
+        label = str(first) if period == 1 else f"{first}–{first + period - 1}"
+        lines.append((label, 0, {name: sum(found[year] for year in within) for name, found in tokens.items()}))
+    if any(found[None] for found in tokens.values()):
+        lines.append(("without a date", 0, {name: found[None] for name, found in tokens.items()}))
+    total = sum(found.total() for found in tokens.values())
+    return list(_beside(lines, list(report.sources), total))
+
+
+def sample_tables(report: CorpusReport) -> list[tuple[str, Table]]:
+    """For each reason, the beginnings of some documents that were dropped for it, from different sources first."""
+    by_reason: dict[str, list[list[tuple[str, Sample]]]] = {}
+    for name, source in report.sources.items():
+        for reason, samples in source.samples.items():
+            by_reason.setdefault(reason, []).append([(name, sample) for sample in samples])
+    tables = []
+    for reason, by_source in sorted(by_reason.items()):
+        turns = itertools.chain.from_iterable(itertools.zip_longest(*by_source))
+        chosen = [entry for entry in turns if entry is not None][:SAMPLES_SHOWN]
+        cells = [[f"{sample.file}:{sample.line}", sample.id, sample.text] for _, sample in chosen]
+        columns = ["where", "id", "begins"]
+        if any(sample.resembles for _, sample in chosen):
+            columns.append("repeats")
+            cells = [[*row, sample.resembles or "–"] for row, (_, sample) in zip(cells, chosen, strict=True)]
+        rows = [Row(name, 0, row) for (name, _), row in zip(chosen, cells, strict=True)]
+        tables.append((reason, Table(columns, rows)))
+    return tables
+
+
+_Line = tuple[str, int, Mapping[str, int]]
+"""Label, depth, and a count of each source."""
+
+
+def _by_reason(by_source: Mapping[str, Mapping[str, int]], depth: int = 0) -> Iterator[_Line]:
+    """A line for each reason, the most frequent first, and one for all that do not fit."""
+    totals: Counter[str] = Counter()
+    for found in by_source.values():
+        totals.update(found)
+    ordered = sorted(filter(totals.get, totals), key=lambda reason: (-totals[reason], reason))
+    for reason in ordered[:MOST_ROWS]:
+        yield reason, depth, {name: found.get(reason, 0) for name, found in by_source.items()}
+    rest = ordered[MOST_ROWS:]
+    if rest:
+        counts = {name: sum(found.get(reason, 0) for reason in rest) for name, found in by_source.items()}
+        yield f"{len(rest):,} others", depth, counts
+
+
+def _beside(lines: Iterable[_Line], sources: Sequence[str], whole: int = 0) -> Iterator[Table]:
+    """The lines with their sum, its share of the whole if one is given, and the sources; tables no wider than paper."""
+    lines = list(lines)
+    for first in range(0, len(sources) if lines else 0, SOURCES_BESIDE):
+        names = sources[first : first + SOURCES_BESIDE]
+        rows = []
+        for label, depth, counts in lines:
+            total = sum(counts.values())
+            cells = [f"{total:,}"] + [share(total, whole)] * bool(whole)
+            rows.append(Row(label, depth, cells + [f"{counts[name]:,}" if counts[name] else "–" for name in names]))
+        yield Table(["all"] + ["share"] * bool(whole) + list(names), rows)
+
+
+def _dates(parts: Iterable[KeptDocuments]) -> list[str]:
+    """The first and the last."""
+    parts = list(parts)
+    first = min((part.first_date for part in parts if part.first_date), default="–")
+    last = max((part.last_date for part in parts if part.last_date), default="–")
+    return [str(first), str(last)]
+
+
+def _ratio(size: int, tokens: int) -> str:
+    return f"{size / tokens:.2f}" if tokens else "–"

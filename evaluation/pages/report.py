@@ -1,0 +1,239 @@
+"""One self-contained HTML page about a run: the verdict first, then its figures, plots, samples and data."""
+
+import json
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data.progress import duration
+from evaluation.pages.html import Row, Table, write_page
+from evaluation.pages.report_plots import baselines_plot, bits_per_byte_plot, periods_plot, training_plots
+from evaluation.pages.spending import Spending, spending_plot, spending_table
+
+PAGE = "report.html"
+TEMPLATE = "report.html.j2"
+BASELINE_NAMES = {
+    "ngram": "a byte n-gram model",
+    "xz": "xz",
+    "xz_primed": "xz primed with the training text",
+    "zstd": "zstd",
+    "zstd_primed": "zstd primed with the training text",
+}
+TOKENIZER_FACTS = ("kind", "vocabulary_size", "split", "sources")
+CORPUS_COUNTS = ("read", "kept", "dropped", "quarantined")
+SPLIT_NAMES = {"future": "later-in-time text", "past": "held-out text"}
+
+Figures = Mapping[str, Mapping[str, Mapping[str, float]]]
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """What a report is made from; a file that does not exist is left out of it."""
+
+    name: str
+    """Of the run: the title."""
+    metrics: Path
+    """metrics.jsonl of the run."""
+    evaluation: Path
+    """reports/evaluate.json."""
+    corpus: Path
+    """The corpus's report.json."""
+    tokenizer: Path
+    """The tokenizer's report.json."""
+    samples: Sequence[Mapping[str, str]]
+    """Each with `prompt` and `text`, the model's continuation."""
+    domain_sources: Sequence[str]
+    """The sources that the verdict is about; all of them when none is named."""
+    parameters: int
+    spending: Spending | None = None
+    """None: nothing has been trained."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Bits per byte of the domain's held-out text, all its sources together, of the model and of the best baseline."""
+
+    split: str
+    model: float
+    baseline: str | None
+    best: float | None
+
+    @property
+    def wins(self) -> bool:
+        return self.best is not None and self.model < self.best
+
+    def __str__(self) -> str:
+        text = (
+            f"On the domain's {SPLIT_NAMES.get(self.split, self.split)} the model needs {self.model:.3f} bits per byte"
+        )
+        if self.baseline is None or self.best is None:
+            return f"{text}. No baseline has been measured beside it."
+        text += f"; the best baseline, {BASELINE_NAMES.get(self.baseline, self.baseline)}, needs {self.best:.3f}"
+        difference = abs(self.model / self.best - 1)
+        if self.wins:
+            return f"{text}: {difference:.1%} fewer."
+        return f"{text}. The model needs {difference:.1%} more: it is not yet better than a method that needs no GPU."
+
+
+def write_report(inputs: ReportInputs, folder: Path) -> Path:
+    """Write report.html and its plots as PNG files; what was not recorded is left out.
+
+    Raises:
+        ValueError: a file is not JSON.
+    """
+    metrics = _read_lines(inputs.metrics)
+    steps = [line for line in metrics if "loss" in line]
+    evaluation, corpus, tokenizer = (_read(path) for path in (inputs.evaluation, inputs.corpus, inputs.tokenizer))
+    sources, baselines = evaluation.get("sources", {}), evaluation.get("baselines", {})
+    result_plots = [*baselines_plot(sources, baselines), *periods_plot(evaluation.get("periods", {}))]
+    run_plots = [*bits_per_byte_plot([line for line in metrics if "evaluation" in line]), *training_plots(steps)]
+    return write_page(
+        folder / PAGE,
+        TEMPLATE,
+        inputs.name,
+        {
+            "result_plots": result_plots,
+            "run_plots": run_plots,
+            "spending_plots": spending_plot(inputs.spending) if inputs.spending else [],
+        },
+        step=evaluation.get("step"),
+        verdict=judge(sources, baselines, inputs.domain_sources),
+        key_figures=key_figures(inputs.parameters, steps),
+        results=compare(sources, baselines),
+        methods=evaluation.get("baseline_methods", {}),
+        spending=inputs.spending,
+        spending_table=spending_table(inputs.spending) if inputs.spending else None,
+        samples=inputs.samples,
+        data=[
+            ("Corpus", list(outline_tables(_counts(corpus)))),
+            ("Tokenizer", list(outline_tables(_brief(tokenizer)))),
+        ],
+    )
+
+
+def judge(sources: Figures, baselines: Mapping[str, Any], domain_sources: Sequence[str]) -> Verdict | None:
+    """Compare on the later-in-time text, or on the other held-out text where there is none; None without either.
+
+    A baseline counts if it was measured on all that the model was.
+    """
+    wanted = domain_sources or list(sources)
+    for split in ("future", "past"):
+        sizes = {source: sources[source][split]["bytes"] for source in wanted if split in sources.get(source, {})}
+        if not sizes:
+            continue
+
+        def pooled(figures: Mapping[str, float], sizes: Mapping[str, float] = sizes) -> float:
+            return sum(figures[source] * size for source, size in sizes.items()) / sum(sizes.values())
+
+        model = pooled({source: sources[source][split]["bits_per_byte"] for source in sizes})
+        measured = {
+            name: pooled({source: found[source][split] for source in sizes})
+            for name, found in baselines.items()
+            if all(split in found.get(source, {}) for source in sizes)
+        }
+        best = min(measured, key=lambda name: measured[name], default=None)
+        return Verdict(split, model, best, measured[best] if best else None)
+    return None
+
+
+def key_figures(parameters: int, steps: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Label and value of what describes the run in short, from its training steps."""
+    figures = [("parameters", f"{parameters:,}")]
+    if steps:
+        figures += [("steps", f"{steps[-1]['step']:,}"), ("tokens", f"{steps[-1]['tokens']:,}")]
+        if all("seconds" in line for line in steps):
+            figures.append(("training time", duration(sum(line["seconds"] for line in steps))))
+        throughput = statistics.median(line["tokens_per_second"] for line in steps)
+        mfu = statistics.median(line["mfu"] for line in steps)
+        figures += [("tokens per second", f"{throughput:,.0f}"), ("MFU", f"{mfu:.1%}")]
+    return figures
+
+
+def compare(sources: Figures, baselines: Mapping[str, Any]) -> Table:
+    """Bits per byte of every source and split, the model beside the baselines; and how much priming helps xz."""
+    columns = ["bytes", "model", *(name.replace("_", " ") for name in baselines)]
+    leak = {"xz", "xz_primed"} <= baselines.keys()
+    rows = []
+    for source, splits in sources.items():
+        for split, figures in splits.items():
+            beside = {name: found.get(source, {}).get(split) for name, found in baselines.items()}
+            cells = [
+                f"{figures['bytes']:,}",
+                *(_decimals(value) for value in (figures["bits_per_byte"], *beside.values())),
+            ]
+            if leak:
+                alone, primed = beside["xz"], beside["xz_primed"]
+                cells.append("–" if alone is None or primed is None else f"{primed / alone - 1:+.1%}")
+            rows.append(Row(f"{source}, {split}", 0, cells))
+    return Table(columns + ["xz, primed to alone"] * leak, rows)
+
+
+def outline_tables(report: Mapping[str, Any]) -> Iterator[Table]:
+    """Tables of any report: one of its plain facts, and one for each entry whose entries can stand side by side."""
+    alike = {key: value for key, value in report.items() if _is_table(value)}
+    facts = {key: value for key, value in report.items() if key not in alike}
+    if facts:
+        yield Table([""], list(_outline([facts], 0)))
+    for value in alike.values():
+        yield Table(list(value), list(_outline(list(value.values()), 0)))
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, Mapping) and bool(value) and all(isinstance(entry, Mapping) for entry in value.values())
+
+
+def _outline(columns: Sequence[Mapping[str, Any]], depth: int) -> Iterator[Row]:
+    for key in dict.fromkeys(key for column in columns for key in column):
+        values = [column.get(key) for column in columns]
+        label = key.replace("_", " ")
+        if any(isinstance(value, Mapping) for value in values):
+            inner = [value if isinstance(value, Mapping) else {} for value in values]
+            if any(inner):
+                yield Row(label, depth, [])
+                yield from _outline(inner, depth + 1)
+        else:
+            yield Row(label, depth, [_show(value) for value in values])
+
+
+def _show(value: Any) -> str:
+    if value is None or value == []:
+        return "–"
+    if isinstance(value, bool) or not isinstance(value, int | float | list):
+        return str(value)
+    if isinstance(value, list):
+        return " · ".join(str(entry).strip() for entry in value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+
+
+def _decimals(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _counts(corpus: Mapping[str, Any]) -> dict[str, Any]:
+    """What a corpus's report counts for each source; the data card shows the rest of it."""
+    sources = corpus.get("sources", {}).items()
+    brief = {name: {key: source[key] for key in CORPUS_COUNTS if key in source} for name, source in sources}
+    return {"sources": brief} if brief else {}
+
+
+def _brief(tokenizer: Mapping[str, Any]) -> dict[str, Any]:
+    """What a tokenizer is and how much text its tokens hold; its own page shows the rest."""
+    return {key: tokenizer[key] for key in TOKENIZER_FACTS if key in tokenizer}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A JSON file; empty when there is none."""
+    if not path.exists():
+        return {}
+    content: dict[str, Any] = json.loads(path.read_bytes())
+    return content
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of a JSON-lines file: a run that was killed may leave a part of one at its end."""
+    if not path.exists():
+        return []
+    whole = path.read_text("utf-8").rpartition("\n")[0]
+    return [json.loads(line) for line in whole.splitlines()]

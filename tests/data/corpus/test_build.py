@@ -1,0 +1,567 @@
+import datetime
+import gzip
+import json
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from data.config import DataConfig, SourceConfig
+from data.corpus.build import prepare_corpus
+from data.corpus.files import corpus_files
+from data.corpus.tombstones import TOMBSTONES, Request, forget
+from data.errors import DataError, UnreachableError
+from data.files import file_digest, stage_digest
+from train.config import CHECKOUT
+
+TALE = "the bank of England raised its rate while lenders in every district saw demand for credit fall again"
+
+
+def text_of(seed: int) -> str:
+    return " ".join(random.Random(seed).choices(TALE.split(), k=30))
+
+
+def record(index: int, **changes: Any) -> dict[str, Any]:
+    day = datetime.date(2000, 1, 1) + datetime.timedelta(days=index)
+    return {"id": f"d{index}", "text": text_of(index), "date": day.isoformat(), **changes}
+
+
+def write_jsonl(file: Path, records: list[Any]) -> Path:
+    file.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return file
+
+
+def config_of(*paths: Path, **changes: Any) -> DataConfig:
+    sources = [{"name": f"source_{index}", "path": str(path)} for index, path in enumerate(paths)]
+    return DataConfig.model_validate({"sources": sources, "past_fraction": 0.0, "workers": 1, **changes})
+
+
+def rows(corpus: Path, split: str, source: str = "source_0") -> list[dict[str, Any]]:
+    tables = [pq.read_table(file) for file in corpus_files(corpus, split).get(source, [])]
+    return pa.concat_tables(tables).to_pylist() if tables else []
+
+
+def ids(corpus: Path, split: str, source: str = "source_0") -> list[str]:
+    return [row["id"] for row in rows(corpus, split, source)]
+
+
+def quarantined(corpus: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (corpus / "quarantine.jsonl").read_text().splitlines()]
+
+
+def total(source: dict[str, Any]) -> int:
+    kept = sum(counts["documents"] for counts in source["kept"].values())
+    return kept + sum(source["dropped"].values()) + sum(source["quarantined"].values())
+
+
+@pytest.fixture
+def hundred(tmp_path: Path) -> Path:
+    return write_jsonl(tmp_path / "hundred.jsonl", [record(index) for index in range(100)])
+
+
+def test_the_layout_and_the_report(tmp_path: Path, hundred: Path) -> None:
+    corpus = tmp_path / "corpus"
+    config = config_of(hundred, cutoff="2000-03-31", past_fraction=0.2)
+    report = prepare_corpus(config, corpus, seed=1)
+    assert sorted(path.relative_to(corpus).as_posix() for path in corpus.rglob("*") if path.is_file()) == [
+        "future/source_0/00000.parquet",
+        "manifest.json",
+        "past/source_0/00000.parquet",
+        "quarantine.jsonl",
+        "report.json",
+        "train/source_0/00000.parquet",
+    ]
+    assert json.loads((corpus / "report.json").read_text()) == report
+    source = report["sources"]["source_0"]
+    assert (source["read"], source["dropped"], source["quarantined"]) == (100, {}, {})
+    future = source["kept"]["future"]
+    assert ids(corpus, "future") == [f"d{index}" for index in range(90, 100)]
+    assert future["characters"] == future["bytes"] == sum(len(text_of(index)) for index in range(90, 100))
+    assert (future["documents"], future["first_date"], future["last_date"]) == (10, "2000-03-31", "2000-04-09")
+    assert sorted(ids(corpus, "train") + ids(corpus, "past")) == sorted(f"d{index}" for index in range(90))
+    assert 5 <= source["kept"]["past"]["documents"] <= 35
+    assert rows(corpus, "future")[0] == {
+        "id": "d90",
+        "text": text_of(90),
+        "source": "source_0",
+        "date": datetime.date(2000, 3, 31),
+        "licence": None,
+        "url": None,
+    }
+    types = {
+        "id": "string",
+        "text": "string",
+        "source": "string",
+        "date": "date32[day]",
+        "licence": "string",
+        "url": "string",
+    }
+    schema = pq.read_schema(corpus / "train" / "source_0" / "00000.parquet")
+    assert {name: str(schema.field(name).type) for name in schema.names} == types
+
+
+def test_every_loss_is_counted_by_reason(tmp_path: Path) -> None:
+    records = [record(index) for index in range(20)]
+    records[3]["text"] = " \n"
+    records[4]["text"] = "short"
+    records[5]["text"] = "-" * 300
+    records[6]["text"] = text_of(0) + " \r\n"  # equal to the first when it is clean
+    records[7]["text"] = None
+    records[8]["id"] = "d0"
+    records[9]["date"] = "tomorrow"
+    file = write_jsonl(tmp_path / "a.jsonl", records)
+    corpus = tmp_path / "corpus"
+    source = prepare_corpus(config_of(file, maximum_bad_fraction=0.2), corpus, seed=1)["sources"]["source_0"]
+    assert source["read"] == total(source) == 20
+    assert source["dropped"] == {"duplicate": 1, "empty": 1, "repetitive": 1, "too short": 1}
+    assert source["quarantined"] == {"duplicate id": 1, "'text' is null": 1, "unreadable date": 1}
+    assert ids(corpus, "train") == [f"d{index}" for index in range(20) if not 3 <= index <= 9]
+    assert quarantined(corpus) == [
+        {
+            "source": "source_0",
+            "file": "a.jsonl",
+            "line": 8,
+            "reason": "'text' is null",
+        },
+        {
+            "source": "source_0",
+            "file": "a.jsonl",
+            "line": 10,
+            "reason": "unreadable date: 'tomorrow' is not in ISO 8601, such as 2018-12-31",
+        },
+        {"source": "source_0", "file": "a.jsonl", "line": 9, "reason": "duplicate id: d0"},
+    ]
+
+
+def test_equal_texts_stay_once_and_held_out_over_the_dates_border(tmp_path: Path) -> None:
+    old = [record(index) for index in range(10)]
+    new = [record(index, date="2001-01-01", text=text_of(index % 5)) for index in range(10)]
+    corpus = tmp_path / "corpus"
+    config = config_of(
+        write_jsonl(tmp_path / "old.jsonl", old), write_jsonl(tmp_path / "new.jsonl", new), cutoff="2001-01-01"
+    )
+    report = prepare_corpus(config, corpus, seed=1)["sources"]
+    assert ids(corpus, "train") == ["d5", "d6", "d7", "d8", "d9"]
+    assert ids(corpus, "future", "source_1") == ["d0", "d1", "d2", "d3", "d4"]
+    assert report["source_0"]["dropped"] == {"duplicate of held-out text": 5}
+    assert report["source_1"]["dropped"] == {"duplicate": 5}
+
+
+def test_no_text_is_in_two_splits(tmp_path: Path) -> None:
+    draw = random.Random(1)
+    files = []
+    for name in "abc":
+        records = [
+            record(index, text=text_of(draw.randrange(150)), date=draw.choice(["1999-01-01", "2001-01-01"]))
+            for index in range(200)
+        ]
+        files.append(write_jsonl(tmp_path / f"{name}.jsonl", records))
+    corpus = tmp_path / "corpus"
+    report = prepare_corpus(config_of(*files, cutoff="2000-01-01", past_fraction=0.3), corpus, seed=1)
+    texts = [row["text"] for file in corpus.rglob("*.parquet") for row in pq.read_table(file).to_pylist()]
+    assert len(texts) == len(set(texts)) > 100
+    assert all(source["read"] == total(source) == 200 for source in report["sources"].values())
+
+
+def test_the_same_inputs_give_the_same_bytes(tmp_path: Path, hundred: Path) -> None:
+    config = config_of(hundred, cutoff="2000-03-31", past_fraction=0.2)
+    for name in ("one", "two"):
+        prepare_corpus(config, tmp_path / name, seed=1)
+    files = [path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file()]
+    assert len(files) == 6
+    for file in files:
+        assert file_digest(tmp_path / "one" / file) == file_digest(tmp_path / "two" / file), file
+    prepare_corpus(config, tmp_path / "other_seed", seed=2)
+    assert stage_digest(tmp_path / "other_seed") != stage_digest(tmp_path / "one")
+
+
+def test_a_finished_corpus_is_recognised_and_a_changed_input_is_named(
+    tmp_path: Path, hundred: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = tmp_path / "corpus"
+    report = prepare_corpus(config_of(hundred), corpus, seed=1)
+    times = {path: path.stat().st_mtime_ns for path in corpus.rglob("*")}
+    capsys.readouterr()
+    same = config_of(hundred, folder="elsewhere")
+    same = same.model_copy(
+        update={"sources": tuple(source.model_copy(update={"weight": 2.0, "domain": True}) for source in same.sources)}
+    )
+    assert prepare_corpus(same, corpus, seed=1) == report
+    assert capsys.readouterr().err == f"corpus: {corpus} is up to date\n"
+    assert times == {path: path.stat().st_mtime_ns for path in corpus.rglob("*")}
+    write_jsonl(hundred, [record(index) for index in range(60)])
+    assert prepare_corpus(config_of(hundred, past_fraction=0.1), corpus, seed=1)["sources"]["source_0"]["read"] == 60
+    assert "corpus: inputs changed (past_fraction, sources.source_0.files), redoing" in capsys.readouterr().err
+    moved = hundred.rename(tmp_path / "moved.jsonl")
+    prepare_corpus(config_of(moved), corpus, seed=2)
+    assert "(past_fraction, seed, sources.source_0.files, sources.source_0.path)" in capsys.readouterr().err
+
+
+def test_every_setting_is_an_input_but_those_that_change_nothing_in_a_corpus(tmp_path: Path, hundred: Path) -> None:
+    config = config_of(hundred, decontamination={"paths": [str(write_jsonl(tmp_path / "items.jsonl", [TALE]))]})
+    prepare_corpus(config, tmp_path / "corpus", seed=1)
+    inputs = set(json.loads((tmp_path / "corpus" / "manifest.json").read_bytes())["inputs"])
+    of_a_source = {name.removeprefix("sources.source_0.") for name in inputs if name.startswith("sources.")}
+    assert of_a_source == {*SourceConfig.model_fields, "files"} - {"name", "weight", "domain", "maximum_epochs"}
+    later = {"period", "packing", "stages", "reshuffles"}
+    elsewhere = {"folder", "workers", "shards", "cache", "cache_gigabytes"}
+    own = {"format", "seed", "near_duplicates.algorithm", "decontamination.files"}
+    assert {name for name in inputs if not name.startswith("sources.")} == {
+        *DataConfig.model_fields
+    } - later - elsewhere | own
+
+
+def test_what_a_killed_run_left_behind_is_done_anew(
+    tmp_path: Path, hundred: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = config_of(hundred, cutoff="2000-03-31")
+    whole = tmp_path / "whole"
+    prepare_corpus(config, whole, seed=1)
+    corpus = tmp_path / "corpus"
+    for name in ("staging", "train", "past"):
+        (corpus / name / "source_0").mkdir(parents=True)
+        (corpus / name / "source_0" / "00000.parquet.partial").write_bytes(b"PAR1 half")
+        (corpus / name / "source_0" / "00009.parquet").write_bytes(b"PAR1 half")
+    (corpus / "quarantine.jsonl").write_text('{"source": "hal')
+    capsys.readouterr()
+    prepare_corpus(config, corpus, seed=1)
+    assert f"corpus: going on with {corpus}" in capsys.readouterr().err
+    assert stage_digest(corpus) == stage_digest(whole)
+    assert sorted(path.name for path in corpus.rglob("*")) == sorted(path.name for path in whole.rglob("*"))
+
+
+def test_a_truncated_output_is_done_anew(tmp_path: Path, hundred: Path) -> None:
+    corpus = tmp_path / "corpus"
+    prepare_corpus(config_of(hundred), corpus, seed=1)
+    digest = stage_digest(corpus)
+    file = corpus / "train" / "source_0" / "00000.parquet"
+    file.write_bytes(file.read_bytes()[:-1])
+    prepare_corpus(config_of(hundred), corpus, seed=1)
+    assert stage_digest(corpus) == digest
+
+
+def test_undated_documents_under_a_cutoff(tmp_path: Path) -> None:
+    records = [record(index, date=None if index % 2 else f"200{index % 4}-01-01") for index in range(12)]
+    file = write_jsonl(tmp_path / "a.jsonl", records)
+    config = config_of(file, cutoff="2001-01-01")
+
+    def with_undated(choice: str) -> DataConfig:
+        sources = tuple(source.model_copy(update={"undated": choice}) for source in config.sources)
+        return config.model_copy(update={"sources": sources})
+
+    message = (
+        r"^source 'source_0': 6 of 12 documents have no date, but data\.cutoff is set: "
+        r"name the field in date_field, or set undated: train or quarantine; they are in .*corpus/quarantine\.jsonl$"
+    )
+    with pytest.raises(DataError, match=message):
+        prepare_corpus(with_undated("refuse"), tmp_path / "corpus", seed=1)
+    prepare_corpus(with_undated("train"), tmp_path / "train", seed=1)
+    assert ids(tmp_path / "train", "train") == [f"d{index}" for index in range(12) if index % 4 != 2]
+    source = prepare_corpus(with_undated("quarantine"), tmp_path / "quarantine", seed=1)["sources"]["source_0"]
+    assert ids(tmp_path / "quarantine", "train") == ["d0", "d4", "d8"]
+    assert source["quarantined"] == {"no date": 6}
+    assert source["read"] == total(source) == 12
+    assert quarantined(tmp_path / "quarantine")[0]["reason"] == "no date: document d1"
+
+
+def test_too_many_bad_records_stop_the_job_and_name_the_first(tmp_path: Path) -> None:
+    records = [record(index) for index in range(100)]
+    records[10]["text"] = 5
+    write_jsonl(tmp_path / "a.jsonl", records)
+    config = config_of(tmp_path / "a.jsonl", maximum_bad_fraction=0.01)
+    prepare_corpus(config, tmp_path / "corpus", seed=1)
+    records[40]["text"] = None
+    write_jsonl(tmp_path / "a.jsonl", records)
+    message = (
+        r"^source 'source_0': 2 of 100 records are malformed, above data\.maximum_bad_fraction 0\.01: "
+        r"1 'text' is no string, 1 'text' is null; the first are a\.jsonl:11: 'text' is no string: its type is int; "
+        r"a\.jsonl:41: 'text' is null; "
+        r"all of them are in .*corpus/quarantine\.jsonl$"
+    )
+    with pytest.raises(DataError, match=message):
+        prepare_corpus(config, tmp_path / "corpus", seed=1)
+    assert len(quarantined(tmp_path / "corpus")) == 2
+    assert not (tmp_path / "corpus" / "manifest.json").exists()
+
+
+def test_fields_that_are_no_unicode_reach_the_quarantine_file(tmp_path: Path) -> None:
+    file = write_jsonl(tmp_path / "a.jsonl", [{"text": text_of(1)}, {"\ud800": 1}])
+    prepare_corpus(config_of(file, maximum_bad_fraction=0.5), tmp_path / "corpus", seed=1)
+    assert quarantined(tmp_path / "corpus")[0]["reason"] == "no field 'text': the record has \ud800"
+
+
+def test_ids_that_are_none_stop_the_job(tmp_path: Path) -> None:
+    file = write_jsonl(tmp_path / "a.jsonl", [record(index, id="news") for index in range(10)])
+    with pytest.raises(DataError, match=r"9 of 10 records are malformed.*a\.jsonl:2: duplicate id: news"):
+        prepare_corpus(config_of(file), tmp_path / "corpus", seed=1)
+
+
+def test_a_wrong_field_is_noticed_early(tmp_path: Path) -> None:
+    file = write_jsonl(tmp_path / "a.jsonl", [{"body": text_of(index)} for index in range(3_000)])
+    with pytest.raises(
+        DataError, match=r"first 1,000 records of a\.jsonl are all malformed.*no field 'text': the record has body"
+    ):
+        prepare_corpus(config_of(file), tmp_path / "corpus", seed=1)
+
+
+@pytest.mark.parametrize(
+    ("records", "changes", "message"),
+    [
+        (
+            [],
+            {},
+            r"^source 'source_0': nothing is left of the records in .*: 0 read, 0 kept, dropped none, quarant",
+        ),
+        ([record(1, text="short")], {}, "in .*: 1 read, 0 kept, dropped 1 too short, quarantined none"),
+        (
+            [record(1)],
+            {"cutoff": "1999-01-01"},
+            "^no documents to train on: all are of data.cutoff 1999-01-01 or later",
+        ),
+        ([record(1)], {"cutoff": "2030-01-01"}, "2030-01-01 or later to hold out: the last date is 2000-01-02; choose"),
+    ],
+)
+def test_a_corpus_that_cannot_be_used_is_refused(
+    tmp_path: Path, records: list[Any], changes: dict[str, Any], message: str
+) -> None:
+    file = write_jsonl(tmp_path / "a.jsonl", records)
+    with pytest.raises(DataError, match=message):
+        prepare_corpus(config_of(file, **changes), tmp_path / "corpus", seed=1)
+    assert not (tmp_path / "corpus" / "manifest.json").exists()
+
+
+def folder_of(tmp_path: Path, files: int, each: int) -> Path:
+    folder = tmp_path / "input"
+    folder.mkdir()
+    for number in range(files):
+        records = [record(each * number + index) for index in range(each)]
+        write_jsonl(folder / f"{number:02d}.jsonl", records)
+    return folder
+
+
+def digests(corpus: Path) -> dict[str, str]:
+    files = [path for path in corpus.rglob("*") if path.is_file()]
+    return {path.relative_to(corpus).as_posix(): file_digest(path) for path in files}
+
+
+def test_shards_and_workers_change_nothing(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, files=7, each=12)
+    (folder / "03.jsonl").write_text("")  # a part of which nothing is left
+    (folder / "05.jsonl").write_bytes(b"not json\n" + (folder / "05.jsonl").read_bytes())
+    settings: dict[str, Any] = {"cutoff": "2000-03-01", "past_fraction": 0.2, "maximum_bad_fraction": 0.1}
+    prepare_corpus(config_of(folder, workers=1, **settings), tmp_path / "one", seed=1)
+    config = config_of(folder, workers=2, **settings)
+    for index in (2, 0, 1):  # in whatever order the tasks of an array run
+        done = prepare_corpus(config_of(folder, **settings), tmp_path / "array", seed=1, shard=(index, 3))
+        assert done["parts"] == 7
+    assert done["staged"] == 7
+    prepare_corpus(config, tmp_path / "array", seed=1)
+    assert digests(tmp_path / "array") == digests(tmp_path / "one")
+    names = [file.name for file in corpus_files(tmp_path / "one", "train")["source_0"]]
+    assert names == [f"{number:05d}.parquet" for number in (0, 1, 2, 4)]  # 3 is empty; 5 and 6 are after the cutoff
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, seed: int) -> None:
+    """kill -9 at a random moment: what was staged is not staged again, and the result is that of an undisturbed run."""
+    folder = folder_of(tmp_path, files=12, each=150)
+    config = config_of(folder, workers=1, cutoff="2003-01-01", past_fraction=0.1)
+    prepare_corpus(config, tmp_path / "whole", seed=1)
+    corpus = tmp_path / "corpus"
+    program = (
+        "from pathlib import Path; from data.config import DataConfig; from data.corpus import prepare_corpus\n"
+        f"prepare_corpus(DataConfig.model_validate_json({config.model_dump_json()!r}), Path({str(corpus)!r}), 1)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=CHECKOUT, stderr=subprocess.DEVNULL)
+    parts = random.Random(seed).randrange(1, 12)
+    staging = corpus / "staging" / "source_0"
+    while len(list(staging.glob("*.json"))) < parts and process.poll() is None:
+        time.sleep(0.001)
+    process.kill()
+    process.wait()
+    staged = {file: file.stat().st_mtime_ns for file in staging.glob("*.json")}
+    prepare_corpus(config, corpus, seed=1, shard=(0, 1))
+    assert staged == {file: file.stat().st_mtime_ns for file in staged}
+    prepare_corpus(config, corpus, seed=1)
+    assert digests(corpus) == digests(tmp_path / "whole")
+
+
+def changed(text: str, word: int) -> str:
+    """The text with one word changed: a near-duplicate of it where it is long enough."""
+    words = text.split()
+    words[word] = "otherwise"
+    return " ".join(words)
+
+
+def long_text(seed: int) -> str:
+    chance = random.Random(seed)
+    return " ".join("".join(chance.choices("abcdefghij", k=6)) for _ in range(200))
+
+
+def test_near_duplicates_leave_the_training_side_of_the_date(tmp_path: Path) -> None:
+    old = [record(index, text=long_text(index)) for index in range(6)]
+    old.append(record(6, text=changed(long_text(5), 50)))  # of d5, within the training text
+    new = [record(index, date="2001-01-01", text=changed(long_text(index), 100)) for index in range(3)]
+    config = config_of(
+        write_jsonl(tmp_path / "old.jsonl", old), write_jsonl(tmp_path / "new.jsonl", new), cutoff="2001-01-01"
+    )
+    report = prepare_corpus(config, tmp_path / "corpus", seed=1)["sources"]
+    assert ids(tmp_path / "corpus", "train") == ["d3", "d4", "d5"]
+    assert ids(tmp_path / "corpus", "future", "source_1") == ["d0", "d1", "d2"]
+    assert report["source_0"]["dropped"] == {"near-duplicate": 1, "near-duplicate of held-out text": 3}
+    kept = config.model_copy(update={"near_duplicates": None})
+    prepare_corpus(kept, tmp_path / "kept", seed=1)
+    assert ids(tmp_path / "kept", "train") == [f"d{index}" for index in range(7)]
+
+
+def test_what_is_forgotten_goes_with_all_that_resembles_it(tmp_path: Path) -> None:
+    texts = [long_text(0), changed(long_text(0), 7), long_text(1), long_text(2), "short and secret"]
+    file = write_jsonl(tmp_path / "a.jsonl", [record(index, text=text) for index, text in enumerate(texts)])
+    config = config_of(file)
+    corpus = tmp_path / "run" / "corpus"
+    samples = prepare_corpus(config, corpus, seed=1)["sources"]["source_0"]["samples"]
+    assert [(one["id"], one["resembles"]) for one in samples["near-duplicate"]] == [("d1", "source_0/d0")]
+    assert [(one["id"], one["text"]) for one in samples["too short"]] == [("d4", texts[4])]
+    assert ids(corpus, "train") == ["d0", "d2", "d3"]
+    assert config.near_duplicates
+    requests = [Request("source_0", "d0", texts[0]), Request("source_0", "d4", texts[4])]
+    forget(tmp_path / "run" / TOMBSTONES, requests, config.near_duplicates, datetime.date(2026, 1, 2))
+    report = prepare_corpus(config, corpus, seed=1)
+    assert ids(corpus, "train") == ["d2", "d3"]
+    assert report["sources"]["source_0"]["dropped"] == {"forgotten": 2, "too short": 1}
+    assert report["tombstones"] == 2
+    written = "".join(path.read_text() for path in corpus.glob("*.json*"))
+    assert texts[0][:30] not in written
+    assert texts[4] not in written  # dropped by a filter, before the tombstones are looked at
+
+
+def test_no_file_of_the_next_corpus_has_a_text_that_resembles_what_is_forgotten(tmp_path: Path) -> None:
+    """Also not as a sample of what was dropped: as contaminated, too long or a duplicate of a near-duplicate."""
+    secret, item = long_text(0), " ".join(f"item{number}" for number in range(20))
+    near = [changed(secret, place) for place in (7, 70, 130)]
+    texts = [secret, near[0], near[0], f"{near[1]} {item}", near[2] * 2, long_text(1)]
+    file = write_jsonl(tmp_path / "a.jsonl", [record(index, text=text) for index, text in enumerate(texts)])
+    other = write_jsonl(tmp_path / "b.jsonl", [record(0, text=near[0]), record(1, text=long_text(2))])
+    items = write_jsonl(tmp_path / "items.jsonl", [{"question": item}])
+    limits = {"maximum_characters": len(secret) + 500, "decontamination": {"paths": [str(items)]}}
+    config = config_of(file, other, **limits)
+    corpus = tmp_path / "run" / "corpus"
+    before = prepare_corpus(config, corpus, seed=1)["sources"]["source_0"]["samples"]
+    assert {reason: [one["id"] for one in found] for reason, found in before.items()} == {
+        "contaminated": ["d3"],
+        "duplicate": ["d2"],
+        "near-duplicate": ["d1"],
+        "too long": ["d4"],
+    }
+    assert config.near_duplicates
+    requests = [Request("source_0", "d0", secret)]
+    forget(tmp_path / "run" / TOMBSTONES, requests, config.near_duplicates, datetime.date(2026, 1, 2))
+    report = prepare_corpus(config, corpus, seed=1)["sources"]
+    assert report["source_0"]["dropped"] == {"contaminated": 1, "forgotten": 3, "too long": 1}
+    assert report["source_1"]["dropped"] == {"forgotten": 1}
+    words = secret.split()[20:60]
+    for path in (path for path in corpus.rglob("*") if path.is_file()):
+        content = str(pq.read_table(path).to_pylist()) if path.suffix == ".parquet" else path.read_text("utf-8")
+        assert not any(word in content for word in words), path
+
+
+def test_a_finished_corpus_is_recognised_where_its_source_cannot_be_reached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = fsspec.filesystem("memory")
+    content = "".join(json.dumps(record(index)) + "\n" for index in range(30))
+    store.pipe("/distant/news.jsonl", content.encode())
+    source = config_of(Path("news.jsonl")).sources[0].model_copy(update={"path": "memory://distant/news.jsonl"})
+    config = config_of(Path("news.jsonl")).model_copy(update={"sources": (source,)})
+    report = prepare_corpus(config, tmp_path / "corpus", seed=1)
+    assert report["sources"]["source_0"]["read"] == 30
+
+    def no_route(*arguments: Any, **options: Any) -> None:
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(type(store), "isdir", no_route)
+    monkeypatch.setattr(type(store), "info", no_route)
+    assert prepare_corpus(config, tmp_path / "corpus", seed=1) == report
+    with pytest.raises(UnreachableError, match="no route to host"):
+        prepare_corpus(config, tmp_path / "corpus", seed=2)
+    assert (tmp_path / "corpus" / "manifest.json").exists()
+
+
+def fuzzed_line(draw: random.Random, index: int) -> bytes:
+    """A line of JSON as it should be, or one that something has happened to."""
+    good = json.dumps(record(index), ensure_ascii=draw.random() < 0.5).encode()
+    match draw.randrange(9):
+        case 0:
+            return good[: draw.randrange(1, len(good))]
+        case 1:
+            return draw.randbytes(draw.randrange(1, 200)).replace(b"\n", b"") or b"?"
+        case 2:
+            return good.decode().encode("utf-16-le").replace(b"\n", b"")
+        case 3:
+            position = draw.randrange(len(good))
+            return good[:position] + draw.randbytes(1).replace(b"\n", b"!") + good[position + 1 :]
+        case 4:
+            value = draw.choice([None, 1, 2.5, True, [], {}, "", " ", "x" * 100, "\ud800", "\x00" * 90, "é\u0301" * 60])
+            return json.dumps(record(index) | {draw.choice(["id", "text", "date", "url", "licence"]): value}).encode()
+        case 5:
+            return json.dumps(draw.choice([None, 3, "text", [1], {}, [record(index)]])).encode()
+    return good
+
+
+def fuzzed_parquet(draw: random.Random, file: Path, first: int) -> int:
+    """A Parquet file whose columns are of any type; its rows."""
+    count = draw.randrange(1, 9)
+    columns: dict[str, pa.Array] = {}
+    for name in draw.sample(["id", "text", "date", "url", "licence", "other"], k=draw.randrange(1, 7)):
+        good = [str(record(first + index).get(name, index)) for index in range(count)]
+        columns[name] = draw.choice(
+            [
+                pa.array(good),
+                pa.array(good),
+                pa.array([None] * count, pa.string()),
+                pa.array(range(count)),
+                pa.array([value.encode() for value in good]),
+                pa.array([b"\xff\xfe text"] * count).view(pa.string()),
+                pa.array([[value] for value in good]),
+                pa.array([2**33 + index for index in range(count)]).cast(pa.timestamp("s")),
+                pa.array([10_000_000] * count, pa.int32()).cast(pa.date32()),
+            ]
+        )
+    pq.write_table(pa.table(columns), file)
+    return count
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_comes_in_is_kept_dropped_or_quarantined(tmp_path: Path, seed: int) -> None:
+    draw = random.Random(seed)
+    folder = tmp_path / "input"
+    folder.mkdir()
+    write_jsonl(folder / "good.jsonl", [record(5_000)])  # so that something is left
+    expected = 1
+    for number in range(10):
+        first = 100 * number
+        if draw.random() < 0.3:
+            expected += fuzzed_parquet(draw, folder / f"{number}.parquet", first)
+        else:
+            lines = [fuzzed_line(draw, first + index) for index in range(draw.randrange(1, 20))]
+            content = b"\n".join(lines) + draw.choice([b"", b"\n", b"\r\n", b"\n\n"])
+            expected += sum(bool(line.strip()) for line in content.split(b"\n"))
+            packed = draw.random() < 0.5
+            (folder / f"{number}.jsonl{'.gz' if packed else ''}").write_bytes(
+                gzip.compress(content) if packed else content
+            )
+    corpus = tmp_path / "corpus"
+    source = prepare_corpus(config_of(folder, maximum_bad_fraction=1.0), corpus, seed=seed)["sources"]["source_0"]
+    assert source["read"] == total(source) == expected
+    assert len(quarantined(corpus)) == sum(source["quarantined"].values())
+    assert all(entry["reason"] and entry["file"] and entry["line"] >= 1 for entry in quarantined(corpus))
+    kept = rows(corpus, "train")
+    assert len({row["id"] for row in kept}) == len({row["text"] for row in kept}) == len(kept)
+    assert all(len(row["text"]) >= 50 for row in kept)

@@ -1,0 +1,257 @@
+import itertools
+import random
+import time
+import unicodedata
+from typing import Any
+
+import pytest
+from ftfy import fix_encoding
+from ftfy.badness import MOJIBAKE_CATEGORIES, is_bad
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from data.config import CleaningConfig, DataConfig, SourceConfig
+from data.corpus.clean import MAYBE_MOJIBAKE, Cleaned, has_symbol_run, is_repetitive, make_cleaner
+from data.errors import DataError
+
+PROSE = "The Committee decided to keep the target range for the federal funds rate where it was, for now."
+
+
+def clean(
+    text: str, shortest: int = 1, longest: int = 10_000_000, language: str | None = None, **cleaning: Any
+) -> Cleaned:
+    source = SourceConfig(name="news", path="news.jsonl", language=language)
+    config = DataConfig(
+        sources=(source,),
+        minimum_characters=shortest,
+        maximum_characters=longest,
+        cleaning=CleaningConfig(**cleaning),
+    )
+    return make_cleaner(config, source)(text)
+
+
+def dropped(reason: str) -> Cleaned:
+    return Cleaned(None, reason, {}, 0)
+
+
+def kept(text: str) -> Cleaned:
+    return Cleaned(text, None, {}, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a plain text", "a plain text"),
+        (
+            "one\r\ntwo\rthree\u2028four\u2029five\x0csix\x0bseven",
+            "one\ntwo\nthree\nfour\nfive\nsix\nseven",
+        ),
+        ("Cafe\u0301 Zu\u0308rich", "Café Zürich"),
+        (
+            "\ufeffmark \u200bzero\u200b-width\u2060 bell\x07 null\x00 del\x7f",
+            "mark zero-width bell null del",
+        ),
+        ("tabs\tstay, ends  \t\nof lines\u00a0\ndo not  ", "tabs\tstay, ends\nof lines\ndo not"),
+        ("first\n\n\n\n\n\nsecond\n\n\nthird", "first\n\n\nsecond\n\n\nthird"),
+        ("\n \n  indented\n", "  indented"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+    ],
+)
+def test_normalisation(text: str, expected: str) -> None:
+    assert clean(text) == kept(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "empty"),
+        (" \n\t\u200b\x00\ufeff\r\n ", "empty"),
+        ("just 13 chars", "too short"),
+        (PROSE * 20, "too long"),
+        ("\\" * 500, "repetitive"),
+        ("Ab" + "-" * 80, "repetitive"),
+        ("\u2592" * 100 + "shaded", "repetitive"),
+        ("\u0301\u0323" * 500, "repetitive"),
+    ],
+)
+def test_reasons(text: str, reason: str) -> None:
+    assert clean(text, 50, 1_000) == dropped(reason)
+
+
+def test_limits_are_inclusive() -> None:
+    assert clean(PROSE, len(PROSE), len(PROSE)) == kept(PROSE)
+    assert clean(PROSE, len(PROSE) + 1, 1_000) == dropped("too short")
+    assert clean(PROSE, 1, len(PROSE) - 1) == dropped("too long")
+
+
+def test_the_published_accident_is_dropped() -> None:
+    # OPT-175B's logbook: documents of half a million backslashes
+    assert clean("\\" * 500_000) == dropped("repetitive")
+    assert clean(PROSE + "\\" * 500_000) == dropped("repetitive")
+    assert clean("buy now " * 500) == dropped("repetitive")
+    assert clean("\\x5c" * 100_000) == dropped("repetitive")
+
+
+def test_real_kinds_of_text_are_kept() -> None:
+    words = random.Random(1).choices(PROSE.split(), k=20_000)
+    table = "\n".join(f"{row:6d} {row * 37 % 1009:8d} {row * row % 997:8d}" for row in range(500))
+    for text in (
+        " ".join(words),
+        table,
+        "统计数据显示经济增长放缓，" * 4,
+        "שלום עולם זהו טקסט בעברית " * 3,
+        "if x:\n    return y\n" * 9,
+    ):
+        assert clean(text, 50).reason is None
+
+
+def test_runs_of_symbols_are_found_wherever_they_are() -> None:
+    for place in (0, 1, 998, 999, 1_000, 1_001, 5_555):
+        around = "中文é" * 2_000
+        for count, expected in ((999, False), (1_000, True), (2_500, True)):
+            assert has_symbol_run(around[:place] + "\u0301" * count + around[place:]) is expected
+    assert not has_symbol_run("-" * 5_000)
+
+
+def test_a_stack_of_marks_takes_no_time() -> None:
+    begin = time.process_time()
+    assert clean("a" + "\u0301\u0323" * 200_000) == dropped("repetitive")
+    assert clean("a" + "\u0301\x00\u0323\x00" * 200_000) == dropped("repetitive")
+    assert time.process_time() - begin < 4.0
+
+
+text_of_all_kinds = (
+    st.text(st.sampled_from("ab \t\n\r\x00\x0b\x0c\x85\u2028\u200b\ufeff\u0301\u0323\u0344é\u1100\u1161\xa0😀"))
+    | st.text()
+)
+
+
+everything = {
+    "boilerplate_lines": ("[ab ]*", "Page [0-9]+"),
+    "filters": ("c4", "gopher_repetition"),
+    "scrub": ("email", "phone", "ip", "card", "iban"),
+}
+
+
+@given(text_of_all_kinds, st.booleans())
+@example("a\u200b\u0301", False)  # removing the character in between joins letter and mark
+@example(" \u0344" * 2, False)
+@example("â\u200b\x80\x99", False)  # mojibake once the character in between is gone
+@example("Ã\x83Â©", False)  # mojibake of mojibake
+@example("one [[1]1] is here to be read. " * 9, True)
+def test_cleaning_twice_is_cleaning_once(text: str, with_everything: bool) -> None:
+    options = everything if with_everything else {}
+    once = clean(text, **options)
+    assert once.text is None or clean(once.text, **options) == kept(once.text)
+
+
+@given(text_of_all_kinds)
+def test_what_a_cleaned_text_never_holds(text: str) -> None:
+    once = clean(text).text
+    if once is not None:
+        assert unicodedata.is_normalized("NFC", once)
+        assert not any(unicodedata.category(character) == "Cc" for character in once if character not in "\n\t")
+        assert not any(line != line.rstrip() for line in once.split("\n"))
+        assert "\n\n\n\n" not in once
+        assert once.strip()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("the Fedâ€™s supplyâ€“demand balance", "the Fed’s supply–demand balance"),
+        ("cafÃ© Ã  la carte", "café à la carte"),
+        ("Ð\x9fÑ\x80Ð¸Ð²ÐµÑ‚", "Привет"),
+        ("fine – “as it is”, naïve, £5, São Tomé", "fine – “as it is”, naïve, £5, São Tomé"),
+        ("it â€™s\nÄÖÜ «là» 中文 Ελλάδα", "it ’s\nÄÖÜ «là» 中文 Ελλάδα"),  # line by line
+    ],
+)
+def test_mojibake_is_mended(text: str, expected: str) -> None:
+    assert clean(text).text == expected
+
+
+def test_mojibake_can_be_left() -> None:
+    assert clean("one\x85two csi\x9b", fix_mojibake=False).text == "one\ntwo csi"
+    assert clean("the Fedâ€™s balance", fix_mojibake=False).text == "the Fedâ€™s balance"
+
+
+MISREAD = st.text(
+    st.sampled_from([chr(code) for code in range(0x20, 0x100)] + list("аяВГРСҐґўЂЃ€αβΒΓΞΟ’“”„–—…™š›œžŸˆ‰Š‹Œƒ√∂≈ﬁ�΄΅ā²"))
+    | st.characters(exclude_categories=["Cs"])
+)
+
+
+@given(MISREAD)
+def test_ftfy_changes_only_what_the_search_finds(text: str) -> None:
+    assume(not MAYBE_MOJIBAKE.search(text))
+    assert fix_encoding(text) == text
+
+
+def test_the_search_finds_every_pair_that_ftfy_calls_bad() -> None:
+    classes = "".join(MOJIBAKE_CATEGORIES.values())
+    odd = [character for character in map(chr, range(0x80, 0x10000)) if character in classes or character < "\u0500"]
+    for one, two in itertools.product([*odd, "a", "Z", " "], repeat=2):
+        assert MAYBE_MOJIBAKE.search(one + two) or not is_bad(one + two)
+
+
+def test_boilerplate_lines_go_and_are_counted() -> None:
+    lines = ("Page 1 of 9", PROSE, "", "share THIS", "Page 2 of 9 is about pages", "Page 3 of 9")
+    result = clean("\n".join(lines), boilerplate_lines=(r"Page (\d) of 9", "(?i)share this"))
+    assert result == Cleaned(f"{PROSE}\n\nPage 2 of 9 is about pages", None, {}, 3)
+
+
+def test_a_boilerplate_expression_that_is_none_is_named() -> None:
+    with pytest.raises(DataError, match=r"boilerplate_lines: '\(page' is no regular expression"):
+        clean(PROSE, boilerplate_lines=("fine", "(page"))
+
+
+def test_c4_takes_lines_and_pages() -> None:
+    result = clean(f"Menu\n{PROSE}\n{PROSE}\n{PROSE} Again.", filters=("c4",))
+    assert result == Cleaned(f"{PROSE}\n{PROSE}\n{PROSE} Again.", None, {}, 1)
+    assert clean(f"Menu\n{PROSE}", filters=("c4",)) == Cleaned(None, "c4: sentences", {}, 1)
+    assert clean("Menu\nHome", filters=("c4",)) == Cleaned(None, "no lines left", {}, 2)
+
+
+def test_personal_data_is_replaced_and_counted() -> None:
+    result = clean(f"{PROSE} Ask jane@example.org or joe@example.org, +1 212 555 0123.", scrub=("email", "phone"))
+    assert result == Cleaned(f"{PROSE} Ask <EMAIL> or <EMAIL>, <PHONE>.", None, {"email": 2, "phone": 1}, 0)
+
+
+def test_another_language_is_dropped() -> None:
+    german = "Der Ausschuss beschloss heute, den Zins vorerst unverändert zu lassen, wie erwartet worden war."
+    assert clean(german, language="en") == dropped("language: de")
+    assert clean(german, language="de") == kept(german)
+    assert clean(german) == kept(german)
+
+
+def test_filters_are_asked_before_the_language() -> None:
+    assert (
+        clean("Der Ausschuss beschloss es.", language="en", filters=("gopher_quality",)).reason
+        == "gopher_quality: words"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("\\" * 51 + "".join(map(chr, range(0x100, 0x100 + 49))), True),  # 51 of 100 characters
+        ("\\" * 50 + "".join(map(chr, range(0x100, 0x100 + 50))), False),
+        ("中" * 51 + "".join(map(chr, range(0x100, 0x100 + 49))), True),
+        ("中" * 50 + "".join(map(chr, range(0x100, 0x100 + 50))), False),
+        (" " * 80 + "".join(map(chr, range(0x100, 0x100 + 20))), False),  # columns of a table
+        ("1001010100110110" * 7, True),  # 1 bit a byte
+        ("ACGTTGCAAC" * 4 + "GATTACA", False),  # 2 bits a byte
+        ("".join(random.Random(5).choices("abc", (50, 41, 9), k=99)), True),  # 1.46 bits a byte
+        ("".join(random.Random(5).choices("abc", (43, 33, 24), k=99)), False),  # 1.54
+    ],
+)
+def test_limits_of_repetition(text: str, expected: bool) -> None:
+    assert is_repetitive(text) is expected
+
+
+def test_a_page_over_and_over_is_repetitive_and_a_long_text_is_not() -> None:
+    chance = random.Random(2)
+    page = " ".join("".join(chance.choices("abcdefghijklmnop", k=6)) for _ in range(300))
+    assert is_repetitive(f"{page}\n" * 500)
+    assert not is_repetitive(f"{page}\n" * 20)
+    assert not is_repetitive("\n".join(f"{row} {row * row} {row % 7}" for row in range(20_000)))

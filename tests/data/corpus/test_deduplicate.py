@@ -1,0 +1,201 @@
+import hashlib
+import tracemalloc
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data.config import NearDuplicateConfig
+from data.corpus.deduplicate import (
+    DROP_REASONS,
+    Digests,
+    Fate,
+    Forgotten,
+    Staged,
+    as_digests,
+    decide,
+    document_key,
+    keep_one_of_each,
+)
+from data.corpus.near_duplicates import signatures
+from data.corpus.split import SPLITS
+
+KEPT, REPEATED_ID, FORGOTTEN = Fate.KEPT, Fate.REPEATED_ID, Fate.FORGOTTEN
+DUPLICATE, HELD_OUT = Fate.DUPLICATE, Fate.DUPLICATE_OF_HELD_OUT_TEXT
+NEAR, NEAR_HELD_OUT = Fate.NEAR_DUPLICATE, Fate.NEAR_DUPLICATE_OF_HELD_OUT_TEXT
+SETTINGS = NearDuplicateConfig(bands=5, rows=3)
+
+
+def digests(names: Iterable[str]) -> Digests:
+    return as_digests(b"".join(hashlib.blake2b(name.encode(), digest_size=16).digest() for name in names))
+
+
+def keys(ids: Sequence[str]) -> Digests:
+    """Of ids by source: "uv", "u" are two documents of the first source and one of the second."""
+    return as_digests(b"".join(document_key(str(source), name) for source, names in enumerate(ids) for name in names))
+
+
+def rows(names: Iterable[str]) -> np.ndarray:
+    """Signatures of texts that resemble each other when they are the same letter."""
+    return signatures([f"{name.lower()} {name.lower() * 2}" for name in names], SETTINGS)
+
+
+def staged(texts: str, ids: Sequence[str], levels: str, part: int = 2) -> Staged:
+    """Texts are equal if they are the same letter, and near-duplicates if they are in the other case."""
+    matrix = rows(texts)
+    parts = [matrix[first : first + part] for first in range(0, len(matrix), part)]
+    return Staged(digests(texts), keys(ids), np.array([int(level) for level in levels], np.uint8), lambda: parts)
+
+
+def forgotten(texts: str = "", ids: Sequence[str] = (), signed: str = "") -> Forgotten:
+    return Forgotten(digests(texts), keys(ids), rows(signed))
+
+
+@pytest.mark.parametrize(
+    ("texts", "ids", "levels", "expected", "resembles"),
+    [
+        ("abc", ["uvw"], "000", [KEPT, KEPT, KEPT], [-1, -1, -1]),
+        ("aba", ["uvw"], "000", [KEPT, KEPT, DUPLICATE], [-1, -1, 0]),
+        ("aab", ["uv", "u"], "000", [KEPT, DUPLICATE, KEPT], [-1, 0, -1]),  # an id of two sources is no repetition
+        ("aa", ["u", "v"], "02", [HELD_OUT, KEPT], [1, -1]),  # over the date's border the held-out copy stays
+        ("aaaa", ["uvwx"], "0220", [HELD_OUT, KEPT, DUPLICATE, HELD_OUT], [1, -1, 1, 1]),
+        ("aba", ["uuv"], "000", [KEPT, REPEATED_ID, DUPLICATE], [-1, -1, 0]),
+        ("abb", ["uuv"], "000", [KEPT, REPEATED_ID, KEPT], [-1, -1, -1]),  # a repeated id takes no text with it
+        ("aa", ["uu"], "02", [KEPT, REPEATED_ID], [-1, -1]),
+        ("aAb", ["uvw"], "000", [KEPT, NEAR, KEPT], [-1, 0, -1]),
+        ("Aab", ["uvw"], "010", [NEAR_HELD_OUT, KEPT, KEPT], [1, -1, -1]),
+        ("aA", ["uv"], "12", [NEAR_HELD_OUT, KEPT], [1, -1]),  # of held-out texts the latest stays
+        ("aaA", ["uvw"], "000", [KEPT, DUPLICATE, NEAR], [-1, 0, 0]),
+        ("aAA", ["uvw"], "000", [KEPT, NEAR, DUPLICATE], [-1, 0, 1]),  # equals are found first
+        ("aA", ["uu"], "00", [KEPT, REPEATED_ID], [-1, -1]),
+        ("", ["", ""], "", [], []),
+    ],
+)
+def test_what_becomes_of_each(
+    texts: str, ids: list[str], levels: str, expected: list[int], resembles: list[int]
+) -> None:
+    decision = decide(staged(texts, ids, levels), forgotten(), SETTINGS)
+    assert decision.fates.dtype == np.uint8
+    assert decision.fates.tolist() == expected
+    assert decision.resembles.tolist() == resembles
+
+
+@pytest.mark.parametrize(
+    ("stones", "expected"),
+    [
+        (forgotten(), [KEPT, NEAR, DUPLICATE, KEPT]),
+        (forgotten(ids=["", "u"]), [KEPT, NEAR, DUPLICATE, KEPT]),  # another source's document
+        (forgotten(ids=["u"]), [FORGOTTEN, KEPT, NEAR, KEPT]),  # by its name alone: its text was another
+        (forgotten(texts="a"), [FORGOTTEN, KEPT, FORGOTTEN, KEPT]),
+        (forgotten(texts="a", signed="a"), [FORGOTTEN, FORGOTTEN, FORGOTTEN, KEPT]),
+        (forgotten(signed="cbbA"), [FORGOTTEN, FORGOTTEN, FORGOTTEN, FORGOTTEN]),
+    ],
+)
+def test_what_is_forgotten(stones: Forgotten, expected: list[int]) -> None:
+    assert decide(staged("aAab", ["uvwx"], "0000"), stones, SETTINGS).fates.tolist() == expected
+
+
+def test_every_tombstone_counts_also_those_that_resemble_another() -> None:
+    """b resembles a and c resembles b, but c does not resemble a."""
+    near = NearDuplicateConfig(bands=3, rows=2, threshold=0.9)
+    a, b, c = ([1, 1, 1, 1, 1, 1], [2, 2, 1, 1, 1, 1], [2, 2, 3, 3, 1, 1])
+    documents = Staged(digests("c"), keys(["u"]), np.zeros(1, np.uint8), lambda: [np.array([c], np.uint8)])
+    stones = Forgotten(digests("ab"), keys(["vw"]), np.array([a, b], np.uint8))
+    assert decide(documents, stones, near).fates.tolist() == [FORGOTTEN]
+
+
+def test_near_duplicates_stay_if_they_are_not_asked_for() -> None:
+    def refuse() -> list[np.ndarray]:
+        raise AssertionError("no signatures without settings")
+
+    documents = staged("aAa", ["uvw"], "000")
+    without = Staged(documents.texts, documents.keys, documents.splits, refuse)
+    assert decide(without, forgotten(texts="b"), None).fates.tolist() == [KEPT, KEPT, DUPLICATE]
+
+
+def reference(documents: list[tuple[str, str, int, int]], stones: Forgotten, stone_texts: str) -> list[int]:
+    """Fates of (text, id, source, split), one document after the other in order of priority."""
+    fates = dict.fromkeys(range(len(documents)), KEPT)
+    seen_ids: set[tuple[int, str]] = set()
+    for index, (text, name, source, _) in enumerate(documents):
+        if (source, name) in seen_ids:
+            fates[index] = REPEATED_ID
+        seen_ids.add((source, name))
+        if text in stone_texts:
+            fates[index] = FORGOTTEN
+    order = sorted(range(len(documents)), key=lambda index: (-documents[index][3], index))
+    for same, fate in ((str, DUPLICATE), (str.lower, NEAR)):
+        kept: dict[str, int] = {}
+        for index in order:
+            text, _, _, split = documents[index]
+            if fates[index] != KEPT:
+                continue
+            if fate == NEAR and text.lower() in stone_texts.lower():
+                fates[index] = FORGOTTEN
+            elif (best := kept.setdefault(same(text), index)) != index:
+                fates[index] = fate if documents[best][3] == split else Fate(fate + 1)
+    for index, (text, _, _, _) in enumerate(documents):  # the copies of what went for its resemblance
+        if fates[index] in (DUPLICATE, HELD_OUT) and text.lower() in stone_texts.lower():
+            fates[index] = FORGOTTEN
+    return list(fates.values())
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from("aAbBcCd"), st.sampled_from("uvwxyz"), st.integers(0, 2)), max_size=25),
+    st.integers(0, 25),
+    st.sampled_from(["", "a", "aC"]),
+)
+def test_as_a_plain_implementation_decides(documents: list[tuple[str, str, int]], border: int, stones: str) -> None:
+    texts = "".join(text for text, _, _ in documents)
+    ids = ["".join(name for _, name, _ in side) for side in (documents[:border], documents[border:])]
+    levels = "".join(str(split) for _, _, split in documents)
+    decision = decide(staged(texts, ids, levels), forgotten(texts=stones, signed=stones), SETTINGS)
+    with_source = [(text, name, int(index >= border), split) for index, (text, name, split) in enumerate(documents)]
+    assert decision.fates.tolist() == reference(with_source, forgotten(), stones)
+    gone = [fate not in (KEPT, REPEATED_ID, FORGOTTEN) for fate in decision.fates]
+    assert (decision.resembles >= 0).tolist() == gone
+
+
+def test_equal_halves_are_no_equal_digests() -> None:
+    same_half = as_digests(b"\1" * 16 + b"\1" * 8 + b"\2" * 8 + b"\2" * 8 + b"\1" * 8)
+    assert keep_one_of_each(same_half, np.zeros(3, np.uint8))[0].all()
+    half = Staged(same_half, keys(["uvw"]), np.zeros(3, np.uint8), list)
+    stones = Forgotten(as_digests(b"\1" * 8 + b"\3" * 8), keys([]), rows(""))
+    assert decide(half, stones, None).fates.tolist() == [KEPT] * 3
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 3)), max_size=30))
+def test_the_first_of_the_lowest_rank_is_kept(documents: list[tuple[str, int]]) -> None:
+    names = "".join(name for name, _ in documents)
+    ranks = [rank for _, rank in documents]
+    is_kept, chosen = keep_one_of_each(digests(names), np.array(ranks, np.uint8))
+    for index, name in enumerate(names):
+        equals = [other for other, its in enumerate(names) if its == name]
+        best = min(equals, key=lambda other: (ranks[other], other))
+        assert (is_kept[index], chosen[index]) == (index == best, best)
+
+
+def test_names_of_fates_and_of_documents() -> None:
+    assert set(DROP_REASONS) == set(Fate) - {Fate.KEPT, Fate.REPEATED_ID}
+    assert len(set(DROP_REASONS.values())) == len(DROP_REASONS)
+    assert SPLITS == ("train", "past", "future")  # the later held out, the higher
+    assert document_key("a", "b") != document_key("ab", "")
+    assert len(document_key("news", "1")) == 16
+
+
+def test_memory_of_a_document() -> None:
+    count = 50_000
+    random = np.random.default_rng(0)
+    texts, names = random.integers(0, 2**63, (2, count, 2), np.uint64)
+    matrix = random.integers(0, 256, (count, 15), np.uint8)
+    documents = Staged(texts, names, np.zeros(count, np.uint8), lambda: [matrix])
+    decide(documents, forgotten(), SETTINGS)  # compiled before anything is measured
+    tracemalloc.start()
+    decision = decide(documents, forgotten(texts="a", ids=["u"], signed="a"), SETTINGS)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (decision.fates == Fate.KEPT).all()
+    assert peak < 75 * count + 50_000

@@ -1,0 +1,98 @@
+import ipaddress
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stdnum import iban, luhn
+
+from data.corpus.personal import MARKS, make_scrubber
+
+scrub = make_scrubber(MARKS)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Write to jane.doe+x@mail.example.co.uk.", "Write to <EMAIL>."),
+        ("<a@b.de>,müller@bücher.de;x_y%z@a-b.museum", "<<EMAIL>>,<EMAIL>;<EMAIL>"),
+        ("mailto:jane@example.org?subject=x", "mailto:<EMAIL>?subject=x"),
+        ("call +49 30 123456-78 or +14155550123.", "call <PHONE> or <PHONE>."),
+        ("+1 (212) 555-0123, +44 (0)20 7946 0958", "<PHONE>, <PHONE>"),
+        ("(212) 555-0123; (212)555-0123", "<PHONE>; <PHONE>"),
+        ("212-555-0199. 212.555.0199 1-800-555-0199", "<PHONE>. <PHONE> <PHONE>"),
+        ("8.8.8.8, [8.8.4.4]:53 and 1.1.1.1.", "<IP>, [<IP>]:53 and <IP>."),
+        ("2001:4860:4860::8888 or 2606:4700:4700:0:0:0:0:1111.", "<IP> or <IP>."),
+        ("at 2001:4860:4860::8888: it answers, 2000::/3 not", "at <IP>: it answers, <IP>/3 not"),
+        ("4111 1111 1111 1111, 4111-1111-1111-1111", "<CARD>, <CARD>"),
+        ("5555555555554444 3782 822463 10005 30569309025904", "<CARD> <CARD> <CARD>"),
+        ("pay DE89 3704 0044 0532 0130 00 AND GB82WEST12345698765432.", "pay <IBAN> AND <IBAN>."),
+        ("BE68 5390 0754 7034 EUR", "<IBAN> EUR"),
+    ],
+)
+def test_personal_data_is_found(text: str, expected: str) -> None:
+    assert scrub(text)[0] == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "foo@bar, @handle, a @ b.de, user@localhost",
+        "on 2018-12-31, 31.12.2018, 12/31/2018 at 12:30:45 in 1990-1995",
+        "20181231123045, 1609459200000, 2018-12-31T12:30:45.123456789+01:00",
+        "ISBN 978-3-16-148410-0, 0-306-40615-2, 9783161484100, ISSN 2049-3630",
+        "+1.23456789, +0.00000001, 5 + 12345678, x+12345678901, 3.141592653589793, 0.4111111111111111",
+        "123-45-6789, 112-555-0123, 212-155-0123, 12-212-555-0123, 212-555-01234, 212-555.0123",
+        "$1,234,567,890.00 and 4 111 111 111 111 111",
+        "192.168.0.1, 10.0.0.1, 127.0.0.1, 203.0.113.7, 255.255.255.255, 0.0.0.0",
+        "256.1.1.1, 1.2.3, 1.2.3.4.5, 10.0.19041.1, v1.2.3.4, version 1.2.3.4, Release 4.19.2.1, § 4.3.2.1",
+        "std::vector, 12:30:45:99, abcd::1, fe80::1, 2001:db8::1, 00:1A:2B:3C:4D:5E, 2001:2:3",
+        "4111 1111 1111 1112, 4111111111111112, 4111-1111 1111-1111, 1111 2222 3333 4444, 9111111111111111",
+        "a4111111111111111, 4111111111111111b, 12.4111111111111111, x-4111-1111-1111-1111",
+        "DE88 3704 0044 0532 0130 00, XX89 3704 0044 0532 0130 00, AB12 CDEF GHIJ, ADE89370400440532013000",
+    ],
+)
+def test_what_only_looks_like_it_stays(text: str) -> None:
+    assert scrub(text) == (text, {})
+
+
+def test_only_the_chosen_kinds_are_replaced() -> None:
+    text = "jane@example.org +14155550123 8.8.8.8 4111111111111111 GB82WEST12345698765432"
+    assert scrub(text)[1] == dict.fromkeys(MARKS, 1)
+    for kind, mark in MARKS.items():
+        assert make_scrubber([kind])(text)[1] == {kind: 1}
+        assert mark in make_scrubber([kind])(text)[0]
+    assert make_scrubber([])(text) == (text, {})
+
+
+@given(st.ip_addresses(v=4) | st.ip_addresses(v=6, network="2000::/4"))
+def test_addresses_go_when_they_are_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
+    assert scrub(f"from {address} to")[0] == ("from <IP> to" if address.is_global else f"from {address} to")
+
+
+@given(st.from_regex(r"4[0-9]{14}", fullmatch=True), st.sampled_from(["", " ", "-"]))
+def test_cards_go_when_their_check_digit_is_right(digits: str, separator: str) -> None:
+    for check in "0123456789":
+        number = digits + check
+        text = separator.join(number[place : place + 4] for place in range(0, 16, 4))
+        assert scrub(text)[0] == ("<CARD>" if luhn.is_valid(number) else text)
+
+
+@given(st.from_regex(r"[0-9]{18}", fullmatch=True), st.integers(2, 98))
+def test_accounts_go_when_their_check_digits_are_right(account: str, wrong: int) -> None:
+    right = next(f"DE{check:02d}{account}" for check in range(2, 99) if iban.is_valid(f"DE{check:02d}{account}", False))
+    assert make_scrubber(["iban"])(right)[0] == "<IBAN>"
+    if f"{wrong:02d}" != right[2:4]:
+        assert make_scrubber(["iban"])(f"DE{wrong:02d}{account}")[0] == f"DE{wrong:02d}{account}"
+
+
+@given(st.text(st.sampled_from("0123456789+-.:@ ()aZ/")))
+def test_marks_are_counted(text: str) -> None:
+    scrubbed, found = scrub(text)
+    assert {kind: scrubbed.count(mark) for kind, mark in MARKS.items() if mark in scrubbed} == found
+
+
+def test_long_runs_of_almost_personal_data_take_no_time() -> None:
+    chance = random.Random(3)
+    for piece in ("1.", "+1 1 1 1 ", "a@", "2001:", "((((", "AB12 ", "4111-", "x.", "x@" + "a." * 9):
+        scrub(piece * 10_000 + str(chance.random()))

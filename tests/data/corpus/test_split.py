@@ -1,0 +1,67 @@
+import datetime
+import hashlib
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data.corpus.split import is_sampled, split
+
+CUTOFF = datetime.date(2018, 12, 31)
+digests = st.binary(min_size=16, max_size=16)
+
+GOLDEN = [2, 7, 18, 28, 35, 37]  # of many(50), the past of seed 1
+
+
+def many(count: int) -> list[bytes]:
+    return [hashlib.blake2b(str(index).encode(), digest_size=16).digest() for index in range(count)]
+
+
+def test_the_day_of_the_cutoff_is_held_out() -> None:
+    digest = b"\0" * 16
+    assert split(CUTOFF, digest, CUTOFF, 0.0, 1) == "future"
+    assert split(CUTOFF - datetime.timedelta(days=1), digest, CUTOFF, 0.0, 1) == "train"
+    assert split(CUTOFF, digest, None, 0.0, 1) == "train"
+    assert split(None, digest, CUTOFF, 0.0, 1) == "train"
+
+
+def test_golden_values() -> None:
+    # Any change here moves documents between the splits of corpora that exist.
+    assert [index for index, digest in enumerate(many(50)) if split(None, digest, None, 0.1, 1) == "past"] == GOLDEN
+
+
+def test_the_fraction_is_met() -> None:
+    for fraction in (0.0, 0.01, 0.3, 0.999):
+        past = sum(split(None, digest, None, fraction, 7) == "past" for digest in many(20_000))
+        spread = (20_000 * fraction * (1 - fraction)) ** 0.5
+        assert abs(past - 20_000 * fraction) <= 4 * spread
+
+
+def test_seeds_choose_differently() -> None:
+    one, two = (
+        {digest for digest in many(5_000) if split(None, digest, None, 0.1, seed) == "past"} for seed in (1, -2)
+    )
+    assert len(one & two) < 0.2 * len(one)
+
+
+@given(st.none() | st.dates(), digests, st.none() | st.dates(), st.floats(0, 0.999), st.integers())
+def test_equal_texts_are_on_one_side_of_the_past(
+    date: datetime.date | None, digest: bytes, cutoff: datetime.date | None, fraction: float, seed: int
+) -> None:
+    first = split(date, digest, cutoff, fraction, seed)
+    assert (first == "future") == (cutoff is not None and date is not None and date >= cutoff)
+    if first != "future":
+        assert split(None, digest, cutoff, fraction, seed) == first
+
+
+@given(digests, st.floats(0, 0.999), st.floats(0, 0.999), st.integers())
+def test_a_larger_past_holds_the_smaller(digest: bytes, one: float, two: float, seed: int) -> None:
+    small, large = sorted((one, two))
+    if split(None, digest, None, small, seed) == "past":
+        assert split(None, digest, None, large, seed) == "past"
+
+
+@given(digests, st.floats(0.01, 1), st.floats(0.01, 1), st.integers())
+def test_a_larger_sample_of_the_future_holds_the_smaller(digest: bytes, one: float, two: float, seed: int) -> None:
+    small, large = sorted((one, two))
+    assert is_sampled(digest, large, seed) or not is_sampled(digest, small, seed)
+    assert is_sampled(digest, 1.0, seed)

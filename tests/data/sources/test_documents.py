@@ -1,0 +1,405 @@
+import bz2
+import datetime
+import functools
+import gzip
+import json
+import lzma
+import os
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data.config import SourceConfig
+from data.errors import DataError
+from data.sources.documents import BadRecord, Document, input_parts, read_documents, read_part
+
+PACK: dict[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    ".gz": gzip.compress,
+    ".zst": zstandard.ZstdCompressor().compress,
+    ".bz2": bz2.compress,
+    ".xz": functools.partial(lzma.compress, preset=0),
+}
+RECORDS = [{"id": f"d{index}", "text": f"text {index}", "date": f"2001-02-{index + 1:02d}"} for index in range(5)]
+
+
+def lines(records: list[Any]) -> bytes:
+    return b"".join(json.dumps(record).encode() + b"\n" for record in records)
+
+
+def read(path: Path | str, **changes: Any) -> tuple[list[Document], list[BadRecord]]:
+    bad: list[BadRecord] = []
+    documents = list(read_documents(SourceConfig(name="news", path=str(path), **changes), bad.append))
+    return documents, bad
+
+
+def reason(tmp_path: Path, line: bytes, **changes: Any) -> str:
+    """Why the second of three lines is no document."""
+    (tmp_path / "a.jsonl").write_bytes(lines(RECORDS[:1]) + line + b"\n" + lines(RECORDS[1:2]))
+    documents, bad = read(tmp_path / "a.jsonl", **changes)
+    assert [document.line for document in documents] == [1, 3]
+    assert [(record.file, record.line) for record in bad] == [("a.jsonl", 2)]
+    return bad[0].reason
+
+
+@pytest.mark.parametrize("extension", ["jsonl", "json", "ndjson"])
+@pytest.mark.parametrize("compression", list(PACK))
+def test_json_lines_in_every_wrapping(tmp_path: Path, extension: str, compression: str) -> None:
+    pack = PACK[compression]
+    file = tmp_path / f"a.{extension}{compression}"
+    file.write_bytes(pack(lines(RECORDS[:3])) + pack(lines(RECORDS[3:])))  # two members, as appending makes them
+    documents, bad = read(file, licence="CC0")
+    assert not bad
+    assert documents == [
+        Document(
+            f"d{index}", f"text {index}", "news", datetime.date(2001, 2, index + 1), "CC0", None, file.name, index + 1
+        )
+        for index in range(5)
+    ]
+
+
+def test_fields_may_have_other_names(tmp_path: Path) -> None:
+    record = {"key": 7, "body": "text", "day": "2001-02-03T23:59:00Z", "license": "MIT", "url": "https://a.b"}
+    (tmp_path / "a.jsonl").write_bytes(lines([record]))
+    documents, _ = read(tmp_path / "a.jsonl", text_field="body", id_field="key", date_field="day", licence="CC0")
+    day = datetime.date(2001, 2, 3)
+    assert documents == [Document("7", "text", "news", day, "MIT", "https://a.b", "a.jsonl", 1)]
+
+
+def test_blank_lines_and_a_byte_order_mark_are_no_records(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b"\xef\xbb\xbf" + lines(RECORDS[:1]) + b"\n \r\n" + lines(RECORDS[1:2]).strip())
+    documents, bad = read(tmp_path / "a.jsonl")
+    assert [(document.id, document.line) for document in documents] == [("d0", 1), ("d1", 4)]
+    assert not bad
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (b'{"text": "a"', "broken JSON: Expecting ',' delimiter at character 14"),
+        (b"text", "broken JSON: Expecting value at character 1"),
+        (b'{"text": "\xff"}', "invalid UTF-8: byte 11 of the line"),
+        (b"[" * 100_000, "broken JSON: maximum recursion depth"),
+        (b'{"text": ' + b"1" * 5_000 + b"}", "broken JSON: Exceeds the limit"),
+        (b'["text"]', "JSON array: a record a line is read"),
+        (b" [", "JSON array: a record a line is read"),
+        (b"3", "not an object: a value of type int"),
+        (b"null", "not an object: a value of type NoneType"),
+        (b'{"body": "a", "id": 1}', "no field 'text': the record has body, id"),
+        (b"{}", "no field 'text': the record has none"),
+        (b'{"text": null}', "'text' is null"),
+        (b'{"text": 5}', "'text' is no string: its type is int"),
+        (b'{"text": ["a"]}', "'text' is no string: its type is list"),
+        (b'{"text": "a\\ud800"}', "'text' is no Unicode text: it holds half of a surrogate pair"),
+        (b'{"text": "a", "id": {"n": 1}}', "'id' is no string: its type is dict"),
+        (b'{"text": "a", "id": true}', "'id' is no string: its type is bool"),
+        (b'{"text": "a", "url": 3}', "'url' is no string: its type is int"),
+        (b'{"text": "a", "date": "last week"}', "unreadable date: 'last week' is not in ISO 8601, such as 2018-12-31"),
+        (
+            b'{"text": "a", "date": "2001-02-30"}',
+            "unreadable date: '2001-02-30' is not in ISO 8601, such as 2018-12-31",
+        ),
+        (b'{"text": "a", "date": "2001"}', "unreadable date: '2001' is not in ISO 8601, such as 2018-12-31"),
+        (b'{"text": "a", "date": 20010203}', "'date' is no string: its type is int"),
+    ],
+)
+def test_a_malformed_record_is_set_aside_with_its_reason(tmp_path: Path, line: bytes, expected: str) -> None:
+    assert reason(tmp_path, line).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("2001-02-03", datetime.date(2001, 2, 3)),
+        ("20010203", datetime.date(2001, 2, 3)),
+        ("2001-02-03 04:05:06", datetime.date(2001, 2, 3)),
+        ("2001-02-03T23:30:00-11:00", datetime.date(2001, 2, 3)),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_dates(tmp_path: Path, written: str | None, expected: datetime.date | None) -> None:
+    (tmp_path / "a.jsonl").write_bytes(lines([{"text": "a", "date": written}]))
+    assert read(tmp_path / "a.jsonl")[0][0].date == expected
+
+
+def test_the_first_spelling_of_licence_that_says_something_counts(tmp_path: Path) -> None:
+    records = [{"text": "a", "licence": "MIT", "license": "CC0"}, {"text": "b", "licence": "", "license": "CC0"}]
+    (tmp_path / "a.jsonl").write_bytes(lines(records))
+    assert [document.licence for document in read(tmp_path / "a.jsonl")[0]] == ["MIT", "CC0"]
+
+
+@pytest.mark.parametrize(
+    ("value", "written", "expected"),
+    [
+        ("03.02.2001", "%d.%m.%Y", datetime.date(2001, 2, 3)),
+        ("February 3, 2001", "%B %d, %Y", datetime.date(2001, 2, 3)),
+        (20010203, "%Y%m%d", datetime.date(2001, 2, 3)),
+        ("2001", "%Y", datetime.date(2001, 1, 1)),
+        (981_158_400, "seconds", datetime.date(2001, 2, 3)),
+        (981_158_399.5, "seconds", datetime.date(2001, 2, 2)),
+        ("981158400", "seconds", datetime.date(2001, 2, 3)),
+        (981_158_399_999, "milliseconds", datetime.date(2001, 2, 2)),
+        (-1, "seconds", datetime.date(1969, 12, 31)),
+        (None, "seconds", None),
+        ("", "%Y", None),
+    ],
+)
+def test_dates_in_a_declared_format(
+    tmp_path: Path, value: object, written: str, expected: datetime.date | None
+) -> None:
+    (tmp_path / "a.jsonl").write_bytes(lines([{"text": "a", "date": value}]))
+    documents, bad = read(tmp_path / "a.jsonl", date_format=written)
+    assert not bad
+    assert documents[0].date == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "written", "expected"),
+    [
+        (b'"2001-02-03"', "%d.%m.%Y", "unreadable date: '2001-02-03' is not of the date_format '%d.%m.%Y'"),
+        (b"1e300", "seconds", "unreadable date: 1e+300 is not of the date_format 'seconds'"),
+        (b"NaN", "milliseconds", "unreadable date: nan is not of the date_format 'milliseconds'"),
+        (b"true", "seconds", "'day' is no string: its type is bool"),
+        (b"[1]", "%Y", "'day' is no string: its type is list"),
+    ],
+)
+def test_dates_that_are_not_of_the_declared_format(tmp_path: Path, value: bytes, written: str, expected: str) -> None:
+    assert reason(tmp_path, b'{"text": "a", "day": ' + value + b"}", date_field="day", date_format=written).startswith(
+        expected
+    )
+
+
+def test_a_date_format_without_a_year_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"'%d\.%m\.' has no year"):
+        SourceConfig(name="news", path="a", date_format="%d.%m.")
+
+
+def test_fields_within_fields(tmp_path: Path) -> None:
+    record = {
+        "content": {"body": "text"},
+        "metadata": {"date": "2001-02-03", "source": {"url": "https://a.b", "terms": "MIT"}, "key": 7},
+        "a.b": "x",
+    }
+    names = {"text_field": "content.body", "date_field": "metadata.date", "id_field": "metadata.key"}
+    names |= {"url_field": "metadata.source.url", "licence_field": "metadata.source.terms"}
+    expected = Document("7", "text", "news", datetime.date(2001, 2, 3), "MIT", "https://a.b", "a", 1)
+    (tmp_path / "a.jsonl").write_bytes(lines([record]))
+    pq.write_table(pa.Table.from_pylist([record]), tmp_path / "a.parquet")
+    for name in ("a.jsonl", "a.parquet"):
+        assert read(tmp_path / name, **names)[0] == [expected._replace(file=name)]
+        assert read(tmp_path / name, text_field="a.b")[0][0].text == "x"
+    bad = read(tmp_path / "a.jsonl", text_field="content.body.x")[1]
+    assert [record.reason for record in bad] == ["no field 'content.body.x': the record has content, metadata, a.b"]
+
+
+def test_a_missing_id_is_made_of_file_and_line(tmp_path: Path) -> None:
+    for name in ("b/x.jsonl", "a/x.jsonl"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(lines([{"text": "one"}, {"text": "two", "id": ""}]))
+    expected = ["a/x.jsonl:1", "a/x.jsonl:2", "b/x.jsonl:1", "b/x.jsonl:2"]
+    assert [document.id for document in read(tmp_path)[0]] == expected
+    assert [document.id for document in read(f"{tmp_path}/*/x.jsonl")[0]] == expected
+    assert [document.id for document in read(tmp_path / "a" / "x.jsonl")[0]] == ["x.jsonl:1", "x.jsonl:2"]
+
+
+def test_a_text_file_is_one_document(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "b.txt").write_text("\ufeffline one\nline two\n", encoding="utf-8")
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress(b"packed"))
+    (tmp_path / "c.txt").write_bytes(b"latin \xe9")
+    documents, bad = read(tmp_path)
+    assert [(document.id, document.text) for document in documents] == [
+        ("a.txt.gz:1", "packed"),
+        ("sub/b.txt:1", "line one\nline two\n"),
+    ]
+    assert bad == [BadRecord("c.txt", 1, "invalid UTF-8: byte 7")]
+
+
+def test_a_folder_is_read_in_the_order_of_names_and_marks_are_passed_over(tmp_path: Path) -> None:
+    for name in ("z.jsonl", "a.jsonl", "m/k.jsonl", ".git/x.jsonl", "_SUCCESS", "m/._k.jsonl"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(lines([{"text": name}]))
+    assert [document.text for document in read(tmp_path)[0]] == ["a.jsonl", "m/k.jsonl", "z.jsonl"]
+    assert [document.text for document in read(f"{tmp_path}/**/[kz].jsonl")[0]] == ["m/k.jsonl", "z.jsonl"]
+    source = SourceConfig(name="news", path=str(tmp_path))
+    assert [part.name for part in input_parts(source)] == ["a.jsonl", "m/k.jsonl", "z.jsonl"]
+
+
+def test_parquet(tmp_path: Path) -> None:
+    day = datetime.date(2001, 2, 3)
+    table = pa.table(
+        {
+            "text": [f"text {index}" for index in range(2_500)],
+            "id": list(range(2_500)),
+            "date": pa.array([day] * 2_499 + [None], pa.date32()),
+            "unused": [[1, 2]] * 2_500,
+        }
+    )
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=700)
+    documents, bad = read(tmp_path / "a.parquet")
+    assert not bad
+    assert [(document.id, document.line) for document in documents] == [(str(row), row + 1) for row in range(2_500)]
+    assert {document.date for document in documents[:-1]} == {day}
+    assert documents[-1].date is None
+
+
+@pytest.mark.parametrize(
+    ("column", "reasons"),
+    [
+        (pa.array(["good", 5, None][::2]), ["'text' is null"]),
+        (pa.array([1.5]), ["'text' is no string: its type is float"]),
+        (pa.array([b"bytes"]), ["'text' is no string: its type is bytes"]),
+        (pa.array([["a", "b"]]), ["'text' is no string: its type is list"]),
+        (pa.array([b"good", b"\xff"]).view(pa.string()), ["unreadable value: 'utf-8' codec can't decode byte 0xff"]),
+        (pa.array([2**40]).cast(pa.timestamp("s")), ["unreadable value: "]),
+    ],
+)
+def test_parquet_of_wrong_types(tmp_path: Path, column: pa.Array, reasons: list[str]) -> None:
+    pq.write_table(pa.table({"text": column}), tmp_path / "a.parquet")
+    documents, bad = read(tmp_path / "a.parquet")
+    assert [document.text for document in documents] == ["good"] * (len(column) - len(reasons))
+    assert [record.reason[: len(expected)] for record, expected in zip(bad, reasons, strict=True)] == reasons
+
+
+def test_parquet_without_the_field_names_what_there_is(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"body": ["a"], "id": ["x"]}), tmp_path / "a.parquet")
+    assert read(tmp_path / "a.parquet")[1] == [BadRecord("a.parquet", 1, "no field 'text': the record has body, id")]
+
+
+@pytest.mark.parametrize("kind", ["gz", "zst", "bz2", "xz"])
+def test_of_a_file_that_is_cut_off_what_is_whole_is_read_and_the_rest_is_one_bad_record(
+    tmp_path: Path, kind: str
+) -> None:
+    random = Random(0)
+    many = lines([{"text": random.randbytes(2_000).hex()} for _ in range(1_000)])
+    content = PACK[f".{kind}"](many)
+    (tmp_path / f"a.jsonl.{kind}").write_bytes(content[: len(content) // 2])
+    (tmp_path / "b.jsonl").write_bytes(lines(RECORDS[:1]))
+    documents, bad = read(tmp_path)
+    whole = [json.loads(line)["text"] for line in many.splitlines()]
+    before = [document.text for document in documents if document.file.startswith("a")]
+    assert len(before) >= (430 if kind == "bz2" else 480)  # of 500; bzip2 has blocks of 900 kB
+    assert before == whole[: len(before)]
+    assert [(record.file, record.line) for record in bad] == [(f"a.jsonl.{kind}", len(before) + 1)]
+    assert bad[0].reason.startswith("damaged file: ")
+    assert documents[-1].text == "text 0"
+
+
+@pytest.mark.parametrize("kind", ["gz", "zst", "bz2", "xz"])
+def test_packed_files_put_behind_one_another_are_one_and_none_is_passed_over(tmp_path: Path, kind: str) -> None:
+    pack = PACK[f".{kind}"]
+    first, second = pack(lines(RECORDS[:1])), pack(lines(RECORDS[1:2]))
+    file = tmp_path / f"a.jsonl.{kind}"
+    file.write_bytes(first + pack(b"") + second)
+    assert [document.text for document in read(file)[0]] == ["text 0", "text 1"]
+    for damaged in (b"?" + second[1:], second[:3], b"not packed"):
+        file.write_bytes(first + damaged)
+        assert [record.reason[:14] for record in read(file)[1]] == ["damaged file: "], damaged
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.parquet", b"PAR1 and no more"),
+        ("a.parquet", b""),
+        ("a.jsonl.gz", b""),
+        ("a.jsonl.zst", lines(RECORDS)),
+        ("a.txt.xz", b"\xfd7zXZ\x00\x00"),
+    ],
+)
+def test_a_file_that_is_not_what_its_name_says_is_one_bad_record(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    documents, bad = read(tmp_path)
+    assert not documents
+    assert [(record.file, record.line, record.reason[:14]) for record in bad] == [(name, 1, "damaged file: ")]
+
+
+def test_a_file_that_the_system_cannot_give_stops_the_job(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(lines(RECORDS))
+    source = SourceConfig(name="news", path=str(tmp_path))
+    (part,) = input_parts(source)
+    (tmp_path / "a.jsonl").unlink()
+    with pytest.raises(
+        DataError, match=r"a\.jsonl cannot be read: .*No such file.*; finished parts are kept, try again"
+    ):
+        list(read_part(source, part, lambda record: None))
+
+
+def test_errors_of_the_one_who_reads_are_not_taken_for_damage(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b"broken\n")
+    source = SourceConfig(name="news", path=str(tmp_path))
+    (part,) = input_parts(source)
+
+    def full(record: BadRecord) -> None:
+        raise ValueError("the disk is full")
+
+    with pytest.raises(ValueError, match="the disk is full"):
+        list(read_part(source, part, full))
+
+
+def test_a_part_is_read_alone_and_all_parts_are_the_source(tmp_path: Path) -> None:
+    for name in ("b.jsonl", "a/c.jsonl", "a/d.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(lines([{"text": name}, {"no": 1}]))
+    source = SourceConfig(name="news", path=str(tmp_path))
+    parts = input_parts(source)
+    assert [part.name for part in parts] == ["a/c.jsonl", "a/d.txt", "b.jsonl"]
+    assert [part.location for part in parts] == [str(tmp_path / part.name) for part in parts]
+    bad: list[BadRecord] = []
+    alone = [list(read_part(source, part, bad.append)) for part in reversed(parts)]
+    assert [document for part in reversed(alone) for document in part] == read(tmp_path)[0]
+    assert {record.file for record in bad} == {"a/c.jsonl", "b.jsonl"}
+
+
+def test_the_stamp_of_a_part_tells_a_changed_file(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(lines(RECORDS))
+    source = SourceConfig(name="news", path=str(tmp_path))
+    before = input_parts(source)
+    assert input_parts(source) == before
+    (tmp_path / "a.jsonl").write_bytes(lines(RECORDS[:2]))
+    assert input_parts(source)[0].stamp != before[0].stamp
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("absent.jsonl", r"source 'news': .*absent\.jsonl does not exist: correct data\.sources\.news\.path"),
+        ("*.parquet", r"source 'news': .*\*\.parquet fits no file"),
+        ("empty", "source 'news': .*empty holds no files"),
+        ("a.docx", r"a\.docx: unknown extension '\.docx': known are \.jsonl.* with a glob"),
+        ("a.docx.gz", r"unknown extension '\.gz'"),
+        ("a.parquet.zst", r"unknown extension '\.zst'"),
+        ("mixed", r"mixed/notes\.md: unknown extension '\.md'"),
+    ],
+)
+def test_what_cannot_be_read_is_said_at_once(tmp_path: Path, path: str, message: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "mixed").mkdir()
+    for name in ("a.docx", "a.docx.gz", "a.parquet.zst", "mixed/notes.md", "mixed/a.jsonl"):
+        (tmp_path / name).write_bytes(b"")
+    source = SourceConfig(name="news", path=f"{tmp_path}/{path}")
+    with pytest.raises(DataError, match=message):
+        input_parts(source)
+
+
+def test_a_file_name_that_is_no_unicode_is_refused(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9.jsonl")).write_bytes(lines(RECORDS))
+    with pytest.raises(DataError, match=r"caf\\udce9\.jsonl': the name is not UTF-8: rename it"):
+        read(tmp_path)
+
+
+@given(st.binary(max_size=300))
+def test_any_line_is_a_document_or_a_bad_record(tmp_path_factory: pytest.TempPathFactory, line: bytes) -> None:
+    file = tmp_path_factory.mktemp("fuzz") / "a.jsonl"
+    file.write_bytes(line)
+    documents, bad = read(file)
+    assert len(documents) + len(bad) == sum(bool(part.strip()) for part in line.split(b"\n"))

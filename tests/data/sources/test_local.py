@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import pytest
+
+from data.config import SourceConfig
+from data.errors import DataError
+from data.sources.local import data_files, found_files, local_files, root_of
+
+
+def found(path: Path | str) -> list[str]:
+    return [file.name for file in local_files(SourceConfig(name="news", path=str(path)))]
+
+
+def test_marks_and_what_describes_token_files_are_no_data() -> None:
+    names = ["b.bin", "b.idx", "_SUCCESS", "x/.git/a.txt", "c.npy", "c.csv.gz", "a.jsonl", "d.ds", "d.ds.index"]
+    assert data_files([*names, "d.ds.metadata"]) == ["a.jsonl", "b.bin", "c.npy", "d.ds"]
+    assert data_files(["b.idx", "c.csv.gz"]) == ["b.idx", "c.csv.gz"]
+
+
+def test_an_index_without_its_tokens_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "b.idx").write_bytes(b"")
+    with pytest.raises(DataError, match=r"b\.idx: unknown extension '\.idx'"):
+        found(tmp_path)
+
+
+def test_the_root_is_what_comes_before_the_pattern(tmp_path: Path) -> None:
+    assert root_of(tmp_path) == tmp_path
+    assert root_of(tmp_path / "a.jsonl") == tmp_path
+    assert root_of(tmp_path / "a*" / "b" / "*.jsonl") == tmp_path
+
+
+def test_the_home_folder_may_be_named_by_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a.jsonl").write_bytes(b"")
+    assert found("~/a.jsonl") == ["a.jsonl"]
+    assert found("~/*.jsonl") == ["a.jsonl"]
+
+
+def test_links_are_followed_in_folders_and_globs_but_never_in_a_circle(tmp_path: Path) -> None:
+    corpus, elsewhere = tmp_path / "corpus", tmp_path / "elsewhere"
+    (corpus / "a").mkdir(parents=True)
+    (elsewhere / "deep").mkdir(parents=True)
+    (elsewhere / "deep" / "b.jsonl").write_bytes(b"")
+    (corpus / "a" / "a.jsonl").write_bytes(b"")
+    (corpus / "linked").symlink_to(elsewhere)
+    (corpus / "one.jsonl").symlink_to(elsewhere / "deep" / "b.jsonl")
+    names = ["a/a.jsonl", "linked/deep/b.jsonl", "one.jsonl"]
+    for path in (corpus, corpus / "**" / "*.jsonl"):
+        assert [file.relative_to(corpus).as_posix() for file in found_files(path)] == names
+    (corpus / "a" / "back").symlink_to(corpus)
+    (elsewhere / "self").symlink_to(elsewhere)
+    assert [file.relative_to(corpus).as_posix() for file in found_files(corpus)] == names
+
+
+@pytest.mark.parametrize("pattern", ["", "*.jsonl"])
+def test_a_link_that_leads_nowhere_is_named(pattern: str, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").symlink_to("gone.jsonl")
+    with pytest.raises(DataError, match=r"a\.jsonl is a link to gone\.jsonl, where nothing is: mend or remove it"):
+        found(tmp_path / pattern)

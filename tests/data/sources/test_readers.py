@@ -1,0 +1,101 @@
+import io
+import json
+import tracemalloc
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data.errors import DataError
+from data.sources import readers
+from data.sources.readers import MalformedError, reader
+
+FIELDS = ["text", "id", "meta.date"]
+
+
+def rows(name: str, content: bytes) -> list[tuple[int, object]]:
+    return list(reader(name)(io.BufferedReader(io.BytesIO(content)), name, FIELDS))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["a.md", "a", "a.gz", "a.parquet.gz", "a.jsonl.rar", "a.JSONL"])
+def test_an_unknown_extension_is_refused_with_the_known_ones(name: str) -> None:
+    with pytest.raises(DataError, match=r"unknown extension '.*': known are \.jsonl.*\.parquet"):
+        reader(name)
+
+
+@given(st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=20) | st.integers() | st.none(), max_size=4)))
+def test_json_lines_give_what_they_were_written_from(records: list[dict[str, object]]) -> None:
+    content = b"".join(json.dumps(record).encode() + b"\n" for record in records)
+    assert rows("a.jsonl", content) == list(enumerate(records, start=1))
+
+
+def test_only_line_feeds_end_lines() -> None:
+    content = '{"text": "a\u2028b\u0085c"}\r\n{"text": "d"}'.encode()
+    assert rows("a.jsonl", content) == [(1, {"text": "a\u2028b\u0085c"}), (2, {"text": "d"})]
+
+
+def test_numbers_and_repeated_keys_are_as_json_has_them() -> None:
+    assert rows("a.jsonl", b'{"id": 123456789012345678901234567890, "x": 1e400, "x": 2}') == [
+        (1, {"id": 123456789012345678901234567890, "x": 2})
+    ]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.txt"])
+def test_what_is_too_long_is_set_aside_without_being_held(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readers, "LONGEST_RECORD", 1_000)
+    monkeypatch.setattr(readers, "READ_BYTES", 10_000)
+    file = io.BufferedReader(io.BytesIO(b"x" * 5_000_000 + b"\n" + b'{"text": "after"}'))  # type: ignore[arg-type]
+    tracemalloc.start()
+    found = list(reader(name)(file, name, FIELDS))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert isinstance(found[0][1], MalformedError)
+    assert str(found[0][1]) == "record too long: above 1,000 bytes"
+    assert found[1:] == ([(2, {"text": "after"})] if name == "a.jsonl" else [])
+    assert peak < 200_000
+
+
+def test_a_line_of_exactly_the_longest_length_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = b'{"text": "abc"}\n'
+    monkeypatch.setattr(readers, "LONGEST_RECORD", len(line))
+    assert rows("a.jsonl", line * 2) == [(1, {"text": "abc"}), (2, {"text": "abc"})]
+
+
+def test_parquet_gives_the_wanted_columns_and_parts_of_columns(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "text": ["a", "b"],
+            "textual": ["no", "no"],
+            "meta": [{"date": "2001-02-03", "dates": [1]}, None],
+            "other": [1, 2],
+        }
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert rows("a.parquet", (tmp_path / "a.parquet").read_bytes()) == [
+        (1, {"text": "a", "meta": {"date": "2001-02-03"}}),
+        (2, {"text": "b", "meta": None}),
+    ]
+
+
+def test_parquet_of_long_texts_is_read_a_few_rows_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readers, "BATCH_BYTES", 40_000)
+    seen: list[int] = []
+    real = readers.batch_rows_of
+    monkeypatch.setattr(readers, "batch_rows_of", lambda batch: seen.append(batch.num_rows) or real(batch))
+    texts = [f"{row}" * 1_000 for row in range(100, 200)]
+    pq.write_table(pa.table({"text": texts}), tmp_path / "a.parquet", use_dictionary=False)
+    found = rows("a.parquet", (tmp_path / "a.parquet").read_bytes())
+    assert found == [(row, {"text": text}) for row, text in enumerate(texts, start=1)]
+    assert max(seen) == 13  # of 3,004 bytes each
+
+
+def test_a_changed_byte_in_a_page_with_a_checksum_is_found(tmp_path: Path) -> None:
+    table = pa.table({"text": ["a" * 1_000 + str(row) for row in range(100)]})
+    pq.write_table(table, tmp_path / "a.parquet", compression="none", use_dictionary=False, write_page_checksum=True)
+    content = bytearray((tmp_path / "a.parquet").read_bytes())
+    content[len(content) // 2] ^= 1
+    with pytest.raises(OSError, match="CRC checksum verification failed"):
+        rows("a.parquet", bytes(content))

@@ -1,0 +1,26 @@
+"""Scaling laws against the figures that were published with them."""
+
+import pytest
+
+from domainlm.plan.scaling import chinchilla, effective_tokens, width_for_depth
+
+
+def test_chinchilla_gives_the_published_optimum() -> None:
+    """The budget of arXiv 2303.17564: 1.3 M GPU-hours of 100 TFLOP/s, a quarter of them recomputation."""
+    first, second = chinchilla(0.75 * 1.3e6 * 3600 * 100e12)
+    assert (first.approach, second.approach) == (1, 2)
+    assert first.parameters == pytest.approx(52.993e9, rel=1e-3)
+    assert first.tokens == pytest.approx(1_111.1e9, rel=1e-3)
+    assert second.parameters == pytest.approx(49.754e9, rel=1e-3)
+    assert second.tokens == pytest.approx(1_175.8e9, rel=1e-3)
+
+
+def test_repeated_tokens_are_worth_less_each_time() -> None:
+    assert effective_tokens(100, 0.5) == 50
+    assert effective_tokens(100, 1) == 100
+    assert effective_tokens(100, 4) == pytest.approx(373, abs=0.5)
+    assert effective_tokens(100, 16) == pytest.approx(1058, abs=0.5)
+
+
+def test_width_for_depth() -> None:
+    assert width_for_depth(70) == pytest.approx(7_510, rel=1e-3)

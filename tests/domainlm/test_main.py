@@ -1,0 +1,74 @@
+"""The command line as a user meets it: help, errors on one line, exit codes, JSON last."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from domainlm.main import _parse
+from train.config import CHECKOUT
+
+
+def domainlm(*words: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "domainlm", *map(str, words)],
+        env=os.environ | {"PYTHONPATH": str(CHECKOUT)} | variables,
+        cwd=CHECKOUT,
+        text=True,
+        capture_output=True,
+        timeout=120,
+    )
+
+
+def test_help_teaches() -> None:
+    shown = domainlm("--help").stdout
+    commands = "plan prepare tokenizer tokenize train submit evaluate generate report export trace export-shards run"
+    for command in [*commands.split(), "status", "doctor"]:
+        assert re.search(rf"^    {command}( |$)", shown, re.M)
+    assert "domainlm run  configs/demo.yaml" in shown
+    assert "--document" in domainlm("trace", "--help").stdout
+
+
+def test_plan_prints_a_table_and_with_json_one_object_last() -> None:
+    shown = domainlm("plan", "configs/bloomberggpt-50b.yaml", PYTHONPROFILEIMPORTTIME="1")
+    assert "50,558,868,480" in shown.stdout
+    assert not re.search(r"\b(torch|numba|pyarrow)$", shown.stderr, re.M), "which takes longer than the plan"
+    machine = domainlm("plan", "configs/bloomberggpt-50b.yaml", "--json", "training.steps=7200")
+    facts = json.loads(machine.stdout.splitlines()[-1])
+    assert {"parameters", "flop_per_token", "tokens", "steps"} <= facts.keys()
+    assert facts["tokens"] == 7200 * 1024 * 2048
+
+
+@pytest.mark.parametrize("words", [["a=1", "--json"], ["--json", "a=1"], ["a=1", "--json", "b=2"]])
+def test_overrides_may_stand_anywhere(words: list[str]) -> None:
+    arguments = _parse(["plan", "run.yaml", *words])
+    assert arguments.json
+    assert sorted(arguments.overrides) == sorted(word for word in words if "=" in word)
+
+
+def test_bad_input_is_one_line_and_exit_code_2(
+    write_small_config: Callable[..., Path], tmp_path: Path, command_line: Callable[..., tuple[int, str, str]]
+) -> None:
+    file = write_small_config(tmp_path / "run.yaml", tmp_path / "run")
+    result = domainlm("plan", file, "model.layer=3")
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].startswith("error: ")
+    for words, message in (
+        (["plan", tmp_path / "none.yaml"], "none.yaml: no such file"),
+        (["plan", file, "model.layer=3"], "model.layer: unknown key; did you mean `layers`?"),
+        (["train", file], "run `domainlm tokenize CONFIG` first"),
+        (["evaluate", file], "no checkpoint yet; run `domainlm train` first"),
+        (["trace", file, "--step", "99"], "step 99 is not of this run: its steps are 1 to 12"),
+        (["prepare", file, "data.sources.news.path=nowhere.jsonl"], "nowhere.jsonl"),
+    ):
+        code, _, said = command_line(*words)
+        assert code == 2, said
+        assert message in said
+        assert len([line for line in said.splitlines() if line.startswith("error:")]) == 1
+    assert command_line("plan", file, "--jsn")[0] == 2
+    assert not (tmp_path / "run" / "checkpoints").exists(), "nothing half-written"

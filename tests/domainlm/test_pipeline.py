@@ -1,0 +1,255 @@
+"""All stages, as `domainlm run` runs them, on a small run: what lies in the folder afterwards, and a second run."""
+
+import json
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from data.errors import DataError
+from domainlm import pipeline
+from domainlm.export import export
+from domainlm.plan.build import open_stream
+from train.checkpoints.folders import CheckpointError
+from train.checkpoints.trained import load_trained, token_losses
+from train.config import CHECKOUT, RunConfig
+from train.config_file import ConfigError, load_config
+
+
+def run(file: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "domainlm", "run", str(file), *overrides, "--json"],
+        env=os.environ | {"PYTHONPATH": str(CHECKOUT), "OMP_NUM_THREADS": "1"},
+        cwd=CHECKOUT,
+        text=True,
+        capture_output=True,
+        timeout=280,
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(
+    write_small_config: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[RunConfig, Any]:
+    """A small run taken through every stage by one command, with W&B on; its configuration and the JSON it printed."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    file = write_small_config(
+        folder / "run.yaml", folder / "run", monitoring={"wandb": True, "tags": ["test"], "group": "small"}
+    )
+    result = run(file)
+    assert result.returncode == 0, result.stderr
+    return load_config(file), json.loads(result.stdout.splitlines()[-1])
+
+
+def test_the_run_folder_holds_what_the_contract_says(finished: tuple[RunConfig, Any]) -> None:
+    config, printed = finished
+    assert printed["finished"] is True
+    for name in (
+        *("config.yaml", "environment.json", "journal.jsonl", "metrics.jsonl", "DONE"),
+        *("corpus/manifest.json", "tokenizer/tokenizer.json", "shards/manifest.json", "checkpoints/latest"),
+        *("reports/evaluate.json", "reports/report.html", "reports/samples.json"),
+        *("export/config.json", "export/tokenizer.json"),
+    ):
+        assert (config.run_folder / name).exists(), name
+    assert load_config(config.run_folder / "config.yaml") == config
+
+
+def test_evaluate_json_keeps_its_contract(finished: tuple[RunConfig, Any]) -> None:
+    config, _ = finished
+    result = json.loads((config.reports / "evaluate.json").read_text())
+    assert result["step"] == 12
+    assert set(result["sources"]) == {"news", "general"}
+    assert set(result["sources"]["news"]) == {"past", "future"}
+    future = result["sources"]["news"]["future"]
+    assert future.keys() >= {"bits_per_byte", "bytes", "tokens"}
+    assert 0 < future["bits_per_byte"] < 8
+    for name in ("ngram", "xz", "zstd"):
+        assert 0 < result["baselines"][name]["news"]["future"] < 8
+
+
+def test_exported_folder_is_the_trained_model(finished: tuple[RunConfig, Any]) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    config, _ = finished
+    theirs = AutoModelForCausalLM.from_pretrained(config.run_folder / "export").eval()
+    tokenizer = AutoTokenizer.from_pretrained(config.run_folder / "export")
+    tokens = torch.tensor([tokenizer.encode("The bank raised its rate in 2011.")])
+    with torch.no_grad():
+        torch.testing.assert_close(theirs(tokens).logits, load_trained(config).model(tokens), rtol=1e-4, atol=1e-4)
+
+
+def test_the_exported_card_tells_of_this_run(finished: tuple[RunConfig, Any]) -> None:
+    config, _ = finished
+    card = (config.run_folder / "export" / "README.md").read_text("utf-8")
+    evaluated = json.loads((config.reports / "evaluate.json").read_text())
+    assert f"| news | future | {evaluated['sources']['news']['future']['bits_per_byte']:.3f} |" in card
+    assert f"| tokens read | {12 * 8 * 32:,} |" in card
+    assert "| begun from | random weights |" in card
+    assert "nothing dated 2017-01-01 or later is in the training text" in card
+    for name in ("special_tokens_map.json", "tokenizer_config.json", "generation_config.json"):
+        assert (config.run_folder / "export" / name).exists(), name
+
+
+def test_an_export_is_made_again_only_when_something_changed(
+    finished: tuple[RunConfig, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, _ = finished
+    folder = tmp_path / "model"
+    assert export(config, folder) == {
+        "folder": str(folder),
+        "step": 12,
+        "dtype": "float32",
+        "class": "BloomForCausalLM",
+    }
+    first = folder.stat().st_ino
+    capsys.readouterr()
+    export(config, folder)
+    assert "is up to date (step 12)" in capsys.readouterr().err
+    assert folder.stat().st_ino == first
+    (folder / "model.safetensors").unlink()
+    export(config, folder)
+    assert (folder / "model.safetensors").exists(), "what is missing is noticed"
+    second = folder.stat().st_ino
+    export(config, folder, dtype="bfloat16", max_file_gigabytes=2e-5)
+    assert folder.stat().st_ino != second
+    assert json.loads((folder / "config.json").read_text())["torch_dtype"] == "bfloat16"
+    assert len(list(folder.glob("*.safetensors"))) > 2
+
+
+def test_the_checkpoint_of_a_step_can_be_exported(finished: tuple[RunConfig, Any], tmp_path: Path) -> None:
+    config, _ = finished
+    assert export(config, tmp_path / "eight", step=8)["step"] == 8
+    assert "(the weights here are of step 8)" in (tmp_path / "eight" / "README.md").read_text("utf-8")
+    with pytest.raises(CheckpointError, match=r"no checkpoint of step 5; there are those of 8, 12"):
+        export(config, tmp_path / "five", step=5)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(ConfigError, match="is not empty and is no earlier export"):
+        export(config, tmp_path / "mine")
+
+
+def test_an_altered_checkpoint_does_not_leave_the_run(finished: tuple[RunConfig, Any], tmp_path: Path) -> None:
+    config, _ = finished
+    part = config.checkpoints / "step_000008" / "rank_00000.safetensors"
+    content = part.read_bytes()
+    part.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    try:
+        with pytest.raises(CheckpointError, match=r"rank_00000.safetensors is not what was written: export another"):
+            export(config, tmp_path / "altered", step=8)
+    finally:
+        part.write_bytes(content)
+    assert not (tmp_path / "altered").exists()
+
+
+def test_trace_agrees_in_both_directions(finished: tuple[RunConfig, Any]) -> None:
+    config, _ = finished
+    documents = pipeline.trace_step(config, 3)["documents"]
+    assert documents
+    for document in documents[:5]:
+        seen = pipeline.trace_document(config, document["id"])
+        assert 3 in seen["steps"]
+        assert (seen["first_step"], seen["last_step"]) == (seen["steps"][0], seen["steps"][-1])
+        assert seen["batches"] == len(seen["steps"]) <= seen["samples"]
+        assert seen["epochs"] > 0
+
+
+def test_trace_shows_a_ranks_part_and_the_text(finished: tuple[RunConfig, Any]) -> None:
+    config, _ = finished
+    whole = pipeline.trace_step(config, 3, text=True)
+    ranks = json.loads((config.run_folder / "environment.json").read_bytes())["ranks"]
+    parts = [pipeline.trace_step(config, 3, rank=rank) for rank in range(ranks)]
+    assert sorted(sample for part in parts for sample in part["samples"]) == whole["samples"] == list(range(16, 24))
+    assert {d["id"] for part in parts for d in part["documents"]} == {d["id"] for d in whole["documents"]}
+    assert len(whole["texts"]) == 8
+    assert all(text.count(" ") > 0 for text in whole["texts"])
+    with pytest.raises(DataError, match=rf"rank {ranks} is not of this run: its ranks are 0 to {ranks - 1}"):
+        pipeline.trace_step(config, 3, rank=ranks)
+
+
+def test_bits_per_byte_are_those_of_the_loss(finished: tuple[RunConfig, Any]) -> None:
+    """The evaluation's figure for one short document, recomputed from the model's logits by hand."""
+    config, _ = finished
+    from data.shards.documents import held_out_documents
+
+    trained = load_trained(config)
+    document = next(d for d in held_out_documents(config.shards, "future", "news") if len(d.tokens) > 20)
+    tokens = torch.tensor([[0, *document.tokens.astype("int64")[:32]]])
+    with torch.no_grad():
+        log_probabilities = trained.model(tokens[:, :-1]).double().log_softmax(-1)
+    by_hand = -log_probabilities.gather(2, tokens[:, 1:, None]).sum()
+    losses = token_losses(trained.model, trained.device)(tokens[:, :-1].numpy(), tokens[:, 1:].numpy())
+    assert losses.sum() == pytest.approx(by_hand.item(), rel=1e-5)
+
+
+def wandb_records(content: bytes) -> Iterator[bytes]:
+    """The records of an offline W&B file: LevelDB's log format (blocks of 32 KiB) behind a header of 7 bytes."""
+    position, record = 7, b""
+    while position + 7 <= len(content):
+        left = 32768 - position % 32768
+        if left < 7:
+            position += left
+            continue
+        _, length, kind = struct.unpack_from("<IHB", content, position)
+        record += content[position + 7 : position + 7 + length]
+        position += 7 + length
+        if kind in (1, 4):  # a whole record, or the last part of one
+            yield record
+            record = b""
+
+
+def test_wandb_has_the_same_metrics_as_the_file(finished: tuple[RunConfig, Any]) -> None:
+    config, _ = finished
+    from wandb.proto import wandb_internal_pb2
+
+    (file,) = (config.run_folder / "wandb").glob("offline-run-*/*.wandb")
+    losses, tags, group = {}, [], ""
+    for data in wandb_records(file.read_bytes()):
+        record = wandb_internal_pb2.Record()
+        record.ParseFromString(data)
+        values = {"/".join(item.nested_key) or item.key: json.loads(item.value_json) for item in record.history.item}
+        if "train/loss" in values:
+            losses[values["step"]] = values["train/loss"]
+        if record.HasField("run"):
+            tags, group = list(record.run.tags), record.run.run_group
+    lines = [json.loads(line) for line in (config.run_folder / "metrics.jsonl").read_text().splitlines()]
+    assert losses == {line["step"]: line["loss"] for line in lines if "loss" in line}
+    assert (tags, group) == (["test"], "small")
+
+
+def test_a_second_run_finds_everything_done(finished: tuple[RunConfig, Any]) -> None:
+    config, _ = finished
+    before = {
+        name: (config.run_folder / name).stat().st_mtime_ns for name in ("corpus/manifest.json", "shards/manifest.json")
+    }
+    checkpoint = (config.checkpoints / "latest").stat().st_mtime_ns
+    result = run(config.run_folder.parent / "run.yaml")
+    assert result.returncode == 0, result.stderr
+    assert {name: (config.run_folder / name).stat().st_mtime_ns for name in before} == before
+    assert (config.checkpoints / "latest").stat().st_mtime_ns == checkpoint
+    assert "already finished at step 12" in result.stderr
+
+
+def test_an_architecture_without_a_hugging_face_class_is_refused(make_config: Callable[..., RunConfig]) -> None:
+    with pytest.raises(ConfigError, match=r"this model cannot be exported: .*bias=False"):
+        export(make_config(model={"bias": False}))
+
+
+def test_an_evaluated_checkpoint_is_recognised(
+    finished: tuple[RunConfig, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, _ = finished
+    before = (config.reports / "evaluate.json").read_bytes()
+    assert pipeline.evaluate(config)["step"] == 12
+    assert "evaluate.json is up to date" in capsys.readouterr().err
+    assert (config.reports / "evaluate.json").read_bytes() == before
+
+
+def test_the_stream_is_the_configurations(finished: tuple[RunConfig, Any]) -> None:
+    config, _ = finished
+    assert open_stream(config).weights == {"news": 0.7, "general": 0.3}

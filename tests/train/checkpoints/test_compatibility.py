@@ -1,0 +1,62 @@
+"""Checkpoints and the runs that take them up: what may differ, and what is refused by name."""
+
+from collections.abc import Callable
+
+import pytest
+
+from train.checkpoints.compatibility import check_architecture, check_continues
+from train.checkpoints.folders import Checkpoint, CheckpointError
+from train.config import RunConfig
+
+Make = Callable[..., RunConfig]
+
+
+def saved_at_4(config: RunConfig) -> Checkpoint:
+    """As `train.checkpoints.folders.publish` returns it."""
+    facts = {"tokenizer_digest": "t", "data_digest": "d", "samples": 32, "step": 4}
+    return Checkpoint(config.checkpoints / "step_000004", facts | {"config": config.model_dump(mode="json")})
+
+
+def test_continuing_is_refused_with_named_differences(make_config: Make) -> None:
+    config = make_config()
+    saved = saved_at_4(config)
+    assert check_continues(saved, config, "d", "t") == {}
+    other = make_config(model={"layers": 3})
+    with pytest.raises(
+        CheckpointError, match=r"model.layers was 2, now 3; the tokenizer was t, now u; the data .* was d, now e\."
+    ):
+        check_continues(saved, other, "e", "u")
+    with pytest.raises(CheckpointError, match=r"samples read by then was 32, now 16\."):
+        check_continues(saved, make_config(training={"batch_size": 4}), "d", "t")
+
+
+def test_ranks_and_zero_stage_may_change(make_config: Make) -> None:
+    saved = saved_at_4(make_config())
+    stage = make_config(training={"deepspeed": {"zero_optimization": {"stage": 3}}})
+    assert check_continues(saved, stage, "d", "t") == {
+        "training.deepspeed.zero_optimization.stage": {"was": 1, "now": 3}
+    }
+
+
+def test_weights_do_not_go_into_another_model(make_config: Make) -> None:
+    saved = saved_at_4(make_config())
+    check_architecture(saved, make_config(model={"dropout": 0.1, "document_masking": True}))
+    with pytest.raises(CheckpointError, match=r"is of another model: model.heads was 2, now 4"):
+        check_architecture(saved, make_config(model={"heads": 4}))
+
+
+def test_a_checkpoint_from_before_a_switch_has_it_at_its_default(make_config: Make) -> None:
+    saved = saved_at_4(make_config())
+    del saved.manifest["config"]["model"]["query_key_layer_scaling"]
+    check_architecture(saved, make_config())
+    with pytest.raises(CheckpointError, match="query_key_layer_scaling was False, now True"):
+        check_architecture(saved, make_config(model={"query_key_layer_scaling": True}))
+
+
+def test_harmless_differences_are_reported(make_config: Make) -> None:
+    saved = saved_at_4(make_config())
+    changed = check_continues(saved, make_config(training={"learning_rate": 1e-3, "save_every": 2}), "d", "t")
+    assert changed == {
+        "training.learning_rate": {"was": 0.003, "now": 0.001},
+        "training.save_every": {"was": 4, "now": 2},
+    }

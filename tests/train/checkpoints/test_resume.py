@@ -1,0 +1,171 @@
+"""Damaged checkpoints at a start: set aside, said, stepped back from; with none left nothing begins anew by itself."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch.distributed as dist
+
+from domainlm.status.read import read_status
+from domainlm.status.text import describe
+from tests.launched.runs import assert_same_run, environment, run_to_the_end
+from train.checkpoints.folders import (
+    CheckpointError,
+    damaged_folders,
+    partial_folder,
+    publish,
+    read_checkpoint,
+    saved_steps,
+    step_folder,
+)
+from train.checkpoints.resume import first_whole
+from train.config import CHECKOUT, RunConfig
+from train.config_file import load_config
+from train.process import Rank
+from train.records.journal import read_journal
+
+ALONE = Rank(0, 0, 1)
+
+
+@pytest.fixture(scope="module")
+def one_rank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    meeting = tmp_path_factory.mktemp("meeting") / "store"
+    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+def save(config: RunConfig, *steps: int) -> None:
+    for step in steps:
+        folder = partial_folder(config.checkpoints, step)
+        folder.mkdir(parents=True)
+        (folder / "weights").write_bytes(bytes(100 + step))
+        publish(config.checkpoints, step, config, {}, tokenizer_digest="t", data_digest="d", samples=step * 8)
+
+
+def flip_a_bit(file: Path) -> None:
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+
+def newest_first(saved: list[int]) -> list[int]:
+    return saved[::-1]
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (flip_a_bit, "the content of weights is not what was written"),
+        (lambda file: file.write_bytes(b"short"), "weights has 5 bytes instead of 112"),
+        (lambda file: file.unlink(), "weights is missing"),
+        (lambda file: file.with_name("manifest.json").unlink(), "no readable manifest.json"),
+        (lambda file: file.with_name("manifest.json").write_text('{"step": '), "no readable manifest.json"),
+    ],
+)
+def test_whatever_the_damage_it_is_set_aside_and_said(
+    make_config: Callable[..., RunConfig],
+    one_rank: None,
+    capsys: pytest.CaptureFixture[str],
+    damage: Callable[[Path], object],
+    reason: str,
+) -> None:
+    config = make_config()
+    save(config, 4, 8, 12)
+    damage(config.checkpoints / "step_000012" / "weights")
+    found = first_whole(config, ALONE, newest_first)
+    assert found is not None
+    assert found.step == 8
+    assert saved_steps(config.checkpoints) == [4, 8]
+    assert (config.checkpoints / "latest").read_text() == "step_000008"
+    [folder] = damaged_folders(config.checkpoints)
+    assert folder.name == "damaged_step_000012"
+    [event] = read_journal(config.run_folder)
+    assert (event["event"], event["step"], event["folder"]) == ("checkpoint set aside", 12, folder.name)
+    assert reason in event["reason"]
+    said = capsys.readouterr().err
+    assert "WARNING: the checkpoint of step 12 is damaged" in said
+    assert f"set aside as {folder}" in said
+    [shown] = read_status(config).damaged
+    assert shown.startswith("damaged_step_000012: ")
+    assert f"set aside    {shown}" in describe(read_status(config))
+
+
+def test_a_step_that_is_damaged_twice_replaces_nothing(make_config: Callable[..., RunConfig], one_rank: None) -> None:
+    config = make_config()
+    save(config, 4)
+    for _ in range(2):
+        save(config, 8)
+        flip_a_bit(config.checkpoints / "step_000008" / "weights")
+        found = first_whole(config, ALONE, newest_first)
+        assert found is not None
+        assert found.step == 4
+    assert [path.name for path in damaged_folders(config.checkpoints)] == [
+        "damaged_step_000008",
+        "damaged_step_000008_2",
+    ]
+
+
+def test_another_versions_checkpoint_is_refused_and_left_alone(
+    make_config: Callable[..., RunConfig], one_rank: None
+) -> None:
+    config = make_config()
+    save(config, 4, 8)
+    (config.checkpoints / "step_000008" / "manifest.json").write_text(json.dumps({"format": 3, "files": {}}))
+    with pytest.raises(CheckpointError, match="step_000008 has format 3, this version reads 2"):
+        first_whole(config, ALONE, newest_first)
+    assert saved_steps(config.checkpoints) == [4, 8]
+
+
+def refused(file: Path) -> str:
+    command = [sys.executable, "-m", "train", str(file)]
+    done = subprocess.run(command, env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=240)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr.splitlines()[-1]
+
+
+def test_a_run_steps_back_to_the_newest_whole_checkpoint_and_never_begins_anew_by_itself(
+    small_run: Callable[..., Path], undisturbed: RunConfig
+) -> None:
+    file = small_run("altered")
+    config = load_config(file)
+    shutil.copytree(undisturbed.run_folder, config.run_folder)
+    (config.run_folder / "DONE").unlink()
+    flip_a_bit(config.checkpoints / "step_000012" / "rank_00001.safetensors")  # the second rank's to compare
+    output = run_to_the_end(file)
+    assert output.count("WARNING: the checkpoint of step 12 is damaged (the content of rank_00001.safetensors") == 1
+    assert f"resuming from {config.checkpoints / 'step_000008'}" in output
+    assert_same_run(config, undisturbed)
+    events = read_journal(config.run_folder)
+    set_aside = next(place for place, event in enumerate(events) if event["event"] == "checkpoint set aside")
+    assert events[set_aside]["step"] == 12
+    assert events[set_aside + 1]["event"] == "resume"
+    assert (events[set_aside + 1]["step"], events[set_aside + 1]["steps_repeated"]) == (8, 4)
+    assert saved_steps(config.checkpoints) == [8, 12], "the damaged one is not counted among those that are kept"
+
+    (config.run_folder / "DONE").unlink()
+    for step in (8, 12):
+        flip_a_bit(step_folder(config.checkpoints, step) / "rank_00000.safetensors")
+    for _ in range(2):
+        assert "no whole checkpoint is left, there is only damaged_step_000008, damaged_step_000012," in refused(file)
+        assert read_status(config).state == "failed"
+    begun = [event for event in read_journal(config.run_folder) if event["event"] in ("start", "resume")]
+    assert len(begun) == 2
+
+    whole = config.checkpoints / "damaged_step_000008"
+    flip_a_bit(whole / "rank_00000.safetensors")  # a person has mended it
+    whole.rename(config.checkpoints / "step_000008")
+    done = subprocess.run(
+        [sys.executable, "-m", "train", str(file), "training.steps=9"],
+        env=environment(),
+        cwd=CHECKOUT,
+        text=True,
+        capture_output=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    assert read_checkpoint(config.checkpoints / "step_000009").step == 9

@@ -1,0 +1,72 @@
+"""Which checkpoints stay: the newest, every n-th, the best on held-out text, pinned ones."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from train.checkpoints.folders import partial_folder, publish, saved_steps
+from train.checkpoints.retention import PINNED, best_step, held_out_scores, prune
+from train.config import RunConfig
+from train.config_file import ConfigError
+
+Make = Callable[..., RunConfig]
+
+
+def saved(config: RunConfig, *steps: int) -> RunConfig:
+    for step in steps:
+        partial_folder(config.checkpoints, step).mkdir(parents=True)
+        publish(config.checkpoints, step, config, {})
+    return config
+
+
+def metrics(config: RunConfig, future: dict[int, float], past: float = 1.0) -> Path:
+    file = config.run_folder / "metrics.jsonl"
+    lines = [json.dumps({"step": step, "loss": 5.0}) for step in range(20)]
+    lines += [
+        json.dumps({"step": s, "evaluation": {"news": {"past": past, "future": bits}, "general": {"past": 3 * past}}})
+        for s, bits in future.items()
+    ]
+    file.write_text("\n".join([*lines, '{"step": 99, "evaluation": {"ne']))
+    return file
+
+
+def test_the_newest_are_kept(make_config: Make) -> None:
+    config = saved(make_config(), 4, 8, 12, 16)
+    assert prune(config.checkpoints, config.training, config.run_folder / "metrics.jsonl") == [
+        "step_000004",
+        "step_000008",
+    ]
+    assert sorted(path.name for path in config.checkpoints.glob("*")) == ["latest", "step_000012", "step_000016"]
+
+
+def test_every_nth_the_best_and_pinned_ones_are_kept(make_config: Make) -> None:
+    training = {"keep_checkpoints": 1, "keep_every": 8, "keep_best": "news/future"}
+    config = saved(make_config(training=training), 2, 4, 6, 8, 10, 12, 14)
+    (config.checkpoints / "step_000002" / PINNED).touch()
+    file = metrics(config, {4: 2.0, 12: 1.5, 13: 1.0})  # step 13 was evaluated, but not saved
+    assert prune(config.checkpoints, config.training, file) == ["step_000004", "step_000006", "step_000010"]
+    assert saved_steps(config.checkpoints) == [2, 8, 12, 14]
+
+
+def test_scores_are_of_one_source_or_the_mean(make_config: Make) -> None:
+    file = metrics(saved(make_config(), 4), {4: 2.0, 8: 1.5}, past=1.0)
+    assert held_out_scores(file, "news/past") == {4: 1.0, 8: 1.0}
+    assert held_out_scores(file, "past") == {4: 2.0, 8: 2.0}, "the mean over news and general"
+    assert held_out_scores(file, "future") == {4: 2.0, 8: 1.5}
+    assert held_out_scores(file, "general/future") == {}
+    assert held_out_scores(file.with_name("none"), "past") == {}
+
+
+def test_best_is_the_lowest_and_of_equals_the_later() -> None:
+    assert best_step([4, 8, 12], {4: 1.0, 8: 1.0, 12: 2.0}) == 8
+    assert best_step([4], {8: 1.0}) is None
+    assert best_step([4, 8], {4: float("nan"), 8: 3.0}) == 8
+
+
+def test_a_best_of_nothing_is_refused(make_config: Make) -> None:
+    with pytest.raises(ConfigError, match=r"keep_best.*there is no source 'papers', only news, general"):
+        make_config(training={"keep_best": "papers/past"})
+    with pytest.raises(ConfigError, match=r"keep_best"):
+        make_config(training={"keep_best": "train"})

@@ -1,0 +1,105 @@
+"""Saves that are killed, that meet a full disk, that go on in the background: nothing whole is ever lost."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.launched.runs import environment, losses
+from train.checkpoints.folders import find_latest
+from train.config import CHECKOUT, RunConfig
+from train.config_file import load_config
+
+KILLS = int(os.environ.get("DOMAINLM_KILLS", "200"))
+ROOM = 100_000  # bytes that a file may have on the "full disk": logs fit, a rank's part of a checkpoint does not
+
+
+def test_kill_9_at_every_operation_and_at_random_loses_no_whole_checkpoint(
+    write_small_config: Callable[..., Path], tmp_path: Path
+) -> None:
+    config_file = write_small_config(tmp_path / "run.yaml", tmp_path / "run")
+    script = CHECKOUT / "tests" / "launched" / "kill_saves.py"
+    command = [sys.executable, str(script), str(config_file), str(KILLS), "1", str(tmp_path / "out.json")]
+    done = subprocess.run(command, env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "out.json").read_text())
+    assert result["wrong"] == []
+    assert result["operations"] > 20, "a save does more than that on the file system"
+    assert result["kills"] == KILLS
+    assert result["step"] > KILLS / 10, "between the kills some saves ended"
+    assert len(result["left"]) == 3, "the next save that is not killed leaves two checkpoints and `latest`"
+
+
+def train_on_a_full_disk(config_file: Path, lift: bool) -> tuple[int, str]:
+    """Train with one rank whose files cannot grow; with `lift`, until a save has failed. Returns exit code, output."""
+    output = ""
+    with subprocess.Popen(
+        [sys.executable, "-m", "train", str(config_file)],
+        env=environment(),
+        cwd=CHECKOUT,
+        text=True,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM, resource.RLIM_INFINITY)),
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            output += line
+            if lift and "WARNING: rank 0 could not save" in line:
+                resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    return process.returncode, output
+
+
+def events(config: RunConfig, name: str) -> list[dict[str, object]]:
+    lines = [json.loads(line) for line in (config.run_folder / "journal.jsonl").read_text().splitlines()]
+    return [line for line in lines if line["event"] == name]
+
+
+def test_a_full_disk_costs_a_save_but_not_the_run(small_run: Callable[..., Path]) -> None:
+    file = small_run("full", steps=60, save_every=20)
+    config = load_config(file)
+    code, output = train_on_a_full_disk(file, lift=True)
+    assert code == 0, output
+    assert "could not save step 20 (OSError: [Errno 27] File too large). Training goes on" in output
+    failed = events(config, "save failed")
+    assert failed[0]["step"] == 20
+    assert "File too large" in str(failed[0]["error"])
+    assert len(losses(config)) == 60
+    saves = events(config, "save")
+    assert saves[-1]["step"] == 60
+    assert not list(config.checkpoints.glob(".step_*")), "the failed save takes up no room"
+    found = find_latest(config.checkpoints)
+    assert found is not None
+    assert found.step == 60
+
+
+def test_a_last_save_that_fails_ends_the_run_with_its_cause_and_nothing_lost(small_run: Callable[..., Path]) -> None:
+    file = small_run("full")
+    config = load_config(file)
+    code, output = train_on_a_full_disk(file, lift=False)
+    assert code == 1, output
+    assert "SaveError: step 12 was not saved: OSError: [Errno 27] File too large" in output
+    assert not (config.run_folder / "DONE").exists()
+    again = [sys.executable, "-m", "train", str(file)]
+    done = subprocess.run(again, env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert len(losses(config)) == 12
+    assert saved_in_the_background(config)
+
+
+def saved_in_the_background(config: RunConfig) -> bool:
+    """The records of the saves: in the journal, and in metrics.jsonl with what each cost."""
+    records = {line["step"]: line["save"] for line in map(json.loads, metrics_lines(config)) if "save" in line}
+    assert sorted(records) == [4, 8, 12]
+    for save in events(config, "save"):
+        assert records[save["step"]] == {name: save[name] for name in ("seconds", "stall_seconds", "bytes")}
+    parameters = 12 * 400 * 32
+    return all(
+        0 <= save["stall_seconds"] <= save["seconds"] + 0.5 and save["bytes"] > parameters for save in records.values()
+    )
+
+
+def metrics_lines(config: RunConfig) -> list[str]:
+    return (config.run_folder / "metrics.jsonl").read_text().splitlines()

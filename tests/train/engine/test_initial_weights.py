@@ -1,0 +1,145 @@
+"""A run that begins with the weights of a Hugging Face folder: alone and on ranks, and folders that are refused."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from model.huggingface_folder import export_folder
+from model.initialise import initialise
+from model.transformer import Transformer
+from train.config import CHECKOUT, RunConfig
+from train.config_file import ConfigError, load_config
+from train.engine.initial_weights import check_initial_weights, set_initial_weights
+from train.process import free_port
+
+MODELS = pytest.mark.parametrize("name", ["bloom", "qwen3", "llama-tied-grouped"])
+
+
+@pytest.fixture
+def general(families: dict[str, Any], random_model: Callable[..., Transformer], tmp_path: Path) -> Callable[..., Path]:
+    """Writes the folder of a general model of a family, with 400 pieces."""
+
+    def make(name: str) -> Path:
+        model = random_model(families[name] | {"vocabulary_size": 400})
+        export_folder(model.state_dict(), model.config, tmp_path / name, None, "<|endoftext|>")
+        return tmp_path / name
+
+    return make
+
+
+@pytest.fixture
+def continued(
+    general: Callable[..., Path], write_small_config: Callable[..., Path], tmp_path: Path
+) -> Callable[..., Path]:
+    """Writes the configuration of a run that continues from such a folder: (family, changes to `model`) → file."""
+
+    def make(name: str, **model: Any) -> Path:
+        folder = str(general(name))
+        file = write_small_config(tmp_path / f"{name}.json", tmp_path / "run", init_from=folder)
+        content = json.loads(file.read_text())
+        content["model"] = {"from_hugging_face": folder} | model
+        file.write_text(json.dumps(content))
+        return file
+
+    return make
+
+
+@MODELS
+def test_the_architecture_is_that_of_the_folder(
+    name: str, families: dict[str, Any], continued: Callable[..., Path]
+) -> None:
+    config = load_config(continued(name, sequence_length=32, dropout=0.1))
+    expected = families[name] | {"vocabulary_size": 400, "sequence_length": 32, "dropout": 0.1}
+    assert expected.items() <= (config.model.model_dump() | {"rope_theta": expected.get("rope_theta")}).items()
+
+
+@MODELS
+def test_a_run_begins_with_the_weights_of_the_folder(
+    name: str, families: dict[str, Any], random_model: Callable[..., Transformer], continued: Callable[..., Path]
+) -> None:
+    config = load_config(continued(name))
+    model, expected = Transformer(config.model), random_model(families[name] | {"vocabulary_size": 400})
+    set_initial_weights(model, config)
+    assert all(torch.equal(model.state_dict()[key], value) for key, value in expected.state_dict().items())
+
+
+def test_a_run_from_scratch_begins_with_those_of_its_seed(make_config: Callable[..., RunConfig]) -> None:
+    config = make_config()
+    model, expected = Transformer(config.model), Transformer(config.model)
+    set_initial_weights(model, config)
+    initialise(expected, config.seed)
+    assert all(torch.equal(model.state_dict()[key], value) for key, value in expected.state_dict().items())
+    check_initial_weights(config)
+
+
+def test_ranks_begin_with_them_at_every_zero_stage(
+    families: dict[str, Any], random_model: Callable[..., Transformer], continued: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Further rows of vocabulary are those of the seed, also where a rank holds only a part of each tensor."""
+    stages = {"bloom": ("0", "1", "3"), "qwen3": ("3",)}
+    files = {name: continued(name, vocabulary_size=410) for name in stages}
+    script = CHECKOUT / "tests" / "launched" / "initial_weights.py"
+    cases = [f"{files[name]}:{stage}" for name, of_name in stages.items() for stage in of_name]
+    environment = os.environ | {"PYTHONPATH": str(CHECKOUT), "DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1"}
+    environment |= {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, str(script), str(tmp_path), *cases],
+            env=environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        for rank in range(2)
+    ]
+    outputs = [rank.communicate(timeout=240)[0] for rank in ranks]
+    assert all(rank.returncode == 0 for rank in ranks), "\n".join(outputs)
+    for name, of_name in stages.items():
+        config = load_config(files[name])
+        seeded, given = Transformer(config.model), random_model(families[name] | {"vocabulary_size": 400})
+        initialise(seeded, config.seed)
+        for stage in of_name:
+            found = load_file(tmp_path / f"{name}-{stage}.safetensors")
+            assert found.keys() == dict(seeded.named_parameters()).keys()
+            for key, value in given.named_parameters():
+                rows = len(value)
+                assert torch.equal(found[key][:rows], value), f"{name}, stage {stage}: {key}"
+                assert torch.equal(found[key][rows:], seeded.get_parameter(key)[rows:]), f"{name}, stage {stage}: {key}"
+
+
+def test_what_does_not_fit_is_said_before_anything_starts(
+    continued: Callable[..., Path], make_config: Callable[..., RunConfig], tmp_path: Path
+) -> None:
+    config = load_config(continued("llama", rope_theta=2000.0))
+    with pytest.raises(ConfigError, match=r"init_from: .* is of another model: rope_theta is 2000.0, there 1000.0"):
+        check_initial_weights(config)
+    with pytest.raises(ConfigError, match=r"init_from: .*rope_theta"):
+        set_initial_weights(Transformer(config.model), config)
+    with pytest.raises(ConfigError, match=r"init_from: .*none/config.json does not exist"):
+        check_initial_weights(make_config(init_from=str(tmp_path / "none")))
+    file = continued("llama")
+    (tmp_path / "llama" / "model.safetensors").unlink()
+    with pytest.raises(ConfigError, match=r"init_from: .* has neither model.safetensors nor"):
+        check_initial_weights(load_config(file))
+    (tmp_path / "llama" / "config.json").unlink()
+    with pytest.raises(ConfigError, match=r"llama.json: model.from_hugging_face: .*config.json does not exist"):
+        load_config(file)
+
+
+def test_a_run_that_goes_on_does_not_need_the_folder(continued: Callable[..., Path], tmp_path: Path) -> None:
+    config = load_config(continued("llama"))
+    (config.checkpoints / "step_000004").mkdir(parents=True)
+    (tmp_path / "llama" / "model.safetensors").unlink()
+    check_initial_weights(config)
+    model, expected = Transformer(config.model), Transformer(config.model)
+    set_initial_weights(model, config)
+    initialise(expected, config.seed)
+    assert torch.equal(model.embedding.weight, expected.embedding.weight), "until the checkpoint replaces them"

@@ -1,0 +1,231 @@
+"""What befalls long runs, injected into real ones: each ends with its cause, and nothing is lost.
+
+After any of it, losses and weights equal the undisturbed run's to the bit.
+"""
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.launched.runs import (
+    assert_same_run,
+    environment,
+    finish,
+    losses,
+    rank_processes,
+    run_to_the_end,
+    start,
+    start_and_wait,
+    start_faulty,
+    wait_for,
+)
+from train.checkpoints.folders import find_latest
+from train.config import CHECKOUT, RunConfig
+from train.config_file import load_config
+from train.records.journal import read_journal
+from train.stop import MARGIN_SECONDS
+
+SmallRun = Callable[..., Path]
+
+
+def asked_to_stop_while_starting(file: Path) -> None:
+    """As soon as the ranks catch the signal, which is before they load torch."""
+    process = start(file)
+
+    def all_catch() -> bool:
+        ranks = rank_processes(file)
+        return len(ranks) == 2 and all(catches(rank, signal.SIGTERM) for rank in ranks)
+
+    wait_for(all_catch, process)
+    os.kill(rank_processes(file)[1], signal.SIGTERM)
+    output = finish(process)
+    assert process.returncode == 0, output
+    assert "stopped after step 0" in output
+    assert read_journal(load_config(file).run_folder)[-1]["event"] == "stop"
+
+
+def catches(process: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal, from the mask that the kernel shows."""
+    status = Path(f"/proc/{process}/status").read_text()
+    mask = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(mask, 16) >> (number - 1) & 1)
+
+
+def an_exception_on_one_rank(file: Path) -> None:
+    process = start_faulty(file, "exception:1:5")
+    output = finish(process)
+    assert process.returncode == 1, output
+    assert "rank 1 failed:" in output
+    assert "RuntimeError: the fault that the test asked for" in output
+
+
+def a_rank_that_hangs(file: Path) -> None:
+    process = start_faulty(file, "hang:1:5", "training.hang_timeout=20")
+    output = finish(process)
+    assert process.returncode == 1, output
+    assert output.count("Timeout (0:00:20)!") == 2, "both ranks: one hangs, one waits"
+    assert "in befall" in output
+    assert "in all_reduce" in output
+
+
+def a_rank_that_is_stopped(file: Path) -> None:
+    """It cannot speak for itself: its peer does, and the launcher ends it."""
+    process = start_and_wait(file, 2, "training.hang_timeout=20")
+    os.kill(rank_processes(file)[1], signal.SIGSTOP)
+    begin = time.monotonic()
+    output = finish(process)
+    assert process.returncode == 1, output
+    assert time.monotonic() - begin < 20 + 60, "the watchdog, and 30 s that the launcher leaves for leaving"
+    assert "Timeout (0:00:20)!" in output
+    assert rank_processes(file) == []
+
+
+def a_full_disk(file: Path) -> None:
+    """The kernel's limit on the size of a file, set on rank 0 while it runs, cuts a line of metrics.jsonl short."""
+    config = load_config(file)
+    process = start_and_wait(file, 2)
+    limit = (config.run_folder / "metrics.jsonl").stat().st_size + 300
+    resource.prlimit(rank_processes(file)[0], resource.RLIMIT_FSIZE, (limit, limit))
+    output = finish(process)
+    assert process.returncode == 1, output
+    assert "OSError: [Errno 27] File too large" in output
+
+
+def a_damaged_shard(file: Path) -> None:
+    """Cut off while ranks read it: they say which file it is."""
+    config = load_config(file)
+    [shard] = (config.shards / "train").glob("news-*.bin")
+    whole = shard.read_bytes()
+    process = start_and_wait(file, 2)
+    os.truncate(shard, 0)
+    output = finish(process)
+    shard.write_bytes(whole)
+    assert process.returncode != 0, output
+    assert f"error: train/{shard.name} ends before byte" in output
+
+
+def asked_to_stop_in_a_save(file: Path) -> None:
+    """The save is finished; the step that the ranks agree on is the newest checkpoint."""
+    config = load_config(file)
+    process = start(file)
+    wait_for(lambda: any(config.checkpoints.glob(".step_*.partial")), process, pause=0.0005)
+    os.kill(rank_processes(file)[1], signal.SIGTERM)
+    output = finish(process)
+    assert process.returncode == 0, output
+    last, found = read_journal(config.run_folder)[-1], find_latest(config.checkpoints)
+    assert found is not None
+    assert (last["event"], last["step"]) == ("stop", found.step)
+    assert not list(config.checkpoints.glob(".step_*.partial"))
+
+
+def a_loss_that_is_not_a_number_once(file: Path) -> None:
+    """The step is computed again, and the device named that erred."""
+    process = start_faulty(file, "nan:1:7")
+    output = finish(process)
+    assert process.returncode == 0, output
+    assert "spike: loss nan is not finite; computed again, rank 1 gets another loss: its device is faulty" in output
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_whatever_befalls_a_run(small_run: SmallRun, undisturbed: RunConfig, tmp_path: Path) -> None:
+    """One run through all of it, each time continued by the same command."""
+    data = shutil.copytree(undisturbed.data_folder, tmp_path / "data")
+    file = small_run("befallen", save_every=5)
+    file.write_text(file.read_text().replace(str(undisturbed.data_folder), str(data)))
+    for fault in (
+        asked_to_stop_while_starting,
+        an_exception_on_one_rank,
+        a_rank_that_hangs,
+        a_rank_that_is_stopped,
+        a_full_disk,
+        a_damaged_shard,
+        asked_to_stop_in_a_save,
+        a_loss_that_is_not_a_number_once,
+    ):
+        fault(file)
+    assert_same_run(load_config(file), undisturbed)
+    assert (load_config(file).run_folder / "DONE").exists()
+
+
+def test_an_evaluation_is_interrupted_and_made_up_for(small_run: SmallRun, undisturbed: RunConfig) -> None:
+    file = small_run("evaluating")
+    config = load_config(file)
+    process = start_and_wait(file, 6, "evaluation.batch_size=1", "evaluation.training_tokens=1000000")
+    os.kill(rank_processes(file)[1], signal.SIGUSR1)
+    output = finish(process)
+    assert process.returncode == 0, output
+    assert "step 6  evaluation interrupted (another rank); the resume makes it up" in output
+    found = find_latest(config.checkpoints)
+    assert found is not None
+    assert found.step == 6, "the step is saved although no save was due"
+    assert "evaluation" not in (config.run_folder / "metrics.jsonl").read_text()
+
+    output = run_to_the_end(file)
+    assert output.index("step 6  bits per byte") < output.index("step  7/12")
+    assert_same_run(config, undisturbed)
+
+
+@pytest.mark.slow
+def test_the_time_limit_is_met(small_run: SmallRun) -> None:
+    file = small_run("limited", steps=100_000, save_every=100_000)
+    config = load_config(file)
+    end = time.time() + MARGIN_SECONDS + 40
+    process = start(file, "evaluation.every=100000", DOMAINLM_END_TIME=str(end))
+    output = finish(process)
+    assert process.returncode == 0, output
+    assert time.time() < end
+    assert "are left of the time limit" in output
+    found = find_latest(config.checkpoints)
+    assert found is not None
+    assert found.step == len(losses(config)) > 0
+
+
+def test_a_wrong_time_limit_is_refused(small_run: SmallRun) -> None:
+    command = [sys.executable, "-m", "train", str(small_run("wrong"))]
+    variables = environment() | {"DOMAINLM_END_TIME": "tomorrow"}
+    output = subprocess.run(command, env=variables, cwd=CHECKOUT, text=True, capture_output=True)
+    assert (output.returncode, output.stdout) == (2, "")
+    assert output.stderr == "error: DOMAINLM_END_TIME=tomorrow is not a time: set it to seconds since 1970\n"
+
+
+def test_a_read_only_folder_is_refused_in_one_line(small_run: SmallRun, tmp_path: Path) -> None:
+    """A read-only mount in a file system view of its own, which holds for root too."""
+    file = small_run("read-only")
+    (tmp_path / "full").mkdir()
+    view = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"'
+    unshared = ["unshare", "--map-root-user", "--mount", "sh", "-c", view, "sh", str(tmp_path / "full")]
+    command = [*unshared, sys.executable, "-m", "train", str(file), f"folder={tmp_path / 'full' / 'run'}"]
+    output = subprocess.run(command, env=environment(), cwd=CHECKOUT, text=True, capture_output=True)
+    assert output.returncode == 2, output.stderr
+    assert output.stderr.splitlines()[-1] == (
+        f"error: {tmp_path / 'full' / 'run'} cannot be written to (Read-only file system): change its permissions, or "
+        "set another `folder`"
+    )
+    assert "Traceback" not in output.stderr
+
+
+def test_an_unreachable_wandb_neither_stops_nor_stalls_a_run(small_run: SmallRun, undisturbed: RunConfig) -> None:
+    file = small_run("unreachable")
+    process = start(
+        file,
+        "monitoring.wandb=true",
+        "monitoring.init_timeout_seconds=2",
+        WANDB_MODE="online",
+        WANDB_API_KEY="0" * 40,
+        WANDB_BASE_URL="http://127.0.0.1:9",
+    )
+    output = finish(process)
+    assert process.returncode == 0, output
+    assert "W&B cannot be reached" in output
+    assert "this run is mirrored offline" in output
+    events = [event["event"] for event in read_journal(load_config(file).run_folder)]
+    assert events == ["start", "save", "save", "save", "done"]
+    assert_same_run(load_config(file), undisturbed)

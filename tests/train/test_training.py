@@ -1,0 +1,234 @@
+"""Training with the real DeepSpeed engine and launcher: parity, resume, stopping, killing."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.launched.runs import (
+    assert_same_run,
+    environment,
+    finish,
+    losses,
+    metrics,
+    rank_processes,
+    run_ranks,
+    run_to_the_end,
+    signal_one_rank,
+    start,
+    start_and_wait,
+    wait_for,
+)
+from train.checkpoints.folders import find_latest, saved_steps, step_folder
+from train.config import CHECKOUT, RunConfig
+from train.config_file import load_config
+
+STEPS = 12
+
+
+def test_every_zero_stage_and_world_size_trains_the_same_run(small_run: Callable[..., Path], tmp_path: Path) -> None:
+    # Two micro-batches: their sum does not depend on whether one rank adds them or two. Of more, fp32 sums depend on
+    # the order of addition in the last bit.
+    config_file = small_run("stages", steps=50, batch_size=4)
+    clipped = [f"{stage}:fp32:1.0" for stage in range(4)] + [f"{stage}:bf16:1.0" for stage in range(1, 4)]
+    unclipped = [f"{stage}:bf16:0.0" for stage in range(1, 4)]
+    script = CHECKOUT / "tests" / "launched" / "compare_stages.py"
+    seen: dict[int, dict[str, Any]] = {}
+    for world_size in (1, 2):
+        out = tmp_path / f"world{world_size}.json"
+        run_ranks(script, world_size, [str(config_file), str(out), *clipped, *unclipped])
+        seen[world_size] = json.loads(out.read_text())
+    results = {(world, case): result for world, cases_seen in seen.items() for case, result in cases_seen.items()}
+
+    for precision, reference in (("fp32", results[1, "0:fp32:1.0"]), ("bf16", results[1, "1:bf16:1.0"])):
+        for (_, case), result in results.items():
+            if precision in case:
+                assert result["initial"] == reference["initial"], "initial weights, zero.Init included"
+            if case.endswith(f"{precision}:1.0"):
+                assert result["losses"] == pytest.approx(reference["losses"], rel=1e-4 if precision == "fp32" else 1e-3)
+                assert result["norms"] == pytest.approx(reference["norms"], rel=1e-3 if precision == "fp32" else 1e-2)
+        assert max(reference["norms"]) > 1.0, "clipping has something to clip"
+        assert reference["losses"][-1] < 0.8 * reference["losses"][0], "it learns"
+
+    for stage in range(1, 4):
+        one, two = (results[world, f"{stage}:bf16:1.0"] for world in (1, 2))
+        assert one["final"] == two["final"], f"ZeRO-{stage} bf16, clipped, to the bit, at one rank and at two"
+    bit_equal = {result["final"] for (_, case), result in results.items() if case in unclipped}
+    assert len(bit_equal) == 1, "bf16 with fp32 accumulation, to the bit, at any stage, at one rank and at two"
+
+
+def test_switches_of_the_model_in_the_engine(small_run: Callable[..., Path], tmp_path: Path) -> None:
+    """Document masks, recomputation and compiled blocks, under ZeRO-1 and where ZeRO-3 gathers parameters by hooks."""
+    masked, compiled = "model.document_masking=true", "training.compile=true"
+    cases = {
+        "plain": "1:fp32:1.0",
+        "masked": f"1:fp32:1.0:{masked}",
+        "recomputed": f"3:fp32:1.0:{masked}:training.activation_checkpointing=2",
+        "selective": f"3:fp32:1.0:{masked}:training.activation_checkpointing=selective",
+        "compiled": f"3:fp32:1.0:{masked}:{compiled}:training.activation_checkpointing=true",
+        "compiled, selective": f"3:bf16:1.0:{masked}:{compiled}:training.activation_checkpointing=selective",
+        "bf16": f"3:bf16:1.0:{masked}",
+        "dropout": f"3:fp32:1.0:{compiled}:model.dropout=0.3",
+        "dropout again": f"3:fp32:1.0:{compiled}:model.dropout=0.3:training.save_every=5",
+    }
+    script, out = CHECKOUT / "tests" / "launched" / "compare_stages.py", tmp_path / "out.json"
+    run_ranks(script, 1, [str(small_run("switches", steps=8)), str(out), *cases.values()])
+    found = json.loads(out.read_text())
+    losses = {name: found[case]["losses"] for name, case in cases.items()}
+    assert all(series[-1] < series[0] for series in losses.values()), "all of them learn"
+    assert losses["masked"] != pytest.approx(losses["plain"], rel=5e-5), "a few rows hold two documents"
+    for name in ("recomputed", "selective", "compiled"):
+        assert losses[name] == pytest.approx(losses["masked"], rel=5e-5), name
+    assert losses["compiled, selective"] == pytest.approx(losses["bf16"], rel=1e-2)
+    assert losses["dropout again"] == losses["dropout"], "chance is a function of seed and step"
+
+
+def test_an_altered_shard_is_named_before_the_first_step(small_run: Callable[..., Path], data_folder: Path) -> None:
+    file = small_run("altered")
+    shard = data_folder / "shards" / "train" / "news-00000.bin"
+    good = shard.read_bytes()
+    shard.write_bytes(good[:100] + bytes([good[100] ^ 1]) + good[101:])
+    try:
+        command = [sys.executable, "-m", "train", str(file)]
+        output = subprocess.run(command, env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=240)
+    finally:
+        shard.write_bytes(good)
+    assert output.returncode == 2
+    assert f"error: {shard} is damaged" in output.stderr
+    assert "Traceback" not in output.stderr
+
+
+def test_a_finished_run_is_recognised(undisturbed: RunConfig) -> None:
+    assert len(losses(undisturbed)) == STEPS
+    assert json.loads((undisturbed.run_folder / "DONE").read_text())["step"] == STEPS
+    assert sorted(path.name for path in undisturbed.checkpoints.glob("step_*")) == ["step_000008", "step_000012"]
+    events = [json.loads(line)["event"] for line in (undisturbed.run_folder / "journal.jsonl").read_text().splitlines()]
+    assert events == ["start", "save", "save", "save", "done"]
+    first = metrics(undisturbed)[1]
+    wanted = {"step", "loss", "learning_rate", "gradient_norm", "tokens", "tokens_per_second", "mfu"}
+    assert wanted <= first.keys()
+    evaluations = [
+        json.loads(line)
+        for line in (undisturbed.run_folder / "metrics.jsonl").read_text().splitlines()
+        if "evaluation" in line
+    ]
+    assert [line["step"] for line in evaluations] == [6, 12]
+    assert set(evaluations[0]["evaluation"]) == {"news", "general"}
+    again = [sys.executable, "-m", "train", str(undisturbed.run_folder.parent / "run.yaml")]
+    output = subprocess.run(again, env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=240)
+    assert output.returncode == 0
+    assert f"already finished at step {STEPS}" in output.stderr
+
+
+def test_a_run_that_is_stopped_and_killed_again_and_again_equals_one_that_never_was(
+    small_run: Callable[..., Path],
+) -> None:
+    """By its STOP file, by a signal to one rank, by kill -9 in a save and in a step; the same command goes on."""
+    settings = {"steps": 60, "save_every": 2, "keep_checkpoints": 40}
+    file, undisturbed = small_run("disturbed", **settings), small_run("undisturbed", **settings)
+    config = load_config(file)
+    before = 0
+    for ask in ((config.run_folder / "STOP").touch, lambda: signal_one_rank(file, signal.SIGTERM)):
+        process = start_and_wait(file, before + 2)
+        ask()
+        output = finish(process)
+        assert process.returncode == 0, output
+        assert "goes on from there" in output
+        assert before == 0 or f"resuming from {step_folder(config.checkpoints, before)}" in output
+        assert not (config.run_folder / "DONE").exists()
+        found = find_latest(config.checkpoints)
+        assert found is not None
+        assert before + 2 <= found.step < 60
+        before = found.step
+
+    for moment in ("a save", "a step"):
+        if moment == "a save":
+            process = start(file)
+            wait_for(lambda: any(config.checkpoints.glob(".step_*.partial")), process, pause=0.0005)
+        else:
+            process = start_and_wait(file, before + 5)
+        signal_one_rank(file, signal.SIGKILL)
+        output = finish(process)
+        assert process.returncode != 0, output
+        assert not (config.run_folder / "DONE").exists()
+        before = saved_steps(config.checkpoints)[-1]
+
+    run_to_the_end(file)
+    run_to_the_end(undisturbed)
+    assert_same_run(config, load_config(undisturbed))
+    assert not list(config.checkpoints.glob(".step_*.partial"))
+
+
+def test_domainlm_train_does_the_same_as_the_deepspeed_launcher(
+    small_run: Callable[..., Path], undisturbed: RunConfig
+) -> None:
+    file = small_run("domainlm", local_ranks=2)
+    command = [sys.executable, "-m", "domainlm", "train", str(file), "--json"]
+    output = subprocess.run(command, env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=240)
+    assert output.returncode == 0, output.stderr
+    assert json.loads(output.stdout.splitlines()[-1])["finished"] is True
+    assert_same_run(load_config(file), undisturbed)
+    again = subprocess.run(command, env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=240)
+    assert again.returncode == 0
+    assert f"already finished at step {STEPS}" in again.stderr
+
+    longer = [sys.executable, "-m", "train", str(file), "training.steps=13", "training.learning_rate=1e-3"]
+    extended = subprocess.run(longer, env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=240)
+    assert extended.returncode == 0, extended.stderr
+    assert "resuming with another training.learning_rate: was 0.003, now 0.001" in extended.stderr
+    journal = [json.loads(line) for line in (load_config(file).run_folder / "journal.jsonl").read_text().splitlines()]
+    assert [event["event"] for event in journal[-4:]] == ["resume", "configuration changed", "save", "done"]
+    assert journal[-3]["changes"]["training.steps"] == {"was": 12, "now": 13}
+
+
+def test_a_killed_launcher_is_a_failure_and_leaves_no_rank_behind(small_run: Callable[..., Path]) -> None:
+    file = small_run("killed", local_ranks=2, steps=10_000)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "domainlm", "train", str(file)],
+        env=environment(),
+        cwd=CHECKOUT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    wait_for(lambda: (load_config(file).run_folder / "metrics.jsonl").exists(), process)
+    launcher = next(
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if "deepspeed.launcher.launch" in child.cmdline()
+    )
+    launcher.kill()
+    assert "the launcher was killed" in finish(process)
+    assert process.returncode == 1
+    assert not rank_processes(file)
+
+
+def test_a_run_goes_on_at_another_world_size_and_stage_but_not_with_another_architecture(
+    small_run: Callable[..., Path], undisturbed: RunConfig
+) -> None:
+    file = undisturbed.run_folder.parent / "run.yaml"
+    command = [sys.executable, "-m", "train", str(file), "training.steps=20", "model.layers=3"]
+    output = subprocess.run(command, env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=240)
+    assert output.returncode == 2
+    assert "model.layers was 2, now 3" in output.stderr
+    assert "Traceback" not in output.stderr
+
+    moved = small_run("moved")
+    config = load_config(moved)
+    shutil.copytree(undisturbed.run_folder, config.run_folder)
+    (config.run_folder / "DONE").unlink()
+    shutil.rmtree(config.checkpoints / f"step_{STEPS:06d}")
+    program = [sys.executable, "-X", "importtime", "-m", "train"]
+    command = [*program, str(moved), "training.deepspeed={zero_optimization: {stage: 3}}"]
+    output = subprocess.run(command, env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=240)
+    assert output.returncode == 0, output.stderr
+    assert f"resuming from {config.checkpoints / 'step_000008'}" in output.stderr
+    assert "torch._inductor.compile_fx" not in output.stderr, "torch's compiler, a second of a start, is not asked for"
+    assert losses(config) == pytest.approx(losses(undisturbed), rel=1e-6)

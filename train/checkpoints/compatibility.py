@@ -1,0 +1,63 @@
+"""What may differ between a checkpoint and the run that takes it up, and what is refused."""
+
+from typing import Any
+
+from model.config import ModelConfig
+from train.checkpoints.folders import Checkpoint, CheckpointError
+from train.config import RunConfig
+from train.config_file import differences
+from train.schedule import consumed_samples
+
+CHANGEABLE_MODEL_KEYS = {"document_masking", "dropout", "z_loss"}
+"""Keys of `model` that may change during a run: they belong to the training, not to the weights."""
+
+
+def check_continues(
+    checkpoint: Checkpoint, config: RunConfig, data_digest: str, tokenizer_digest: str
+) -> dict[str, Any]:
+    """Refuse a checkpoint that this run cannot continue exactly; returns the harmless differences of configuration.
+
+    The number of ranks and the ZeRO stage may change freely: the global batches do not depend on them.
+
+    Raises:
+        CheckpointError: another architecture or tokenizer, other data or batch sizes up to its step; each difference
+            is named.
+    """
+    manifest = checkpoint.manifest
+    changed = differences(manifest["config"], config.model_dump(mode="json"))
+    refused = _changes_of_architecture(checkpoint, config)
+    for what, old, new in (
+        ("the tokenizer", manifest["tokenizer_digest"], tokenizer_digest),
+        ("the data (shards, mixture, sequence length or seed)", manifest["data_digest"], data_digest),
+        ("samples read by then", manifest["samples"], consumed_samples(config.training, checkpoint.step)),
+    ):
+        if old != new:
+            refused.append(f"{what} was {old}, now {new}")
+    if refused:
+        raise CheckpointError(
+            f"{checkpoint.folder} belongs to another run: {'; '.join(refused)}. "
+            "Undo the change, or give the new run another name or folder"
+        )
+    return {key: {"was": old, "now": new} for key, (old, new) in changed.items()}
+
+
+def check_architecture(checkpoint: Checkpoint, config: RunConfig) -> None:
+    """Refuse to put a checkpoint's weights into a model that would compute something else with them.
+
+    Raises:
+        CheckpointError: the architectures differ; each difference is named.
+    """
+    changes = _changes_of_architecture(checkpoint, config)
+    if changes:
+        raise CheckpointError(f"{checkpoint.folder} is of another model: {'; '.join(changes)}. Undo the change")
+
+
+def _changes_of_architecture(checkpoint: Checkpoint, config: RunConfig) -> list[str]:
+    # Switches that came after the checkpoint stood, and stand in it, at their defaults.
+    saved = ModelConfig.model_validate(checkpoint.manifest["config"]["model"]).model_dump(mode="json")
+    wanted = config.model.model_dump(mode="json")
+    return [
+        f"model.{key} was {old}, now {new}"
+        for key, (old, new) in differences(saved, wanted).items()
+        if key not in CHANGEABLE_MODEL_KEYS
+    ]

@@ -1,0 +1,236 @@
+"""Checkpoints on disk: written beside and renamed whole, found again, set aside when they are damaged.
+
+checkpoints/step_000500/     the files of fragments.py, and manifest.json (written last: the folder is whole)
+checkpoints/latest           the name of the newest
+checkpoints/.step_000600.partial   a save that is under way, or was interrupted
+checkpoints/damaged_step_000400    set aside: not as it was written; no program reads or deletes it
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+from data.files import write_atomically
+from data.progress import progress, say
+from train.config import RunConfig, to_yaml
+
+FORMAT = 2
+READ_BYTES = 1 << 24
+
+
+class CheckpointError(Exception):
+    """A checkpoint that is missing, damaged or of another run."""
+
+
+class DamagedError(CheckpointError):
+    """A checkpoint that is not as it was written."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A whole checkpoint on disk."""
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    @property
+    def step(self) -> int:
+        return int(self.manifest["step"])
+
+
+def check_writable(folder: Path) -> None:
+    """Make the folder. Raises CheckpointError where it cannot be made, or no file can be made in it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise CheckpointError(
+            f"{folder} cannot be written to ({error.strerror}): change its permissions, or set another `folder`"
+        ) from None
+
+
+def partial_folder(checkpoints: Path, step: int) -> Path:
+    """Where the checkpoint of `step` is written before it is whole."""
+    return checkpoints / f".step_{step:06d}.partial"
+
+
+def step_folder(checkpoints: Path, step: int) -> Path:
+    """Where the checkpoint of `step` lies when it is whole."""
+    return checkpoints / f"step_{step:06d}"
+
+
+def discard_partial(checkpoints: Path) -> None:
+    """Remove what interrupted saves left behind."""
+    for folder in checkpoints.glob(".step_*.partial"):
+        shutil.rmtree(folder)
+
+
+def publish(
+    checkpoints: Path, step: int, config: RunConfig, files: Mapping[str, Mapping[str, Any]], **facts: Any
+) -> Checkpoint:
+    """Make the partial checkpoint of `step` whole: manifest, rename, then `latest` (one rank calls this).
+
+    Args:
+        files: size and digest, as the manifest has them, of files that are on disk already; of any others in the
+            folder they are taken here.
+        facts: what else the manifest is to say.
+    """
+    partial, folder = partial_folder(checkpoints, step), step_folder(checkpoints, step)
+    write_atomically(partial / "config.yaml", to_yaml(config))
+    found = sorted(file for file in partial.rglob("*") if file.is_file())
+    listed = {str(file.relative_to(partial)): file for file in found}
+    manifest = {
+        "format": FORMAT,
+        "step": step,
+        "zero_stage": config.training.zero_stage,
+        **facts,
+        "config": config.model_dump(mode="json"),
+        "files": {name: files[name] if name in files else _describe(file) for name, file in listed.items()},
+    }
+    write_atomically(partial / "manifest.json", json.dumps(manifest, indent=1))
+    _sync(partial)
+    if folder.exists():
+        # The same step again, after an earlier save of it was damaged: that one is moved aside before it is deleted.
+        replaced = folder.rename(checkpoints / f".{folder.name}.replaced.partial")
+        partial.rename(folder)
+        shutil.rmtree(replaced)
+    else:
+        partial.rename(folder)
+    _sync(checkpoints)
+    write_atomically(checkpoints / "latest", folder.name)
+    return Checkpoint(folder, manifest)
+
+
+def _describe(file: Path) -> dict[str, Any]:
+    _sync(file)
+    return {"bytes": file.stat().st_size, "digest": _digest(file)}
+
+
+def _digest(file: Path) -> str:
+    """XXH3 of 128 bits in hexadecimal: it tells damage, not malice, and costs little beside the reading."""
+    digest = xxhash.xxh3_128()
+    with file.open("rb") as content:
+        while block := content.read(READ_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def find_latest(checkpoints: Path) -> Checkpoint | None:
+    """The newest checkpoint whose files are all there, or None where there is none at all; damaged ones are said.
+
+    Raises:
+        CheckpointError: there are checkpoints, and every one of them is damaged.
+    """
+    for step in reversed(saved_steps(checkpoints)):
+        try:
+            return read_checkpoint(step_folder(checkpoints, step))
+        except DamagedError as error:
+            say(f"WARNING: passed over: {error}")
+    if saved_steps(checkpoints) or damaged_folders(checkpoints):
+        raise CheckpointError(f"{checkpoints}: no whole checkpoint is left")
+    return None
+
+
+def saved_steps(checkpoints: Path) -> list[int]:
+    """The steps that checkpoints are there for, ascending."""
+    numbers = (folder.name.removeprefix("step_") for folder in checkpoints.glob("step_*"))
+    return sorted(int(number) for number in numbers if number.isdigit())
+
+
+def damaged_folders(checkpoints: Path) -> list[Path]:
+    """The damaged checkpoints that have been set aside."""
+    return sorted(checkpoints.glob("damaged_step_*"))
+
+
+def set_aside(folder: Path) -> Path:
+    """Give a damaged checkpoint a name by which no program takes, counts or deletes it; returns where it lies then.
+
+    `latest` then names the newest of those that are left.
+    """
+    target, number = folder.with_name(f"damaged_{folder.name}"), 1
+    while target.exists():
+        number += 1
+        target = folder.with_name(f"damaged_{folder.name}_{number}")
+    folder.rename(target)
+    _sync(folder.parent)
+    if left := saved_steps(folder.parent):
+        write_atomically(folder.parent / "latest", step_folder(folder.parent, left[-1]).name)
+    else:
+        (folder.parent / "latest").unlink(missing_ok=True)
+    return target
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """Open one checkpoint and check that every file has the size that its manifest states.
+
+    Raises:
+        DamagedError: the manifest is missing or not readable as one, or a file is missing or has another size.
+        CheckpointError: it may not be read, or is of another version's format.
+    """
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+        version, files = manifest.get("format"), dict(manifest["files"])
+        sizes = {name: file["bytes"] for name, file in files.items()} if version == FORMAT else {}
+    except PermissionError as error:
+        raise CheckpointError(f"{folder}: {error.strerror}: let this user read its files") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedError(f"{folder}: no readable manifest.json ({error})") from None
+    if version != FORMAT:
+        raise CheckpointError(
+            f"{folder} has format {version}, this version reads {FORMAT}: train with the one it is of"
+        )
+    for name, size in sizes.items():
+        file = folder / name
+        found = file.stat().st_size if file.exists() else None
+        if found != size:
+            state = "is missing" if found is None else f"has {found} bytes instead of {size}"
+            raise DamagedError(f"{file} {state}: the checkpoint is damaged")
+    return Checkpoint(folder, manifest)
+
+
+def damaged_files(checkpoint: Checkpoint, part: int = 0, parts: int = 1) -> list[str]:
+    """Names of the files whose bytes are not those that were written; of every `parts`-th file from `part` on."""
+    damaged = []
+    files = sorted(checkpoint.manifest["files"].items())[part::parts]
+    for name, file in progress(files, f"verify {checkpoint.folder.name}", unit="files"):
+        try:
+            whole = _digest(checkpoint.folder / name) == file["digest"]
+        except OSError:
+            whole = False
+        if not whole:
+            damaged.append(name)
+    return damaged
+
+
+def mark_finished(run_folder: Path, step: int, tokens: int) -> None:
+    """Write the DONE file, which alone says that a run has come to its end."""
+    write_atomically(run_folder / "DONE", json.dumps({"step": step, "tokens": tokens}))
+
+
+def finished_step(run_folder: Path) -> int:
+    """The step that the DONE file names, or -1 while there is none; a run that is extended goes on after it."""
+    done = run_folder / "DONE"
+    return int(json.loads(done.read_text("utf-8"))["step"]) if done.exists() else -1
+
+
+def describe_finished(config: RunConfig) -> str | None:
+    """What to say of a run that has done all its steps; None while there are steps to do."""
+    step = finished_step(config.run_folder)
+    done = f"training: already finished at step {step} ({config.run_folder / 'DONE'})"
+    return done if step >= config.training.steps else None
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,107 @@
+"""Which checkpoint a run goes on from: the newest whole one. Those that turn out damaged are set aside on the way.
+
+Rank 0 finds and decides; every rank compares its share of the files with their digests, and all come to the same.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import torch.distributed as dist
+
+from data.progress import say
+from data.shards.format import read_manifest
+from data.stream.stream import TokenStream
+from train.checkpoints import folders as checkpoint
+from train.checkpoints.compatibility import check_continues
+from train.config import RunConfig
+from train.process import Rank
+from train.records.journal import REFUSED, SET_ASIDE, Journal
+
+Decision = TypeVar("Decision")
+
+
+def find_start(
+    config: RunConfig, rank: Rank, stream: TokenStream
+) -> tuple[checkpoint.Checkpoint | None, dict[str, Any]]:
+    """The checkpoint to go on from, None for a new run, and what has changed in the configuration since.
+
+    All ranks call this, and return or raise the same.
+
+    Raises:
+        CheckpointError: there were checkpoints and none is whole, or the one to go on from is of another run.
+    """
+    found = first_whole(config, rank, lambda steps: steps[::-1])
+    if found is None:
+        if refusal := _agree(rank, lambda: _none_is_left(config)):
+            raise checkpoint.CheckpointError(refusal)
+        return None, {}
+    data, tokenizer = stream.digest(found.manifest["samples"]), read_manifest(config.shards).tokenizer_digest
+    return found, check_continues(found, config, data, tokenizer)
+
+
+def first_whole(
+    config: RunConfig, rank: Rank, order: Callable[[list[int]], Sequence[int]]
+) -> checkpoint.Checkpoint | None:
+    """The first checkpoint whose every byte is as it was written; all ranks call this.
+
+    Args:
+        order: the saved steps, which it is given ascending, in the order in which they are wanted.
+
+    Raises:
+        CheckpointError: on all ranks: the first is of another version's format.
+    """
+    while found := _agree(rank, lambda: _first_readable(config, order)):
+        damaged: list[list[str]] = [[] for _ in range(rank.world_size)]
+        dist.all_gather_object(damaged, checkpoint.damaged_files(found, rank.rank, rank.world_size))
+        names = [name for part in damaged for name in part]
+        if not names:
+            return found
+        if rank.is_first:
+            _set_aside(config, found.step, f"the content of {', '.join(names)} is not what was written")
+    return None
+
+
+def _agree(rank: Rank, decide: Callable[[], Decision]) -> Decision:
+    """What rank 0 decides, or the CheckpointError that it raises, on all ranks."""
+    decided: list[Any] = [None]
+    if rank.is_first:
+        try:
+            decided = [decide()]
+        except checkpoint.CheckpointError as error:
+            decided = [error]
+    dist.broadcast_object_list(decided)
+    if isinstance(decided[0], checkpoint.CheckpointError):
+        raise decided[0]
+    decision: Decision = decided[0]
+    return decision
+
+
+def _first_readable(config: RunConfig, order: Callable[[list[int]], Sequence[int]]) -> checkpoint.Checkpoint | None:
+    """The first that has all of its files in their sizes."""
+    for step in order(checkpoint.saved_steps(config.checkpoints)):
+        try:
+            return checkpoint.read_checkpoint(checkpoint.step_folder(config.checkpoints, step))
+        except checkpoint.DamagedError as error:
+            _set_aside(config, step, str(error))
+    return None
+
+
+def _set_aside(config: RunConfig, step: int, reason: str) -> None:
+    folder = checkpoint.set_aside(checkpoint.step_folder(config.checkpoints, step))
+    with Journal(config.run_folder) as journal:
+        journal.event(SET_ASIDE, step=step, folder=folder.name, reason=reason)
+    say(f"WARNING: the checkpoint of step {step} is damaged ({reason}). It is set aside as {folder}")
+
+
+def _none_is_left(config: RunConfig) -> str:
+    """Why the run cannot begin anew where there is no checkpoint; nothing where it never had one."""
+    damaged = checkpoint.damaged_folders(config.checkpoints)
+    if not damaged:
+        return ""
+    refusal = (
+        f"{config.checkpoints}: no whole checkpoint is left, there is only {', '.join(path.name for path in damaged)}. "
+        "Put a whole one back as step_N; or delete these, and the run begins at its first step"
+    )
+    with Journal(config.run_folder) as journal:
+        journal.event(REFUSED, error=refusal)
+    return refusal

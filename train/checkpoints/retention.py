@@ -1,0 +1,63 @@
+"""Which checkpoints stay on disk: the newest, every n-th step, the best on held-out text, and those that are pinned."""
+
+import json
+import math
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from train.checkpoints.folders import saved_steps, step_folder
+from train.config import TrainingConfig
+
+PINNED = "PINNED"
+"""A checkpoint with a file of this name in it, put there by people or programs, is never deleted."""
+
+
+def prune(checkpoints: Path, training: TrainingConfig, metrics: Path) -> list[str]:
+    """Delete the checkpoints that need not be kept; returns their names.
+
+    Args:
+        metrics: the run's metrics.jsonl, which says how good each evaluated step is.
+    """
+    steps = saved_steps(checkpoints)
+    best = best_step(steps, held_out_scores(metrics, training.keep_best)) if training.keep_best else None
+    kept = {*steps[-training.keep_checkpoints :], best}
+    removed = []
+    for step in steps:
+        folder = step_folder(checkpoints, step)
+        every = training.keep_every is not None and step % training.keep_every == 0
+        if step not in kept and not every and not (folder / PINNED).exists():
+            # Renamed first: a deletion that is interrupted must not leave a folder that looks like a checkpoint.
+            # What cannot be deleted now, because another program reads it, goes when the run is next started.
+            shutil.rmtree(folder.rename(folder.with_name(f".{folder.name}.partial")), ignore_errors=True)
+            removed.append(folder.name)
+    return removed
+
+
+def held_out_scores(metrics: Path, text: str) -> dict[int, float]:
+    """Bits per byte of each evaluated step on `text`: SOURCE/SPLIT, or SPLIT for the mean over the sources with it."""
+    source, _, split = text.rpartition("/")
+    scores: dict[int, float] = {}
+    if not metrics.exists():
+        return scores
+    with metrics.open("rb") as lines:
+        for line in lines:
+            if b'"evaluation"' not in line:  # one line in many
+                continue
+            try:
+                record = json.loads(line)
+            except ValueError:  # cut short by an interruption
+                continue
+            measured: Mapping[str, Mapping[str, float]] = record["evaluation"]
+            values = [
+                splits[split] for name, splits in measured.items() if split in splits and (not source or name == source)
+            ]
+            if values:
+                scores[record["step"]] = sum(values) / len(values)
+    return scores
+
+
+def best_step(steps: Iterable[int], scores: Mapping[int, float]) -> int | None:
+    """The saved step with the fewest bits per byte, the later of equals; None where none was evaluated."""
+    measured = [(scores[step], -step) for step in steps if math.isfinite(scores.get(step, math.nan))]
+    return -min(measured)[1] if measured else None

@@ -1,0 +1,90 @@
+"""The trained model of a run: its newest checkpoint as a plain torch module, for evaluation, samples and export."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from evaluation.bits_per_byte import TokenLosses
+from model.transformer import Transformer
+from train.checkpoints.compatibility import check_architecture
+from train.checkpoints.folders import (
+    Checkpoint,
+    CheckpointError,
+    find_latest,
+    read_checkpoint,
+    saved_steps,
+)
+from train.checkpoints.fragments import KINDS, Fragment, Reader
+from train.config import RunConfig
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Weights of a checkpoint in a model that is ready for inference."""
+
+    model: Transformer
+    step: int
+    device: torch.device
+
+
+def token_losses(model: Callable[..., torch.Tensor], device: torch.device) -> TokenLosses:
+    """The form in which evaluation asks a model: int64 inputs and targets (batch, time) → losses in nats, alike."""
+
+    @torch.no_grad()
+    def losses(inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        tokens, wanted = (torch.from_numpy(part).to(device) for part in (inputs, targets))
+        result: np.ndarray = model(tokens, wanted, reduction="none").float().cpu().numpy()
+        return result
+
+    return losses
+
+
+def newest_checkpoint(config: RunConfig) -> Checkpoint:
+    """The newest whole checkpoint of the run. Raises CheckpointError when there is none."""
+    found = find_latest(config.checkpoints)
+    if found is None:
+        raise CheckpointError(f"{config.checkpoints}: no checkpoint yet; run `domainlm train` first")
+    return found
+
+
+def find_checkpoint(config: RunConfig, step: int | None = None) -> Checkpoint:
+    """The whole checkpoint of a step, or the newest. Raises CheckpointError when there is none."""
+    if step is None:
+        return newest_checkpoint(config)
+    saved = saved_steps(config.checkpoints)
+    if step not in saved:
+        there = ", ".join(map(str, saved)) or "none"
+        raise CheckpointError(f"{config.checkpoints}: no checkpoint of step {step}; there are those of {there}")
+    return read_checkpoint(config.checkpoints / f"step_{step:06d}")
+
+
+def load_trained(config: RunConfig, step: int | None = None) -> Trained:
+    """Read a whole checkpoint of the run, of any world size and ZeRO stage, in fp32: the newest, or that of a step.
+
+    Raises:
+        CheckpointError: there is none, or it is of another model.
+    """
+    found = find_checkpoint(config, step)
+    check_architecture(found, config)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with torch.device("meta"):
+        model = Transformer(config.model)
+    model.to_empty(device=device)
+    load_weights(model, found.folder)
+    return Trained(model.eval(), found.step, device)
+
+
+@torch.no_grad()
+def load_weights(model: Transformer, folder: Path) -> None:
+    """Set a model's parameters, in place and one at a time, to the fp32 weights of a checkpoint.
+
+    Raises:
+        CheckpointError: a parameter is missing or has another shape, or a file cannot be read.
+    """
+    reader = Reader(folder)
+    for name, parameter in model.named_parameters():
+        whole = Fragment(name, tuple(parameter.shape), 0, parameter.numel())
+        parameter.copy_(torch.from_numpy(reader.read(KINDS[0], whole)).view_as(parameter))

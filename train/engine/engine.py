@@ -1,0 +1,209 @@
+"""Everything that is DeepSpeed: configuration, engine and step. No other module imports it."""
+
+import gc
+import logging
+import warnings
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+import deepspeed
+import torch
+import torch.distributed as dist
+from deepspeed.ops import __compatible_ops__
+from deepspeed.runtime import compiler
+from deepspeed.runtime.bf16_optimizer import BF16_Optimizer
+from deepspeed.utils import safe_get_local_grad
+from torch import nn
+
+from model.block import Block
+from model.transformer import Transformer
+from train.config import RunConfig, TrainingConfig
+from train.engine.initial_weights import set_initial_weights
+from train.engine.optimizer import build_optimizer, set_hyperparameters
+from train.schedule import accumulation
+
+Engine: TypeAlias = deepspeed.DeepSpeedEngine
+
+
+def connect(device: torch.device, timeout: timedelta = timedelta(minutes=30)) -> None:
+    """Join the other ranks: NCCL between GPUs, gloo between CPUs. Needs RANK, WORLD_SIZE and MASTER_ADDR/PORT.
+
+    A rank that waits `timeout` for another one in a collective gives up with an error.
+    """
+    deepspeed.utils.logger.setLevel(logging.WARNING)
+    # DeepSpeed 0.19 calls collectives by names that torch 2.13 has begun to rename: nothing that a user can mend.
+    warnings.filterwarnings("ignore", message=r"`torch\.distributed\.", category=FutureWarning)
+    # DeepSpeed would compile this optional CPU collective with ninja, for minutes; gloo does its work.
+    __compatible_ops__["deepspeed_shm_comm"] = False
+    # It would load all of torch's compiler, a second of every start, to decorate its Muon, which nothing here uses.
+    compiler.compile = lambda: lambda function: function
+    if not dist.is_initialized():
+        # DeepSpeed looks for garbage again and again while it starts: what is loaded by now never becomes any.
+        gc.freeze()
+        deepspeed.init_distributed(
+            "nccl" if device.type == "cuda" else "gloo",
+            auto_mpi_discovery=False,
+            verbose=False,
+            timeout=timeout,
+        )
+
+
+def disconnect() -> None:
+    """Leave the process group in good order, so that no rank sees its peer's socket break."""
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def deepspeed_config(training: TrainingConfig, world_size: int, step: int = 1) -> dict[str, Any]:
+    """DeepSpeed's configuration: the user's JSON, plus what the framework owns, for the batch size of step `step`."""
+    micro_batches = accumulation(training, step, world_size)
+    owned: dict[str, Any] = {
+        "train_batch_size": training.micro_batch * micro_batches * world_size,
+        "train_micro_batch_size_per_gpu": training.micro_batch,
+        "gradient_accumulation_steps": micro_batches,
+        "gradient_clipping": training.gradient_clipping,
+        # Unasked, DeepSpeed applies a bf16 step whose gradient is not finite.
+        "bf16": {"enabled": training.precision == "bf16", "check_grad_overflow": True},
+        # torch's fused AdamW is as fast as DeepSpeed's own on both devices and compiles nothing.
+        "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,
+        "steps_per_print": None,
+    }
+    if training.precision == "bf16":
+        # With both in fp32, ZeRO 1 to 3 agree to the bit across world sizes; without, they drift apart.
+        owned |= {"data_types": {"grad_accum_dtype": "fp32"}, "communication_data_type": "fp32"}
+    return {**training.deepspeed, **owned}
+
+
+def build_engine(config: RunConfig, device: torch.device, world_size: int) -> Engine:
+    """The model with its initial weights inside a DeepSpeed engine.
+
+    The initial weights depend on the seed alone: every tensor has its own generator, and under ZeRO-3, where a rank
+    only holds its part of each, tensors are gathered for it one module at a time.
+    """
+    settings = deepspeed_config(config.training, world_size)
+    if config.training.zero_stage == 3:
+        with deepspeed.zero.Init(config_dict_or_path=settings):
+            model = Transformer(config.model)
+        set_initial_weights(model, config, gather=_gathered)
+    else:
+        with torch.device("meta"):
+            model = Transformer(config.model)
+        model.to_empty(device=device)
+        set_initial_weights(model, config)
+    model.set_training(config.training.activation_checkpointing, config.training.compile)
+    if config.training.zero_stage == 3 and config.training.compile:
+        # Gathered and released as a whole, so that no hook of DeepSpeed's runs inside the compiled halves of a block.
+        deepspeed.utils.set_z3_leaf_modules(model, [Block])
+    engine, *_ = deepspeed.initialize(
+        model=model,
+        optimizer=build_optimizer(model, config.training),
+        config=settings,
+        dist_init_required=False,
+    )
+    if hasattr(engine.optimizer, "check_overflow"):
+        # The loop finds what is not finite before it decides on a step: a second search would cost another collective.
+        engine.optimizer.check_overflow = lambda partition_gradients=True: None
+    return engine
+
+
+def _gathered(parameters: list[nn.Parameter]) -> AbstractContextManager[Any]:
+    gathered: AbstractContextManager[Any] = deepspeed.zero.GatheredParameters(parameters, modifier_rank=0)
+    return gathered
+
+
+def set_step(engine: Engine, training: TrainingConfig, step: int, learning_rate: float) -> int:
+    """Prepare the engine for step `step`: hyperparameters and batch size; returns the micro-batches of a rank."""
+    set_hyperparameters(engine.optimizer, training, learning_rate)
+    micro_batches = accumulation(training, step, dist.get_world_size())
+    if engine.gradient_accumulation_steps() != micro_batches:
+        engine.set_train_batch_size(micro_batches * training.micro_batch * dist.get_world_size())
+    return micro_batches
+
+
+def backward(engine: Engine, loss: torch.Tensor) -> None:
+    """Backward pass of one micro-batch; after a batch's last, its gradient waits for `apply_step` or `drop_step`."""
+    engine.backward(loss)
+    if not engine.is_gradient_accumulation_boundary():
+        engine.step()
+
+
+def gradient_squares(engine: Engine) -> torch.Tensor:
+    """This rank's share of each parameter tensor's sum of squared gradients, after a batch's last backward pass.
+
+    Summed over the ranks, and that over the tensors, it is the square of the global norm. Everything is in float64:
+    DeepSpeed rounds each rank's sum to fp32, so that the norm, and with it every clipped step, would depend on the
+    number of ranks in its last bit.
+
+    Returns:
+        float64 (tensors,), in the order of the module's parameters.
+    """
+    parameters = list(engine.module.parameters())
+    squares = torch.zeros(len(parameters), dtype=torch.float64, device=engine.device)
+    if _has_whole_gradients(engine) and dist.get_rank() > 0:  # the first rank's count
+        return squares
+    for number, parameter in enumerate(parameters):
+        part = _local_gradient(engine, parameter)
+        if part is not None:
+            squares[number] = torch.linalg.vector_norm(part, dtype=torch.float64).square()
+    return squares
+
+
+def _has_whole_gradients(engine: Engine) -> bool:
+    """Whether every rank holds all of the reduced gradient: without ZeRO, and under ZeRO-1 in bf16."""
+    return engine.zero_optimization_stage() == 0 or isinstance(engine.optimizer, BF16_Optimizer)
+
+
+def _local_gradient(engine: Engine, parameter: Any) -> torch.Tensor | None:
+    """The part of a parameter's reduced gradient that this rank holds; None where it holds nothing of it."""
+    part: torch.Tensor | None
+    if engine.zero_optimization_stage() == 0:
+        part = parameter.grad
+    elif isinstance(engine.optimizer, BF16_Optimizer):
+        part = parameter._hp_grad
+    elif engine.zero_optimization_stage() == 3:
+        part = safe_get_local_grad(parameter)
+    else:
+        mapping = parameter._hp_mapping
+        part = mapping and mapping.get_lp_grad_fragment(parameter._index_in_param_group)
+    return part
+
+
+def weight_squares(engine: Engine) -> torch.Tensor:
+    """This rank's share of each parameter tensor's sum of squared weights; shape and order as `gradient_squares`."""
+    parameters: list[Any] = list(engine.module.parameters())
+    squares = torch.zeros(len(parameters), dtype=torch.float64, device=engine.device)
+    partitioned = engine.zero_optimization_stage() == 3
+    if not partitioned and dist.get_rank() > 0:
+        return squares
+    for number, parameter in enumerate(parameters):
+        part = parameter.ds_tensor if partitioned else parameter.detach()
+        squares[number] = torch.linalg.vector_norm(part, dtype=torch.float64).square()
+    return squares
+
+
+def apply_step(engine: Engine, norm: float) -> None:
+    """Clip the waiting gradient by its global norm, which the caller has summed over the ranks, and update."""
+    if not _has_whole_gradients(engine):  # else DeepSpeed finds it without the other ranks
+        _tell_norm(engine, norm)
+    engine.step()
+
+
+def drop_step(engine: Engine) -> None:
+    """Leave every weight and moment as it is, and give the waiting gradient up."""
+    if _has_whole_gradients(engine):
+        engine.optimizer.zero_grad()
+        engine.global_steps += 1
+        engine.micro_steps += 1
+    else:
+        _tell_norm(engine, float("inf"))  # DeepSpeed then skips the step and clears what it keeps of it
+        engine.step()
+
+
+def _tell_norm(engine: Engine, norm: float) -> None:
+    decided = torch.tensor(norm, dtype=torch.float32)
+    if engine.zero_optimization_stage() == 3:
+        engine.optimizer._get_norm_groups = lambda: [decided]
+    else:
+        engine.optimizer.scaled_global_norm = lambda: decided

@@ -1,0 +1,119 @@
+"""What a run tells people: the console, metrics.jsonl (the truth), and its mirror in Weights & Biases."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+from data.files import write_atomically
+from data.progress import duration, say
+from train.config import RunConfig
+from train.records.mirror import Mirror
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """Lines of metrics.jsonl that were removed, because their steps are run again."""
+
+    steps: int
+    seconds: float
+    """That those steps took."""
+    last_written: float | None
+    """When the file was written last, in seconds since 1970; None: there was none."""
+
+
+SAVE_FIGURES = ("seconds", "stall_seconds", "bytes")
+
+
+class Monitor:
+    """Records of one run, written by rank 0; a context manager that closes them."""
+
+    def __init__(self, config: RunConfig, environment: Mapping[str, Any], resumed_at: int) -> None:
+        self._config = config
+        folder = config.run_folder
+        self.dropped = drop_lines_after(folder / "metrics.jsonl", resumed_at)
+        self._metrics = _append(folder / "metrics.jsonl")
+        self._mirror = Mirror(config, environment) if config.monitoring.wandb else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if self._mirror:
+            self._mirror.finish(failed=error is not None)
+        self._metrics.close()
+
+    def step(self, metrics: Mapping[str, float], steps: int, seconds_left: float) -> None:
+        """Record one training step; every `log_every`-th is shown."""
+        # JSON has no NaN: what is not finite is written as null, which every reader takes.
+        _write_line(self._metrics, {key: value if math.isfinite(value) else None for key, value in metrics.items()})
+        step = int(metrics["step"])
+        if self._mirror:
+            self._mirror.log(step, "train", {name: value for name, value in metrics.items() if name != "step"})
+        if step % self._config.training.log_every == 0 or step in (1, steps):
+            say(
+                f"step {step:>{len(str(steps))}}/{steps}  loss {metrics['loss']:.4f}  "
+                f"rate {metrics['learning_rate']:.2e}  gradient {metrics['gradient_norm']:.3f}  "
+                f"{metrics['tokens_per_second']:,.0f} tokens/s  MFU {metrics['mfu']:.1%}  {duration(seconds_left)} left"
+            )
+
+    def evaluation(self, step: int, bits_per_byte: Mapping[str, Mapping[str, float]], seconds: float) -> None:
+        """Record bits per byte by source and split."""
+        _write_line(self._metrics, {"step": step, "evaluation": bits_per_byte, "seconds": round(seconds, 3)})
+        flat = {f"{source}/{split}": x for source, splits in bits_per_byte.items() for split, x in splits.items()}
+        if self._mirror:
+            self._mirror.log(step, "evaluation", flat)
+        say(f"step {step}  bits per byte: " + "  ".join(f"{name} {value:.3f}" for name, value in flat.items()))
+
+    def saved(self, step: int, facts: Mapping[str, Any]) -> None:
+        """Record a checkpoint that has become whole, and how long training stood still for it."""
+        _write_line(self._metrics, {"step": step, "save": {name: facts[name] for name in SAVE_FIGURES}})
+        if self._mirror:
+            self._mirror.log(step, "save", {name: facts[name] for name in SAVE_FIGURES})
+
+    def mirror(self, step: int, figures: Mapping[str, float]) -> None:
+        """Figures that are written down elsewhere, for W&B."""
+        if self._mirror:
+            self._mirror.log(step, "diagnostics", figures)
+
+    def finished(self, step: int, tokens: int, checkpoint: Path) -> None:
+        """The run has come to its end: W&B's summary, and the checkpoint where it is to be kept there."""
+        if self._mirror:
+            self._mirror.summarise({"step": step, "tokens": tokens})
+            if self._config.monitoring.artifacts == "checkpoint":
+                self._mirror.keep(checkpoint, "model", f"{self._config.name}-checkpoint")
+
+
+def drop_lines_after(file: Path, step: int) -> Dropped:
+    """Remove from metrics.jsonl what lies after `step`; those steps are run again.
+
+    A line that an interrupted write cut short is removed too.
+    """
+    if not file.exists():
+        return Dropped(0, 0.0, None)
+    last_written = file.stat().st_mtime
+    kept, dropped, seconds = [], set(), 0.0
+    for line in file.read_text("utf-8").splitlines():
+        try:
+            record = json.loads(line)
+            number = int(record["step"])
+        except (ValueError, TypeError, KeyError):
+            continue
+        if number <= step:
+            kept.append(line)
+        else:
+            dropped.add(number)
+            seconds += record.get("seconds") or 0.0
+    write_atomically(file, "".join(f"{line}\n" for line in kept))
+    return Dropped(len(dropped), round(seconds, 3), last_written)
+
+
+def _append(file: Path) -> TextIO:
+    return file.open("a", encoding="utf-8", buffering=1)
+
+
+def _write_line(file: TextIO, record: Mapping[str, Any]) -> None:
+    file.write(json.dumps(record) + "\n")

@@ -1,0 +1,99 @@
+"""What is known about a spike is frozen in the journal, and the step computed again: is it the data or the device?"""
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from data.progress import say
+from data.stream.ledger import documents_of
+from model.loss import IGNORE
+from train.engine import engine
+from train.gradient import Gradient, compute_gradient, micro_batches_of
+from train.run import Run
+from train.schedule import learning_rate
+
+WORST_SEQUENCES = 4
+"""Sequences of the highest loss whose documents are named."""
+SAME = 1e-3
+"""Relative difference that a second computing may have: kernels on GPUs add in any order."""
+
+
+def examine(run: Run, step: int, first: Gradient, reason: str) -> Gradient:
+    """Compute a step that spikes again, with the same weights and batch, and journal the evidence.
+
+    A result that does not come again was made by a faulty device. All ranks call this.
+
+    Returns:
+        The second result, whose gradient waits in the engine in place of the first's.
+    """
+    engine.drop_step(run.engine)
+    losses = _sequence_losses(run, step)
+    second = compute_gradient(run, step)
+    differing = _differing_ranks(run, first, second)
+    if run.journal:
+        verdict = _verdict(first, second, differing)
+        worst = sorted(losses, key=lambda sample: -losses[sample])[:WORST_SEQUENCES]
+        names = [name for name, _ in run.engine.module.named_parameters()]
+        run.journal.event(
+            "spike",
+            step=step,
+            reason=reason,
+            verdict=verdict,
+            policy=run.config.training.spikes.policy,
+            learning_rate=learning_rate(run.config.training, step),
+            loss=[first.loss, second.loss],
+            gradient_norm=[first.norm, second.norm],
+            tensor_gradient_norms=dict(zip(names, first.tensor_norms, strict=True)),
+            sequence_losses={sample: round(loss, 4) for sample, loss in losses.items()},
+            worst=[{"sample": sample, "documents": documents_of(run.stream, [sample])} for sample in worst],
+        )
+        say(f"step {step}  spike: {reason}; {verdict}; evidence in {run.config.run_folder / 'journal.jsonl'}")
+    return second
+
+
+def note(run: Run, step: int, gradient: Gradient, reason: str) -> None:
+    """Write down a spike that is applied without being computed again: there were as many as the limit just before."""
+    if run.journal:
+        spikes = run.config.training.spikes
+        run.journal.event(
+            "spike not examined", step=step, reason=reason, loss=gradient.loss, gradient_norm=gradient.norm
+        )
+        say(
+            f"step {step}  spike: {reason}; applied and not computed again, as {spikes.limit} were within "
+            f"{spikes.window} steps: the level has shifted"
+        )
+
+
+def _sequence_losses(run: Run, step: int) -> dict[int, float]:
+    """Mean loss of each sequence of the step's batch, by sample, without dropout; the same on every rank."""
+    own: list[tuple[int, float]] = []
+    run.engine.eval()
+    with torch.no_grad():
+        for batch in micro_batches_of(run, step):
+            losses = run.engine(batch.inputs, batch.targets, reduction="none", documents=batch.documents)
+            means = losses.double().sum(dim=1) / (batch.targets != IGNORE).sum(dim=1)
+            own += enumerate(means.tolist(), start=batch.first_sample)
+    run.engine.train()
+    return dict(sorted(pair for rank in _gathered(run, own) for pair in rank))
+
+
+def _differing_ranks(run: Run, first: Gradient, second: Gradient) -> list[int]:
+    """The ranks whose own part of the loss did not come again."""
+    alike = np.isclose(first.own_loss, second.own_loss, rtol=SAME, atol=0, equal_nan=True)
+    return [rank for rank, same in enumerate(_gathered(run, bool(alike))) if not same]
+
+
+def _gathered(run: Run, value: Any) -> list[Any]:
+    values: list[Any] = [None] * run.rank.world_size
+    dist.all_gather_object(values, value)
+    return values
+
+
+def _verdict(first: Gradient, second: Gradient, differing: list[int]) -> str:
+    if differing:
+        return f"computed again, rank {', '.join(map(str, differing))} gets another loss: its device is faulty"
+    if not np.allclose(first.figures, second.figures, rtol=SAME, atol=0, equal_nan=True):
+        return "computed again, the losses are the same and the gradient is not: a device or a link is faulty"
+    return "computed again, it is the same: the data or the weights, not a device"
