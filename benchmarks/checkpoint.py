@@ -18,8 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import torch
 
 from benchmarks.harness import Row, compare, parser, show
-from train.checkpoints import fragments
-from train.checkpoints import state as engine_state
+from train.checkpoints import fragments, state
 from train.config_file import load_config
 from train.engine import engine
 from train.process import find_rank, name_accelerator, use_machine
@@ -59,14 +58,14 @@ def main() -> None:
     chosen = options.parse_args()
     name_accelerator()
     started = trained_engine(chosen.layers, chosen.width)
-    snapshot, stalls = engine_state.Snapshot(), []
+    snapshot, stalls = state.Snapshot(), []
 
     def ours(folder: Path, copy: bool) -> None:
         begin = time.perf_counter()
-        parts = snapshot.take(started) if copy else engine_state.own_parts(started)
+        parts = snapshot.take(started) if copy else state.own_parts(started)
         if copy:
             stalls.append(time.perf_counter() - begin)
-        fragments.write_rank(folder, 0, [part.fragment for part in parts], engine_state.arrays(parts), 1)
+        fragments.write_rank(folder, 0, [part.fragment for part in parts], state.arrays(parts), 1)
         fragments.merge_records(folder, 1)
 
     def torch_save(folder: Path) -> None:
@@ -99,7 +98,7 @@ def main() -> None:
     first, *others = contenders
     stood_still = [Row(first, tuple(stalls), "s training stands")]
     stood_still += [Row(name, tuple(seconds[name]), "s training stands") for name in others]
-    size = engine_state.bytes_to_save(started)
+    size = state.bytes_to_save(started)
     show(f"one save of {size / 12e6:.1f} million parameters ({size / 1e6:.0f} MB)", compare(stood_still), chosen.json)
     if not chosen.json:
         rates = [Row(name, tuple(sizes[name] / 1e6 / s for s in seconds[name]), "MB/s to disk") for name in contenders]

@@ -16,15 +16,16 @@ import torch
 from harness import ROOT, Row, parser, show
 
 from domainlm import pipeline
-from domainlm.plan.build import open_stream
+from train.batches import open_stream
 from train.config import RunConfig
 from train.config_file import load_config
 from train.engine import engine
 from train.gradient import micro_batches_of
+from train.past import Past
 from train.process import find_rank, use_machine
 from train.records.journal import Journal
 from train.records.metrics import Monitor
-from train.run import Past, Run
+from train.run import Run
 from train.schedule import learning_rate
 from train.step import take_step
 from train.stop import StopRequest

@@ -16,14 +16,14 @@ import yaml
 from data.files import value_digest, write_atomically
 from data.progress import say
 from data.shards.format import read_manifest
-from domainlm.plan.build import open_stream
-from train.checkpoints import folders as checkpoint
+from train.batches import open_stream
 from train.checkpoints.compatibility import check_continues
+from train.checkpoints.folders import Checkpoint, CheckpointError, read_checkpoint, saved_steps, step_folder
 from train.config import RunConfig, to_yaml
 from train.config_file import ConfigError, differences, load_config
+from train.past import read_skips
 from train.records.journal import Journal, read_journal
 from train.records.metrics import drop_lines_after
-from train.spikes.rules import read_skips
 
 DECIDE_BATCHES = ("data.", "seed", "training.batch_size")
 """Beginnings of the keys that decide which batch a step has."""
@@ -105,12 +105,12 @@ def branch(parent: RunConfig, name: str, edit: Edit) -> RunConfig:
     return config
 
 
-def _find(parent: RunConfig, step: int) -> checkpoint.Checkpoint:
-    saved = checkpoint.saved_steps(parent.checkpoints)
+def _find(parent: RunConfig, step: int) -> Checkpoint:
+    saved = saved_steps(parent.checkpoints)
     if step not in saved:
         there = f"there are {', '.join(map(str, saved))}" if saved else "there are none"
-        raise checkpoint.CheckpointError(f"{parent.checkpoints}: no checkpoint of step {step}: {there}")
-    return checkpoint.read_checkpoint(checkpoint.step_folder(parent.checkpoints, step))
+        raise CheckpointError(f"{parent.checkpoints}: no checkpoint of step {step}: {there}")
+    return read_checkpoint(step_folder(parent.checkpoints, step))
 
 
 def _unread(setting: str, step: int, config: dict[str, Any]) -> str:
@@ -139,11 +139,9 @@ def _is_there(folder: Path, lineage: dict[str, Any]) -> bool:
     raise ConfigError(f"{folder} holds another run: give the branch another --name, or remove it")
 
 
-def _fill(
-    partial: Path, parent: RunConfig, found: checkpoint.Checkpoint, config: RunConfig, lineage: dict[str, Any]
-) -> None:
+def _fill(partial: Path, parent: RunConfig, found: Checkpoint, config: RunConfig, lineage: dict[str, Any]) -> None:
     write_atomically(partial / "config.yaml", to_yaml(config))
-    target = checkpoint.step_folder(partial / "checkpoints", found.step)
+    target = step_folder(partial / "checkpoints", found.step)
     shutil.copytree(found.folder, target, copy_function=link_or_copy)
     write_atomically(partial / "checkpoints" / "latest", target.name)
     for file in ("metrics.jsonl", "diagnostics.jsonl"):

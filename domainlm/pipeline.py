@@ -24,7 +24,6 @@ from data.shards.packing import pack_shards
 from data.stream.ledger import documents_of, samples_of
 from data.stream.stream import TokenStream
 from data.tokenizer.build import build_tokenizer, load_tokenizer
-from domainlm.plan.build import open_stream
 from domainlm.status.goodput import to_spending
 from domainlm.status.read import read_status
 from evaluation.baselines import measure_baselines
@@ -33,7 +32,8 @@ from evaluation.pages.data_card import write_data_card
 from evaluation.pages.report import ReportInputs, write_report
 from evaluation.pages.tokenizer import write_tokenizer_page
 from model.sizes import parameter_count
-from train.checkpoints.folders import check_writable, describe_finished
+from train.batches import open_stream
+from train.checkpoints.folders import check_writable, describe_finished, saved_steps
 from train.config import RunConfig
 from train.records.mirror import keep_reports
 from train.schedule import batch_size, consumed_samples, micro_batches
@@ -93,7 +93,7 @@ def train(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> dic
     from train.engine.initial_weights import check_initial_weights
 
     open_stream(config)  # a wrong input is named here once, before ranks are started
-    check_initial_weights(config)
+    check_initial_weights(config, fresh=not saved_steps(config.checkpoints))
     check_writable(config.run_folder)
     code = launcher.launch(config, config_file, overrides)
     if code:

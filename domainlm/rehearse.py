@@ -23,7 +23,7 @@ from data.files import new_digest
 from data.progress import say
 from domainlm.branch import link_or_copy
 from domainlm.launcher import local_ranks, start_ranks
-from domainlm.plan.build import open_stream
+from train.batches import open_stream
 from train.checkpoints.folders import saved_steps
 from train.config import RunConfig
 from train.config_file import ConfigError, load_config

@@ -9,10 +9,10 @@ import torch.distributed as dist
 
 from model.loss import IGNORE
 from train.engine import engine
+from train.past import Figures
 from train.records.stopwatch import Stopwatch
 from train.run import Run
 from train.schedule import learning_rate, micro_batches
-from train.spikes.rules import Figures
 
 
 @dataclass(frozen=True)

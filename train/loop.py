@@ -4,10 +4,17 @@ import os
 from datetime import timedelta
 
 from data.progress import say
-from domainlm.plan.build import open_stream
 from train import watchdog
-from train.checkpoints import folders as checkpoint
-from train.checkpoints import state as engine_state
+from train.batches import open_stream
+from train.checkpoints import state
+from train.checkpoints.folders import (
+    Checkpoint,
+    CheckpointError,
+    check_writable,
+    describe_finished,
+    mark_finished,
+    step_folder,
+)
 from train.checkpoints.resume import find_start
 from train.checkpoints.rewind import go_back
 from train.checkpoints.saving import Saver, warn_of_space
@@ -15,12 +22,12 @@ from train.config import RunConfig
 from train.engine import engine
 from train.held_out import evaluate, is_due
 from train.process import find_rank, peak_flops, use_machine
-from train.records.throughput import Pace, Stragglers, describe_stragglers, step_metrics
+from train.records.throughput import Pace, Stragglers, describe_stragglers
 from train.run import Run
 from train.schedule import check_ranks, consumed_samples
 from train.spikes.rules import is_skipped
 from train.start import describe, only_writer, open_records, recall, take_over
-from train.step import take_step
+from train.step import step_metrics, take_step
 from train.stop import StopRequest, agree
 
 
@@ -37,29 +44,29 @@ def train(config: RunConfig, stop: StopRequest) -> None:
     rank, variables = find_rank(os.environ)
     os.environ.update(variables)
     check_ranks(config.training, rank.world_size)
-    if finished := checkpoint.describe_finished(config):
+    if finished := describe_finished(config):
         if rank.is_first:
             say(finished)
         return
     stream = open_stream(config)
-    checkpoint.check_writable(config.run_folder)
-    checkpoint.check_writable(config.checkpoints)
+    check_writable(config.run_folder)
+    check_writable(config.checkpoints)
     with only_writer(config, rank):
         device = use_machine(rank)
         # Longer than the watchdog, which says more about a rank that does not come.
         engine.connect(device, timedelta(seconds=2 * config.training.hang_timeout))
         try:
             found, changed = find_start(config, rank, stream)
-        except checkpoint.CheckpointError:
+        except CheckpointError:
             engine.disconnect()  # all ranks refuse alike: rank 0 alone says it
             raise
         stream.verify(rank.rank, rank.world_size)
         watchdog.guard(config.training.hang_timeout)
-        started = engine.build_engine(config, device, rank.world_size)
+        started = engine.build_engine(config, device, rank.world_size, fresh=found is None)
         while True:
             first_step = found.step if found else 0
             if found:
-                engine_state.load(started, found.folder, found.manifest["optimizer_step"])
+                state.load(started, found.folder, found.manifest["optimizer_step"])
             with open_records(config, rank, device, first_step) as (monitor, journal):
                 if journal:
                     take_over(config, journal, found, changed)
@@ -75,7 +82,7 @@ def train(config: RunConfig, stop: StopRequest) -> None:
         watchdog.rest()
 
 
-def _steps(run: Run, first_step: int) -> checkpoint.Checkpoint | None:
+def _steps(run: Run, first_step: int) -> Checkpoint | None:
     """Run the steps after `first_step`; returns the checkpoint to go back to when there is a spike to avoid."""
     config, training, past = run.config, run.config.training, run.past
     peak, pace, stragglers, saver = peak_flops(run.device), Pace(training, first_step), Stragglers(), Saver(run)
@@ -118,6 +125,6 @@ def _finish(run: Run, step: int, stopped: bool) -> None:
         return
     tokens = consumed_samples(run.config.training, step) * run.config.model.sequence_length
     run.journal.event("done", step=step, tokens=tokens)
-    run.monitor.finished(step, tokens, checkpoint.step_folder(run.config.checkpoints, step))
-    checkpoint.mark_finished(run.config.run_folder, step, tokens)
+    run.monitor.finished(step, tokens, step_folder(run.config.checkpoints, step))
+    mark_finished(run.config.run_folder, step, tokens)
     say(f"finished at step {step}: {tokens:,} tokens")

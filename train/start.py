@@ -17,17 +17,16 @@ from data.progress import say
 from data.stream.stream import TokenStream
 from model.sizes import parameter_count
 from train import diagnostics
-from train.checkpoints import folders as checkpoint
+from train.checkpoints.folders import Checkpoint, CheckpointError, discard_partial
 from train.config import RunConfig, to_yaml
 from train.engine import engine
 from train.engine.optimizer import describe_groups
 from train.held_out import is_due
+from train.past import Past, read_examined, read_history, read_skips
 from train.process import Rank
 from train.records.journal import Journal, read_journal
 from train.records.metrics import Monitor, drop_lines_after
-from train.run import Past
 from train.schedule import consumed_samples
-from train.spikes.rules import read_examined, read_history, read_skips
 from train.stop import StopRequest
 
 
@@ -41,7 +40,7 @@ def only_writer(config: RunConfig, rank: Rank) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise checkpoint.CheckpointError(f"{config.run_folder}: another process is training there") from None
+            raise CheckpointError(f"{config.run_folder}: another process is training there") from None
         yield
 
 
@@ -103,11 +102,9 @@ def recall(config: RunConfig, rank: Rank, first_step: int, stop: StopRequest) ->
     return found[0]
 
 
-def take_over(
-    config: RunConfig, journal: Journal, found: checkpoint.Checkpoint | None, changed: Mapping[str, Any]
-) -> None:
+def take_over(config: RunConfig, journal: Journal, found: Checkpoint | None, changed: Mapping[str, Any]) -> None:
     """Take over the run's folder from whatever trained there before (rank 0)."""
-    checkpoint.discard_partial(config.checkpoints)
+    discard_partial(config.checkpoints)
     write_atomically(config.run_folder / "config.yaml", to_yaml(config))
     if found:
         say(f"resuming from {found.folder}")

@@ -1,17 +1,22 @@
-"""One optimizer step on all ranks: gradient → is it a spike? → update, or not."""
+"""One optimizer step on all ranks: gradient → is it a spike? → update, or not; and what metrics.jsonl says of it."""
 
+import resource
+import statistics
 import time
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import torch
 
+from model.sizes import flop_per_token
 from train import watchdog
 from train.diagnostics import diagnose
 from train.engine import engine
+from train.engine.placement import configured_placement
 from train.gradient import Gradient, compute_gradient
 from train.run import Run
-from train.schedule import micro_batches
+from train.schedule import batch_size, consumed_samples, learning_rate, micro_batches
 from train.spikes.evidence import examine, note
 from train.spikes.rules import check_limit, find_spike, is_to_be_examined, skip_for
 
@@ -108,3 +113,42 @@ def _prefetch(run: Run, first_step: int) -> None:
         for first in micro_batches(training, step, run.rank.rank, run.rank.world_size)
     ]
     run.stream.prefetch(np.add.outer(firsts, range(training.micro_batch)).ravel().astype(np.int64))
+
+
+def step_metrics(run: Run, result: StepResult, peak_flops: float) -> dict[str, float]:
+    """The step's line of metrics.jsonl.
+
+    MFU counts the computation that the model calls for, attention included; HFU also what activation checkpointing
+    computes a second time (Narayanan et al. 2021, Chowdhery et al. 2022).
+
+    Args:
+        peak_flops: FLOP/s that a rank's device can reach.
+    """
+    training, model = run.config.training, run.config.model
+    tokens_per_second = batch_size(training, result.step) * model.sequence_length / result.seconds
+    recomputed_blocks = configured_placement(training).recomputed_blocks(model.layers)
+    share = tokens_per_second / (peak_flops * run.rank.world_size)
+    slowest = max(result.seconds_by_rank)
+    return {
+        "step": result.step,
+        "loss": result.loss,
+        "learning_rate": learning_rate(training, result.step),
+        "gradient_norm": result.gradient_norm,
+        "tokens": consumed_samples(training, result.step) * model.sequence_length,
+        "tokens_per_second": tokens_per_second,
+        "mfu": flop_per_token(model) * share,
+        "hfu": flop_per_token(model, recomputed_blocks) * share,
+        "seconds": result.seconds,
+        "data_wait": result.data_wait,
+        "rank_seconds": statistics.median(result.seconds_by_rank),
+        "slowest_rank": result.seconds_by_rank.index(slowest),
+        "slowest_rank_seconds": slowest,
+        "memory": peak_memory(run.device),
+    }
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes that this rank has taken at most: of the GPU by tensors, or of the host by everything."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -17,11 +17,12 @@ from domainlm.doctor.findings import Finding
 from domainlm.doctor.machine_checks import check_machine
 from domainlm.doctor.storage_checks import check_storage
 from domainlm.launcher import local_ranks
-from domainlm.plan.build import open_stream
 from domainlm.plan.costs import host_memory
-from domainlm.plan.placement import configured_placement, step_memory
+from domainlm.plan.placement import step_memory
 from model.sizes import parameter_count
+from train.batches import open_stream
 from train.config import CHECKOUT, RunConfig
+from train.engine.placement import configured_placement
 from train.hardware import planned_machine
 from train.process import free_port, name_accelerator, this_machine
 

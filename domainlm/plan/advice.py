@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from domainlm.plan.costs import Saving, traffic
-from domainlm.plan.placement import Fit, Placement, Recomputation, configured_placement
+from domainlm.plan.placement import Fit
 from domainlm.plan.scaling import NEARLY_FRESH_PASSES, REPEATS_WORTH, TOKENS_PER_PARAMETER, effective_tokens
 from train.config import RunConfig
+from train.engine.placement import Placement, Recomputation, configured_placement
 from train.hardware import HardwareConfig, Machine
 
 SMALLEST_USEFUL_TOKENS = 700_000

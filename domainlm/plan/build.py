@@ -2,15 +2,14 @@
 
 from dataclasses import dataclass
 
-from data.errors import DataError
-from data.shards.cache import open_cache
-from data.stream.stream import TokenStream
 from domainlm.plan.advice import SELECTIVE_COST, Advice, Text, Verdict, advise, verdict
 from domainlm.plan.costs import Costs, HostMemory, Saving, Traffic, costs, host_memory, saving, traffic
-from domainlm.plan.placement import Fit, Placement, Recomputation, StepMemory, configured_placement, fits, step_memory
+from domainlm.plan.placement import Fit, StepMemory, fits, step_memory
 from domainlm.plan.scaling import Optimum, chinchilla, effective_tokens, width_for_depth
 from model.sizes import flop_per_token, flop_per_token_of_parameters, kv_cache_bytes, parameter_count
+from train.batches import open_stream
 from train.config import RunConfig
+from train.engine.placement import Placement, Recomputation, configured_placement
 from train.hardware import HardwareConfig, Machine, planned_machine
 from train.schedule import consumed_samples
 
@@ -142,46 +141,3 @@ def _text(config: RunConfig, samples: int) -> _RunText:
         mixture={name: count / sum(rows.values()) for name, count in rows.items()},
         epochs=epochs,
     )
-
-
-def open_stream(config: RunConfig) -> TokenStream:
-    """The run's token stream over its shards.
-
-    Raises:
-        DataError: the shards are missing or damaged, have a larger vocabulary than the model, are not packed for its
-            sequence length, or a source would be passed over more often than it may be.
-    """
-    data, training, length = config.data, config.training, config.model.sequence_length
-    weights = {source.name: source.weight for source in data.sources if source.weight is not None}
-    cache = None
-    if data.shards and config.shards_are_remote:
-        room = int(data.cache_gigabytes * 1e9)
-        cache = open_cache(data.shards, config.shards, room, data.packing, length)
-    stream = TokenStream(
-        config.shards,
-        weights or None,
-        length,
-        config.seed,
-        policy=data.packing,
-        stages={consumed_samples(training, stage.from_step - 1): stage.weights for stage in data.stages},
-        reshuffles={consumed_samples(training, step - 1): seed for step, seed in data.reshuffles.items()},
-        cache=cache,
-    )
-    if stream.packing.vocabulary_size > config.model.vocabulary_size:
-        raise DataError(
-            f"{config.shards}: token ids go up to {stream.packing.vocabulary_size - 1}, but model.vocabulary_size is "
-            f"{config.model.vocabulary_size}: set it to {stream.packing.vocabulary_size} or more"
-        )
-    _check_epochs(config, stream)
-    return stream
-
-
-def _check_epochs(config: RunConfig, stream: TokenStream) -> None:
-    epochs = stream.epochs(consumed_samples(config.training, config.training.steps))
-    for source in config.data.sources:
-        passes, most = epochs.get(source.name, 0.0), source.maximum_epochs
-        if most is not None and passes > most:
-            raise DataError(
-                f"source '{source.name}' would be passed over {passes:.2f} times, its maximum_epochs is {most:g}: "
-                "lower its weight or training.steps, or raise the maximum"
-            )

@@ -3,10 +3,11 @@
 import math
 from dataclasses import dataclass
 
-from domainlm.plan.placement import Placement, configured_placement, step_memory
+from domainlm.plan.placement import step_memory
 from model.config import ModelConfig
 from model.sizes import flop_per_token, flop_per_token_of_parameters, parameter_count
 from train.config import RunConfig
+from train.engine.placement import Placement, configured_placement
 from train.hardware import HardwareConfig, Machine
 from train.schedule import consumed_samples
 

@@ -3,16 +3,12 @@
 import math
 from dataclasses import dataclass
 from itertools import product
-from typing import Literal, TypeAlias
 
 from model.memory import memory_per_gpu
 from model.sizes import parameter_count
 from train.config import RunConfig, TrainingConfig
+from train.engine.placement import Offload, Placement, Recomputation
 from train.hardware import Machine
-
-Offload = Literal["none", "optimizer", "optimizer, parameters"]
-Recomputation: TypeAlias = int | Literal["selective"]
-"""Every how many blocks one is recomputed whole, 0 for none; or of all blocks what is cheap."""
 
 DEFAULT_BUCKET = 500_000_000
 """Elements of DeepSpeed's reduce_bucket_size where the file does not say."""
@@ -42,19 +38,6 @@ class StepMemory:
 
 
 @dataclass(frozen=True)
-class Placement:
-    """One way to lay a step out."""
-
-    zero_stage: int
-    offload: Offload
-    recompute: Recomputation
-
-    def recomputed_blocks(self, layers: int) -> int:
-        """How many of a model's blocks are computed a second time, products included."""
-        return 0 if self.recompute in (0, "selective") else -(-layers // int(self.recompute))
-
-
-@dataclass(frozen=True)
 class Fit:
     """What a placement comes to on a machine."""
 
@@ -81,17 +64,6 @@ PLACEMENTS = tuple(
     for offload in OFFLOADS[stage]
 )
 """Every way that is offered, the simplest first."""
-
-
-def configured_placement(training: TrainingConfig) -> Placement:
-    """What the run's own configuration asks for."""
-    zero = training.deepspeed.get("zero_optimization", {})
-    parts = [
-        part for part in ("optimizer", "param") if (zero.get(f"offload_{part}") or {}).get("device", "none") != "none"
-    ]
-    offload: Offload = "none" if not parts else "optimizer" if parts == ["optimizer"] else "optimizer, parameters"
-    recompute = training.activation_checkpointing
-    return Placement(training.zero_stage, offload, recompute if recompute == "selective" else int(recompute))
 
 
 def step_memory(config: RunConfig, machine: Machine, placement: Placement, micro_batch: int) -> StepMemory:

@@ -7,7 +7,8 @@ from data.progress import duration
 from domainlm.plan.advice import Advice, Verdict, short
 from domainlm.plan.build import Plan
 from domainlm.plan.costs import HostMemory, Saving
-from domainlm.plan.placement import Fit, Placement
+from domainlm.plan.placement import Fit
+from train.engine.placement import Placement
 
 WIDTH = 110
 

@@ -12,14 +12,14 @@ import pytest
 import yaml
 
 from domainlm.branch import Edit, branch, read_edit
-from domainlm.plan.build import open_stream
 from tests.launched.runs import environment, losses, metrics
+from train.batches import open_stream
 from train.checkpoints.folders import CheckpointError, find_latest, saved_steps
 from train.config import CHECKOUT, RunConfig
 from train.config_file import ConfigError, load_config
+from train.past import Skip, read_skips
 from train.records.journal import Journal, read_journal
 from train.schedule import consumed_samples, learning_rate
-from train.spikes.rules import Skip, read_skips
 
 SmallRun = Callable[..., Path]
 EDITS = CHECKOUT / "configs" / "branches" / "bloomberggpt-50b.yaml"

@@ -15,7 +15,7 @@ import torch
 from data.errors import DataError
 from domainlm import pipeline
 from domainlm.export import export
-from domainlm.plan.build import open_stream
+from train.batches import open_stream
 from train.checkpoints.folders import CheckpointError
 from train.checkpoints.trained import load_trained, token_losses
 from train.config import CHECKOUT, RunConfig

@@ -17,11 +17,12 @@ from typing import Any
 import torch
 from deepspeed.utils import safe_get_full_fp32_param
 
-from domainlm.plan.build import open_stream
+from train.batches import open_stream
 from train.config_file import load_config
 from train.engine import engine
+from train.past import Past
 from train.process import find_rank, use_machine
-from train.run import Past, Run
+from train.run import Run
 from train.step import take_step
 from train.stop import StopRequest
 

@@ -18,13 +18,13 @@ from typing import Any
 import torch
 from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
 
-from domainlm.plan.build import open_stream
-from train.checkpoints import fragments
-from train.checkpoints import state as engine_state
+from train.batches import open_stream
+from train.checkpoints import fragments, state
 from train.config_file import load_config
 from train.engine import engine
+from train.past import Past
 from train.process import Rank, find_rank, use_machine
-from train.run import Past, Run
+from train.run import Run
 from train.step import take_step
 from train.stop import StopRequest
 
@@ -75,9 +75,9 @@ def losses(run: Run, first: int, count: int) -> list[float]:
 
 def save(run: Run, folder: Path) -> dict[str, Any]:
     before = losses(run, 1, SAVED)
-    parts = engine_state.own_parts(run.engine)
-    optimizer_step = engine_state.optimizer_step(run.engine)
-    fragments.write_rank(folder, run.rank.rank, [p.fragment for p in parts], engine_state.arrays(parts), optimizer_step)
+    parts = state.own_parts(run.engine)
+    optimizer_step = state.optimizer_step(run.engine)
+    fragments.write_rank(folder, run.rank.rank, [p.fragment for p in parts], state.arrays(parts), optimizer_step)
     torch.distributed.barrier()
     if run.rank.is_first:
         fragments.merge_records(folder, run.rank.world_size)
@@ -108,10 +108,10 @@ def load(config_file: str, case: str, folder: Path) -> dict[str, Any]:
     for number, saved in enumerate(sorted(folder.glob("*"))):
         if f"-{precision}" not in saved.name:
             continue
-        engine_state.load(run.engine, saved, SAVED)
+        state.load(run.engine, saved, SAVED)
         results[saved.name] = {
             "state": state_digest(run.engine),
-            "optimizer step": engine_state.optimizer_step(run.engine),
+            "optimizer step": state.optimizer_step(run.engine),
             "low precision": low_precision_digest(run),
         }
         if number % 5 == run.rank.world_size or saved.name == name(run.rank, case):

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import torch
 
-from domainlm.plan.build import open_stream
+from train.batches import open_stream
 from train.config_file import load_config
 from train.diagnostics import ReplicaError, check_replicas
 from train.engine import engine
+from train.past import Past
 from train.process import find_rank, use_machine
-from train.run import Past, Run
+from train.run import Run
 from train.stop import StopRequest
 
 FLIPPED = "blocks.1.attention.output.weight"

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from train.checkpoints import folders as checkpoint
 from train.checkpoints import fragments, retention
+from train.checkpoints.folders import damaged_files, discard_partial, find_latest, partial_folder, publish
 from train.config import RunConfig
 from train.config_file import load_config
 
@@ -29,12 +29,12 @@ SHAPE = (RANKS, ELEMENTS)
 
 
 def save(config: RunConfig, step: int) -> None:
-    folder = checkpoint.partial_folder(config.checkpoints, step)
+    folder = partial_folder(config.checkpoints, step)
     for rank in range(RANKS):
         part = fragments.Fragment("weight", SHAPE, rank * ELEMENTS, (rank + 1) * ELEMENTS)
         fragments.write_rank(folder, rank, [part], [np.full(ELEMENTS, step, np.float32)] * 3, step)
     files, _ = fragments.merge_records(folder, RANKS)
-    checkpoint.publish(config.checkpoints, step, config, files)
+    publish(config.checkpoints, step, config, files)
     retention.prune(config.checkpoints, config.training, config.run_folder / "metrics.jsonl")
     with (config.run_folder / "ended").open("a") as ended:
         ended.write(f"{step}\n")
@@ -68,15 +68,15 @@ def in_child(work: Any, seconds: float | None) -> bool:
 def check(config: RunConfig) -> tuple[int, str]:
     """The newest checkpoint's step, and what is wrong with what the kill has left behind."""
     ended = [0, *map(int, (config.run_folder / "ended").read_text().splitlines())]
-    checkpoint.discard_partial(config.checkpoints)
-    found = checkpoint.find_latest(config.checkpoints)
+    discard_partial(config.checkpoints)
+    found = find_latest(config.checkpoints)
     if found is None:
         return 0, f"nothing is left of step {ended[-1]}" if ended[-1] else ""
     whole = fragments.Fragment("weight", SHAPE, 0, RANKS * ELEMENTS)
     values = fragments.Reader(found.folder).read("exp_avg", whole)
     wrong = [
         f"step {found.step} is older than {ended[-1]}, which had been saved" if found.step < ended[-1] else "",
-        f"damaged: {checkpoint.damaged_files(found)}" if checkpoint.damaged_files(found) else "",
+        f"damaged: {damaged_files(found)}" if damaged_files(found) else "",
         "" if (values == found.step).all() else f"step {found.step} holds the values of step {values[0]}",
     ]
     return found.step, "; ".join(filter(None, wrong))

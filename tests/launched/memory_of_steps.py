@@ -15,10 +15,11 @@ from pathlib import Path
 
 import torch
 
-from domainlm.plan.placement import configured_placement, step_memory
+from domainlm.plan.placement import step_memory
 from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
 from train.engine import engine
+from train.engine.placement import configured_placement
 from train.hardware import Machine
 from train.process import find_rank
 from train.schedule import accumulation, learning_rate

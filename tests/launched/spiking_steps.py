@@ -18,16 +18,17 @@ import torch
 from compare_stages import digest
 from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_grad
 
-from domainlm.plan.build import open_stream
+from train.batches import open_stream
 from train.config import RunConfig
 from train.config_file import load_config
 from train.engine import engine
 from train.gradient import compute_gradient
+from train.past import Past, Skip
 from train.process import find_rank, use_machine
 from train.records.journal import Journal
 from train.records.metrics import Monitor
-from train.run import Past, Run
-from train.spikes.rules import Skip, is_skipped
+from train.run import Run
+from train.spikes.rules import is_skipped
 from train.step import take_step
 from train.stop import StopRequest
 

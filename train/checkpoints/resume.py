@@ -11,8 +11,18 @@ import torch.distributed as dist
 from data.progress import say
 from data.shards.format import read_manifest
 from data.stream.stream import TokenStream
-from train.checkpoints import folders as checkpoint
 from train.checkpoints.compatibility import check_continues
+from train.checkpoints.folders import (
+    Checkpoint,
+    CheckpointError,
+    DamagedError,
+    damaged_files,
+    damaged_folders,
+    read_checkpoint,
+    saved_steps,
+    set_aside,
+    step_folder,
+)
 from train.config import RunConfig
 from train.process import Rank
 from train.records.journal import REFUSED, SET_ASIDE, Journal
@@ -20,9 +30,7 @@ from train.records.journal import REFUSED, SET_ASIDE, Journal
 Decision = TypeVar("Decision")
 
 
-def find_start(
-    config: RunConfig, rank: Rank, stream: TokenStream
-) -> tuple[checkpoint.Checkpoint | None, dict[str, Any]]:
+def find_start(config: RunConfig, rank: Rank, stream: TokenStream) -> tuple[Checkpoint | None, dict[str, Any]]:
     """The checkpoint to go on from, None for a new run, and what has changed in the configuration since.
 
     All ranks call this, and return or raise the same.
@@ -33,15 +41,13 @@ def find_start(
     found = first_whole(config, rank, lambda steps: steps[::-1])
     if found is None:
         if refusal := _agree(rank, lambda: _none_is_left(config)):
-            raise checkpoint.CheckpointError(refusal)
+            raise CheckpointError(refusal)
         return None, {}
     data, tokenizer = stream.digest(found.manifest["samples"]), read_manifest(config.shards).tokenizer_digest
     return found, check_continues(found, config, data, tokenizer)
 
 
-def first_whole(
-    config: RunConfig, rank: Rank, order: Callable[[list[int]], Sequence[int]]
-) -> checkpoint.Checkpoint | None:
+def first_whole(config: RunConfig, rank: Rank, order: Callable[[list[int]], Sequence[int]]) -> Checkpoint | None:
     """The first checkpoint whose every byte is as it was written; all ranks call this.
 
     Args:
@@ -52,7 +58,7 @@ def first_whole(
     """
     while found := _agree(rank, lambda: _first_readable(config, order)):
         damaged: list[list[str]] = [[] for _ in range(rank.world_size)]
-        dist.all_gather_object(damaged, checkpoint.damaged_files(found, rank.rank, rank.world_size))
+        dist.all_gather_object(damaged, damaged_files(found, rank.rank, rank.world_size))
         names = [name for part in damaged for name in part]
         if not names:
             return found
@@ -67,27 +73,27 @@ def _agree(rank: Rank, decide: Callable[[], Decision]) -> Decision:
     if rank.is_first:
         try:
             decided = [decide()]
-        except checkpoint.CheckpointError as error:
+        except CheckpointError as error:
             decided = [error]
     dist.broadcast_object_list(decided)
-    if isinstance(decided[0], checkpoint.CheckpointError):
+    if isinstance(decided[0], CheckpointError):
         raise decided[0]
     decision: Decision = decided[0]
     return decision
 
 
-def _first_readable(config: RunConfig, order: Callable[[list[int]], Sequence[int]]) -> checkpoint.Checkpoint | None:
+def _first_readable(config: RunConfig, order: Callable[[list[int]], Sequence[int]]) -> Checkpoint | None:
     """The first that has all of its files in their sizes."""
-    for step in order(checkpoint.saved_steps(config.checkpoints)):
+    for step in order(saved_steps(config.checkpoints)):
         try:
-            return checkpoint.read_checkpoint(checkpoint.step_folder(config.checkpoints, step))
-        except checkpoint.DamagedError as error:
+            return read_checkpoint(step_folder(config.checkpoints, step))
+        except DamagedError as error:
             _set_aside(config, step, str(error))
     return None
 
 
 def _set_aside(config: RunConfig, step: int, reason: str) -> None:
-    folder = checkpoint.set_aside(checkpoint.step_folder(config.checkpoints, step))
+    folder = set_aside(step_folder(config.checkpoints, step))
     with Journal(config.run_folder) as journal:
         journal.event(SET_ASIDE, step=step, folder=folder.name, reason=reason)
     say(f"WARNING: the checkpoint of step {step} is damaged ({reason}). It is set aside as {folder}")
@@ -95,7 +101,7 @@ def _set_aside(config: RunConfig, step: int, reason: str) -> None:
 
 def _none_is_left(config: RunConfig) -> str:
     """Why the run cannot begin anew where there is no checkpoint; nothing where it never had one."""
-    damaged = checkpoint.damaged_folders(config.checkpoints)
+    damaged = damaged_folders(config.checkpoints)
     if not damaged:
         return ""
     refusal = (

@@ -7,13 +7,14 @@ import torch.distributed as dist
 
 from data.files import write_atomically
 from data.progress import say
-from train.checkpoints import folders as checkpoint
+from train.checkpoints.folders import Checkpoint, CheckpointError, saved_steps, step_folder
 from train.checkpoints.resume import first_whole
+from train.past import Skip
 from train.run import Run
-from train.spikes.rules import Skip, skip_for
+from train.spikes.rules import skip_for
 
 
-def go_back(run: Run, step: int, reason: str) -> checkpoint.Checkpoint:
+def go_back(run: Run, step: int, reason: str) -> Checkpoint:
     """Mark the batches around a spike at `step` as skipped, and make the last checkpoint before them the newest.
 
     All ranks call this; the checkpoint is still to be loaded.
@@ -24,7 +25,7 @@ def go_back(run: Run, step: int, reason: str) -> checkpoint.Checkpoint:
     wanted = skip_for(step, run.config.training.spikes, run.config.training.steps)
     found = first_whole(run.config, run.rank, lambda saved: last_before(saved, wanted.first))
     if found is None:
-        raise checkpoint.CheckpointError(f"{run.config.checkpoints}: no whole checkpoint to go back to")
+        raise CheckpointError(f"{run.config.checkpoints}: no whole checkpoint to go back to")
     if run.journal:
         skip = Skip(max(wanted.first, found.step + 1), wanted.last)
         # A later checkpoint has seen what is to be skipped. It goes first: stopped here, the run meets the spike again.
@@ -41,8 +42,8 @@ def last_before(saved: list[int], step: int) -> list[int]:
 
 
 def _discard_after(checkpoints: Path, step: int) -> None:
-    write_atomically(checkpoints / "latest", checkpoint.step_folder(checkpoints, step).name)
-    for later in reversed(checkpoint.saved_steps(checkpoints)):
+    write_atomically(checkpoints / "latest", step_folder(checkpoints, step).name)
+    for later in reversed(saved_steps(checkpoints)):
         if later > step:
-            folder = checkpoint.step_folder(checkpoints, later)
+            folder = step_folder(checkpoints, later)
             shutil.rmtree(folder.rename(folder.with_name(f".{folder.name}.partial")))

@@ -12,9 +12,8 @@ import torch.distributed as dist
 from data.progress import say
 from data.shards.format import read_manifest
 from train import watchdog
-from train.checkpoints import folders as checkpoint
-from train.checkpoints import fragments, retention
-from train.checkpoints import state as engine_state
+from train.checkpoints import fragments, retention, state
+from train.checkpoints.folders import partial_folder, publish
 from train.run import Run
 from train.schedule import consumed_samples
 
@@ -51,7 +50,7 @@ class Saver:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._snapshot = engine_state.Snapshot()
+        self._snapshot = state.Snapshot()
         self._save: _Save | None = None
         self._thread = threading.Thread()
 
@@ -62,7 +61,7 @@ class Saver:
         """
         self.wait()
         self._save = save = _Save(step, time.perf_counter())
-        parts, optimizer_step = self._parts(), engine_state.optimizer_step(self._run.engine)
+        parts, optimizer_step = self._parts(), state.optimizer_step(self._run.engine)
         self._thread = threading.Thread(target=self._write, args=(save, parts, optimizer_step), daemon=True)
         self._thread.start()
         if not self._run.config.training.asynchronous_saves:
@@ -95,7 +94,7 @@ class Saver:
         self._save = None
         if not failed:
             return ""
-        partial = checkpoint.partial_folder(self._run.config.checkpoints, save.step)
+        partial = partial_folder(self._run.config.checkpoints, save.step)
         if self._run.journal:
             shutil.rmtree(partial, ignore_errors=True)
             self._run.journal.event("save failed", step=save.step, error=save.error or "on another rank")
@@ -113,26 +112,26 @@ class Saver:
             self._run.stop.took("save", facts["seconds"])
             say(f"step {save.step}  saved in {facts['seconds']:.1f} s, training stood still for {save.stall:.2f} s")
 
-    def _parts(self) -> list[engine_state.Part]:
+    def _parts(self) -> list[state.Part]:
         if self._run.config.training.asynchronous_saves:
             return self._snapshot.take(self._run.engine)
-        return engine_state.own_parts(self._run.engine)
+        return state.own_parts(self._run.engine)
 
     def _any_rank(self, condition: bool) -> bool:
         count = torch.tensor(float(condition), device=self._run.device)
         dist.all_reduce(count)
         return bool(count.item())
 
-    def _write(self, save: _Save, parts: list[engine_state.Part], optimizer_step: int) -> None:
+    def _write(self, save: _Save, parts: list[state.Part], optimizer_step: int) -> None:
         """This rank's part and, on rank 0, the rest (in the thread)."""
         config, rank = self._run.config, self._run.rank
-        folder = checkpoint.partial_folder(config.checkpoints, save.step)
+        folder = partial_folder(config.checkpoints, save.step)
         try:
             fragments.write_rank(
                 folder,
                 rank.rank,
                 [part.fragment for part in parts],
-                engine_state.arrays(parts),
+                state.arrays(parts),
                 optimizer_step,
             )
             save.written.set()
@@ -151,13 +150,13 @@ class Saver:
 
     def _publish(self, save: _Save) -> None:
         config, run = self._run.config, self._run
-        folder = checkpoint.partial_folder(config.checkpoints, save.step)
+        folder = partial_folder(config.checkpoints, save.step)
         while not fragments.all_written(folder, run.rank.world_size):
             if save.abandoned.wait(SECONDS_BETWEEN_LOOKS):
                 return
         files, optimizer_step = fragments.merge_records(folder, run.rank.world_size)
         samples = consumed_samples(config.training, save.step)
-        saved = checkpoint.publish(
+        saved = publish(
             config.checkpoints,
             save.step,
             config,
@@ -179,7 +178,7 @@ class Saver:
 
 def warn_of_space(run: Run) -> None:
     """Say before the first save when the disk has no room for the checkpoints that are to be kept, and one more."""
-    size = engine_state.bytes_to_save(run.engine)
+    size = state.bytes_to_save(run.engine)
     checkpoints, kept = run.config.checkpoints, run.config.training.keep_checkpoints
     there = sum(file.stat().st_size for file in checkpoints.glob("step_*/*") if file.is_file())
     free = shutil.disk_usage(checkpoints).free

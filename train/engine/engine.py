@@ -76,22 +76,22 @@ def deepspeed_config(training: TrainingConfig, world_size: int, step: int = 1) -
     return {**training.deepspeed, **owned}
 
 
-def build_engine(config: RunConfig, device: torch.device, world_size: int) -> Engine:
+def build_engine(config: RunConfig, device: torch.device, world_size: int, fresh: bool = True) -> Engine:
     """The model with its initial weights inside a DeepSpeed engine.
 
     The initial weights depend on the seed alone: every tensor has its own generator, and under ZeRO-3, where a rank
-    only holds its part of each, tensors are gathered for it one module at a time.
+    only holds its part of each, tensors are gathered for it one module at a time. `fresh`: no checkpoint replaces them.
     """
     settings = deepspeed_config(config.training, world_size)
     if config.training.zero_stage == 3:
         with deepspeed.zero.Init(config_dict_or_path=settings):
             model = Transformer(config.model)
-        set_initial_weights(model, config, gather=_gathered)
+        set_initial_weights(model, config, fresh, gather=_gathered)
     else:
         with torch.device("meta"):
             model = Transformer(config.model)
         model.to_empty(device=device)
-        set_initial_weights(model, config)
+        set_initial_weights(model, config, fresh)
     model.set_training(config.training.activation_checkpointing, config.training.compile)
     if config.training.zero_stage == 3 and config.training.compile:
         # Gathered and released as a whole, so that no hook of DeepSpeed's runs inside the compiled halves of a block.

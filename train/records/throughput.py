@@ -1,19 +1,12 @@
-"""How fast a run trains: a step's line of metrics.jsonl, the time that is left, ranks that hold the others up."""
+"""How fast a run trains: the time that is left, and the ranks that hold the others up."""
 
-import resource
 import statistics
 import time
 from collections import deque
 from collections.abc import Sequence
 
-import torch
-
-from domainlm.plan.placement import configured_placement
-from model.sizes import flop_per_token
 from train.config import TrainingConfig
-from train.run import Run
-from train.schedule import batch_size, consumed_samples, learning_rate
-from train.step import StepResult
+from train.schedule import consumed_samples
 
 STRAGGLER_EXCESS = 0.15
 """A rank that needs this share more than others need may be a straggler."""
@@ -21,45 +14,6 @@ OUTLIER = 3.0
 """Standard deviations between ranks that it must be away from the others."""
 NORMAL_SPREAD = 1.4826
 """Standard deviations of a normal distribution in one median absolute deviation."""
-
-
-def step_metrics(run: Run, result: StepResult, peak_flops: float) -> dict[str, float]:
-    """The step's line of metrics.jsonl.
-
-    MFU counts the computation that the model calls for, attention included; HFU also what activation checkpointing
-    computes a second time (Narayanan et al. 2021, Chowdhery et al. 2022).
-
-    Args:
-        peak_flops: FLOP/s that a rank's device can reach.
-    """
-    training, model = run.config.training, run.config.model
-    tokens_per_second = batch_size(training, result.step) * model.sequence_length / result.seconds
-    recomputed_blocks = configured_placement(training).recomputed_blocks(model.layers)
-    share = tokens_per_second / (peak_flops * run.rank.world_size)
-    slowest = max(result.seconds_by_rank)
-    return {
-        "step": result.step,
-        "loss": result.loss,
-        "learning_rate": learning_rate(training, result.step),
-        "gradient_norm": result.gradient_norm,
-        "tokens": consumed_samples(training, result.step) * model.sequence_length,
-        "tokens_per_second": tokens_per_second,
-        "mfu": flop_per_token(model) * share,
-        "hfu": flop_per_token(model, recomputed_blocks) * share,
-        "seconds": result.seconds,
-        "data_wait": result.data_wait,
-        "rank_seconds": statistics.median(result.seconds_by_rank),
-        "slowest_rank": result.seconds_by_rank.index(slowest),
-        "slowest_rank_seconds": slowest,
-        "memory": peak_memory(run.device),
-    }
-
-
-def peak_memory(device: torch.device) -> int:
-    """Bytes that this rank has taken at most: of the GPU by tensors, or of the host by everything."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 class Pace:

@@ -6,10 +6,10 @@ ranks decide alike from the same numbers, and so does a run that is repeated.
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
 
 from train.config import SpikesConfig
+from train.past import Figures, Skip
 
 FLOOR = 0.005
 """Least spread that a figure is taken to have, relative to its median: a loss may repeat."""
@@ -19,20 +19,6 @@ NORMAL_SPREAD = 1.4826
 
 class DivergedError(Exception):
     """A run that spikes again and again: going on would waste what it costs."""
-
-
-class Figures(NamedTuple):
-    """What tells whether a step is a spike."""
-
-    loss: float
-    gradient_norm: float
-
-
-class Skip(NamedTuple):
-    """Steps whose batches are passed over, both ends included."""
-
-    first: int
-    last: int
 
 
 def find_spike(history: Sequence[Figures], figures: Figures, config: SpikesConfig) -> str:
@@ -62,26 +48,6 @@ def threshold(values: Sequence[float], sigmas: float) -> float:
         return math.inf
     deviation = statistics.median(abs(value / median - 1) for value in values)
     return median * (1 + sigmas * max(NORMAL_SPREAD * deviation, FLOOR))
-
-
-def read_history(lines: Iterable[Mapping[str, Any]], step: int, window: int) -> list[Figures]:
-    """The figures of the last `window` applied steps up to `step`, from the lines of metrics.jsonl."""
-    found = [
-        Figures(line["loss"], line["gradient_norm"])
-        for line in lines
-        if "loss" in line and line["step"] <= step and None not in (line["loss"], line["gradient_norm"])
-    ]
-    return found[-window:]
-
-
-def read_skips(events: Iterable[Mapping[str, Any]]) -> list[Skip]:
-    """The skips of a run, from its journal."""
-    return [Skip(event["first"], event["last"]) for event in events if event["event"] == "skip"]
-
-
-def read_examined(events: Iterable[Mapping[str, Any]], step: int) -> list[int]:
-    """The steps up to `step` that a run has computed a second time, from its journal."""
-    return [event["step"] for event in events if event["event"] == "spike" and event["step"] <= step]
 
 
 def is_to_be_examined(examined: Iterable[int], step: int, figures: Figures, config: SpikesConfig) -> bool:

@@ -9,9 +9,10 @@ from data.errors import DataError
 from data.shards.encode import encode_corpus
 from data.shards.packing import pack_shards
 from data.tokenizer.build import build_tokenizer
-from domainlm.plan.build import Plan, open_stream, plan
+from domainlm.plan.build import Plan, plan
 from domainlm.plan.scaling import effective_tokens
 from domainlm.plan.text import describe
+from train.batches import open_stream
 from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
 

@@ -3,10 +3,10 @@
 import pytest
 
 from domainlm.plan.costs import CHECKPOINT_BYTES_PER_PARAMETER, assumed_mfu, costs, saving, traffic
-from domainlm.plan.placement import Placement
 from model.sizes import flop_per_token
 from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
+from train.engine.placement import Placement
 from train.hardware import planned_machine
 
 GPUS_512 = "hardware={gpu: A100-40GB, nodes: 64, assumed_mfu: 0.256}"

@@ -7,19 +7,12 @@ from typing import Any
 
 import pytest
 
-from domainlm.plan.placement import (
-    Offload,
-    Placement,
-    configured_placement,
-    fits,
-    largest_micro_batch,
-    micro_batches_that_divide,
-    step_memory,
-)
+from domainlm.plan.placement import fits, largest_micro_batch, micro_batches_that_divide, step_memory
 from model.memory import memory_per_gpu, state_bytes
 from tests.launched.runs import run_ranks
 from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
+from train.engine.placement import Offload, Placement, configured_placement
 from train.hardware import planned_machine
 
 GB = 1e9

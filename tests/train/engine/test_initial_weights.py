@@ -67,17 +67,17 @@ def test_a_run_begins_with_the_weights_of_the_folder(
 ) -> None:
     config = load_config(continued(name))
     model, expected = Transformer(config.model), random_model(families[name] | {"vocabulary_size": 400})
-    set_initial_weights(model, config)
+    set_initial_weights(model, config, fresh=True)
     assert all(torch.equal(model.state_dict()[key], value) for key, value in expected.state_dict().items())
 
 
 def test_a_run_from_scratch_begins_with_those_of_its_seed(make_config: Callable[..., RunConfig]) -> None:
     config = make_config()
     model, expected = Transformer(config.model), Transformer(config.model)
-    set_initial_weights(model, config)
+    set_initial_weights(model, config, fresh=True)
     initialise(expected, config.seed)
     assert all(torch.equal(model.state_dict()[key], value) for key, value in expected.state_dict().items())
-    check_initial_weights(config)
+    check_initial_weights(config, fresh=True)
 
 
 def test_ranks_begin_with_them_at_every_zero_stage(
@@ -120,15 +120,15 @@ def test_what_does_not_fit_is_said_before_anything_starts(
 ) -> None:
     config = load_config(continued("llama", rope_theta=2000.0))
     with pytest.raises(ConfigError, match=r"init_from: .* is of another model: rope_theta is 2000.0, there 1000.0"):
-        check_initial_weights(config)
+        check_initial_weights(config, fresh=True)
     with pytest.raises(ConfigError, match=r"init_from: .*rope_theta"):
-        set_initial_weights(Transformer(config.model), config)
+        set_initial_weights(Transformer(config.model), config, fresh=True)
     with pytest.raises(ConfigError, match=r"init_from: .*none/config.json does not exist"):
-        check_initial_weights(make_config(init_from=str(tmp_path / "none")))
+        check_initial_weights(make_config(init_from=str(tmp_path / "none")), fresh=True)
     file = continued("llama")
     (tmp_path / "llama" / "model.safetensors").unlink()
     with pytest.raises(ConfigError, match=r"init_from: .* has neither model.safetensors nor"):
-        check_initial_weights(load_config(file))
+        check_initial_weights(load_config(file), fresh=True)
     (tmp_path / "llama" / "config.json").unlink()
     with pytest.raises(ConfigError, match=r"llama.json: model.from_hugging_face: .*config.json does not exist"):
         load_config(file)
@@ -136,10 +136,9 @@ def test_what_does_not_fit_is_said_before_anything_starts(
 
 def test_a_run_that_goes_on_does_not_need_the_folder(continued: Callable[..., Path], tmp_path: Path) -> None:
     config = load_config(continued("llama"))
-    (config.checkpoints / "step_000004").mkdir(parents=True)
     (tmp_path / "llama" / "model.safetensors").unlink()
-    check_initial_weights(config)
+    check_initial_weights(config, fresh=False)
     model, expected = Transformer(config.model), Transformer(config.model)
-    set_initial_weights(model, config)
+    set_initial_weights(model, config, fresh=False)
     initialise(expected, config.seed)
     assert torch.equal(model.embedding.weight, expected.embedding.weight), "until the checkpoint replaces them"

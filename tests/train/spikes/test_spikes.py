@@ -15,18 +15,14 @@ from hypothesis import strategies as st
 from tests.launched.runs import run_ranks
 from train.config import CHECKOUT, SpikesConfig
 from train.config_file import load_config
+from train.past import Figures, Skip, read_examined, read_history, read_skips
 from train.records.journal import read_journal
 from train.spikes.rules import (
     DivergedError,
-    Figures,
-    Skip,
     check_limit,
     find_spike,
     is_skipped,
     is_to_be_examined,
-    read_examined,
-    read_history,
-    read_skips,
     skip_for,
     threshold,
 )
