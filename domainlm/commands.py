@@ -15,10 +15,21 @@ from pydantic import ValidationError
 
 from data.progress import say
 from train.config import RunConfig
-from train.config_file import ConfigError
+from train.config_file import ConfigError, load_config
 from train.hardware import HardwareConfig
 
 Result = dict[str, Any]
+
+
+def load(arguments: argparse.Namespace) -> RunConfig | None:
+    """The configuration; of a run's folder the one that it was trained with; none for a command that does without."""
+    if arguments.config is None:
+        return None
+    folder = Path(arguments.config)
+    if not folder.is_dir():
+        return load_config(folder, arguments.overrides)
+    arguments.config = str(folder / "config.yaml")
+    return load_config(arguments.config, [f"folder={json.dumps(str(folder))}", *arguments.overrides])
 
 
 def plan(arguments: argparse.Namespace, config: RunConfig) -> Result:
@@ -143,8 +154,7 @@ def evaluate(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
 
 def generate(arguments: argparse.Namespace, config: RunConfig) -> Result:
-    from domainlm.continuation import load_writer, sample_settings
-    from domainlm.interactive import continue_in_order, converse
+    from domainlm.generate import continue_in_order, converse, load_writer, sample_settings
 
     given = {
         "new_tokens": arguments.tokens,
@@ -201,21 +211,21 @@ def export_shards(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
 
 def trace(arguments: argparse.Namespace, config: RunConfig) -> Result:
-    from domainlm import forget, pipeline
+    from domainlm import trace as tracing
 
     if arguments.forget is not None:
-        result = forget.forget_document(config, arguments.forget)
-        _show(arguments, forget.describe(result))
+        result = tracing.forget_document(config, arguments.forget)
+        _show(arguments, tracing.describe(result))
         return result
     if arguments.document is not None:
-        result = pipeline.trace_document(config, arguments.document)
+        result = tracing.trace_document(config, arguments.document)
         seen = (
             f"seen {result['epochs']:.2f} times in {result['batches']} batches, first in step {result['first_step']}, "
             f"last in step {result['last_step']}"
         )
         _show(arguments, f"{arguments.document}: {seen if result['steps'] else 'in no step'}")
         return result
-    result = pipeline.trace_step(config, arguments.step, rank=arguments.rank, text=arguments.text)
+    result = tracing.trace_step(config, arguments.step, rank=arguments.rank, text=arguments.text)
     lines = [
         f"{document['source']}  {document['id']}  {document['date'] or 'undated'}  {document['tokens']} tokens"
         for document in result["documents"]

@@ -4,26 +4,20 @@ Every stage recognises finished work with the same inputs and skips it, so that 
 Those that need the model load torch themselves: the ones about the data take less time without it.
 """
 
-import bisect
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from data.corpus.build import Shard, prepare_corpus
-from data.errors import DataError
 from data.files import stage_digest, value_digest, write_atomically
 from data.progress import say
 from data.shards.encode import encode_corpus
 from data.shards.format import read_manifest
 from data.shards.megatron import export_megatron
 from data.shards.packing import pack_shards
-from data.stream.ledger import documents_of, samples_of
-from data.stream.stream import TokenStream
-from data.tokenizer.build import build_tokenizer, load_tokenizer
+from data.tokenizer.build import build_tokenizer
 from domainlm.status.goodput import to_spending
 from domainlm.status.read import read_status
 from evaluation.baselines import measure_baselines
@@ -36,7 +30,6 @@ from train.batches import open_stream
 from train.checkpoints.folders import check_writable, describe_finished, saved_steps
 from train.config import RunConfig
 from train.records.mirror import keep_reports
-from train.schedule import batch_size, consumed_samples, micro_batches
 
 
 def prepare(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
@@ -138,7 +131,7 @@ def evaluate(config: RunConfig) -> dict[str, Any]:
 
 def report(config: RunConfig) -> dict[str, Any]:
     """Samples at the configured prompts and one HTML page with all that the run has shown."""
-    from domainlm.continuation import continue_texts, load_writer, sample_settings
+    from domainlm.generate import continue_texts, load_writer, sample_settings
 
     continued, _ = continue_texts(load_writer(config), config.evaluation.prompts, sample_settings(config))
     samples = [{"prompt": one.prompt, "text": one.text} for one in continued]
@@ -164,57 +157,3 @@ def report(config: RunConfig) -> dict[str, Any]:
 def export_shards(config: RunConfig, folder: Path) -> dict[str, Any]:
     """Shards → Megatron's indexed datasets."""
     return {"files": [str(file) for file in export_megatron(config.shards, folder)]}
-
-
-def trace_step(config: RunConfig, step: int, *, rank: int | None = None, text: bool = False) -> dict[str, Any]:
-    """Which documents were in the batch of a step, or in one rank's part of it; with `text`, what the samples read."""
-    training = config.training
-    if not 1 <= step <= training.steps:
-        raise DataError(f"step {step} is not of this run: its steps are 1 to {training.steps}")
-    if rank is None:
-        first = consumed_samples(training, step - 1)
-        samples = list(range(first, first + batch_size(training, step)))
-    else:
-        ranks = _ranks(config)
-        if not 0 <= rank < ranks:
-            raise DataError(f"rank {rank} is not of this run: its ranks are 0 to {ranks - 1}")
-        firsts = micro_batches(training, step, rank, ranks)
-        samples = [first + place for first in firsts for place in range(training.micro_batch)]
-    stream = open_stream(config)
-    result: dict[str, Any] = {"step": step, "samples": samples, "documents": documents_of(stream, samples)}
-    if text:
-        tokenizer = load_tokenizer(config.tokenizer_folder)
-        result["texts"] = [tokenizer.decode(row, skip_special_tokens=False) for row in _read(stream, samples)]
-    return result
-
-
-def _ranks(config: RunConfig) -> int:
-    """Ranks of the process that trained here last."""
-    try:
-        return int(json.loads((config.run_folder / "environment.json").read_bytes())["ranks"])
-    except FileNotFoundError:
-        raise DataError(f"{config.run_folder} has not been trained, so nothing says what its ranks read") from None
-
-
-def _read(stream: TokenStream, samples: Sequence[int]) -> Iterator[list[int]]:
-    """The tokens of each sample, without the padding at its end."""
-    for sample in samples:
-        batch = stream.batch(sample, 1)
-        yield batch.tokens[0, : np.flatnonzero(batch.documents[0] >= 0)[-1] + 2].tolist()
-
-
-def trace_document(config: RunConfig, document: str) -> dict[str, Any]:
-    """In which steps a document was seen, the first and the last of them, and how often it was seen in all."""
-    training = config.training
-    seen = samples_of(open_stream(config), document, consumed_samples(training, training.steps))
-    ends = [consumed_samples(training, step) for step in range(1, training.steps + 1)]
-    steps = sorted({bisect.bisect_right(ends, sample) + 1 for sample in seen.samples})
-    return {
-        "document": document,
-        "steps": steps,
-        "first_step": steps[0] if steps else None,
-        "last_step": steps[-1] if steps else None,
-        "batches": len(steps),
-        "samples": len(seen.samples),
-        "epochs": seen.epochs,
-    }

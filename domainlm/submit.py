@@ -43,29 +43,6 @@ class Job:
         return self.ranks_per_node or self.gpus_per_node or 1
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `domainlm submit`."""
-    parser.add_argument("--nodes", type=int, required=True, help="nodes that train")
-    parser.add_argument("--time", required=True, help="time limit as Slurm takes it, such as 12:00:00 or 2-00:00:00")
-    parser.add_argument("--gpus-per-node", type=int, default=8, help="0: nodes without GPUs (default 8)")
-    parser.add_argument("--ranks-per-node", type=int, help="default: one a GPU, or one")
-    parser.add_argument("--cpus-per-rank", type=int, help="default: as in slurm/pretrain.sbatch")
-    parser.add_argument("--partition", help="Slurm partition")
-    parser.add_argument("--account", help="Slurm account")
-    parser.add_argument("--launcher", choices=("srun", "torchrun", "deepspeed"), default="srun", help="default srun")
-    parser.add_argument("--spare", type=int, default=0, help="nodes more, of which as many may turn out bad")
-    parser.add_argument(
-        "--chain", type=int, default=1, metavar="N", help="N jobs, one after the other, where jobs may not be requeued"
-    )
-    parser.add_argument(
-        "--retry-crashes", action="store_true", help="queue again after a crash, but not after two alike"
-    )
-    parser.add_argument(
-        "--sbatch", action="append", default=[], metavar="KEY=VALUE", help="another option of sbatch, such as qos=long"
-    )
-    parser.add_argument("--dry-run", action="store_true", help="show the script; write and submit nothing")
-
-
 def job_from(arguments: argparse.Namespace) -> Job:
     """What the command line asks for."""
     return Job(**{field.name: getattr(arguments, field.name) for field in fields(Job)})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from domainlm.main import _parse
+from domainlm.arguments import parse
 from train.config import CHECKOUT
 from train.config_file import load_config
 
@@ -34,7 +34,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_commands_are_taken(page: Path) -> None:
     for words in commands(page):
         if words[0] == "domainlm":
-            arguments = _parse(words[1:])
+            arguments = parse(words[1:])
             config, overrides = arguments.config, arguments.overrides
         else:
             config = next(word for word in words if word.endswith(".yaml"))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from domainlm.main import _parse
+from domainlm.arguments import parse
 from train.config import CHECKOUT
 
 
@@ -26,7 +26,9 @@ def domainlm(*words: str | Path, **variables: str) -> subprocess.CompletedProces
 
 
 def test_help_teaches() -> None:
-    shown = domainlm("--help").stdout
+    asked = domainlm("--help", PYTHONPROFILEIMPORTTIME="1")
+    shown = asked.stdout
+    assert not re.search(r"\b(pydantic|yaml|numpy)$", asked.stderr, re.M), "which take ten times as long as the help"
     commands = "plan prepare tokenizer tokenize train submit evaluate generate report export trace export-shards run"
     for command in [*commands.split(), "status", "doctor"]:
         assert re.search(rf"^    {command}( |$)", shown, re.M)
@@ -46,7 +48,7 @@ def test_plan_prints_a_table_and_with_json_one_object_last() -> None:
 
 @pytest.mark.parametrize("words", [["a=1", "--json"], ["--json", "a=1"], ["a=1", "--json", "b=2"]])
 def test_overrides_may_stand_anywhere(words: list[str]) -> None:
-    arguments = _parse(["plan", "run.yaml", *words])
+    arguments = parse(["plan", "run.yaml", *words])
     assert arguments.json
     assert sorted(arguments.overrides) == sorted(word for word in words if "=" in word)
 

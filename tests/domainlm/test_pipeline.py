@@ -15,6 +15,7 @@ import torch
 from data.errors import DataError
 from domainlm import pipeline
 from domainlm.export import export
+from domainlm.trace import trace_document, trace_step
 from train.batches import open_stream
 from train.checkpoints.folders import CheckpointError
 from train.checkpoints.trained import load_trained, token_losses
@@ -149,10 +150,10 @@ def test_an_altered_checkpoint_does_not_leave_the_run(finished: tuple[RunConfig,
 
 def test_trace_agrees_in_both_directions(finished: tuple[RunConfig, Any]) -> None:
     config, _ = finished
-    documents = pipeline.trace_step(config, 3)["documents"]
+    documents = trace_step(config, 3)["documents"]
     assert documents
     for document in documents[:5]:
-        seen = pipeline.trace_document(config, document["id"])
+        seen = trace_document(config, document["id"])
         assert 3 in seen["steps"]
         assert (seen["first_step"], seen["last_step"]) == (seen["steps"][0], seen["steps"][-1])
         assert seen["batches"] == len(seen["steps"]) <= seen["samples"]
@@ -161,15 +162,15 @@ def test_trace_agrees_in_both_directions(finished: tuple[RunConfig, Any]) -> Non
 
 def test_trace_shows_a_ranks_part_and_the_text(finished: tuple[RunConfig, Any]) -> None:
     config, _ = finished
-    whole = pipeline.trace_step(config, 3, text=True)
+    whole = trace_step(config, 3, text=True)
     ranks = json.loads((config.run_folder / "environment.json").read_bytes())["ranks"]
-    parts = [pipeline.trace_step(config, 3, rank=rank) for rank in range(ranks)]
+    parts = [trace_step(config, 3, rank=rank) for rank in range(ranks)]
     assert sorted(sample for part in parts for sample in part["samples"]) == whole["samples"] == list(range(16, 24))
     assert {d["id"] for part in parts for d in part["documents"]} == {d["id"] for d in whole["documents"]}
     assert len(whole["texts"]) == 8
     assert all(text.count(" ") > 0 for text in whole["texts"])
     with pytest.raises(DataError, match=rf"rank {ranks} is not of this run: its ranks are 0 to {ranks - 1}"):
-        pipeline.trace_step(config, 3, rank=ranks)
+        trace_step(config, 3, rank=ranks)
 
 
 def test_bits_per_byte_are_those_of_the_loss(finished: tuple[RunConfig, Any]) -> None:

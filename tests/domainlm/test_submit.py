@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from domainlm.main import _parse
+from domainlm.arguments import parse
 from domainlm.submit import SCRIPT, describe, job_from, new_folder, render, submit, write_in
 from train.config import CHECKOUT, RunConfig
 from train.config_file import ConfigError
@@ -17,7 +17,7 @@ MakeConfig = Callable[..., RunConfig]
 
 
 def rendered(config: RunConfig, options: str) -> str:
-    arguments = _parse(["submit", "run.yaml", "--time", "12:00:00", *options.split()])
+    arguments = parse(["submit", "run.yaml", "--time", "12:00:00", *options.split()])
     return render(config, job_from(arguments), Path("/kept"))
 
 
@@ -90,7 +90,7 @@ def test_what_cannot_run_is_refused_before_it_waits_in_a_queue(config: RunConfig
 
 
 def test_without_slurm_the_refusal_says_what_to_do(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    arguments = _parse(["submit", "run.yaml", "--time", "1", "--nodes", "8"])
+    arguments = parse(["submit", "run.yaml", "--time", "1", "--nodes", "8"])
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(ConfigError, match="submit from a node of the cluster, or look with --dry-run"):
         submit(config, job_from(arguments), "#!/bin/bash\n", config.run_folder / "submitted" / "now")

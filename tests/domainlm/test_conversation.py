@@ -20,8 +20,7 @@ from data.corpus.build import prepare_corpus
 from data.shards.encode import encode_corpus
 from data.shards.packing import pack_shards
 from data.tokenizer.build import build_tokenizer
-from domainlm.continuation import continue_texts, load_writer, sample_settings
-from domainlm.interactive import BATCH, _InOrder, continue_in_order
+from domainlm.generate import BATCH, _InOrder, continue_in_order, continue_texts, load_writer, sample_settings
 from train.config import CHECKOUT
 from train.config_file import load_config
 

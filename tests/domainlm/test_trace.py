@@ -6,7 +6,7 @@ import pytest
 from data.corpus.files import corpus_files
 from data.errors import DataError
 from domainlm import pipeline
-from domainlm.forget import describe, forget_document
+from domainlm.trace import describe, forget_document, trace_document
 from train.config import RunConfig
 
 
@@ -21,10 +21,8 @@ def test_a_forgotten_document_leaves_the_next_corpus_and_names_what_has_seen_it(
     config = make_config(data={"past_fraction": 0.1, "workers": 1})
     pipeline.prepare(config)
     pipeline.tokenize(config)
-    document = next(
-        name for name in ids(config, "train") if 4 < (pipeline.trace_document(config, name)["first_step"] or 0) < 12
-    )
-    first = pipeline.trace_document(config, document)["first_step"]
+    document = next(name for name in ids(config, "train") if 4 < (trace_document(config, name)["first_step"] or 0) < 12)
+    first = trace_document(config, document)["first_step"]
     for step in (first - 1, first - 2, first, 12):
         (config.checkpoints / f"step_{step:06d}").mkdir(parents=True)
     (config.checkpoints / "damaged_step_000010").mkdir()

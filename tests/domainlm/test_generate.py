@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from data.tokenizer.bpe import Bpe
 from data.tokenizer.model import bpe_tokenizer
-from domainlm.continuation import ComingText, GenerationSettings, Speed, Writer, continue_texts
+from domainlm.generate import ComingText, GenerationSettings, Speed, Writer, continue_texts
 from model.config import ModelConfig
 from model.initialise import initialise
 from model.transformer import Transformer

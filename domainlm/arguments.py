@@ -1,0 +1,203 @@
+"""The words that `domainlm` takes: its commands and their options, with argparse alone, so that help comes at once."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+DESCRIPTION = """Pretrain a domain language model from scratch.
+
+  domainlm run  configs/demo.yaml                      everything below, in order
+  domainlm plan configs/demo.yaml training.steps=500   what a run would be, before it is started
+
+Every command takes the run's YAML file and changes to its values, says on standard error what it does, and can be run
+again safely: what is finished with the same inputs is kept."""
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """What the words ask for: `command`, `config` (None where a command does without), `overrides`, its options."""
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(words)
+    # argparse takes no further positional words after an option, but an override may stand anywhere.
+    unknown = [word for word in rest if word.startswith("-") or "=" not in word]
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    arguments.overrides += rest
+    return arguments
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="domainlm", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, dest="command")
+    _add_plan(commands)
+    prepare = _add(commands, "prepare", "documents → corpus: clean, de-duplicate, split by date")
+    _add(commands, "tokenizer", "train the tokenizer (or take one) and report on it")
+    tokenize = _add(commands, "tokenize", "train the tokenizer (or take one), corpus → shards, and the data card")
+    for array in (prepare, tokenize):
+        array.add_argument(
+            "--shard",
+            type=_shard,
+            metavar="I/N",
+            help="do the I-th of N shares (from 0) and no more, as a task of a Slurm array; the same command without "
+            "it finishes",
+        )
+    _add(commands, "train", "train, or go on from the newest checkpoint, with DeepSpeed's launcher")
+    _add_submit(commands)
+    _add_branch(commands)
+    _add_examinations(commands)
+    _add(commands, "evaluate", "bits per byte by source, split and period, with baselines beside it")
+    _add_generate(commands)
+    _add(commands, "report", "one HTML page with plots, figures and samples")
+    _add_export(commands)
+    _add_trace(commands)
+    megatron = _add(commands, "export-shards", "shards → Megatron-LM's .bin and .idx files", "--out megatron/")
+    megatron.add_argument("--out", type=Path, required=True, help="the folder")
+    _add(commands, "run", "all of it in order: prepare, tokenize, train, evaluate, report, export")
+    return parser
+
+
+def _add_trace(commands: Any) -> None:
+    trace = _add(commands, "trace", "which documents were in a step, or which steps saw a document", "--step 100")
+    wanted = trace.add_mutually_exclusive_group(required=True)
+    wanted.add_argument("--step", type=int, help="step, counted from 1 as in metrics.jsonl")
+    wanted.add_argument("--document", metavar="ID", help="document id: the steps that saw it")
+    wanted.add_argument(
+        "--forget",
+        metavar="ID",
+        help="mark a document to be forgotten: the next build drops it and all that resembles it; names the "
+        "checkpoints that have seen it and the last that has not",
+    )
+    trace.add_argument("--rank", type=int, help="with --step: only what this rank read")
+    trace.add_argument("--text", action="store_true", help="with --step: the text of its samples too")
+
+
+def _add_plan(commands: Any) -> None:
+    plan = _add(
+        commands,
+        "plan",
+        "parameters, text, memory, days, money, and whether to train from scratch at all",
+        "--gpu A100-80GB --gpus 8",
+    )
+    plan.add_argument("--gpu", help="the GPU to plan for, such as H100-80GB (default: hardware.gpu, or this machine)")
+    plan.add_argument("--gpus", type=int, metavar="N", help="how many of them (default: as in `hardware`)")
+
+
+def _add_examinations(commands: Any) -> None:
+    status = _add(commands, "status", "how a run is doing: step, speed, time left, goodput and cost", "--follow")
+    status.add_argument("--follow", action="store_true", help="show it again and again until the run is over")
+    status.add_argument("--every", type=float, default=5.0, metavar="SECONDS", help="with --follow (default: 5)")
+    doctor = _add(
+        commands, "doctor", "check this machine before a run: software, GPUs, launcher, disks, W&B, data", "--json"
+    )
+    doctor.add_argument("--skip-launch", action="store_true", help="leave out the checks that start ranks")
+    rehearse = _add(
+        commands,
+        "rehearse",
+        "before a long run: train some steps, save, kill, resume on as many and on other ranks, compare",
+        "--steps 20",
+    )
+    rehearse.add_argument("--steps", type=int, default=8, help="steps of each of the short runs (default 8, least 4)")
+
+
+def _add_submit(commands: Any) -> None:
+    parser = _add(commands, "submit", "submit training to Slurm, and show the script", "--nodes 8 --time 12:00:00")
+    parser.add_argument("--nodes", type=int, required=True, help="nodes that train")
+    parser.add_argument("--time", required=True, help="time limit as Slurm takes it, such as 12:00:00 or 2-00:00:00")
+    parser.add_argument("--gpus-per-node", type=int, default=8, help="0: nodes without GPUs (default 8)")
+    parser.add_argument("--ranks-per-node", type=int, help="default: one a GPU, or one")
+    parser.add_argument("--cpus-per-rank", type=int, help="default: as in slurm/pretrain.sbatch")
+    parser.add_argument("--partition", help="Slurm partition")
+    parser.add_argument("--account", help="Slurm account")
+    parser.add_argument("--launcher", choices=("srun", "torchrun", "deepspeed"), default="srun", help="default srun")
+    parser.add_argument("--spare", type=int, default=0, help="nodes more, of which as many may turn out bad")
+    parser.add_argument(
+        "--chain", type=int, default=1, metavar="N", help="N jobs, one after the other, where jobs may not be requeued"
+    )
+    parser.add_argument(
+        "--retry-crashes", action="store_true", help="queue again after a crash, but not after two alike"
+    )
+    parser.add_argument(
+        "--sbatch", action="append", default=[], metavar="KEY=VALUE", help="another option of sbatch, such as qos=long"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="show the script; write and submit nothing")
+
+
+def _add_branch(commands: Any) -> None:
+    branch = _add(
+        commands,
+        "branch",
+        "a new run that goes on from a checkpoint of this one with other settings",
+        "--from 400 --name demo-low --set training.learning_rate=1e-3",
+    )
+    branch.add_argument("--name", required=True, help="name of the new run, whose folder is beside this one's")
+    origin = branch.add_mutually_exclusive_group(required=True)
+    origin.add_argument("--from", dest="from_step", type=int, metavar="STEP", help="the checkpoint's step")
+    origin.add_argument("--edits", type=Path, help="a YAML file that has STEP and settings under NAME")
+    branch.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="section.key=value",
+        help="a setting that differs; may be given more than once. seed: another order of what is unread",
+    )
+
+
+def _add_generate(commands: Any) -> None:
+    generate = _add(
+        commands,
+        "generate",
+        "continue texts: --prompt, the lines of standard input, or those asked for on a terminal",
+        '--prompt "My fellow citizens"',
+    )
+    generate.add_argument("--prompt", action="append", metavar="TEXT", help="text to continue; may be given repeatedly")
+    generate.add_argument("--tokens", type=int, metavar="N", help="most tokens of each continuation")
+    generate.add_argument("--temperature", type=float, help="sampling temperature; 0 takes the likeliest token")
+    generate.add_argument("--top-k", type=int, metavar="K", help="sample among the K likeliest tokens only")
+    generate.add_argument(
+        "--top-p", type=float, metavar="P", help="sample among those that together have probability P"
+    )
+    generate.add_argument(
+        "--stop", action="append", metavar="TEXT", help="end before this text; may be given repeatedly"
+    )
+    generate.add_argument("--seed", type=int, help="of the samples (default: the run's)")
+    generate.add_argument("--checkpoint", type=int, metavar="STEP", help="the checkpoint of this step, not the newest")
+
+
+def _add_export(commands: Any) -> None:
+    export = _add(
+        commands,
+        "export",
+        "checkpoint → Hugging Face folder with a model card, for transformers, vLLM and llama.cpp",
+        "--dtype bfloat16",
+    )
+    export.add_argument("--out", type=Path, help="the folder (default: export/ in the run's folder)")
+    export.add_argument("--checkpoint", type=int, metavar="STEP", help="the checkpoint of this step, not the newest")
+    export.add_argument(
+        "--dtype", choices=("float32", "bfloat16"), help="of the weights (default: what training computed with)"
+    )
+    export.add_argument(
+        "--shard-gigabytes", type=float, default=5.0, metavar="GB", help="largest file of weights (default: 5)"
+    )
+
+
+def _shard(text: str) -> tuple[int, int]:
+    index, slash, count = text.partition("/")
+    if not (slash and index.isdigit() and count.isdigit() and int(index) < int(count)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form I/N with I from 0 to N - 1, such as 0/64")
+    return int(index), int(count)
+
+
+def _add(commands: Any, name: str, summary: str, example: str = "seed=1") -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=summary, description=summary, epilog=f"example: domainlm {name} configs/demo.yaml {example}"
+    )
+    what = "the run's YAML file, or the folder of a run that has begun"
+    if name == "doctor":
+        parser.add_argument("config", nargs="?", help=f"{what} (default: the machine alone)")
+    else:
+        parser.add_argument("config", help=what)
+    parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="changes to the file's values")
+    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    return parser
