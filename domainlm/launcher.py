@@ -57,15 +57,17 @@ def launch(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> in
 
 def start_ranks(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> "subprocess.Popen[bytes]":
     """The launcher's process, in a session of its own."""
-    command = [
-        *(sys.executable, "-m", "deepspeed.launcher.runner"),
-        *("--num_gpus", str(local_ranks(config)), "--master_port", str(free_port()), "--log_level", "error"),
-        *("--module", "train", str(config_file), *overrides),
-    ]
+    command, environment = deepspeed_command(local_ranks(config), "train", str(config_file), *overrides)
+    return subprocess.Popen(command, env=environment, start_new_session=True)
+
+
+def deepspeed_command(ranks: int, module: str, *words: str) -> tuple[list[str], dict[str, str]]:
+    """The launcher's command line for so many ranks of a module on this machine, and the environment it needs."""
     name_accelerator()
     environment = dict(os.environ)
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(CHECKOUT), environment.get("PYTHONPATH", "")]))
-    return subprocess.Popen(command, env=environment, start_new_session=True)
+    options = ("--num_gpus", str(ranks), "--master_port", str(free_port()), "--log_level", "error")
+    return [sys.executable, "-m", "deepspeed.launcher.runner", *options, "--module", module, *words], environment
 
 
 def local_ranks(config: RunConfig) -> int:

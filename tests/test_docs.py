@@ -43,6 +43,12 @@ def test_commands_are_taken(page: Path) -> None:
             load_config(CHECKOUT / config, overrides)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
+def test_files_of_the_project_that_a_page_names_exist(page: Path) -> None:
+    for name in re.findall(r"(?<![\w./])(?:[a-z_]+/)+[a-z_0-9]+\.(?:py|sbatch|j2)\b", page.read_text("utf-8")):
+        assert (CHECKOUT / name).exists(), name
+
+
 def test_the_pages_show_commands() -> None:
     """The patterns above find something: a page rewritten in another style would silently no longer be checked."""
     assert len(commands(CHECKOUT / "docs" / "first-run.md")) >= 10

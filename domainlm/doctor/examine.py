@@ -4,7 +4,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,15 +15,15 @@ from data.progress import say
 from domainlm.doctor.findings import Finding
 from domainlm.doctor.machine_checks import check_machine
 from domainlm.doctor.storage_checks import check_storage
-from domainlm.launcher import local_ranks
+from domainlm.launcher import deepspeed_command, local_ranks
+from domainlm.plan.build import machine_of
 from domainlm.plan.costs import host_memory
 from domainlm.plan.placement import step_memory
 from model.sizes import parameter_count
 from train.batches import open_stream
-from train.config import CHECKOUT, RunConfig
+from train.config import RunConfig
 from train.engine.placement import configured_placement
-from train.hardware import planned_machine
-from train.process import free_port, name_accelerator, this_machine
+from train.hardware import Machine
 
 LAUNCH_SECONDS = 300.0
 SLOW_ALL_REDUCE = {"nccl": 2e9, "gloo": 1e8}
@@ -40,7 +39,8 @@ def examine(config: RunConfig | None, launch: bool = True) -> list[Finding]:
     ranks = local_ranks(config) if config else 2
     nodes = config.hardware.nodes if config and config.hardware else 1
     say("machine: software, GPUs, memory, limits, signals")
-    findings = check_machine(ranks, _host_bytes(config))
+    machine = machine_of(config) if config else None
+    findings = check_machine(ranks, host_memory(config, machine).total if config and machine else 0)
     say("storage: writes 128 MB and removes them")
     if config:
         kept, parameters = config.training.keep_checkpoints, parameter_count(config.model)
@@ -51,8 +51,8 @@ def examine(config: RunConfig | None, launch: bool = True) -> list[Finding]:
         started = max(2, ranks)
         say(f"launcher: starts {started} ranks that add up numbers")
         findings += check_launcher(started if not _has_gpus() else ranks)
-    if config:
-        findings += [check_wandb(config), *check_data(config), *check_memory_of_steps(config)]
+    if config and machine:
+        findings += [check_wandb(config), *check_data(config), check_memory_of_steps(config, machine)]
     return findings
 
 
@@ -62,36 +62,20 @@ def _has_gpus() -> bool:
     return torch.cuda.is_available()
 
 
-def _host_bytes(config: RunConfig | None) -> int:
-    """Bytes of this machine's memory that offload and the copies for saves take."""
-    if config is None:
-        return 0
-    machine = planned_machine(config.hardware) if config.hardware else this_machine(local_ranks(config))
-    return host_memory(config, machine).total
-
-
-def check_memory_of_steps(config: RunConfig) -> list[Finding]:
+def check_memory_of_steps(config: RunConfig, machine: Machine) -> Finding:
     """Whether a step fits the devices that are planned for."""
-    machine = planned_machine(config.hardware) if config.hardware else this_machine(local_ranks(config))
     memory = step_memory(config, machine, configured_placement(config.training), config.training.micro_batch)
     seen = f"{memory.total / 1e9:,.2f} GB of {machine.usable_memory / 1e9:,.1f} GB usable on each {machine.device}"
     if memory.total > machine.usable_memory:
-        return [Finding("a step's memory", "fail", seen, "`domainlm plan` shows what fits")]
-    return [Finding("a step's memory", "ok", seen)]
+        return Finding("a step's memory", "fail", seen, "`domainlm plan` shows what fits")
+    return Finding("a step's memory", "ok", seen)
 
 
 def check_launcher(ranks: int) -> list[Finding]:
     """Start ranks as a run does, and have them add up numbers."""
-    name_accelerator()
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "seen.json"
-        command = [
-            *(sys.executable, "-m", "deepspeed.launcher.runner"),
-            *("--num_gpus", str(ranks), "--master_port", str(free_port()), "--log_level", "error"),
-            *("--module", "train.engine.collectives", str(out)),
-        ]
-        environment = dict(os.environ)
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(CHECKOUT), environment.get("PYTHONPATH", "")]))
+        command, environment = deepspeed_command(ranks, "train.engine.collectives", str(out))
         try:
             ended = subprocess.run(
                 command, env=environment, capture_output=True, text=True, timeout=LAUNCH_SECONDS, check=False

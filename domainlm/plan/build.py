@@ -63,7 +63,7 @@ class Plan:
 def plan(config: RunConfig) -> Plan:
     """Compute the plan of a run: builds no model, measures nothing but a CPU's speed when it is for this machine."""
     model, training, hardware = config.model, config.training, config.hardware
-    machine = planned_machine(hardware) if hardware else _this_machine(config)
+    machine = machine_of(config)
     parameters = parameter_count(model)
     samples = consumed_samples(training, training.steps)
     tokens = samples * model.sequence_length
@@ -110,7 +110,10 @@ def plan(config: RunConfig) -> Plan:
     )
 
 
-def _this_machine(config: RunConfig) -> Machine:
+def machine_of(config: RunConfig) -> Machine:
+    """The machines that the run's `hardware` section names, or this one."""
+    if config.hardware:
+        return planned_machine(config.hardware)
     from domainlm.launcher import local_ranks  # these load torch, which a plan for other machines does without
     from train.process import this_machine
 

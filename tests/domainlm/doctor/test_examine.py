@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from domainlm.doctor.examine import check_data, check_launcher, check_memory_of_steps, check_wandb, judge_collectives
+from domainlm.plan.build import machine_of
 from train.config import RunConfig
 
 Make = Callable[..., RunConfig]
@@ -23,7 +24,7 @@ def test_two_ranks_meet_and_add_up() -> None:
 
 def test_a_launcher_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
-    monkeypatch.setattr("domainlm.doctor.examine.free_port", lambda: 99_999)
+    monkeypatch.setattr("domainlm.launcher.free_port", lambda: 99_999)
     (finding,) = check_launcher(1)
     assert finding.verdict == "fail"
     assert finding.seen.startswith("exit code")
@@ -65,9 +66,10 @@ def test_data_that_is_missing_damaged_and_whole(undisturbed: RunConfig, make_con
 
 
 def test_a_step_that_does_not_fit(make_config: Make) -> None:
-    assert check_memory_of_steps(make_config())[0].verdict == "ok"
+    small = make_config()
+    assert check_memory_of_steps(small, machine_of(small)).verdict == "ok"
     large = make_config(hardware={"gpu": "RTX 4090-24GB"}, training={"micro_batch": 1 << 20, "batch_size": 1 << 20})
-    assert check_memory_of_steps(large)[0].verdict == "fail"
+    assert check_memory_of_steps(large, machine_of(large)).verdict == "fail"
 
 
 def test_exit_code_and_json(
