@@ -1,7 +1,12 @@
-"""What needs no GPU, measured on the same held-out text as the model: a byte n-gram model, xz and zstd."""
+"""What needs no GPU, measured on the same held-out text as the model: a byte n-gram model, xz and zstd.
+
+The compressors measure a text alone, and after the training text: one much smaller after the training text than alone
+holds passages of it, near-duplicates on both sides of a split.
+"""
 
 import datetime
 import json
+import lzma
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -11,16 +16,21 @@ from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
+import zstandard
 
 from data.corpus.files import corpus_batches, corpus_files
 from data.files import stage_digest, write_atomically
 from data.progress import progress, say
 from evaluation.bits_per_byte import HELD_OUT_SPLITS, choose_evenly
-from evaluation.compressors import xz_primed_sizes, xz_size, zstd_primed_sizes, zstd_size
 from evaluation.ngram import ORDER, probabilities
 
 BASELINES = ("ngram", "xz", "zstd")
 CACHE = "baselines.json"
+WORKERS = 2  # threads: all measurements spend their time outside the interpreter's lock
+ZSTD_LEVEL = 22
+ZSTD_WINDOW_LOG = 27  # 128 MiB: all that `decompress` accepts unasked
+SMALLEST_DICTIONARY = 4096  # of xz
+SMALLEST_PREFIX = 8  # zstd refuses a dictionary of fewer bytes
 
 Results = dict[str, dict[str, dict[str, float]]]
 """Bits per byte: {name: {source: {split: figure}}}."""
@@ -67,7 +77,6 @@ def measure_baselines(
     names: Sequence[str] = BASELINES,
     splits: Sequence[str] = HELD_OUT_SPLITS,
     limits: Limits | None = None,
-    workers: int = 2,
 ) -> dict[str, Any]:
     """Bits per byte of the held-out text of each source and split under each baseline.
 
@@ -75,7 +84,6 @@ def measure_baselines(
         corpus: the corpus folder, finished.
         folder: where the result is kept; for the same corpus and settings it is read back.
         names: of BASELINES; xz and zstd also give NAME_primed, the text after its source's training text.
-        workers: measurements at the same time, in threads: all of them spend their time outside the interpreter's lock.
 
     Returns:
         {"baselines": {name: {source: {split: bits per byte}}}, "baseline_methods": {name: what was measured}}
@@ -102,7 +110,7 @@ def measure_baselines(
         for source, texts in held_out.items()
     ]
     baselines: Results = {}
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(WORKERS) as pool:
         futures = [pool.submit(job) for job in jobs]
         for future in progress(futures, "baselines", unit="measurements"):
             for name, sources in future.result().items():
@@ -110,6 +118,11 @@ def measure_baselines(
     result = {"baselines": baselines, "baseline_methods": _describe(baselines, training, limits)}
     write_atomically(folder / CACHE, json.dumps({"inputs": inputs, **result}, indent=1))
     return result
+
+
+def measured(baselines: Results, source: str, split: str) -> dict[str, float]:
+    """Bits per byte of one split of one source under each baseline that was measured on it."""
+    return {name: found[source][split] for name, found in baselines.items() if split in found.get(source, {})}
 
 
 def _read_kept(path: Path) -> dict[str, Any]:
@@ -197,3 +210,39 @@ def _describe(baselines: Results, training: dict[str, _Documents], limits: Limit
         "zstd_primed": f"zstd of the held-out text {primed}",
     }
     return {name: methods[name] for name in baselines}
+
+
+def xz_size(text: bytes) -> int:
+    """Bytes of `text` as an LZMA2 stream at preset 9e, its dictionary as long as the text, without a container."""
+    preset = 9 | lzma.PRESET_EXTREME
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": preset, "dict_size": max(len(text), SMALLEST_DICTIONARY)}]
+    return len(lzma.compress(text, lzma.FORMAT_RAW, filters=filters))
+
+
+def xz_primed_sizes(training: bytes, texts: Sequence[bytes]) -> list[int]:
+    """Bytes that each text adds to the compressed training text when it is appended: size(both) - size(training)."""
+    alone = xz_size(training)
+    return [xz_size(training + text) - alone for text in texts]
+
+
+def zstd_size(text: bytes) -> int:
+    """Bytes of `text` as one zstd frame at level 22."""
+    return len(zstandard.ZstdCompressor(compression_params=_zstd_parameters(len(text))).compress(text))
+
+
+def zstd_primed_sizes(training: bytes, texts: Sequence[bytes]) -> list[int]:
+    """Bytes of each text as a zstd frame at level 22 that may refer to the training text, a raw-content dictionary."""
+    if len(training) < SMALLEST_PREFIX:
+        return [zstd_size(text) for text in texts]
+    parameters = _zstd_parameters(len(training) + max(map(len, texts), default=0))
+    prefix = zstandard.ZstdCompressionDict(training, zstandard.DICT_TYPE_RAWCONTENT)
+    prefix.precompute_compress(compression_params=parameters)  # once for all texts: it takes nearly all of the time
+    return [
+        len(zstandard.ZstdCompressor(dict_data=prefix, compression_params=parameters).compress(text)) for text in texts
+    ]
+
+
+def _zstd_parameters(size: int) -> zstandard.ZstdCompressionParameters:
+    return zstandard.ZstdCompressionParameters.from_level(
+        ZSTD_LEVEL, source_size=size, window_log=ZSTD_WINDOW_LOG, write_content_size=False
+    )

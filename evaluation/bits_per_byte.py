@@ -7,8 +7,7 @@ each token once.
 
 import datetime
 import math
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -23,8 +22,6 @@ from data.shards.format import END_OF_TEXT_ID, EncodedDocument, read_manifest
 Tokens = npt.NDArray[np.int64]
 TokenLosses = Callable[[Tokens, Tokens], npt.NDArray[np.floating[Any]]]
 """From inputs and targets (batch, time), NOT_SCORED where no loss is wanted, to losses in nats (batch, time)."""
-BySplit = dict[str, dict[str, "Score"]]
-ByPeriod = dict[str, dict[str, dict[str, "Score"]]]
 Period = Literal["year", "quarter", "month"]
 
 HELD_OUT_SPLITS = ("past", "future")
@@ -48,6 +45,12 @@ class Score:
 
 
 NOTHING = Score(0.0, 0, 0)
+BySplit = dict[str, dict[str, Score]]
+"""{source: {split: Score}}."""
+ByPeriod = dict[str, dict[str, dict[str, Score]]]
+"""{source: {split: {label of the period: Score}}}."""
+Figures = Mapping[str, Mapping[str, Mapping[str, float]]]
+"""{source: {split: {"bits_per_byte", "bytes", "tokens"}}}, as reports/evaluate.json has them."""
 
 
 @dataclass(frozen=True)
@@ -178,27 +181,23 @@ def _fill_batch(batch: Sequence[tuple[Window, int]], documents: Sequence[Encoded
     return inputs, targets
 
 
-def score_held_out(token_losses: TokenLosses, shards: Path, **options: Any) -> BySplit:
-    """`score_documents`, of which the options are, summed by source and split."""
-    return by_split(score_documents(token_losses, shards, **options))
-
-
 def by_split(documents: Iterable[DocumentScore]) -> BySplit:
-    """{source: {split: Score}}; what has no documents is left out."""
-    sums: dict[str, dict[str, Score]] = defaultdict(lambda: defaultdict(lambda: NOTHING))
+    """Sums of the documents; a source and split that has none is left out."""
+    sums: BySplit = {}
     for document in documents:
-        sums[document.source][document.split] += document.score
-    return {source: dict(splits) for source, splits in sums.items()}
+        splits = sums.setdefault(document.source, {})
+        splits[document.split] = splits.get(document.split, NOTHING) + document.score
+    return sums
 
 
 def by_period(documents: Iterable[DocumentScore], period: Period) -> ByPeriod:
-    """{source: {split: {label: Score}}} of the dated documents, in order of time; labels as `period_of` gives them."""
-    sums: dict[str, dict[str, dict[str, Score]]] = defaultdict(
-        lambda: defaultdict(lambda: defaultdict(lambda: NOTHING))
-    )
+    """Sums of the dated documents, in order of time; labels as `period_of` gives them."""
+    sums: ByPeriod = {}
     for document in documents:
         if document.date is not None:
-            sums[document.source][document.split][period_of(document.date, period)] += document.score
+            label = period_of(document.date, period)
+            periods = sums.setdefault(document.source, {}).setdefault(document.split, {})
+            periods[label] = periods.get(label, NOTHING) + document.score
     return {
         source: {split: dict(sorted(periods.items())) for split, periods in splits.items()}
         for source, splits in sums.items()
@@ -218,18 +217,11 @@ def period_of(date: datetime.date, period: Period) -> str:
 
 def to_json(splits: BySplit, periods: ByPeriod) -> dict[str, Any]:
     """The `sources` of reports/evaluate.json, and `periods` in the same form with a level for the period."""
+    return {"sources": _figures(splits), "periods": _figures(periods)}
 
-    def figures(score: Score) -> dict[str, float]:
-        return {"bits_per_byte": score.bits_per_byte, "bytes": score.bytes, "tokens": score.tokens}
 
-    return {
-        "sources": {
-            source: {split: figures(score) for split, score in found.items()} for source, found in splits.items()
-        },
-        "periods": {
-            source: {
-                split: {label: figures(score) for label, score in scores.items()} for split, scores in found.items()
-            }
-            for source, found in periods.items()
-        },
-    }
+def _figures(scores: Score | Mapping[str, Any]) -> dict[str, Any]:
+    """A score, or every score that lies in nested mappings."""
+    if isinstance(scores, Score):
+        return {"bits_per_byte": scores.bits_per_byte, "bytes": scores.bytes, "tokens": scores.tokens}
+    return {name: _figures(inner) for name, inner in scores.items()}

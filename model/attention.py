@@ -61,7 +61,7 @@ class Attention(nn.Module):
         self.head_width = config.head_width
         self.divisor = layer if config.query_key_layer_scaling else 1
         self.split_heads = (config.heads, config.key_value_heads, config.key_value_heads)
-        self.query_key_value = nn.Linear(config.width, sum(self.split_heads) * config.head_width, bias=config.bias)
+        self.query_key_value = nn.Linear(config.width, config.query_key_value_width, bias=config.bias)
         self.output = nn.Linear(config.width, config.width, bias=config.bias)
         self.query_norm = make_norm(config, config.head_width) if config.query_key_norm else nn.Identity()
         self.key_norm = make_norm(config, config.head_width) if config.query_key_norm else nn.Identity()

@@ -39,12 +39,12 @@ class Block(nn.Module):
     The attention kernel stands between two halves that hold all parameters and everything else.
 
     Attributes:
-        training_halves: what computes the halves in training (see `training_halves`).
+        training_halves: what computes the halves in training (see `halves`).
     """
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
-        self.training_halves: Halves = (Block.before_attention, Block.after_attention)
+        self.training_halves = halves()
         self.attention_norm = make_norm(config, config.width)
         self.attention = Attention(config, layer)
         self.feed_forward_norm = make_norm(config, config.width)
@@ -61,22 +61,21 @@ class Block(nn.Module):
 
     def forward(self, hidden: Tensor, shared: ForwardPass, cache: LayerCache | None = None) -> Tensor:
         """(batch, time, width) -> (batch, time, width); with a cache, `hidden` holds only the tokens new to it."""
-        before, after = self.training_halves if self.training else (Block.before_attention, Block.after_attention)
+        before, after = self.training_halves if self.training else halves()
         q, k, v = before(self, hidden, shared.rotation)
         mixed = self.attention.mix(q, k, v, shared.kernel, cache)
         return after(self, hidden, mixed, shared.dropout)
 
 
-def training_halves(selective: bool = False, compiled: bool = False) -> Halves:
-    """The halves of a block for training; all blocks of a model take the same, so that each is compiled once.
+def halves(selective: bool = False, compiled: bool = False) -> Halves:
+    """The halves of a block; in training all blocks of a model take the same, so that each is compiled once.
 
     Args:
         selective: keep for the backward pass what matrix products and attention have computed, and compute the cheap
             rest (norms, activation, residual sums) again.
         compiled: with torch.compile. Under ZeRO-3 a block's parameters must be gathered as a whole.
     """
-    before, after = Block.before_attention, Block.after_attention
-    return _run(before, selective, compiled), _run(after, selective, compiled)
+    return _run(Block.before_attention, selective, compiled), _run(Block.after_attention, selective, compiled)
 
 
 def _run(half: Half, selective: bool, compiled: bool) -> Half:

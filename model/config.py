@@ -85,10 +85,9 @@ class ModelConfig(BaseModel):
         if value is not None:
             return value
         # An invalid `heads` or `width` is absent here and reported by itself: one error is enough.
-        default: int = (
-            info.data.get("heads", 1) if info.field_name == "key_value_heads" else 4 * info.data.get("width", 1)
-        )
-        return default
+        heads: int = info.data.get("heads", 1)
+        width: int = info.data.get("width", 1)
+        return heads if info.field_name == "key_value_heads" else 4 * width
 
     @model_validator(mode="after")
     def _check_shape(self) -> Self:
@@ -107,3 +106,13 @@ class ModelConfig(BaseModel):
     def head_width(self) -> int:
         """Width of one attention head."""
         return self.width // self.heads
+
+    @property
+    def query_key_value_width(self) -> int:
+        """Queries, keys and values of all heads together."""
+        return (self.heads + 2 * self.key_value_heads) * self.head_width
+
+    @property
+    def expanded_width(self) -> int:
+        """What the feed-forward layer's first product gives: gate and up of SwiGLU, or the argument of GELU."""
+        return self.feed_forward_width * (2 if self.activation == "swiglu" else 1)

@@ -4,12 +4,16 @@ import hashlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from math import sqrt
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from model.config import ModelConfig
 from model.transformer import Transformer
+
+Gather: TypeAlias = Callable[[list[nn.Parameter]], AbstractContextManager[object]]
+"""Makes a context in which the given parameters are whole and may be written, for sharded models."""
 
 RESIDUAL_OUTPUTS = ("attention.output.weight", "feed_forward.output.weight")
 """Endings of the names of the matrices that write into the residual stream."""
@@ -21,11 +25,7 @@ def initial_std(config: ModelConfig, name: str) -> float:
     return std / sqrt(2 * config.layers) if name.endswith(RESIDUAL_OUTPUTS) else std
 
 
-def initialise(
-    model: Transformer,
-    seed: int,
-    gather: Callable[[list[nn.Parameter]], AbstractContextManager[object]] = nullcontext,
-) -> None:
+def initialise(model: Transformer, seed: int, gather: Gather = nullcontext) -> None:
     """Set every parameter as BloombergGPT did (appendix A.4), in place.
 
     | parameter                               | initial value                                              |
@@ -36,9 +36,6 @@ def initialise(
     | biases                                  | 0                                                          |
 
     Each tensor is drawn in float32 on the CPU from a generator of its own, seeded by `seed` and its name.
-
-    Args:
-        gather: makes a context in which the given parameters are whole and may be written, for sharded models.
     """
     for name, parameter in model.named_parameters():
         with gather([parameter]), torch.no_grad():

@@ -22,9 +22,8 @@ class FeedForward(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.gated = config.activation == "swiglu"
-        hidden_width = config.feed_forward_width
-        self.expand = nn.Linear(config.width, 2 * hidden_width if self.gated else hidden_width, bias=config.bias)
-        self.output = nn.Linear(hidden_width, config.width, bias=config.bias)
+        self.expand = nn.Linear(config.width, config.expanded_width, bias=config.bias)
+        self.output = nn.Linear(config.feed_forward_width, config.width, bias=config.bias)
 
     def forward(self, hidden: Tensor) -> Tensor:
         """(batch, time, width) -> (batch, time, width)."""

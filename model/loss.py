@@ -7,11 +7,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from model.memory import LOSS_CHUNK_TOKENS
+
 IGNORE = -100
 """Target that does not count."""
-
-CHUNK_TOKENS = 1024
-"""Tokens whose logits are alive at once: enough to keep the matrix products at full speed."""
 
 
 def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, z_loss: float = 0.0) -> Tensor:
@@ -55,9 +54,9 @@ class _Chunk(NamedTuple):
 
 def _chunks(hidden: Tensor, weight: Tensor, targets: Tensor) -> Iterator[_Chunk]:
     precise = torch.promote_types(hidden.dtype, torch.float32)
-    buffer = hidden.new_empty(min(CHUNK_TOKENS, len(hidden)), len(weight))
-    for start in range(0, len(hidden), CHUNK_TOKENS):
-        rows = slice(start, min(start + CHUNK_TOKENS, len(hidden)))
+    buffer = hidden.new_empty(min(LOSS_CHUNK_TOKENS, len(hidden)), len(weight))
+    for start in range(0, len(hidden), LOSS_CHUNK_TOKENS):
+        rows = slice(start, min(start + LOSS_CHUNK_TOKENS, len(hidden)))
         logits = torch.mm(hidden[rows], weight.t(), out=buffer[: rows.stop - start]).to(precise)
         target = targets[rows, None]
         counted = target != IGNORE

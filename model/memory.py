@@ -11,7 +11,7 @@ from model.config import ModelConfig
 from model.sizes import block_parameters, parameter_count
 
 LOSS_CHUNK_TOKENS = 1024
-"""Tokens whose logits are alive at once: `model.loss.CHUNK_TOKENS`, which this module does not load torch for."""
+"""Tokens whose logits `model.loss` has alive at once: enough to keep its matrix products at full speed."""
 
 Precision = Literal["fp32", "bf16"]
 
@@ -65,7 +65,7 @@ def memory_per_gpu(
     return MemoryPerGpu(
         states=state_bytes(parameter_count(config), gpus, zero_stage, precision, accumulation_bytes),
         gathered=value * whole if zero_stage == 3 else 0,
-        blocks=blocks_activation_bytes(config, micro_batch, precision, recomputed_blocks, selective, attention_matrix),
+        blocks=_blocks_bytes(config, micro_batch, precision, recomputed_blocks, selective, attention_matrix),
         around_blocks=_around_blocks_bytes(config, micro_batch, precision),
         loss=loss_bytes(config, micro_batch, precision, chunked_loss),
     )
@@ -94,26 +94,13 @@ def state_bytes(
     return whole * parameters + -(-divided * parameters // gpus)
 
 
-def activation_bytes(
+def _blocks_bytes(
     config: ModelConfig,
     batch: int,
-    precision: Precision = "bf16",
-    recomputed_blocks: int = 0,
-    selective: bool = False,
-    attention_matrix: bool = False,
-) -> int:
-    """Bytes that the forward pass of `batch` full sequences keeps: embedding, blocks and final norm."""
-    blocks = blocks_activation_bytes(config, batch, precision, recomputed_blocks, selective, attention_matrix)
-    return blocks + _around_blocks_bytes(config, batch, precision)
-
-
-def blocks_activation_bytes(
-    config: ModelConfig,
-    batch: int,
-    precision: Precision = "bf16",
-    recomputed_blocks: int = 0,
-    selective: bool = False,
-    attention_matrix: bool = False,
+    precision: Precision,
+    recomputed_blocks: int,
+    selective: bool,
+    attention_matrix: bool,
 ) -> int:
     """Bytes that the forward pass of all blocks keeps for `batch` full sequences.
 
@@ -141,7 +128,7 @@ def block_activation_bytes(
     tokens, value = batch * config.sequence_length, _value_bytes(precision)
     values = 4 * config.width  # what the two norms are given, and what they give to the matrices
     values += _attention_values(config)
-    values += 2 * _expanded_width(config)  # gate and up, SiLU and product; or both sides of GELU
+    values += 2 * config.expanded_width  # gate and up, SiLU and product; or both sides of GELU
     statistics = 2 * _norm_statistics(config)
     if config.query_key_norm:
         statistics += (config.heads + config.key_value_heads) * _norm_statistics(config)
@@ -162,31 +149,26 @@ def selective_block_bytes(config: ModelConfig, batch: int, precision: Precision 
     """
     values = config.width  # the block's input
     values += _attention_values(config)
-    values += config.width + _expanded_width(config) + config.width  # results of the other three products
+    values += config.width + config.expanded_width + config.width  # results of the other three products
     return batch * config.sequence_length * (values * _value_bytes(precision) + 4 * config.heads)
 
 
 def _cheap_rest_bytes(config: ModelConfig, batch: int, precision: Precision) -> int:
     """What the second half of a block computes again under `selective`: sum, norm, activation, masks of dropout."""
-    values = 2 * config.width + _expanded_width(config)
+    values = 2 * config.width + config.expanded_width
     masks = 2 * config.width if config.dropout else 0
     return batch * config.sequence_length * (values * _value_bytes(precision) + _norm_statistics(config) + masks)
 
 
 def _attention_values(config: ModelConfig) -> int:
     """Of each token: packed queries, keys and values, what attention is given beside them, and what it makes of all."""
-    query_key = (config.heads + config.key_value_heads) * config.head_width
-    values = query_key + config.key_value_heads * config.head_width + config.width
+    values = config.query_key_value_width + config.width
     if config.positions == "rope" or config.query_key_norm:
-        values += query_key  # as attention sees them; the values keep the packed ones alive beside them
+        # Queries and keys as attention sees them; the values keep the packed ones alive beside them.
+        values += (config.heads + config.key_value_heads) * config.head_width
     elif config.query_key_layer_scaling:
         values += config.width  # the divided queries, likewise
     return values
-
-
-def _expanded_width(config: ModelConfig) -> int:
-    """What the feed-forward layer's first product gives: gate and up, or the argument of GELU."""
-    return config.feed_forward_width * (2 if config.activation == "swiglu" else 1)
 
 
 def loss_bytes(config: ModelConfig, batch: int, precision: Precision = "bf16", chunked: bool = True) -> int:

@@ -1,16 +1,15 @@
 """Taking weights from a Hugging Face folder (BLOOM, Llama, Qwen3) as the start of training."""
 
 import json
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from model.config import ModelConfig
 from model.huggingface import architecture, from_hugging_face, hugging_face_names
+from model.initialise import Gather
 from model.transformer import Transformer
 from model.weight_files import WeightFiles, open_weights
 
@@ -63,17 +62,10 @@ def check_architecture(folder: Path, config: ModelConfig) -> None:
         raise ValueError(f"{folder} is of another model: {'; '.join(changes)}")
 
 
-def load_pretrained(
-    model: Transformer,
-    folder: Path,
-    gather: Callable[[list[nn.Parameter]], AbstractContextManager[object]] = nullcontext,
-) -> None:
+def load_pretrained(model: Transformer, folder: Path, gather: Gather = nullcontext) -> None:
     """Copy the weights of a Hugging Face folder into `model`, in its dtype; every tensor is accounted for.
 
     Rows of vocabulary beyond those of the folder keep their values.
-
-    Args:
-        gather: makes a context in which the given parameters are whole and may be written, for sharded models.
 
     Raises:
         ValueError: the folder is of another model, or tensors are missing, of another shape, or left over.

@@ -15,9 +15,7 @@ def parameter_count(config: ModelConfig) -> int:
 
 def block_parameters(config: ModelConfig) -> int:
     """Parameters of one block: 12 D^2 + 13 D for the GPT shape."""
-    query_key_value = (config.heads + 2 * config.key_value_heads) * config.head_width
-    expand = config.feed_forward_width * (2 if config.activation == "swiglu" else 1)
-    biases = int(config.bias) * (query_key_value + config.width + expand + config.width)
+    biases = config.query_key_value_width + config.width + config.expanded_width + config.width if config.bias else 0
     normed_widths = 2 * config.width + (2 * config.head_width if config.query_key_norm else 0)
     return _block_matrix_weights(config) + biases + _norm_vectors(config) * normed_widths
 
@@ -51,11 +49,10 @@ def kv_cache_bytes(config: ModelConfig, batch: int, tokens: int, bytes_per_value
 
 
 def _block_matrix_weights(config: ModelConfig) -> int:
-    attention = (2 * config.heads + 2 * config.key_value_heads) * config.head_width * config.width
-    matrices = 3 if config.activation == "swiglu" else 2
-    return attention + matrices * config.width * config.feed_forward_width
+    attention = config.query_key_value_width + config.width
+    return config.width * (attention + config.expanded_width + config.feed_forward_width)
 
 
 def _norm_vectors(config: ModelConfig) -> int:
     """Vectors of one norm: the gain, and LayerNorm's bias."""
-    return 1 + int(config.bias) if config.norm == "layernorm" else 1
+    return 2 if config.norm == "layernorm" and config.bias else 1

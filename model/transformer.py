@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from model.attention import LayerCache
-from model.block import Block, ForwardPass, training_halves
+from model.block import Block, ForwardPass, halves
 from model.config import ModelConfig
 from model.kernels import choose_kernel
 from model.layers import make_norm
@@ -80,9 +80,9 @@ class Transformer(nn.Module):
         """
         selective = activation_checkpointing == "selective"
         self.recompute_every = 0 if isinstance(activation_checkpointing, str) else int(activation_checkpointing)
-        halves = training_halves(selective, compiled)
+        chosen = halves(selective, compiled)
         for block in self.blocks:
-            cast(Block, block).training_halves = halves
+            cast(Block, block).training_halves = chosen
 
     def forward(
         self,

@@ -75,7 +75,7 @@ def write_weights(
     names = [f"model-{number:05d}-of-{len(files):05d}.safetensors" for number in range(1, len(files) + 1)]
     if len(files) == 1:
         names = [SINGLE_FILE]
-    done, total = 0, total_bytes(weights, dtype)
+    done, total = 0, sum(tensor.numel() for tensor in weights.values()) * dtype.itemsize
     for name, keys in zip(names, files, strict=True):
         # Copies: parts of one fused matrix share memory, which safetensors refuses.
         content = {
@@ -89,11 +89,6 @@ def write_weights(
         weight_map = {key: name for name, keys in zip(names, files, strict=True) for key in keys}
         index = {"metadata": {"total_size": total}, "weight_map": weight_map}
         (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
-
-
-def total_bytes(weights: Mapping[str, Tensor], dtype: torch.dtype) -> int:
-    """Bytes that the tensors take in `dtype`."""
-    return sum(tensor.numel() for tensor in weights.values()) * dtype.itemsize
 
 
 def _files(weights: Mapping[str, Tensor], dtype: torch.dtype, max_file_bytes: int) -> Iterator[list[str]]:

@@ -147,7 +147,6 @@ ELSEWHERE = {
     "domainlm/commands": "domainlm/test_main",
     "domainlm/export": "domainlm/test_pipeline",
     "domainlm/launcher": "train/test_training",
-    "evaluation/baselines": "evaluation/test_compressors",
     "train/batches": "domainlm/plan/test_build",
     "train/checkpoints/trained": "domainlm/test_pipeline",
     "train/config": "train/test_config_file",

@@ -7,7 +7,7 @@ import torch
 import torch.distributed as dist
 
 from data.progress import say
-from evaluation.bits_per_byte import Score, score_held_out
+from evaluation.bits_per_byte import Score, by_split, score_documents
 from train import watchdog
 from train.checkpoints.trained import token_losses
 from train.config import RunConfig
@@ -36,7 +36,7 @@ def evaluate(run: Run, step: int) -> bool:
 
     run.engine.eval()
     try:
-        scores = score_held_out(
+        documents = score_documents(
             interruptible,
             run.config.shards,
             sequence_length=run.config.model.sequence_length,
@@ -51,7 +51,7 @@ def evaluate(run: Run, step: int) -> bool:
         return False
     finally:
         run.engine.train()
-    totals = _summed_over_ranks(scores, run.device)
+    totals = _summed_over_ranks(by_split(documents), run.device)
     if run.monitor:
         bits = {
             source: {split: score.bits_per_byte for split, score in splits.items()} for source, splits in totals.items()

@@ -2,7 +2,7 @@
 
 import datetime
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,16 @@ from evaluation.pages.data_card_tables import (
     summary,
     year_tables,
 )
-from evaluation.pages.document_counts import Counts, DocumentCounts, count_documents
+from evaluation.pages.document_counts import (
+    Counts,
+    DocumentCounts,
+    SplitCounts,
+    count_documents,
+    totals_by_split,
+)
 from evaluation.pages.html import write_page
 
 PAGE, FACTS = "data_card.html", "data_card.json"
-TEMPLATE = "data_card.html.j2"
 FORMAT = 1
 PREPARE_AGAIN = "run `domainlm prepare CONFIG` and `domainlm tokenize CONFIG` again"
 NOTHING = KeptDocuments(documents=0, characters=0, bytes=0, first_date=None, last_date=None)
@@ -44,8 +49,8 @@ class DataCard:
     name: str
     report: CorpusReport
     manifest: Manifest
-    counts: Mapping[str, Mapping[str, DocumentCounts]]
-    """From the shards' tables of documents: split → source."""
+    counts: SplitCounts
+    """From the shards' tables of documents."""
     checks: list[str]
     """What was compared, a sentence each."""
 
@@ -66,7 +71,6 @@ def write_data_card(
     report, counts = card.report, card.counts
     return write_page(
         folder / PAGE,
-        TEMPLATE,
         name,
         {"plots": data_plots(report, counts)},
         card=card,
@@ -104,7 +108,7 @@ def gather_data_card(corpus: Path, tokenizer: Path, shards: Path, name: str, dom
     }
     checks = [
         _check_records(report),
-        *_check_sums(report, manifest, counts),
+        _check_sums(report, manifest, counts),
         *_check_dates(report, counts),
         f"The shards were made from this corpus (digest {manifest.corpus_digest}) and this tokenizer (digest "
         f"{manifest.tokenizer_digest}); their own digest is {manifest.digest}.",
@@ -123,7 +127,7 @@ def to_json(card: DataCard) -> dict[str, Any]:
                     "years": {str(year or "undated"): found._asdict() for year, found in counts.years.items()},
                     "lengths": {str(length): found._asdict() for length, found in counts.lengths.items()},
                 }
-    totals = Counts.total(counts.total for sources in card.counts.values() for counts in sources.values())
+    totals = Counts.total(totals_by_split(card.counts).values())
     manifest = card.manifest
     digests = {"corpus": manifest.corpus_digest, "tokenizer": manifest.tokenizer_digest, "shards": manifest.digest}
     return {
@@ -141,19 +145,15 @@ def _check_records(report: CorpusReport) -> str:
     """The sentence for what reading the report has checked."""
     sources = report.sources.values()
     read, kept = sum(source.read for source in sources), sum(source.documents for source in sources)
-    dropped, quarantined = (
-        sum(sum(counts.values()) for counts in (getattr(source, fate) for source in sources))
-        for fate in ("dropped", "quarantined")
-    )
+    dropped = sum(sum(source.dropped.values()) for source in sources)
+    quarantined = sum(sum(source.quarantined.values()) for source in sources)
     return (
         f"Every record is accounted for, in each source: {read:,} read = {kept:,} kept + {dropped:,} dropped + "
         f"{quarantined:,} quarantined; and every document kept is counted under one licence or as unknown."
     )
 
 
-def _check_sums(
-    report: CorpusReport, manifest: Manifest, counts: Mapping[str, Mapping[str, DocumentCounts]]
-) -> list[str]:
+def _check_sums(report: CorpusReport, manifest: Manifest, counts: SplitCounts) -> str:
     """Compare each source of each split in the report, the manifest and the tables of documents."""
     splits = {split for source in report.sources.values() for split in source.kept} | manifest.splits.keys()
     sources = report.sources.keys() | {source for shards in manifest.splits.values() for source in shards}
@@ -169,13 +169,13 @@ def _check_sums(
             _agree(place, "tokens", manifest=shards.tokens, tables=total.tokens)
             _agree(place, "first date", corpus=kept.first_date, tables=tables.first_date)
             _agree(place, "last date", corpus=kept.last_date, tables=tables.last_date)
-    total = Counts.total(counts.total for found in counts.values() for counts in found.values())
-    return [
+    total = Counts.total(totals_by_split(counts).values())
+    return (
         "The shards hold exactly the corpus: in each split, source by source, the corpus's report, the manifest "
         "and a count of the shards' tables of documents agree in documents "
         f"({total.documents:,} in all), bytes of text ({total.bytes:,}) and dates, and the latter two in tokens "
         f"({total.tokens:,})."
-    ]
+    )
 
 
 def _agree(place: str, what: str, **found: int | datetime.date | None) -> None:
@@ -188,7 +188,7 @@ def _agree(place: str, what: str, **found: int | datetime.date | None) -> None:
         raise DataError(f"{place}: {what} do not agree: {said}: {PREPARE_AGAIN}")
 
 
-def _check_dates(report: CorpusReport, counts: Mapping[str, Mapping[str, DocumentCounts]]) -> list[str]:
+def _check_dates(report: CorpusReport, counts: SplitCounts) -> list[str]:
     """Nothing of the cutoff or later is trained on, nothing before it is measured as later text."""
     if report.cutoff is None:
         return []
@@ -202,8 +202,8 @@ def _check_dates(report: CorpusReport, counts: Mapping[str, Mapping[str, Documen
                     f"{PREPARE_AGAIN}"
                 )
             if split == "train":
-                undated += found.years.get(None, Counts()).documents
-                dated += found.total.documents - found.years.get(None, Counts()).documents
+                undated += found.undated.documents
+                dated += found.total.documents - found.undated.documents
     return [
         f"None of the {dated:,} dated training documents is of the cutoff {report.cutoff} or later"
         + (f"; {undated:,} training documents have no date, so their time is not known." if undated else ".")

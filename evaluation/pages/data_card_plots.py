@@ -1,12 +1,24 @@
 """The plots of a data card: when the text is from, what became of the records, where the tokens are."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from evaluation.pages.corpus_report import CorpusReport
-from evaluation.pages.data_card_tables import SplitCounts, totals_by_source
-from evaluation.pages.drawing import COLOURS, INK, NARROW, WIDE, Plot, png, single_figure
+from evaluation.pages.data_card_tables import OF_HELD_OUT
+from evaluation.pages.document_counts import Counts, DocumentCounts, SplitCounts, totals_by_source
+from evaluation.pages.drawing import (
+    COLOURS,
+    INK,
+    NARROW,
+    WIDE,
+    Plot,
+    legend_below,
+    plain_numbers,
+    png,
+    single_figure,
+    without_axis,
+)
 from evaluation.pages.wording import axis_number, share, short_number
 
 if TYPE_CHECKING:
@@ -29,16 +41,8 @@ def data_plots(report: CorpusReport, counts: SplitCounts) -> list[Plot]:
 
 def years_plot(report: CorpusReport, counts: SplitCounts) -> list[Plot]:
     """Tokens by year and source, with the cutoff; nothing when no document has a date."""
-    labels = _labels(list(totals_by_source(counts)))
-    series: Series = {label: Counter() for label in labels.values()}
-    undated = 0
-    for sources in counts.values():
-        for name, found in sources.items():
-            for year, total in found.years.items():
-                if year is None:
-                    undated += total.tokens
-                else:
-                    series[labels[name]][year] += total.tokens
+    series = _tokens_by(counts, lambda found: {year: total for year, total in found.years.items() if year is not None})
+    undated = sum(found.undated.tokens for sources in counts.values() for found in sources.values())
     dated = sum(heights.total() for heights in series.values())
     if not dated:
         return []
@@ -52,7 +56,7 @@ def years_plot(report: CorpusReport, counts: SplitCounts) -> list[Plot]:
         axes.axvline(place, color=INK, linestyle="--", linewidth=1)
         label = axes.annotate(f"cutoff {report.cutoff} ", (place, 0.98), xycoords=("data", "axes fraction"))
         label.set(ha="right", va="top", fontsize=9, color=INK)
-    _year_axis(axes)
+    plain_numbers(axes)
     caption = "Tokens by the year of their text"
     if undated:
         caption += f"; {share(undated, dated + undated)} of all tokens have no date"
@@ -106,12 +110,7 @@ def tokens_plot(counts: SplitCounts) -> list[Plot]:
 
 def lengths_plot(counts: SplitCounts) -> list[Plot]:
     """In documents of what length the tokens are, by source."""
-    labels = _labels(list(totals_by_source(counts)))
-    series: Series = {label: Counter() for label in labels.values()}
-    for sources in counts.values():
-        for name, found in sources.items():
-            for length, total in found.lengths.items():
-                series[labels[name]][length] += total.tokens
+    series = _tokens_by(counts, lambda found: found.lengths)
     lengths = sorted({length for heights in series.values() for length in heights})
     if not lengths:
         return []
@@ -123,9 +122,20 @@ def lengths_plot(counts: SplitCounts) -> list[Plot]:
     return [Plot("data_lengths", "Tokens by the length of their document", png(figure), wide=True)]
 
 
+def _tokens_by(counts: SplitCounts, groups: Callable[[DocumentCounts], Mapping[int, Counts]]) -> Series:
+    """Tokens of all splits by what `groups` goes by, for each source that has a colour of its own, and the rest."""
+    labels = _labels(list(totals_by_source(counts)))
+    series: Series = {label: Counter() for label in labels.values()}
+    for sources in counts.values():
+        for name, found in sources.items():
+            for place, total in groups(found).items():
+                series[labels[name]][place] += total.tokens
+    return series
+
+
 def _family(reason: str) -> str:
     """Reasons that are one in a plot: the rules of a filter, the languages, and duplicates of either side."""
-    return reason.partition(":")[0].removesuffix(" of held-out text")
+    return reason.partition(":")[0].removesuffix(OF_HELD_OUT)
 
 
 def _labels(names: Sequence[str], most: int = MOST_COLOURS, rest: str = "other sources") -> dict[str, str]:
@@ -158,14 +168,7 @@ def _stack(axes: "Axes", series: Series, width: float, offset: float) -> None:
         base.update(heights)
     axes.yaxis.set_major_formatter(lambda value, _: axis_number(value))
     axes.margins(y=0.12)  # room for what is written above
-    axes.figure.legend(loc="outside lower left", frameon=False, fontsize=9, ncols=MOST_COLOURS)
-
-
-def _year_axis(axes: "Axes") -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.ticklabel_format(axis="x", style="plain", useOffset=False)  # years are not 2,020 plus something
+    legend_below(axes, MOST_COLOURS)
 
 
 def _bars(
@@ -180,15 +183,14 @@ def _bars(
         left = [begin + width for begin, width in zip(left, widths, strict=True)]
     axes.set_yticks(list(places), rows)
     axes.set_ylim(max(len(rows), LEAST_BARS) - 0.4, -0.6)
-    axes.grid(visible=False)
     if ends:
         for place, (end, text) in enumerate(zip(left, ends, strict=True)):
             axes.text(end, place, text, va="center", fontsize=9, color=INK)
         axes.set_xlim(0, max(left) * 1.35)
-        axes.xaxis.set_visible(False)
-        axes.spines["bottom"].set_visible(False)
+        without_axis(axes)
     else:
+        axes.grid(visible=False)
         axes.set_xlim(0, 1)
         axes.xaxis.set_major_formatter("{x:.0%}")
-    figure.legend(loc="outside lower left", frameon=False, fontsize=9, ncols=3)
+    legend_below(axes)
     return png(figure)

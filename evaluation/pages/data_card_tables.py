@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from evaluation.pages.corpus_report import Contamination, CorpusReport, KeptDocuments, Sample
-from evaluation.pages.document_counts import Counts, DocumentCounts
+from evaluation.pages.document_counts import Counts, DocumentCounts, SplitCounts, totals_by_source, totals_by_split
 from evaluation.pages.html import Row, Table
 from evaluation.pages.wording import number_in_words, share, text_size
 
@@ -22,22 +22,13 @@ PERIODS = (1, 5, 10, 25, 50, 100, 1000)  # years in a row of the table of years
 SAMPLES_SHOWN = 4  # of each reason
 DOCUMENTS_SHOWN = 5  # of each contaminated item
 
-SplitCounts = Mapping[str, Mapping[str, DocumentCounts]]
-"""Split → source → counts."""
-
-
-def totals_by_source(counts: SplitCounts) -> dict[str, Counts]:
-    """Of all splits together, the source with the most tokens first."""
-    sources = {source for found in counts.values() for source in found}
-    totals = {
-        source: Counts.total(found[source].total for found in counts.values() if source in found) for source in sources
-    }
-    return dict(sorted(totals.items(), key=lambda entry: (-entry[1].tokens, entry[0])))
+_Line = tuple[str, int, Mapping[str, int]]
+"""Label, depth, and a count of each source."""
 
 
 def summary(report: CorpusReport, counts: SplitCounts) -> str:
     """What the corpus is, in two sentences."""
-    totals = {split: Counts.total(found.total for found in sources.values()) for split, sources in counts.items()}
+    totals = totals_by_split(counts)
     total, train = Counts.total(totals.values()), totals.get("train", Counts())
     held_out = total.documents - train.documents
     text = (
@@ -46,7 +37,7 @@ def summary(report: CorpusReport, counts: SplitCounts) -> str:
     )
     if report.cutoff is None:
         return text + f"{train.documents:,} are to be learnt from and {held_out:,} are held out, whatever their dates."
-    undated = sum(found.years.get(None, Counts()).documents for found in counts.get("train", {}).values())
+    undated = sum(found.undated.documents for found in counts.get("train", {}).values())
     return text + (
         f"{train.documents:,} are to be learnt from, none of them dated {report.cutoff} or later"
         f"{f' ({undated:,} have no date)' if undated else ''}; {held_out:,} are held out to measure what was learnt."
@@ -64,8 +55,8 @@ def _domain(report: CorpusReport) -> str:
 
 def key_figures(report: CorpusReport, counts: SplitCounts) -> list[tuple[str, str]]:
     """Label and value of what describes the corpus in short."""
-    total = Counts.total(totals_by_source(counts).values())
-    train = Counts.total(found.total for found in counts.get("train", {}).values())
+    totals = totals_by_split(counts)
+    total, train = Counts.total(totals.values()), totals.get("train", Counts())
     read = sum(source.read for source in report.sources.values())
     return [
         ("records read", number_in_words(read)),
@@ -89,18 +80,12 @@ def duplicates_found(report: CorpusReport) -> dict[str, int]:
 
 def source_tables(report: CorpusReport, counts: SplitCounts) -> list[Table]:
     """Where each source comes from, in words; and its figures."""
-    origins = [
-        Row(
-            name,
-            0,
-            ["domain" if source.domain else "general", source.path, source.licence or "–", source.language or "any"],
-        )
-        for name, source in report.sources.items()
-    ]
     totals = totals_by_source(counts)
     tokens = Counts.total(totals.values()).tokens
-    figures = []
+    origins, figures = [], []
     for name, source in report.sources.items():
+        purpose = "domain" if source.domain else "general"
+        origins.append(Row(name, 0, [purpose, source.path, source.licence or "–", source.language or "any"]))
         total = totals.get(name, Counts())
         cells = [f"{source.read:,}", f"{source.documents:,}", text_size(total.bytes), f"{total.tokens:,}"]
         cells += [share(total.tokens, tokens), _ratio(total.bytes, total.tokens), *_dates(source.kept.values())]
@@ -123,7 +108,7 @@ def split_table(report: CorpusReport, counts: SplitCounts) -> Table:
 
 def _split_row(label: str, depth: int, counts: Sequence[DocumentCounts], kept: Sequence[KeptDocuments]) -> Row:
     total = Counts.total(source.total for source in counts)
-    undated = sum(source.years.get(None, Counts()).documents for source in counts)
+    undated = sum(source.undated.documents for source in counts)
     characters = sum(source.characters for source in kept)
     sizes = [f"{size:,}" for size in (characters, total.bytes, total.tokens)]
     return Row(label, depth, [f"{total.documents:,}", f"{undated:,}", *_dates(kept), *sizes])
@@ -138,14 +123,14 @@ def fates_tables(report: CorpusReport) -> list[Table]:
         by_source: dict[str, Mapping[str, int]] = {name: getattr(source, fate) for name, source in sources.items()}
         lines.append((fate, 0, {name: sum(found.values()) for name, found in by_source.items()}))
         lines += _by_reason(by_source, depth=1)
-    return list(_beside(lines, list(sources), sum(read.values())))
+    return _beside(lines, list(sources), sum(read.values()))
 
 
 def licence_tables(report: CorpusReport) -> list[Table]:
     """Documents kept under each licence, by source."""
     by_source = {name: source.licences for name, source in report.sources.items()}
     documents = sum(source.documents for source in report.sources.values())
-    return list(_beside(_by_reason(by_source), list(report.sources), documents))
+    return _beside(_by_reason(by_source), list(report.sources), documents)
 
 
 def language_table(report: CorpusReport) -> Table:
@@ -174,7 +159,7 @@ def removal_tables(report: CorpusReport) -> list[Table]:
         for kind in kinds:
             found = {name: source.scrubbed.get(kind, 0) for name, source in report.sources.items()}
             lines.append((kind, 1, found))
-    return list(_beside(lines, list(report.sources))) if lines else []
+    return _beside(lines, list(report.sources))
 
 
 def contamination_table(contamination: Contamination | None) -> Table:
@@ -208,7 +193,7 @@ def year_tables(report: CorpusReport, counts: SplitCounts) -> list[Table]:
     if any(found[None] for found in tokens.values()):
         lines.append(("without a date", 0, {name: found[None] for name, found in tokens.items()}))
     total = sum(found.total() for found in tokens.values())
-    return list(_beside(lines, list(report.sources), total))
+    return _beside(lines, list(report.sources), total)
 
 
 def sample_tables(report: CorpusReport) -> list[tuple[str, Table]]:
@@ -231,10 +216,6 @@ def sample_tables(report: CorpusReport) -> list[tuple[str, Table]]:
     return tables
 
 
-_Line = tuple[str, int, Mapping[str, int]]
-"""Label, depth, and a count of each source."""
-
-
 def _by_reason(by_source: Mapping[str, Mapping[str, int]], depth: int = 0) -> Iterator[_Line]:
     """A line for each reason, the most frequent first, and one for all that do not fit."""
     totals: Counter[str] = Counter()
@@ -249,9 +230,10 @@ def _by_reason(by_source: Mapping[str, Mapping[str, int]], depth: int = 0) -> It
         yield f"{len(rest):,} others", depth, counts
 
 
-def _beside(lines: Iterable[_Line], sources: Sequence[str], whole: int = 0) -> Iterator[Table]:
+def _beside(lines: Iterable[_Line], sources: Sequence[str], whole: int = 0) -> list[Table]:
     """The lines with their sum, its share of the whole if one is given, and the sources; tables no wider than paper."""
     lines = list(lines)
+    tables: list[Table] = []
     for first in range(0, len(sources) if lines else 0, SOURCES_BESIDE):
         names = sources[first : first + SOURCES_BESIDE]
         rows = []
@@ -259,7 +241,8 @@ def _beside(lines: Iterable[_Line], sources: Sequence[str], whole: int = 0) -> I
             total = sum(counts.values())
             cells = [f"{total:,}"] + [share(total, whole)] * bool(whole)
             rows.append(Row(label, depth, cells + [f"{counts[name]:,}" if counts[name] else "–" for name in names]))
-        yield Table(["all"] + ["share"] * bool(whole) + list(names), rows)
+        tables.append(Table(["all"] + ["share"] * bool(whole) + list(names), rows))
+    return tables
 
 
 def _dates(parts: Iterable[KeptDocuments]) -> list[str]:

@@ -1,7 +1,7 @@
 """Documents, tokens and bytes by year and by length, from the shards' tables of documents, one batch at a time."""
 
 import datetime
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -41,6 +41,28 @@ class DocumentCounts:
     @property
     def total(self) -> Counts:
         return Counts.total(self.years.values())
+
+    @property
+    def undated(self) -> Counts:
+        return self.years.get(None, Counts())
+
+
+SplitCounts = Mapping[str, Mapping[str, DocumentCounts]]
+"""Split → source → counts."""
+
+
+def totals_by_split(counts: SplitCounts) -> dict[str, Counts]:
+    """Of all sources together."""
+    return {split: Counts.total(found.total for found in sources.values()) for split, sources in counts.items()}
+
+
+def totals_by_source(counts: SplitCounts) -> dict[str, Counts]:
+    """Of all splits together, the source with the most tokens first."""
+    sources = {source for found in counts.values() for source in found}
+    totals = {
+        source: Counts.total(found[source].total for found in counts.values() if source in found) for source in sources
+    }
+    return dict(sorted(totals.items(), key=lambda entry: (-entry[1].tokens, entry[0])))
 
 
 def count_documents(tables: Iterable[Path]) -> DocumentCounts:

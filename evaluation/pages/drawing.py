@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's colours, told apart with any colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-BLUE, GREY, INK = "#0072B2", "#B4BCC6", "#1F2933"
+BLUE, GREY, INK = COLOURS[0], "#B4BCC6", "#1F2933"
 PIXELS_PER_INCH = 160
 NARROW, WIDE = 6.4, 10.4  # inches: half of a page, and all of it
 
@@ -49,6 +49,26 @@ def styled(axes: "Axes") -> "Axes":
     axes.xaxis.label.set_fontsize(9)
     axes.xaxis.label.set_color(INK)
     return axes
+
+
+def without_axis(axes: "Axes") -> None:
+    """Take away the grid and the axis below, where each bar is labelled with its figure."""
+    axes.grid(visible=False)
+    axes.xaxis.set_visible(False)
+    axes.spines["bottom"].set_visible(False)
+
+
+def plain_numbers(axes: "Axes", whole: bool = True) -> None:
+    """Write the numbers below in full, whole ones only if so wanted: a year is not 2,020 plus something."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=whole))
+    axes.ticklabel_format(axis="x", style="plain", useOffset=False)
+
+
+def legend_below(axes: "Axes", columns: int = 3) -> None:
+    """Name the colours under the figure."""
+    axes.figure.legend(loc="outside lower left", frameon=False, fontsize=9, ncols=columns)
 
 
 def png(figure: "Figure") -> bytes:

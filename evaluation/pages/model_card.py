@@ -7,10 +7,11 @@ from typing import Any
 
 import yaml
 
-from evaluation.pages.html import TEMPLATES
+from evaluation.baselines import Results, measured
+from evaluation.bits_per_byte import Figures
+from evaluation.pages.html import templates
 from evaluation.pages.wording import number_in_words, share, text_size
 
-TEMPLATE = "model_card.md.j2"
 ORDINARY_EVENTS = {"start", "resume", "save", "done", "stop", "stragglers", "spike not examined"}
 MOST_EVENTS = 20
 
@@ -46,33 +47,35 @@ class CardFacts:
 
 def model_card(facts: CardFacts) -> str:
     """The card in Markdown, with the header that the Hugging Face hub reads."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = templates()
     environment.filters["cell"] = _cell
-    licences = _licences(facts.data)
-    return environment.get_template(TEMPLATE).render(
+    sources: Mapping[str, Any] = facts.data["sources"] if facts.data else {}
+    last_dates = [source["kept"].get("train", {}).get("last_date") for source in sources.values()]
+    licences: Counter[str] = Counter()
+    for source in sources.values():
+        licences.update(source["licences"])
+    evaluation = facts.evaluation or {"sources": {}}
+    scores, baselines = evaluation["sources"], evaluation.get("baselines", {})
+    return environment.get_template("model_card.md.j2").render(
         facts=facts,
-        header=yaml.safe_dump(_header(facts), sort_keys=False, allow_unicode=True).rstrip(),
+        header=yaml.safe_dump(_header(sources), sort_keys=False, allow_unicode=True).rstrip(),
         parameters=number_in_words(facts.parameters),
         tokens=number_in_words(facts.tokens),
-        domain=[name for name, source in _sources(facts.data).items() if source["domain"]],
-        last_date=_last_date(facts.data),
-        undated=any(not source["kept"].get("train", {}).get("last_date") for source in _sources(facts.data).values()),
-        sources=_source_rows(facts.data),
+        domain=[name for name, source in sources.items() if source["domain"]],
+        last_date=max(filter(None, last_dates), default=None),
+        undated=not all(last_dates),
+        sources=_source_rows(sources),
         licences=[(name, count, share(count, licences.total())) for name, count in licences.most_common()],
-        results=_results(facts.evaluation),
-        better=_better_baselines(facts.evaluation),
+        results=_results(scores, baselines),
+        better=_better_baselines(scores, baselines),
         lineage=_lineage(facts),
         events=[_event(event) for event in facts.events if event["event"] not in ORDINARY_EVENTS][:MOST_EVENTS],
         model_yaml=yaml.safe_dump(dict(facts.config["model"]), sort_keys=False).rstrip(),
     )
 
 
-def _header(facts: CardFacts) -> dict[str, Any]:
-    languages = sorted({source["language"] for source in _sources(facts.data).values() if source["language"]})
+def _header(sources: Mapping[str, Any]) -> dict[str, Any]:
+    languages = sorted({source["language"] for source in sources.values() if source["language"]})
     return {
         "library_name": "transformers",
         "pipeline_tag": "text-generation",
@@ -83,27 +86,9 @@ def _header(facts: CardFacts) -> dict[str, Any]:
     }
 
 
-def _sources(data: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    sources: Mapping[str, Any] = data["sources"] if data else {}
-    return sources
-
-
-def _licences(data: Mapping[str, Any] | None) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    for source in _sources(data).values():
-        counts.update(source["licences"])
-    return counts
-
-
-def _last_date(data: Mapping[str, Any] | None) -> str | None:
-    """The date of the newest training document that has one."""
-    dates = [source["kept"].get("train", {}).get("last_date") for source in _sources(data).values()]
-    return max((date for date in dates if date), default=None)
-
-
-def _source_rows(data: Mapping[str, Any] | None) -> list[list[str]]:
+def _source_rows(sources: Mapping[str, Any]) -> list[list[str]]:
     rows = []
-    for name, source in _sources(data).items():
+    for name, source in sources.items():
         if kept := source["kept"].get("train"):
             first, last = kept["first_date"], kept["last_date"]
             dates = f"{first} to {last}" if first else "undated"
@@ -112,32 +97,25 @@ def _source_rows(data: Mapping[str, Any] | None) -> list[list[str]]:
     return rows
 
 
-def _results(evaluation: Mapping[str, Any] | None) -> dict[str, list[Any]]:
+def _results(scores: Figures, baselines: Results) -> dict[str, list[Any]]:
     """Columns, and a row of bits per byte for each source and split."""
-    if not evaluation:
-        return {"columns": [], "rows": []}
-    baselines = evaluation.get("baselines", {})
     rows = []
-    for source, splits in evaluation["sources"].items():
+    for source, splits in scores.items():
         for split, figures in splits.items():
-            others = [found.get(source, {}).get(split) for found in baselines.values()]
-            values = [figures["bits_per_byte"], *others]
-            rows.append([source, split, *("" if value is None else f"{value:.3f}" for value in values)])
+            beside = measured(baselines, source, split)
+            others = [f"{beside[name]:.3f}" if name in beside else "" for name in baselines]
+            rows.append([source, split, f"{figures['bits_per_byte']:.3f}", *others])
     return {"columns": ["source", "split", "model", *baselines], "rows": rows}
 
 
-def _better_baselines(evaluation: Mapping[str, Any] | None) -> list[str]:
-    """Where a baseline needs fewer bits than the model."""
+def _better_baselines(scores: Figures, baselines: Results) -> list[str]:
+    """Where a baseline needs fewer bits than the model, and which needs the fewest."""
     found = []
-    for source, splits in (evaluation or {"sources": {}})["sources"].items():
+    for source, splits in scores.items():
         for split, figures in splits.items():
-            others = {
-                name: of_sources[source][split]
-                for name, of_sources in (evaluation or {}).get("baselines", {}).items()
-                if split in of_sources.get(source, {})
-            }
-            best = min(others, key=lambda name: others[name], default=None)
-            if best is not None and others[best] < figures["bits_per_byte"]:
+            beside = measured(baselines, source, split)
+            best = min(beside, key=lambda name: beside[name], default=None)
+            if best is not None and beside[best] < figures["bits_per_byte"]:
                 found.append(f"{source} / {split} ({best})")
     return found
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from data.progress import duration
+from evaluation.baselines import Results, measured
+from evaluation.bits_per_byte import Figures
 from evaluation.pages.html import Row, Table, write_page
 from evaluation.pages.report_plots import baselines_plot, bits_per_byte_plot, periods_plot, training_plots
 from evaluation.pages.spending import Spending, spending_plot, spending_table
 
 PAGE = "report.html"
-TEMPLATE = "report.html.j2"
 BASELINE_NAMES = {
     "ngram": "a byte n-gram model",
     "xz": "xz",
@@ -24,8 +25,6 @@ BASELINE_NAMES = {
 TOKENIZER_FACTS = ("kind", "vocabulary_size", "split", "sources")
 CORPUS_COUNTS = ("read", "kept", "dropped", "quarantined")
 SPLIT_NAMES = {"future": "later-in-time text", "past": "held-out text"}
-
-Figures = Mapping[str, Mapping[str, Mapping[str, float]]]
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,6 @@ def write_report(inputs: ReportInputs, folder: Path) -> Path:
     run_plots = [*bits_per_byte_plot([line for line in metrics if "evaluation" in line]), *training_plots(steps)]
     return write_page(
         folder / PAGE,
-        TEMPLATE,
         inputs.name,
         {
             "result_plots": result_plots,
@@ -113,7 +111,7 @@ def write_report(inputs: ReportInputs, folder: Path) -> Path:
     )
 
 
-def judge(sources: Figures, baselines: Mapping[str, Any], domain_sources: Sequence[str]) -> Verdict | None:
+def judge(sources: Figures, baselines: Results, domain_sources: Sequence[str]) -> Verdict | None:
     """Compare on the later-in-time text, or on the other held-out text where there is none; None without either.
 
     A baseline counts if it was measured on all that the model was.
@@ -121,21 +119,21 @@ def judge(sources: Figures, baselines: Mapping[str, Any], domain_sources: Sequen
     wanted = domain_sources or list(sources)
     for split in ("future", "past"):
         sizes = {source: sources[source][split]["bytes"] for source in wanted if split in sources.get(source, {})}
-        if not sizes:
-            continue
-
-        def pooled(figures: Mapping[str, float], sizes: Mapping[str, float] = sizes) -> float:
-            return sum(figures[source] * size for source, size in sizes.items()) / sum(sizes.values())
-
-        model = pooled({source: sources[source][split]["bits_per_byte"] for source in sizes})
-        measured = {
-            name: pooled({source: found[source][split] for source in sizes})
-            for name, found in baselines.items()
-            if all(split in found.get(source, {}) for source in sizes)
-        }
-        best = min(measured, key=lambda name: measured[name], default=None)
-        return Verdict(split, model, best, measured[best] if best else None)
+        if sizes:
+            model = _pooled({source: sources[source][split]["bits_per_byte"] for source in sizes}, sizes)
+            beside = {
+                name: _pooled({source: found[source][split] for source in sizes}, sizes)
+                for name, found in baselines.items()
+                if all(split in found.get(source, {}) for source in sizes)
+            }
+            best = min(beside, key=lambda name: beside[name], default=None)
+            return Verdict(split, model, best, beside[best] if best else None)
     return None
+
+
+def _pooled(bits_per_byte: Mapping[str, float], sizes: Mapping[str, float]) -> float:
+    """Of all sources together."""
+    return sum(bits_per_byte[source] * size for source, size in sizes.items()) / sum(sizes.values())
 
 
 def key_figures(parameters: int, steps: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
@@ -151,21 +149,19 @@ def key_figures(parameters: int, steps: Sequence[Mapping[str, Any]]) -> list[tup
     return figures
 
 
-def compare(sources: Figures, baselines: Mapping[str, Any]) -> Table:
+def compare(sources: Figures, baselines: Results) -> Table:
     """Bits per byte of every source and split, the model beside the baselines; and how much priming helps xz."""
     columns = ["bytes", "model", *(name.replace("_", " ") for name in baselines)]
     leak = {"xz", "xz_primed"} <= baselines.keys()
     rows = []
     for source, splits in sources.items():
         for split, figures in splits.items():
-            beside = {name: found.get(source, {}).get(split) for name, found in baselines.items()}
-            cells = [
-                f"{figures['bytes']:,}",
-                *(_decimals(value) for value in (figures["bits_per_byte"], *beside.values())),
-            ]
+            beside = measured(baselines, source, split)
+            cells = [f"{figures['bytes']:,}", f"{figures['bits_per_byte']:.3f}"]
+            cells += [f"{beside[name]:.3f}" if name in beside else "–" for name in baselines]
             if leak:
-                alone, primed = beside["xz"], beside["xz_primed"]
-                cells.append("–" if alone is None or primed is None else f"{primed / alone - 1:+.1%}")
+                both = {"xz", "xz_primed"} <= beside.keys()
+                cells.append(f"{beside['xz_primed'] / beside['xz'] - 1:+.1%}" if both else "–")
             rows.append(Row(f"{source}, {split}", 0, cells))
     return Table(columns + ["xz, primed to alone"] * leak, rows)
 
@@ -205,10 +201,6 @@ def _show(value: Any) -> str:
     if isinstance(value, list):
         return " · ".join(str(entry).strip() for entry in value)
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
-
-
-def _decimals(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
 
 
 def _counts(corpus: Mapping[str, Any]) -> dict[str, Any]:

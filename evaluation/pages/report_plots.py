@@ -7,7 +7,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.pages.drawing import BLUE, COLOURS, GREY, INK, Plot, empty_figure, png, single_figure, styled
+from evaluation.baselines import Results, measured
+from evaluation.bits_per_byte import Figures
+from evaluation.pages.drawing import (
+    BLUE,
+    COLOURS,
+    GREY,
+    INK,
+    NARROW,
+    WIDE,
+    Plot,
+    empty_figure,
+    plain_numbers,
+    png,
+    single_figure,
+    styled,
+    without_axis,
+)
 
 LINE_STYLES = {"future": "-", "past": "--"}
 SMOOTHING_SHARE = 0.02  # of the run, the span of the moving average over a noisy curve
@@ -45,20 +61,17 @@ def bits_per_byte_plot(lines: Sequence[Mapping[str, Any]]) -> list[Plot]:
     return [Plot("bits_per_byte", "Held-out bits per byte while training", _curves(curves, "step"), wide=True)]
 
 
-def baselines_plot(
-    sources: Mapping[str, Mapping[str, Mapping[str, float]]], baselines: Mapping[str, Mapping[str, Mapping[str, float]]]
-) -> list[Plot]:
+def baselines_plot(sources: Figures, baselines: Results) -> list[Plot]:
     """A panel of bars for each source and split, the fewest bits on top; the model's bar is the coloured one."""
     cells = [(source, split) for source, splits in sources.items() for split in splits]
     if not cells:
         return []
     columns = min(len(cells), 3)
     rows = math.ceil(len(cells) / columns)
-    figure = empty_figure(10.4, rows * (0.9 + 0.27 * (1 + len(baselines))))
+    figure = empty_figure(WIDE, rows * (0.9 + 0.27 * (1 + len(baselines))))
     for number, (source, split) in enumerate(cells, start=1):
         axes = styled(figure.add_subplot(rows, columns, number))
-        figures = {"model": sources[source][split]["bits_per_byte"]}
-        figures |= {name: found[source][split] for name, found in baselines.items() if split in found.get(source, {})}
+        figures = {"model": sources[source][split]["bits_per_byte"]} | measured(baselines, source, split)
         ordered = sorted(figures, key=lambda name: figures[name], reverse=True)
         values = [figures[name] for name in ordered]
         bars = axes.barh(
@@ -71,15 +84,13 @@ def baselines_plot(
         axes.set_title(f"{source}, {split}", fontsize=10.5, loc="left", color=INK, fontweight="bold")
         axes.set_xlim(0, max(values) * 1.2)
         axes.set_ylim(len(values) - len(baselines) - 1.6, len(values) - 0.4)  # bars are equally thick in all panels
-        axes.grid(visible=False)
-        axes.xaxis.set_visible(False)
-        axes.spines["bottom"].set_visible(False)
+        without_axis(axes)
         for label in axes.get_yticklabels():
             label.set_fontweight("bold" if label.get_text() == "model" else "normal")
     return [Plot("baselines", "Bits per byte of held-out text: fewer are better", png(figure), wide=True)]
 
 
-def periods_plot(periods: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]) -> list[Plot]:
+def periods_plot(periods: Mapping[str, Figures]) -> list[Plot]:
     """Bits per byte by the period of the text; nothing unless a source has two periods of one split."""
     curves: Curves = {
         (source, split): sorted((_begin(label), figures["bits_per_byte"]) for label, figures in found.items())
@@ -113,9 +124,7 @@ def smooth(values: npt.NDArray[np.float64], span: int) -> npt.NDArray[np.float64
 
 def _curves(curves: Curves, label: str) -> bytes:
     """A line for each source, in its colour, and split, in its style."""
-    from matplotlib.ticker import MaxNLocator
-
-    figure, axes = single_figure(10.4, 3.6)
+    figure, axes = single_figure(WIDE, 3.6)
     order = list(dict.fromkeys(source for source, _ in curves))
     for (source, split), points in curves.items():
         x, y = zip(*points, strict=True)
@@ -123,14 +132,13 @@ def _curves(curves: Curves, label: str) -> bytes:
         line = LINE_STYLES.get(split, ":")
         axes.plot(x, y, color=colour, linestyle=line, marker="o", markersize=3.5, label=f"{source}, {split}")
     axes.set_xlabel(label)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=all(x == int(x) for points in curves.values() for x, _ in points)))
-    axes.ticklabel_format(axis="x", style="plain", useOffset=False)  # years are not 2,020 plus something
+    plain_numbers(axes, whole=all(x == int(x) for points in curves.values() for x, _ in points))
     axes.legend(frameon=False, fontsize=9, ncols=1 if len(curves) < 4 else 2)
     return png(figure)
 
 
 def _curve(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], *, from_zero: bool, noisy: bool) -> bytes:
-    figure, axes = single_figure(6.4, 3.6)
+    figure, axes = single_figure(NARROW, 3.6)
     span = 1 + 2 * round(len(y) * SMOOTHING_SHARE / 2)
     if noisy and span > 1:
         axes.plot(x, y, color=BLUE, alpha=0.25, linewidth=0.8)

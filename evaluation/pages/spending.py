@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from data.progress import duration
-from evaluation.pages.drawing import BLUE, COLOURS, INK, WIDE, Plot, png, single_figure
+from evaluation.pages.drawing import COLOURS, INK, WIDE, Plot, png, single_figure
 from evaluation.pages.html import Row, Table
 
 LEAST_LABELLED_SHARE = 0.06
@@ -57,8 +57,8 @@ def spending_plot(spending: Spending) -> list[Plot]:
     if not whole:
         return []
     figure, axes = single_figure(WIDE, 1.5)
-    begin, colours = 0.0, [BLUE, *(colour for colour in COLOURS if colour != BLUE)]
-    for (cause, hours), colour in zip(spending.device_hours.items(), colours, strict=False):
+    begin = 0.0
+    for (cause, hours), colour in zip(spending.device_hours.items(), COLOURS, strict=False):
         share = hours / whole
         bars = axes.barh([0], [share], left=begin, color=colour, height=0.6, label=f"{cause} {share:.1%}")
         if share >= LEAST_LABELLED_SHARE:

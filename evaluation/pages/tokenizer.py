@@ -4,12 +4,24 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from evaluation.pages.drawing import BLUE, COLOURS, INK, NARROW, WIDE, Plot, png, single_figure
+from evaluation.pages.drawing import (
+    BLUE,
+    COLOURS,
+    GREY,
+    INK,
+    NARROW,
+    WIDE,
+    Plot,
+    legend_below,
+    png,
+    single_figure,
+    without_axis,
+)
 from evaluation.pages.html import Row, Table, write_page
 from evaluation.pages.tokenizer_figures import Figures, SweepPoint, TextFigures, TokenizerReport, read_tokenizer_report
 from evaluation.pages.wording import axis_number, number_in_words, share, text_size
 
-PAGE, TEMPLATE = "tokenizer.html", "tokenizer.html.j2"
+PAGE = "tokenizer.html"
 THIS = "this tokenizer"
 KINDS = {
     "bpe": "A byte-level BPE",
@@ -19,7 +31,7 @@ KINDS = {
 SPLITS = {"past": "text that it was not trained on", "train": "the training text"}
 WIDTHS = (1_024, 4_096, 8_192)
 CONTEXT = 2_048
-GREYS = ("#B4BCC6", "#8A94A0", "#D5DAE0", "#616E7C")
+GREYS = (GREY, "#8A94A0", "#D5DAE0", "#616E7C")
 MOST_SOURCES = 20  # that a plot has room for
 
 TEXT_FIGURES: dict[str, Callable[[TextFigures], float]] = {
@@ -38,7 +50,6 @@ def write_tokenizer_page(report: Path, folder: Path, name: str) -> Path:
     beside: dict[str, Figures] = {THIS: found, **found.compared}
     return write_page(
         folder / PAGE,
-        TEMPLATE,
         name,
         {"plots": [*sources_plot(beside), *kinds_plot(beside), *sweep_plot(found)]},
         summary=summary(found),
@@ -47,7 +58,6 @@ def write_tokenizer_page(report: Path, folder: Path, name: str) -> Path:
         text_tables=text_tables(beside),
         kinds_table=kinds_table(beside),
         cost_table=cost_table(beside),
-        context=CONTEXT,
         sweep_table=sweep_table(found),
         training=training_table(found),
         samples={
@@ -100,17 +110,15 @@ def key_figures(report: TokenizerReport) -> list[tuple[str, str]]:
 
 def text_tables(beside: Mapping[str, Figures]) -> list[tuple[str, Table]]:
     """Bytes per token, and tokens per word, of every source and of all together, the tokenizers side by side."""
-    rows = [("all", 0, [found.total for found in beside.values()])]
-    rows += [(source, 1, [found.sources[source] for found in beside.values()]) for source in beside[THIS].sources]
-    return [
-        (
-            caption,
-            Table(
-                list(beside), [Row(name, depth, [_decimals(figure(one)) for one in text]) for name, depth, text in rows]
-            ),
-        )
-        for caption, figure in TEXT_FIGURES.items()
-    ]
+    tables = []
+    for caption, figure in TEXT_FIGURES.items():
+        rows = [Row("all", 0, [_decimals(figure(found.total)) for found in beside.values()])]
+        rows += [
+            Row(source, 1, [_decimals(figure(found.sources[source])) for found in beside.values()])
+            for source in beside[THIS].sources
+        ]
+        tables.append((caption, Table(list(beside), rows)))
+    return tables
 
 
 def kinds_table(beside: Mapping[str, Figures]) -> Table:
@@ -215,10 +223,8 @@ def _grouped(name: str, caption: str, rows: Sequence[str], values: Mapping[str, 
     axes.set_yticks(range(len(rows)), rows)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.margins(x=0.1)
-    axes.grid(visible=False)
-    axes.xaxis.set_visible(False)
-    axes.spines["bottom"].set_visible(False)
-    figure.legend(loc="outside lower left", frameon=False, fontsize=9, ncols=3)
+    without_axis(axes)
+    legend_below(axes)
     return [Plot(name, caption, png(figure))]
 
 

@@ -1,12 +1,11 @@
 """Numbers as people read them: short, in words, as sizes of text, as shares."""
 
+from collections.abc import Mapping
+
 
 def short_number(value: float) -> str:
     """Three digits and a unit: 999, 1.23 K, 45.6 M, 789 B, 1.00 T."""
-    for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("K", 1e3)):
-        if value >= size:
-            return f"{_three_digits(value / size)} {unit}"
-    return f"{value:,.0f}"
+    return _in_units(value, {"T": 1e12, "B": 1e9, "M": 1e6, "K": 1e3}) or f"{value:,.0f}"
 
 
 def axis_number(value: float) -> str:
@@ -17,18 +16,12 @@ def axis_number(value: float) -> str:
 
 def number_in_words(value: int) -> str:
     """All digits of what is below a million, else three and a word: 999,999, 1.23 million, 789 trillion."""
-    for word, size in (("trillion", 10**12), ("billion", 10**9), ("million", 10**6)):
-        if value >= size:
-            return f"{_three_digits(value / size)} {word}"
-    return f"{value:,}"
+    return _in_units(value, {"trillion": 10**12, "billion": 10**9, "million": 10**6}) or f"{value:,}"
 
 
 def text_size(size: int) -> str:
     """Bytes of text in decimal units: 812 bytes, 1.23 kB, 45.6 MB, 789 GB, 1.00 TB."""
-    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= scale:
-            return f"{_three_digits(size / scale)} {unit}"
-    return f"{size} bytes"
+    return _in_units(size, {"TB": 1e12, "GB": 1e9, "MB": 1e6, "kB": 1e3}) or f"{size} bytes"
 
 
 def share(part: float, whole: float) -> str:
@@ -42,5 +35,10 @@ def share(part: float, whole: float) -> str:
     return f"{part / whole:.1%}"
 
 
-def _three_digits(value: float) -> str:
-    return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}"
+def _in_units(value: float, units: Mapping[str, float]) -> str:
+    """Three digits and the first unit that is not larger; nothing when all are."""
+    for unit, size in units.items():
+        if value >= size:
+            count = value / size
+            return f"{count:.{2 if count < 10 else 1 if count < 100 else 0}f} {unit}"
+    return ""

@@ -22,7 +22,6 @@ from evaluation.bits_per_byte import (
     choose_evenly,
     period_of,
     score_documents,
-    score_held_out,
     to_json,
     windows,
 )
@@ -96,7 +95,7 @@ def test_bits_per_byte_of_a_uniform_model() -> None:
 
 
 def test_scores_equal_direct_sums(shards: Path) -> None:
-    scores = score_held_out(bigram_losses, shards, sequence_length=WINDOW, batch_size=3)
+    scores = by_split(score_documents(bigram_losses, shards, sequence_length=WINDOW, batch_size=3))
     assert {(source, split) for source in scores for split in scores[source]} == {
         ("bank", "past"),
         ("bank", "future"),
@@ -205,7 +204,7 @@ def test_chosen_documents_are_spread_over_all(count: int, taken: int) -> None:
 
 
 def test_a_budget_scores_whole_documents_of_every_source(shards: Path) -> None:
-    scores = score_held_out(bigram_losses, shards, sequence_length=WINDOW, batch_size=2, maximum_tokens=10)
+    scores = by_split(score_documents(bigram_losses, shards, sequence_length=WINDOW, batch_size=2, maximum_tokens=10))
     assert scores["bank"]["past"].tokens == 1
     assert scores["bank"]["future"].tokens == 8
     assert scores["wiki"]["past"].tokens == 9
@@ -214,9 +213,9 @@ def test_a_budget_scores_whole_documents_of_every_source(shards: Path) -> None:
 def test_splits_without_documents_are_left_out(tmp_path: Path) -> None:
     splits = {"past": {"empty": write_source(tmp_path, "past", "empty", [], "uint16", 20)}}
     write_manifest(tmp_path, Manifest("uint16", VOCABULARY, "tokenizer", "corpus", 0, 20, splits))
-    assert score_held_out(bigram_losses, tmp_path, sequence_length=WINDOW, batch_size=2) == {}
+    assert by_split(score_documents(bigram_losses, tmp_path, sequence_length=WINDOW, batch_size=2)) == {}
 
 
 def test_missing_shards_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="manifest"):
-        score_held_out(bigram_losses, tmp_path / "none", sequence_length=WINDOW, batch_size=2)
+        by_split(score_documents(bigram_losses, tmp_path / "none", sequence_length=WINDOW, batch_size=2))

@@ -11,7 +11,7 @@ from model.loss import IGNORE, linear_cross_entropy, token_losses
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch):
-    monkeypatch.setattr(loss_module, "CHUNK_TOKENS", 4)
+    monkeypatch.setattr(loss_module, "LOSS_CHUNK_TOKENS", 4)
 
 
 def example(tokens=11, width=6, vocabulary=17, dtype=torch.float64):

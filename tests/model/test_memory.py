@@ -8,7 +8,6 @@ from model import loss
 from model.config import ModelConfig
 from model.memory import (
     LOSS_CHUNK_TOKENS,
-    activation_bytes,
     block_activation_bytes,
     loss_bytes,
     memory_per_gpu,
@@ -46,6 +45,12 @@ MODERN = {
     "tied": False,
 }
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def activation_bytes(config, batch, precision="bf16", **recomputation):
+    """What the forward pass of `batch` full sequences keeps: embedding, blocks and final norm."""
+    memory = memory_per_gpu(config, gpus=1, zero_stage=0, micro_batch=batch, precision=precision, **recomputation)
+    return memory.blocks + memory.around_blocks
 
 
 def published():
@@ -207,7 +212,7 @@ def test_a_chunked_loss_without_the_attention_matrix_saves_seven_gigabytes():
 
 
 def test_the_chunk_is_that_of_the_loss():
-    assert loss.CHUNK_TOKENS == LOSS_CHUNK_TOKENS
+    assert loss.LOSS_CHUNK_TOKENS == LOSS_CHUNK_TOKENS
     config = ModelConfig.model_validate(GPT)
     logits = 4 * 4 * 64 * 500
     assert loss_bytes(config, 4, "fp32") == 4 * 4 * 64 * 96 + 4 * 500 * 96 + logits

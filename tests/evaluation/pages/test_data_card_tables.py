@@ -21,10 +21,9 @@ from evaluation.pages.data_card_tables import (
     source_tables,
     split_table,
     summary,
-    totals_by_source,
     year_tables,
 )
-from evaluation.pages.document_counts import Counts, DocumentCounts
+from evaluation.pages.document_counts import Counts, DocumentCounts, totals_by_source
 from evaluation.pages.html import Row, Table
 
 COUNTS_BY_REASON = st.dictionaries(st.text(max_size=4), st.integers(0, 10**6), max_size=60)

@@ -13,8 +13,15 @@ import zstandard
 
 from data.errors import DataError
 from data.files import finish_stage
-from evaluation.baselines import CACHE, Limits, measure_baselines
-from evaluation.compressors import xz_primed_sizes, xz_size, zstd_primed_sizes, zstd_size
+from evaluation.baselines import (
+    CACHE,
+    Limits,
+    measure_baselines,
+    xz_primed_sizes,
+    xz_size,
+    zstd_primed_sizes,
+    zstd_size,
+)
 
 SCHEMA = pa.schema({"text": pa.string(), "date": pa.date32()})
 WORDS = [
