@@ -7,13 +7,12 @@ from collections.abc import Sequence
 
 from train.config import TrainingConfig
 from train.schedule import consumed_samples
+from train.spread import relative_spread
 
 STRAGGLER_EXCESS = 0.15
 """A rank that needs this share more than others need may be a straggler."""
 OUTLIER = 3.0
 """Standard deviations between ranks that it must be away from the others."""
-NORMAL_SPREAD = 1.4826
-"""Standard deviations of a normal distribution in one median absolute deviation."""
 
 
 class Pace:
@@ -74,12 +73,9 @@ def slow_ranks(seconds: Sequence[Sequence[float]]) -> dict[int, float]:
     """
     medians = [statistics.median(steps) for steps in seconds]
     usual = statistics.median_low(medians)
-    spreads = [
-        NORMAL_SPREAD * statistics.median(abs(step / own - 1) for step in steps)
-        for own, steps in zip(medians, seconds, strict=True)
-    ]
+    spreads = [relative_spread(steps, own) for own, steps in zip(medians, seconds, strict=True)]
     # Of two ranks the spread between them says nothing, and median_low leaves it at 0.
-    between = NORMAL_SPREAD * statistics.median_low(abs(own / usual - 1) for own in medians)
+    between = relative_spread(medians, usual, statistics.median_low)
     least = 1 + max(STRAGGLER_EXCESS, statistics.median(spreads), OUTLIER * between)
     return {rank: own / usual for rank, own in enumerate(medians) if own > least * usual}
 
