@@ -137,11 +137,12 @@ def this_machine(local_ranks: int) -> Machine:
     return Machine("CPU", host // local_ranks, peak, 1, local_ranks, is_cpu=True, host_memory=host)
 
 
-def _measured_flops(device: torch.device, size: int = 1024, repeats: int = 5) -> float:
+def _measured_flops(device: torch.device) -> float:
+    size = 1024
     matrix = torch.randn(size, size, device=device)
     out = torch.empty_like(matrix)
     best = float("inf")
-    for _ in range(repeats):
+    for _ in range(5):
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         begin = time.perf_counter()

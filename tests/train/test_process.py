@@ -1,13 +1,9 @@
 """Ranks from any launcher, and the machine's peak."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 
-from train.config import CHECKOUT
+from tests.launched.runs import run_python
 from train.config_file import ConfigError
 from train.process import Rank, find_rank, free_port, peak_flops
 
@@ -72,10 +68,8 @@ faults_of_steps = faults() - before
 tiny = torch.full((1 << 20,), 1e-30)
 print(faults_of_steps, int((tiny * 1e-10).count_nonzero()))
 """
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "2"}
-    output = subprocess.run(
-        [sys.executable, "-c", program], check=True, capture_output=True, text=True, env=environment, cwd=CHECKOUT
-    ).stdout
-    faults, denormals = map(int, output.split())
+    done = run_python("-c", program, CUDA_VISIBLE_DEVICES="", OMP_NUM_THREADS="2")
+    assert done.returncode == 0, done.stderr
+    faults, denormals = map(int, done.stdout.split())
     assert faults < 20_000, "64 MiB five times are 80,000 pages: freed memory went back to the kernel"
     assert denormals == 0

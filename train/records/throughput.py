@@ -13,6 +13,8 @@ STRAGGLER_EXCESS = 0.15
 """A rank that needs this share more than others need may be a straggler."""
 OUTLIER = 3.0
 """Standard deviations between ranks that it must be away from the others."""
+WINDOW, WINDOWS = 20, 5
+"""Steps over which ranks are compared at a time, and in how many windows, one after the other, a straggler is slow."""
 
 
 class Pace:
@@ -37,10 +39,9 @@ class Stragglers:
     shows by its batches only, and by the node's health check.
     """
 
-    def __init__(self, window: int = 20, windows: int = 5) -> None:
-        self._window = window
-        self._steps: deque[Sequence[float]] = deque(maxlen=window)
-        self._slow: deque[dict[int, float]] = deque([{}] * windows, maxlen=windows)
+    def __init__(self) -> None:
+        self._steps: deque[Sequence[float]] = deque(maxlen=WINDOW)
+        self._slow: deque[dict[int, float]] = deque([{}] * WINDOWS, maxlen=WINDOWS)
         self._named: set[int] = set()
 
     def news(self, seconds_by_rank: Sequence[float]) -> dict[int, float] | None:
@@ -49,7 +50,7 @@ class Stragglers:
         A rank is no longer when it was in none of the windows. None: no news.
         """
         self._steps.append(seconds_by_rank)
-        if len(self._steps) < self._window or len(seconds_by_rank) < 2:
+        if len(self._steps) < WINDOW or len(seconds_by_rank) < 2:
             return None
         self._slow.append(slow_ranks(list(zip(*self._steps, strict=True))))
         self._steps.clear()

@@ -29,9 +29,9 @@ def test_lines_of_a_real_run_of_two_ranks(undisturbed: RunConfig) -> None:
     assert peaks == pytest.approx([peaks[0]] * len(peaks)), "a share of one and the same peak"
 
 
-def named(steps: Iterable[Sequence[float]], window: int = 20) -> list[tuple[int, dict[int, float]]]:
+def named(steps: Iterable[Sequence[float]]) -> list[tuple[int, dict[int, float]]]:
     """The steps, from 1, at which there was news, and the news."""
-    watch = Stragglers(window)
+    watch = Stragglers()
     return [(step, news) for step, seconds in enumerate(steps, 1) if (news := watch.news(seconds)) is not None]
 
 
