@@ -38,8 +38,7 @@ def trained_engine(layers: int, width: int) -> engine.Engine:
     """An engine that has taken one step, so that it has moments to save."""
     settings = [f"model.layers={layers}", f"model.width={width}", "model.heads=8", "training.batch_size=4"]
     config = load_config(CONFIG, settings)
-    rank, variables = find_rank({})
-    os.environ.update(variables)
+    rank = find_rank(os.environ)
     device = use_machine(rank)
     engine.connect(device)
     started = engine.build_engine(config, device, 1)

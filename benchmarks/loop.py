@@ -34,8 +34,7 @@ STEPS_IN_A_TURN = 4
 
 
 def open_run(config: RunConfig) -> Run:
-    rank, variables = find_rank(os.environ)
-    os.environ.update(variables)
+    rank = find_rank(os.environ)
     device = use_machine(rank)
     engine.connect(device)
     return Run(
@@ -47,7 +46,7 @@ def open_run(config: RunConfig) -> Run:
 def bare(run: Run, step: int) -> Callable[[], None]:
     """The model's passes and the optimizer, with the batch at hand and the norm known."""
     training = run.config.training
-    batches = [(inputs, targets) for _, inputs, targets in micro_batches_of(run, step)]
+    batches = [(batch.inputs, batch.targets) for batch in micro_batches_of(run, step)]
 
     def take() -> None:
         engine.set_step(run.engine, training, step, learning_rate(training, step))
@@ -65,7 +64,7 @@ def whole(run: Run, step: int) -> Callable[[], None]:
         result = take_step(run, step)
         assert run.monitor is not None
         metrics = dict.fromkeys(("learning_rate", "tokens", "tokens_per_second", "mfu", "seconds"), 1.0)
-        figures = {"loss": result.loss, "gradient_norm": result.gradient_norm}
+        figures = {"loss": result.gradient.loss, "gradient_norm": result.gradient.norm}
         run.monitor.step({"step": step, **figures, **metrics}, run.config.training.steps, 1.0)
 
     return take

@@ -24,6 +24,7 @@ from domainlm.main import main
 from model.config import ModelConfig
 from model.initialise import initialise
 from model.transformer import Transformer
+from tests.launched.runs import finish, start
 from train.config import RunConfig
 from train.config_file import load_config
 
@@ -146,12 +147,8 @@ def small_run(write_small_config: Callable[..., Path], data_folder: Path, tmp_pa
     """Writes the configuration of a run that uses the shared data; returns its file."""
 
     def make(name: str, **training: Any) -> Path:
-        base = json.loads(write_small_config(tmp_path / f"{name}.json", tmp_path / name).read_text())
-        base["data"]["folder"] = str(data_folder)
-        base["training"] |= training
-        file = tmp_path / f"{name}.yaml"
-        file.write_text(json.dumps(base))
-        return file
+        data = {"folder": str(data_folder)}
+        return write_small_config(tmp_path / f"{name}.yaml", tmp_path / name, data=data, training=training)
 
     return make
 
@@ -162,15 +159,8 @@ def undisturbed(
 ) -> RunConfig:
     """A run that was never stopped, started by the `deepspeed` launcher with two ranks."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    base = json.loads(write_small_config(folder / "base.json", folder / "run").read_text())
-    base["data"]["folder"] = str(data_folder)
-    file = folder / "run.yaml"
-    file.write_text(json.dumps(base))
-    from tests.launched.runs import finish, start  # loads DeepSpeed, which other tests do without
-
-    process = start(file)
-    output = finish(process)
-    assert process.returncode == 0, output
+    file = write_small_config(folder / "run.yaml", folder / "run", data={"folder": str(data_folder)})
+    finish(start(file))
     return load_config(file)
 
 

@@ -157,9 +157,11 @@ ELSEWHERE = {
     "train/held_out": "train/test_failures",
     "train/loop": "train/test_training",
     "train/past": "train/spikes/test_spikes",
+    "train/ranks": "train/test_training",
     "train/run": "train/test_training",
     "train/spikes/evidence": "train/spikes/test_spikes",
     "train/spikes/rules": "train/spikes/test_spikes",
+    "train/spread": "train/spikes/test_spikes",
     "train/start": "train/test_training",
     "train/step": "train/spikes/test_spikes",
 }

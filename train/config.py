@@ -128,11 +128,15 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
                 "bf16 needs ZeRO stage 1, 2 or 3: at stage 0 DeepSpeed keeps no fp32 master weights of its own kind "
                 "and trains visibly worse; set deepspeed to configs/deepspeed/zero1.json or precision to fp32"
             )
-        sizes = self.batch_size.values() if isinstance(self.batch_size, dict) else [self.batch_size]
-        for size in sizes:
+        for size in self.batch_sizes.values():
             if size % self.micro_batch:
                 raise ValueError(f"batch_size {size} is not a multiple of micro_batch {self.micro_batch}")
         return self
+
+    @property
+    def batch_sizes(self) -> dict[int, int]:
+        """The batch size as {steps done: sequences}, ascending from 0, where it never changes too."""
+        return self.batch_size if isinstance(self.batch_size, dict) else {0: self.batch_size}
 
     @property
     def zero_stage(self) -> int:
@@ -249,6 +253,11 @@ class RunConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
     @property
     def shards_are_remote(self) -> bool:
         return "://" in (self.data.shards or "")
+
+    @property
+    def metrics(self) -> Path:
+        """Lines of the steps, evaluations and saves."""
+        return self.run_folder / "metrics.jsonl"
 
     @property
     def checkpoints(self) -> Path:

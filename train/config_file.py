@@ -46,8 +46,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     content = _read_yaml(path)
     for override in overrides:
         _apply_override(content, override)
-    _resolve_preset(path, content)
-    _resolve_hugging_face(path, content)
+    _resolve_model(path, content)
     _resolve_deepspeed(path, content)
     try:
         return RunConfig.model_validate(content)
@@ -108,30 +107,27 @@ def _index(section: list[Any], key: str, override: str) -> int:
     raise ConfigError(f"override {override!r}: nothing there is called {key!r}")
 
 
-def _resolve_preset(path: Path, content: dict[str, Any]) -> None:
+def _resolve_model(path: Path, content: dict[str, Any]) -> None:
+    """Complete the architecture by a preset, or by the config.json of a Hugging Face folder."""
     model = content.get("model")
-    if not isinstance(model, dict) or "preset" not in model:
+    if not isinstance(model, dict):
         return
-    preset = model.pop("preset")
-    folder = CHECKOUT / "configs" / "model"
-    known = sorted(file.stem for file in folder.glob("*.yaml"))
-    if preset not in known:
-        raise ConfigError(f"{path}: model.preset: {_unknown(str(preset), known)}")
-    content["model"] = _read_yaml(folder / f"{preset}.yaml") | model
+    if "preset" in model:
+        preset = model.pop("preset")
+        folder = CHECKOUT / "configs" / "model"
+        known = sorted(file.stem for file in folder.glob("*.yaml"))
+        if preset not in known:
+            raise ConfigError(f"{path}: model.preset: {_unknown(str(preset), known)}")
+        model = _read_yaml(folder / f"{preset}.yaml") | model
+    if "from_hugging_face" in model:
+        from model.pretrained import read_architecture  # loads torch
 
-
-def _resolve_hugging_face(path: Path, content: dict[str, Any]) -> None:
-    """Take the architecture from the config.json of the folder that `model.from_hugging_face` names."""
-    model = content.get("model")
-    if not isinstance(model, dict) or "from_hugging_face" not in model:
-        return
-    from model.pretrained import read_architecture  # loads torch
-
-    folder = model.pop("from_hugging_face")
-    try:
-        content["model"] = read_architecture(Path(folder)) | model
-    except ValueError as error:
-        raise ConfigError(f"{path}: model.from_hugging_face: {error}") from None
+        named = model.pop("from_hugging_face")
+        try:
+            model = read_architecture(Path(named)) | model
+        except ValueError as error:
+            raise ConfigError(f"{path}: model.from_hugging_face: {error}") from None
+    content["model"] = model
 
 
 def _resolve_deepspeed(path: Path, content: dict[str, Any]) -> None:

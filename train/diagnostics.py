@@ -45,7 +45,8 @@ def diagnose(run: Run, step: int, gradient: Gradient) -> None:
     record = {"step": step, "weight_rms": weights, "gradient_norm": gradients}
     with (run.config.run_folder / FILE).open("a", encoding="utf-8") as file:
         file.write(json.dumps(record) + "\n")
-    run.monitor.mirror(step, {"largest_weight_rms": max(weights.values()), "largest_gradient": max(gradients.values())})
+    largest = {"largest_weight_rms": max(weights.values()), "largest_gradient": max(gradients.values())}
+    run.monitor.mirror(step, "diagnostics", largest)
 
 
 def check_replicas(run: Run) -> None:

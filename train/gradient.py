@@ -32,7 +32,7 @@ class Gradient:
     data_wait: float
     """Seconds that the rank which was fed most slowly waited for its batches."""
     seconds_by_rank: tuple[float, ...]
-    """Seconds that each rank needed for its own batches and forward passes."""
+    """Seconds that each rank needed for its own batches and forward passes, before it waited for the others."""
 
     @property
     def figures(self) -> Figures:

@@ -12,7 +12,6 @@ from train import watchdog
 from train.checkpoints.trained import token_losses
 from train.config import RunConfig
 from train.run import Run
-from train.stop import agree
 
 
 class _StoppedError(Exception):
@@ -30,7 +29,7 @@ def evaluate(run: Run, step: int) -> bool:
 
     def interruptible(inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         watchdog.guard(run.config.training.hang_timeout)
-        if agree(run.stop, run.device):
+        if run.asked_to_stop():
             raise _StoppedError
         return losses(inputs, targets)
 

@@ -15,8 +15,7 @@ from train.checkpoints.folders import (
     mark_finished,
     step_folder,
 )
-from train.checkpoints.resume import find_start
-from train.checkpoints.rewind import go_back
+from train.checkpoints.resume import find_start, go_back
 from train.checkpoints.saving import Saver, warn_of_space
 from train.config import RunConfig
 from train.engine import engine
@@ -28,7 +27,7 @@ from train.schedule import check_ranks, consumed_samples
 from train.spikes.rules import is_skipped
 from train.start import describe, only_writer, open_records, recall, take_over
 from train.step import step_metrics, take_step
-from train.stop import StopRequest, agree
+from train.stop import StopRequest
 
 
 def train(config: RunConfig, stop: StopRequest) -> None:
@@ -41,8 +40,7 @@ def train(config: RunConfig, stop: StopRequest) -> None:
         ConfigError, DataError, CheckpointError: nothing was started.
         DivergedError: spike followed on spike.
     """
-    rank, variables = find_rank(os.environ)
-    os.environ.update(variables)
+    rank = find_rank(os.environ)
     check_ranks(config.training, rank.world_size)
     if finished := describe_finished(config):
         if rank.is_first:
@@ -86,7 +84,7 @@ def _steps(run: Run, first_step: int) -> Checkpoint | None:
     """Run the steps after `first_step`; returns the checkpoint to go back to when there is a spike to avoid."""
     config, training, past = run.config, run.config.training, run.past
     peak, pace, stragglers, saver = peak_flops(run.device), Pace(training, first_step), Stragglers(), Saver(run)
-    step, stopping = first_step, agree(run.stop, run.device)
+    step, stopping = first_step, run.asked_to_stop()
     if first_step == 0 and training.spikes.policy == "rewind":
         saver.save(0)  # so that there is always something to go back to
     if not past.evaluated and not stopping:
@@ -99,8 +97,8 @@ def _steps(run: Run, first_step: int) -> Checkpoint | None:
             if result.outcome == "rewind":
                 saver.wait()
                 return go_back(run, step, result.reason)
-            stopping = result.stopping
-            if run.journal and (news := stragglers.news(result.seconds_by_rank)) is not None:
+            stopping = result.gradient.stopping
+            if run.journal and (news := stragglers.news(result.gradient.seconds_by_rank)) is not None:
                 run.journal.event("stragglers", step=step, slowness=news)
                 say(describe_stragglers(step, news))
             if run.monitor and result.outcome == "applied":
@@ -109,7 +107,7 @@ def _steps(run: Run, first_step: int) -> Checkpoint | None:
             stopping = not evaluate(run, step)
         if step == training.steps or stopping or step % training.save_every == 0:
             saver.save(step)
-            stopping = stopping or (step < training.steps and agree(run.stop, run.device))
+            stopping = stopping or (step < training.steps and run.asked_to_stop())
     saver.finish()
     if run.journal:
         _finish(run, step, stopped=stopping or step < training.steps)

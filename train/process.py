@@ -5,7 +5,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 
 import psutil
@@ -31,8 +31,8 @@ class Rank:
         return self.rank == 0
 
 
-def find_rank(environment: Mapping[str, str]) -> tuple[Rank, dict[str, str]]:
-    """This process's rank, and the variables that torch.distributed still needs to be set.
+def find_rank(environment: MutableMapping[str, str]) -> Rank:
+    """This process's rank; sets the variables in `environment` that torch.distributed still needs.
 
     A launcher (deepspeed, torchrun) sets RANK, LOCAL_RANK and WORLD_SIZE. Under Slurm, one `srun` task is one rank, and
     only inside a step: in a bare allocation the same variables stand for tasks that nobody started. Otherwise this
@@ -48,7 +48,7 @@ def find_rank(environment: Mapping[str, str]) -> tuple[Rank, dict[str, str]]:
             int(environment.get("LOCAL_RANK", "0")),
             int(environment.get("WORLD_SIZE", "1")),
             int(local_size),
-        ), {}
+        )
     if "SLURM_STEP_ID" in environment and int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
         missing = [name for name in ("MASTER_ADDR", "MASTER_PORT") if name not in environment]
         if missing:
@@ -62,13 +62,11 @@ def find_rank(environment: Mapping[str, str]) -> tuple[Rank, dict[str, str]]:
             int(environment["SLURM_STEP_NUM_TASKS"]),
             int(tasks_per_node.split("(")[0].split(",")[0]),
         )
-        return rank, _variables(rank)
-    alone = Rank(0, 0, 1)
-    return alone, _variables(alone) | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-
-
-def _variables(rank: Rank) -> dict[str, str]:
-    return {"RANK": str(rank.rank), "LOCAL_RANK": str(rank.local_rank), "WORLD_SIZE": str(rank.world_size)}
+    else:
+        rank = Rank(0, 0, 1)
+        environment.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(free_port()))
+    environment.update(RANK=str(rank.rank), LOCAL_RANK=str(rank.local_rank), WORLD_SIZE=str(rank.world_size))
+    return rank
 
 
 def free_port() -> int:
@@ -139,11 +137,12 @@ def this_machine(local_ranks: int) -> Machine:
     return Machine("CPU", host // local_ranks, peak, 1, local_ranks, is_cpu=True, host_memory=host)
 
 
-def _measured_flops(device: torch.device, size: int = 1024, repeats: int = 5) -> float:
+def _measured_flops(device: torch.device) -> float:
+    size = 1024
     matrix = torch.randn(size, size, device=device)
     out = torch.empty_like(matrix)
     best = float("inf")
-    for _ in range(repeats):
+    for _ in range(5):
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         begin = time.perf_counter()

@@ -9,6 +9,7 @@ from train.config import RunConfig
 from train.engine import engine
 from train.past import Past
 from train.process import Rank
+from train.ranks import any_rank
 from train.records.journal import Journal
 from train.records.metrics import Monitor
 from train.stop import StopRequest
@@ -29,3 +30,7 @@ class Run:
     """Rank 0's; the others say nothing."""
     journal: Journal | None
     """Rank 0's."""
+
+    def asked_to_stop(self) -> bool:
+        """Whether any rank is asked to stop; all ranks call this and get the same answer."""
+        return any_rank(bool(self.stop.reason), self.device)

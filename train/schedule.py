@@ -4,7 +4,6 @@ Step n is the n-th optimizer step, counted from 1: the line of metrics.jsonl and
 """
 
 import math
-from collections.abc import Mapping
 
 from train.config import TrainingConfig
 from train.config_file import ConfigError
@@ -28,21 +27,14 @@ def learning_rate(training: TrainingConfig, step: int) -> float:
 
 def batch_size(training: TrainingConfig, step: int) -> int:
     """Sequences in the global batch of step `step` (from 1)."""
-    if isinstance(training.batch_size, int):
-        return training.batch_size
-    return next(size for first, size in reversed(training.batch_size.items()) if step > first)
+    return next(size for first, size in reversed(training.batch_sizes.items()) if step > first)
 
 
 def consumed_samples(training: TrainingConfig, step: int) -> int:
     """Sequences consumed by the first `step` steps: the index of the first sample of step `step` + 1."""
-    if isinstance(training.batch_size, int):
-        return step * training.batch_size
-    return _scheduled_samples(training.batch_size, step)
-
-
-def _scheduled_samples(schedule: Mapping[int, int], step: int) -> int:
-    firsts = [*schedule, max(step, *schedule)]
-    phases = zip(firsts, firsts[1:], schedule.values(), strict=False)
+    sizes = training.batch_sizes
+    firsts = [*sizes, max(step, *sizes)]
+    phases = zip(firsts, firsts[1:], sizes.values(), strict=False)
     return sum(max(0, min(end, step) - begin) * size for begin, end, size in phases)
 
 
@@ -63,8 +55,7 @@ def accumulation(training: TrainingConfig, step: int, world_size: int) -> int:
 
 def check_ranks(training: TrainingConfig, world_size: int) -> None:
     """Raise ConfigError when any batch of the run cannot be divided over `world_size` ranks."""
-    changes = [0] if isinstance(training.batch_size, int) else training.batch_size
-    for steps_done in changes:
+    for steps_done in training.batch_sizes:
         accumulation(training, steps_done + 1, world_size)
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import psutil
 import torch
-import torch.distributed as dist
 
 from data.files import write_atomically
 from data.progress import say
@@ -24,6 +23,7 @@ from train.engine.optimizer import describe_groups
 from train.held_out import is_due
 from train.past import Past, read_examined, read_history, read_skips
 from train.process import Rank
+from train.ranks import of_first_rank
 from train.records.journal import Journal, read_journal
 from train.records.metrics import Monitor, drop_lines_after
 from train.schedule import consumed_samples
@@ -81,25 +81,23 @@ def open_records(
 
 def recall(config: RunConfig, rank: Rank, first_step: int, stop: StopRequest) -> Past:
     """What the run's files say about the steps up to `first_step`: rank 0 reads them and tells the others."""
-    found: list[Past | None] = [None]
+    found: Past | None = None
     if rank.is_first:
-        metrics, events = config.run_folder / "metrics.jsonl", read_journal(config.run_folder)
-        lines = [json.loads(line) for line in metrics.read_bytes().splitlines()]
+        events = read_journal(config.run_folder)
+        lines = [json.loads(line) for line in config.metrics.read_bytes().splitlines()]
         for event in events:
             if event["event"] == "save":
                 stop.took("save", event["seconds"])
         evaluated = any("evaluation" in line and line["step"] == first_step for line in lines)
-        found = [
-            Past(
-                read_history(lines, first_step, config.training.spikes.window),
-                read_skips(events),
-                evaluated or not is_due(config, first_step),
-                read_examined(events, first_step),
-            )
-        ]
-    dist.broadcast_object_list(found)
-    assert found[0] is not None
-    return found[0]
+        found = Past(
+            read_history(lines, first_step, config.training.spikes.window),
+            read_skips(events),
+            evaluated or not is_due(config, first_step),
+            read_examined(events, first_step),
+        )
+    found = of_first_rank(found)
+    assert found is not None
+    return found
 
 
 def take_over(config: RunConfig, journal: Journal, found: Checkpoint | None, changed: Mapping[str, Any]) -> None:

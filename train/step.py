@@ -28,17 +28,9 @@ class StepResult:
     """What one step came to; the same on every rank, but for `seconds`."""
 
     step: int
-    loss: float
-    """Mean over the predicted tokens of the global batch, in nats."""
-    gradient_norm: float
-    """Global norm before clipping."""
+    gradient: Gradient
+    """What decided: of a step that was computed again, the second result."""
     seconds: float
-    data_wait: float
-    """Seconds of them that the rank which was fed most slowly waited for its batches."""
-    seconds_by_rank: tuple[float, ...]
-    """Seconds that each rank needed for its own batches and forward passes, before it waited for the others."""
-    stopping: bool
-    """All ranks agree to stop after this step."""
     outcome: Literal["applied", "skipped", "rewind"]
     """skipped: the weights are as before; rewind: and an earlier checkpoint is to be gone back to."""
     reason: str
@@ -75,17 +67,7 @@ def take_step(run: Run, step: int) -> StepResult:
         engine.drop_step(run.engine)
     seconds = time.perf_counter() - begin
     run.stop.took("step", seconds)
-    return StepResult(
-        step=step,
-        loss=gradient.loss,
-        gradient_norm=gradient.norm,
-        seconds=seconds,
-        data_wait=gradient.data_wait,
-        seconds_by_rank=gradient.seconds_by_rank,
-        stopping=gradient.stopping,
-        outcome=outcome,
-        reason=reason,
-    )
+    return StepResult(step, gradient, seconds, outcome, reason)
 
 
 def _decide(run: Run, step: int, gradient: Gradient, reason: str) -> Literal["applied", "skipped", "rewind"]:
@@ -124,24 +106,24 @@ def step_metrics(run: Run, result: StepResult, peak_flops: float) -> dict[str, f
     Args:
         peak_flops: FLOP/s that a rank's device can reach.
     """
-    training, model = run.config.training, run.config.model
+    training, model, gradient = run.config.training, run.config.model, result.gradient
     tokens_per_second = batch_size(training, result.step) * model.sequence_length / result.seconds
     recomputed_blocks = configured_placement(training).recomputed_blocks(model.layers)
     share = tokens_per_second / (peak_flops * run.rank.world_size)
-    slowest = max(result.seconds_by_rank)
+    slowest = max(gradient.seconds_by_rank)
     return {
         "step": result.step,
-        "loss": result.loss,
+        "loss": gradient.loss,
         "learning_rate": learning_rate(training, result.step),
-        "gradient_norm": result.gradient_norm,
+        "gradient_norm": gradient.norm,
         "tokens": consumed_samples(training, result.step) * model.sequence_length,
         "tokens_per_second": tokens_per_second,
         "mfu": flop_per_token(model) * share,
         "hfu": flop_per_token(model, recomputed_blocks) * share,
         "seconds": result.seconds,
-        "data_wait": result.data_wait,
-        "rank_seconds": statistics.median(result.seconds_by_rank),
-        "slowest_rank": result.seconds_by_rank.index(slowest),
+        "data_wait": gradient.data_wait,
+        "rank_seconds": statistics.median(gradient.seconds_by_rank),
+        "slowest_rank": gradient.seconds_by_rank.index(slowest),
         "slowest_rank_seconds": slowest,
         "memory": peak_memory(run.device),
     }

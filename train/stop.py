@@ -4,12 +4,8 @@ import signal
 import time
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
 
 import psutil
-
-if TYPE_CHECKING:
-    import torch
 
 END_TIME = "DOMAINLM_END_TIME"
 """Environment variable of a job's time limit, in seconds since 1970."""
@@ -56,13 +52,3 @@ class StopRequest:
             if left < needed:
                 self._reason = f"{left:.0f} s are left of the time limit, a step and its save may need {needed:.0f}"
         return self._reason
-
-
-def agree(stop: StopRequest, device: "torch.device") -> bool:
-    """Whether any rank is asked to stop; all ranks call this and get the same answer."""
-    import torch
-    import torch.distributed as dist
-
-    asked = torch.tensor(float(bool(stop.reason)), device=device)
-    dist.all_reduce(asked, op=dist.ReduceOp.MAX)
-    return bool(asked.item())

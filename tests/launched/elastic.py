@@ -10,7 +10,6 @@ followed: for every fifth of the pairs, and where nothing was changed.
 
 import hashlib
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,20 +17,18 @@ from typing import Any
 import torch
 from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
 
-from train.batches import open_stream
+from tests.launched.rank import begin, finish
 from train.checkpoints import fragments, state
 from train.config_file import load_config
 from train.engine import engine
-from train.past import Past
-from train.process import Rank, find_rank, use_machine
+from train.process import Rank
 from train.run import Run
 from train.step import take_step
-from train.stop import StopRequest
 
 SAVED, AFTER = 3, 2
 
 
-def begin(config_file: str, case: str) -> Run:
+def begin_case(config_file: str, case: str) -> Run:
     stage, precision, *offload = case.split(":")
     zero: dict[str, Any] = {"stage": int(stage)}
     if offload:
@@ -42,13 +39,7 @@ def begin(config_file: str, case: str) -> Run:
         f"training.steps={SAVED + AFTER}",
         "model.layers=1",  # what takes the time is gathering parameters one by one
     ]
-    config = load_config(config_file, overrides)
-    rank, variables = find_rank(os.environ)
-    os.environ.update(variables)
-    device = use_machine(rank)
-    engine.connect(device)
-    started = engine.build_engine(config, device, rank.world_size)
-    return Run(config, rank, device, open_stream(config), started, StopRequest(None), Past([], [], True), None, None)
+    return begin(load_config(config_file, overrides))
 
 
 def state_digest(started: engine.Engine) -> str:
@@ -70,7 +61,7 @@ def state_digest(started: engine.Engine) -> str:
 
 
 def losses(run: Run, first: int, count: int) -> list[float]:
-    return [take_step(run, step).loss for step in range(first, first + count)]
+    return [take_step(run, step).gradient.loss for step in range(first, first + count)]
 
 
 def save(run: Run, folder: Path) -> dict[str, Any]:
@@ -103,7 +94,7 @@ def low_precision_digest(run: Run) -> list[float]:
 def load(config_file: str, case: str, folder: Path) -> dict[str, Any]:
     results: dict[str, Any] = {}
     precision = case.split(":")[1]
-    run = begin(config_file, case)
+    run = begin_case(config_file, case)
     losses(run, 1, 1)  # something to overwrite
     for number, saved in enumerate(sorted(folder.glob("*"))):
         if f"-{precision}" not in saved.name:
@@ -125,16 +116,13 @@ def name(rank: Rank, case: str) -> str:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
     how, config_file, folder, out, *cases = sys.argv[1:]
     results = {}
     for case in cases:
         if how == "save":
-            run = begin(config_file, case)
+            run = begin_case(config_file, case)
             results[name(run.rank, case)] = save(run, Path(folder) / name(run.rank, case))
             run.engine.destroy()
         else:
             results[case] = load(config_file, case, Path(folder))
-    if os.environ["RANK"] == "0":
-        Path(out).write_text(json.dumps(results))
-    engine.disconnect()
+    finish(out, results)

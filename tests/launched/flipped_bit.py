@@ -3,40 +3,27 @@
 RANK=0 WORLD_SIZE=3 ... python tests/launched/flipped_bit.py CONFIG OUT
 """
 
-import json
-import os
 import sys
-from pathlib import Path
 
 import torch
 
-from train.batches import open_stream
+from tests.launched.rank import begin, finish, zero_stage
 from train.config_file import load_config
 from train.diagnostics import ReplicaError, check_replicas
-from train.engine import engine
-from train.past import Past
-from train.process import find_rank, use_machine
 from train.run import Run
-from train.stop import StopRequest
 
 FLIPPED = "blocks.1.attention.output.weight"
 
 
 def compare(config_file: str, stage: int) -> list[str]:
-    config = load_config(config_file, [f"training.deepspeed={{zero_optimization: {{stage: {stage}}}}}"])
-    rank, _ = find_rank(os.environ)
-    device = use_machine(rank)
-    engine.connect(device)
-    started = engine.build_engine(config, device, rank.world_size)
-    past = Past([], [], True)
-    run = Run(config, rank, device, open_stream(config), started, StopRequest(None), past, None, None)
+    run = begin(load_config(config_file, [zero_stage(stage)]))
     said = [outcome(run)]
-    weight = dict(started.module.named_parameters())[FLIPPED]
-    if rank.rank == 1 and weight.numel():
+    weight = dict(run.engine.module.named_parameters())[FLIPPED]
+    if run.rank.rank == 1 and weight.numel():
         with torch.no_grad():
             weight.view(-1)[:1].view(torch.int32).bitwise_xor_(1)
     said.append(outcome(run))
-    started.destroy()
+    run.engine.destroy()
     return said
 
 
@@ -49,8 +36,5 @@ def outcome(run: Run) -> str:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    found = {str(stage): compare(sys.argv[1], stage) for stage in (0, 3)}
-    if os.environ["RANK"] == "0":
-        Path(sys.argv[2]).write_text(json.dumps(found))
-    engine.disconnect()
+    config_file, out = sys.argv[1:]
+    finish(out, {str(stage): compare(config_file, stage) for stage in (0, 3)})

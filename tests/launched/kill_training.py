@@ -42,7 +42,7 @@ def start(config: RunConfig) -> int:
 
 def steps_done(config: RunConfig) -> int:
     """The last step of metrics.jsonl, whose last line a kill may have cut short."""
-    return max((line["step"] for line in read_metrics(config.run_folder / "metrics.jsonl")), default=0)
+    return max((line["step"] for line in read_metrics(config.metrics)), default=0)
 
 
 def what_is_left(config: RunConfig) -> dict[str, int]:

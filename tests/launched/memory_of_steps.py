@@ -64,8 +64,7 @@ def main(out: str, case: str) -> None:
             f"training.micro_batch={micro_batch}",
         ],
     )
-    rank, variables = find_rank(os.environ)
-    os.environ.update(variables)
+    rank = find_rank(os.environ)
     ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 16)
     torch.set_num_threads(1)
     device = torch.device("cpu")

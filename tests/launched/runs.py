@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,7 +19,7 @@ from train.config_file import load_config
 from train.process import free_port
 from train.records.journal import read_journal
 
-DEEPSPEED = Path(sys.executable).with_name("deepspeed")
+SCRIPTS = Path(__file__).parent
 
 
 def environment() -> dict[str, str]:
@@ -26,22 +27,26 @@ def environment() -> dict[str, str]:
     return kept | {"PYTHONPATH": str(CHECKOUT), "DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1"}
 
 
-def start(config_file: Path, *overrides: str, ranks: int = 2, **variables: str) -> subprocess.Popen[str]:
-    """`deepspeed --module train CONFIG` with additional environment variables."""
-    return _launch(["--module", "train", str(config_file), *overrides], ranks, variables)
+def start(config_file: Path, *overrides: str, **variables: str) -> subprocess.Popen[str]:
+    """`deepspeed --module train CONFIG` on two ranks, with additional environment variables."""
+    return _launch("--module", "train", str(config_file), *overrides, **variables)
 
 
 def start_faulty(config_file: Path, fault: str, *overrides: str) -> subprocess.Popen[str]:
-    """The same with a fault as in tests/launched/faulty_rank.py, on two ranks."""
-    script = CHECKOUT / "tests" / "launched" / "faulty_rank.py"
-    return _launch([str(script), str(config_file), *overrides], 2, {"FAULT": fault})
+    """The same with a fault as in tests/launched/faulty_rank.py."""
+    return _launch(str(SCRIPTS / "faulty_rank.py"), str(config_file), *overrides, FAULT=fault)
 
 
-def _launch(program: Sequence[str], ranks: int, variables: Mapping[str, str]) -> subprocess.Popen[str]:
-    command = [str(DEEPSPEED), "--num_accelerators", str(ranks), "--master_port", str(free_port())]
+def _launch(*program: str, **variables: str) -> subprocess.Popen[str]:
+    deepspeed = str(Path(sys.executable).with_name("deepspeed"))
+    return start_process(deepspeed, "--num_accelerators", "2", "--master_port", str(free_port()), *program, **variables)
+
+
+def start_process(*command: str, **variables: str) -> subprocess.Popen[str]:
+    """A process with additional environment variables; what it writes, errors too, is for `finish`."""
     return subprocess.Popen(
-        [*command, *program],
-        env={**environment(), **variables},
+        command,
+        env=environment() | variables,
         cwd=CHECKOUT,
         text=True,
         stdout=subprocess.PIPE,
@@ -61,53 +66,63 @@ def start_and_wait(file: Path, step: int, *overrides: str) -> subprocess.Popen[s
     return process
 
 
-def finish(process: subprocess.Popen[str]) -> str:
-    """What the process said; it is killed when it does not end."""
+def finish(process: subprocess.Popen[str], code: int | None = 0) -> str:
+    """What the process said, which ends with `code` (None: any); it is killed when it does not end."""
     try:
-        return process.communicate(timeout=280)[0]
+        output = process.communicate(timeout=280)[0]
     except subprocess.TimeoutExpired:
         process.kill()
         raise
+    assert code is None or process.returncode == code, output
+    return output
 
 
-def run_ranks(script: Path, world_size: int, arguments: Sequence[str]) -> None:
-    """Run `script` as `world_size` ranks of one process group."""
-    _run_ranks([str(script), *arguments], world_size)
+def run_python(*words: str | Path, timeout: float | None = 280, **variables: str) -> subprocess.CompletedProcess[str]:
+    """`python WORDS` to its end, with additional environment variables."""
+    return subprocess.run(
+        [sys.executable, *map(str, words)],
+        env=environment() | variables,
+        cwd=CHECKOUT,
+        text=True,
+        capture_output=True,
+        timeout=timeout,
+    )
+
+
+def run_script(name: str, *arguments: str | Path, ranks: int) -> None:
+    """Run tests/launched/NAME.py as the ranks of one process group."""
+    run_ranks(str(SCRIPTS / f"{name}.py"), *map(str, arguments), ranks=ranks)
 
 
 def run_to_the_end(config_file: Path) -> str:
     """What is left of a run, on two ranks as `srun python -m train` starts them, with no launcher; what they said."""
-    return _run_ranks(["-m", "train", str(config_file)], 2)
+    return run_ranks("-m", "train", str(config_file), ranks=2)
 
 
-def _run_ranks(program: Sequence[str], world_size: int) -> str:
-    port = str(free_port())
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, *program],
-            env=environment()
-            | {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world_size)}
-            | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "LOCAL_WORLD_SIZE": str(world_size)},
-            cwd=CHECKOUT,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        for rank in range(world_size)
+def run_ranks(*words: str, ranks: int) -> str:
+    """`python WORDS` as the ranks of one process group; what they said."""
+    group = {"WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks)}
+    group |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    processes = [
+        start_process(sys.executable, *words, **group, RANK=str(rank), LOCAL_RANK=str(rank)) for rank in range(ranks)
     ]
-    outputs = "\n".join([finish(rank) for rank in ranks])
-    assert all(rank.returncode == 0 for rank in ranks), outputs
+    outputs = "\n".join([finish(process, code=None) for process in processes])
+    assert all(process.returncode == 0 for process in processes), outputs
     return outputs
 
 
+def lines(config: RunConfig, kind: str) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl that have `kind`: loss, evaluation or save."""
+    return [line for line in map(json.loads, config.metrics.read_text().splitlines()) if kind in line]
+
+
 def metrics(config: RunConfig) -> dict[int, dict[str, float]]:
-    lines = [json.loads(line) for line in (config.run_folder / "metrics.jsonl").read_text().splitlines()]
-    return {line["step"]: line for line in lines if "loss" in line}
+    """The steps' lines."""
+    return {line["step"]: line for line in lines(config, "loss")}
 
 
 def losses(config: RunConfig) -> list[float]:
-    by_step = metrics(config)
-    return [by_step[step]["loss"] for step in sorted(by_step)]
+    return [line["loss"] for _, line in sorted(metrics(config).items())]
 
 
 def weights(config: RunConfig) -> dict[str, torch.Tensor]:
@@ -126,7 +141,7 @@ def assert_same_run(config: RunConfig, reference: RunConfig) -> None:
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], pause: float = 0.02) -> None:
     deadline = time.monotonic() + 200
     while not condition():
-        assert process.poll() is None, finish(process)
+        assert process.poll() is None, finish(process, code=None)
         assert time.monotonic() < deadline, "nothing happened for 200 s"
         time.sleep(pause)
 

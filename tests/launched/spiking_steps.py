@@ -6,31 +6,28 @@ A disturbance multiplies a rank's loss in chosen passes, through a hook on the r
 every pass over it, and a faulty device to one.
 """
 
-import json
 import math
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from compare_stages import digest
-from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_grad
+from deepspeed.utils import safe_get_full_grad
 
-from train.batches import open_stream
+from tests.launched.rank import begin, digest, finish, whole_weight, zero_stage
 from train.config import RunConfig
 from train.config_file import load_config
 from train.engine import engine
 from train.gradient import compute_gradient
 from train.past import Past, Skip
-from train.process import find_rank, use_machine
 from train.records.journal import Journal
 from train.records.metrics import Monitor
 from train.run import Run
 from train.spikes.rules import is_skipped
 from train.step import take_step
-from train.stop import StopRequest
 
 BAD_STEP, STEPS = 7, 10
 Disturb = Callable[[int, int, int], float]
@@ -40,39 +37,33 @@ Disturb = Callable[[int, int, int], float]
 def train(config: RunConfig, folder: Path, disturb: Disturb, skips: list[Skip]) -> dict[str, Any]:
     """Steps of a run with a disturbance; its losses, weights and journal."""
     folder.mkdir(parents=True)
-    config = config.model_copy(update={"folder": str(folder)})
-    rank, _ = find_rank(os.environ)
-    device = use_machine(rank)
-    engine.connect(device)
-    started = engine.build_engine(config, device, rank.world_size)
+    run = begin(config.model_copy(update={"folder": str(folder)}))
+    run = replace(run, past=Past([], list(skips), True))
+    if run.rank.is_first:
+        run = replace(run, monitor=Monitor(run.config, {}, 0), journal=Journal(folder))
     passes = {"step": 0, "pass": 0}
-    micro_batches = config.training.batch_size // (config.training.micro_batch * rank.world_size)
+    micro_batches = config.training.batch_size // (config.training.micro_batch * run.rank.world_size)
 
     def hook(module: torch.nn.Module, inputs: Any, loss: torch.Tensor) -> torch.Tensor | None:
         if not torch.is_grad_enabled():
             return None
         passes["pass"] += 1
-        return loss * disturb(passes["step"], (passes["pass"] - 1) // micro_batches + 1, rank.rank)
+        return loss * disturb(passes["step"], (passes["pass"] - 1) // micro_batches + 1, run.rank.rank)
 
-    started.module.register_forward_hook(hook)
-    first = rank.is_first
-    run = Run(
-        config, rank, device, open_stream(config), started, StopRequest(None), Past([], list(skips), True),
-        Monitor(config, {}, 0) if first else None, Journal(folder) if first else None,
-    )  # fmt: skip
-    results, weights, computed = [], [digest(started)], {}
+    run.engine.module.register_forward_hook(hook)
+    results, weights, computed = [], [digest(run.engine)], {}
     for step in range(1, STEPS + 1):
         passes.update({"step": step, "pass": 0})
         if not is_skipped(skips, step):
             results.append(take_step(run, step))
             computed[step] = passes["pass"] // micro_batches
-        weights.append(digest(started))
+        weights.append(digest(run.engine))
     passes.update({"step": 0, "pass": 0})
     exact = figures_agree(run)
-    engine.drop_step(started)
-    started.destroy()
+    engine.drop_step(run.engine)
+    run.engine.destroy()
     return {
-        "applied": {result.step: result.loss for result in results if result.outcome == "applied"},
+        "applied": {result.step: result.gradient.loss for result in results if result.outcome == "applied"},
         "outcomes": {result.step: result.outcome for result in results},
         "unchanged": [step for step in range(1, STEPS + 1) if weights[step] == weights[step - 1]],
         "final": weights[-1],
@@ -92,11 +83,9 @@ def figures_agree(run: Run) -> bool:
     ):
         whole = safe_get_full_grad(parameter)
         whole = parameter.grad if whole is None else whole
-        weight = safe_get_full_fp32_param(parameter)
-        weight = parameter.detach() if weight is None else weight
         tolerance = 1e-5 if run.config.training.precision == "fp32" else 1e-2
         agree &= math.isclose(norm, float(whole.double().norm()), rel_tol=1e-5, abs_tol=1e-12)
-        agree &= math.isclose(math.sqrt(square), float(weight.double().norm()), rel_tol=tolerance)
+        agree &= math.isclose(math.sqrt(square), float(whole_weight(parameter).double().norm()), rel_tol=tolerance)
     return agree
 
 
@@ -132,22 +121,19 @@ CASES: dict[str, tuple[str, Disturb, list[Skip]]] = {
 
 
 def main(config_file: str, folder: Path, variants: list[str]) -> None:
-    torch.set_num_threads(1)
     found: dict[str, Any] = {}
     for variant in variants:
         stage, precision = variant.split(":")
         for case, (policy, disturb, skips) in CASES.items():
             overrides = [
-                f"training.deepspeed={{zero_optimization: {{stage: {stage}}}}}",
+                zero_stage(stage),
                 f"training.precision={precision}",
                 f"training.spikes={{policy: {policy}, window: 8, limit: 2}}",
                 "training.diagnose_every=4",
             ]
             own = folder / f"{stage}-{precision}-{case}" / os.environ["RANK"]
             found[f"{variant} {case}"] = train(load_config(config_file, overrides), own, disturb, skips)
-    if os.environ["RANK"] == "0":
-        (folder / "found.json").write_text(json.dumps(found))
-    engine.disconnect()
+    finish(folder / "found.json", found)
 
 
 if __name__ == "__main__":

@@ -17,13 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from data.corpus.build import prepare_corpus
-from data.shards.encode import encode_corpus
-from data.shards.packing import pack_shards
-from data.tokenizer.build import build_tokenizer
-from train.checkpoints.folders import find_latest
+from tests.launched.runs import metrics
+from train.checkpoints.trained import newest_checkpoint
 from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
+from train.records.journal import read_journal
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]
 
@@ -106,13 +104,12 @@ class Job:
 
 
 def losses(config: RunConfig) -> dict[int, float]:
-    file = config.run_folder / "metrics.jsonl"
-    lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-    return {line["step"]: line["loss"] for line in lines if "loss" in line}
+    steps = metrics(config) if config.metrics.exists() else {}
+    return {step: line["loss"] for step, line in steps.items()}
 
 
 def last_event(config: RunConfig) -> str:
-    return str(json.loads((config.run_folder / "journal.jsonl").read_text().splitlines()[-1])["event"])
+    return str(read_journal(config.run_folder)[-1]["event"])
 
 
 Submit = Callable[..., list[Job]]
@@ -120,24 +117,23 @@ Submit = Callable[..., list[Job]]
 
 @pytest.fixture(scope="module")
 def submit(
-    cluster: Cluster, write_small_config: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+    cluster: Cluster,
+    write_small_config: Callable[..., Path],
+    data_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Submit:
     """Submits a run with `domainlm submit`; all runs share their data and differ in their name."""
     folder = tmp_path_factory.mktemp("runs")
-    data = load_config(write_small_config(folder / "data.yaml", folder / "data"))
-    prepare_corpus(data.data, data.corpus, data.seed)
-    build_tokenizer(data.tokenizer, data.corpus, data.tokenizer_folder)
-    encode_corpus(data.corpus, data.tokenizer_folder, data.shards, data.seed)
-    pack_shards(data.shards, data.data.packing, data.model.sequence_length)
 
     def make(name: str, options: str, nodes: str = "", **variables: str) -> list[Job]:
-        base = json.loads(write_small_config(folder / f"{name}.json", folder / name).read_text())
-        base["name"] = name
-        base["data"]["folder"] = str(folder / "data")
-        base["training"] |= {"steps": STEPS, "save_every": 5}
-        base["evaluation"]["every"] = STEPS
-        file = folder / f"{name}.yaml"
-        file.write_text(json.dumps(base))
+        file = write_small_config(
+            folder / f"{name}.yaml",
+            folder / name,
+            name=name,
+            data={"folder": str(data_folder)},
+            training={"steps": STEPS, "save_every": 5},
+            evaluation={"every": STEPS},
+        )
         place = f"nodelist={nodes}" if nodes else "exclude=node[1-2]"
         common = f"--gpus-per-node 0 --cpus-per-rank 1 --sbatch {place}"
         command = ["-m", "domainlm", "submit", str(file), *common.split(" "), *options.split(" "), "--json"]
@@ -228,8 +224,7 @@ def test_a_second_job_is_refused_and_a_cancelled_one_stays_cancelled(cluster: Cl
     cluster.run("scancel", job.number)
     cluster.wait_until(job.number, "CANCELLED", seconds=30)
     assert last_event(job.config) == "stop", "there was time to save"
-    saved = find_latest(job.config.checkpoints)
-    assert saved is not None
+    saved = newest_checkpoint(job.config)
     assert 3 <= saved.step < STEPS
     time.sleep(8)  # a job that is queued again starts after 6 s here
     facts = cluster.facts(job.number)

@@ -39,7 +39,7 @@ def test_ranks_find_themselves_with_what_the_script_exports() -> None:
     }
     assert {"MASTER_ADDR", "MASTER_PORT", "OMP_NUM_THREADS", "WANDB_MODE", "PYTHONUNBUFFERED"} <= exported
     task = {"SLURM_STEP_ID": "0", "SLURM_PROCID": "3", "SLURM_LOCALID": "1", "SLURM_STEP_NUM_TASKS": "4"}
-    rank, _ = find_rank(task | dict.fromkeys(exported, "1") | {"SLURM_STEP_TASKS_PER_NODE": "2(x2)"})
+    rank = find_rank(task | dict.fromkeys(exported, "1") | {"SLURM_STEP_TASKS_PER_NODE": "2(x2)"})
     assert (rank.rank, rank.local_rank, rank.world_size, rank.local_size) == (3, 1, 4, 2)
 
 

@@ -1,8 +1,6 @@
 """DeepSpeed's own JSON: every file that is shipped is parsed by DeepSpeed; what it rejects is named before a start."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +8,7 @@ import pytest
 from deepspeed.runtime import config as deepspeed_config_module
 from deepspeed.runtime.config import DeepSpeedConfig
 
-from tests.launched.runs import environment, losses
+from tests.launched.runs import losses, run_python
 from train.config import CHECKOUT, RunConfig
 from train.config_file import ConfigError, load_config
 from train.deepspeed_settings import OWNED_KEYS, REMOVED_KEYS, without_owned_keys
@@ -74,8 +72,7 @@ def test_an_offloaded_run_is_the_same_run(undisturbed: RunConfig, tmp_path: Path
         f"folder={tmp_path / 'run'}",
         f"data.folder={undisturbed.data_folder}",
     ]
-    command = [sys.executable, "-m", "train", str(undisturbed.run_folder / "config.yaml"), *settings]
-    ended = subprocess.run(command, env=environment(), cwd=CHECKOUT, capture_output=True, text=True, timeout=240)
+    ended = run_python("-m", "train", undisturbed.run_folder / "config.yaml", *settings)
     assert ended.returncode == 0, ended.stderr
     offloaded = undisturbed.model_copy(update={"folder": str(tmp_path / "run")})
     assert losses(offloaded) == pytest.approx(losses(undisturbed), rel=1e-4)

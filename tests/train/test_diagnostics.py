@@ -8,8 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.launched.runs import run_ranks
-from train.config import CHECKOUT
+from tests.launched.runs import run_script
 from train.diagnostics import checksum
 
 
@@ -24,8 +23,7 @@ def test_any_flipped_bit_changes_the_checksum(dtype: torch.dtype, place: int, bi
 
 
 def test_a_rank_whose_weights_differ_is_named(small_run: Callable[..., Path], tmp_path: Path) -> None:
-    script = CHECKOUT / "tests" / "launched" / "flipped_bit.py"
-    run_ranks(script, 3, [str(small_run("flipped", batch_size=6)), str(tmp_path / "found.json")])
+    run_script("flipped_bit", small_run("flipped", batch_size=6), tmp_path / "found.json", ranks=3)
     assert json.loads((tmp_path / "found.json").read_text()) == {
         "0": [
             "alike",

@@ -21,13 +21,14 @@ from tests.launched.runs import (
     finish,
     losses,
     rank_processes,
+    run_python,
     run_to_the_end,
     start,
     start_and_wait,
     start_faulty,
     wait_for,
 )
-from train.checkpoints.folders import find_latest
+from train.checkpoints.trained import newest_checkpoint
 from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
 from train.records.journal import read_journal
@@ -47,7 +48,6 @@ def asked_to_stop_while_starting(file: Path) -> None:
     wait_for(all_catch, process)
     os.kill(rank_processes(file)[1], signal.SIGTERM)
     output = finish(process)
-    assert process.returncode == 0, output
     assert "stopped after step 0" in output
     assert read_journal(load_config(file).run_folder)[-1]["event"] == "stop"
 
@@ -60,17 +60,13 @@ def catches(process: int, number: signal.Signals) -> bool:
 
 
 def an_exception_on_one_rank(file: Path) -> None:
-    process = start_faulty(file, "exception:1:5")
-    output = finish(process)
-    assert process.returncode == 1, output
+    output = finish(start_faulty(file, "exception:1:5"), code=1)
     assert "rank 1 failed:" in output
     assert "RuntimeError: the fault that the test asked for" in output
 
 
 def a_rank_that_hangs(file: Path) -> None:
-    process = start_faulty(file, "hang:1:5", "training.hang_timeout=20")
-    output = finish(process)
-    assert process.returncode == 1, output
+    output = finish(start_faulty(file, "hang:1:5", "training.hang_timeout=20"), code=1)
     assert output.count("Timeout (0:00:20)!") == 2, "both ranks: one hangs, one waits"
     assert "in befall" in output
     assert "in all_reduce" in output
@@ -81,8 +77,7 @@ def a_rank_that_is_stopped(file: Path) -> None:
     process = start_and_wait(file, 2, "training.hang_timeout=20")
     os.kill(rank_processes(file)[1], signal.SIGSTOP)
     begin = time.monotonic()
-    output = finish(process)
-    assert process.returncode == 1, output
+    output = finish(process, code=1)
     assert time.monotonic() - begin < 20 + 60, "the watchdog, and 30 s that the launcher leaves for leaving"
     assert "Timeout (0:00:20)!" in output
     assert rank_processes(file) == []
@@ -92,10 +87,9 @@ def a_full_disk(file: Path) -> None:
     """The kernel's limit on the size of a file, set on rank 0 while it runs, cuts a line of metrics.jsonl short."""
     config = load_config(file)
     process = start_and_wait(file, 2)
-    limit = (config.run_folder / "metrics.jsonl").stat().st_size + 300
+    limit = config.metrics.stat().st_size + 300
     resource.prlimit(rank_processes(file)[0], resource.RLIMIT_FSIZE, (limit, limit))
-    output = finish(process)
-    assert process.returncode == 1, output
+    output = finish(process, code=1)
     assert "OSError: [Errno 27] File too large" in output
 
 
@@ -106,7 +100,7 @@ def a_damaged_shard(file: Path) -> None:
     whole = shard.read_bytes()
     process = start_and_wait(file, 2)
     os.truncate(shard, 0)
-    output = finish(process)
+    output = finish(process, code=None)
     shard.write_bytes(whole)
     assert process.returncode != 0, output
     assert f"error: train/{shard.name} ends before byte" in output
@@ -118,19 +112,15 @@ def asked_to_stop_in_a_save(file: Path) -> None:
     process = start(file)
     wait_for(lambda: any(config.checkpoints.glob(".step_*.partial")), process, pause=0.0005)
     os.kill(rank_processes(file)[1], signal.SIGTERM)
-    output = finish(process)
-    assert process.returncode == 0, output
-    last, found = read_journal(config.run_folder)[-1], find_latest(config.checkpoints)
-    assert found is not None
-    assert (last["event"], last["step"]) == ("stop", found.step)
+    finish(process)
+    last = read_journal(config.run_folder)[-1]
+    assert (last["event"], last["step"]) == ("stop", newest_checkpoint(config).step)
     assert not list(config.checkpoints.glob(".step_*.partial"))
 
 
 def a_loss_that_is_not_a_number_once(file: Path) -> None:
     """The step is computed again, and the device named that erred."""
-    process = start_faulty(file, "nan:1:7")
-    output = finish(process)
-    assert process.returncode == 0, output
+    output = finish(start_faulty(file, "nan:1:7"))
     assert "spike: loss nan is not finite; computed again, rank 1 gets another loss: its device is faulty" in output
 
 
@@ -161,12 +151,9 @@ def test_an_evaluation_is_interrupted_and_made_up_for(small_run: SmallRun, undis
     process = start_and_wait(file, 6, "evaluation.batch_size=1", "evaluation.training_tokens=1000000")
     os.kill(rank_processes(file)[1], signal.SIGUSR1)
     output = finish(process)
-    assert process.returncode == 0, output
     assert "step 6  evaluation interrupted (another rank); the resume makes it up" in output
-    found = find_latest(config.checkpoints)
-    assert found is not None
-    assert found.step == 6, "the step is saved although no save was due"
-    assert "evaluation" not in (config.run_folder / "metrics.jsonl").read_text()
+    assert newest_checkpoint(config).step == 6, "the step is saved although no save was due"
+    assert "evaluation" not in config.metrics.read_text()
 
     output = run_to_the_end(file)
     assert output.index("step 6  bits per byte") < output.index("step  7/12")
@@ -178,20 +165,14 @@ def test_the_time_limit_is_met(small_run: SmallRun) -> None:
     file = small_run("limited", steps=100_000, save_every=100_000)
     config = load_config(file)
     end = time.time() + MARGIN_SECONDS + 40
-    process = start(file, "evaluation.every=100000", DOMAINLM_END_TIME=str(end))
-    output = finish(process)
-    assert process.returncode == 0, output
+    output = finish(start(file, "evaluation.every=100000", DOMAINLM_END_TIME=str(end)))
     assert time.time() < end
     assert "are left of the time limit" in output
-    found = find_latest(config.checkpoints)
-    assert found is not None
-    assert found.step == len(losses(config)) > 0
+    assert newest_checkpoint(config).step == len(losses(config)) > 0
 
 
 def test_a_wrong_time_limit_is_refused(small_run: SmallRun) -> None:
-    command = [sys.executable, "-m", "train", str(small_run("wrong"))]
-    variables = environment() | {"DOMAINLM_END_TIME": "tomorrow"}
-    output = subprocess.run(command, env=variables, cwd=CHECKOUT, text=True, capture_output=True)
+    output = run_python("-m", "train", small_run("wrong"), DOMAINLM_END_TIME="tomorrow")
     assert (output.returncode, output.stdout) == (2, "")
     assert output.stderr == "error: DOMAINLM_END_TIME=tomorrow is not a time: set it to seconds since 1970\n"
 
@@ -214,16 +195,16 @@ def test_a_read_only_folder_is_refused_in_one_line(small_run: SmallRun, tmp_path
 
 def test_an_unreachable_wandb_neither_stops_nor_stalls_a_run(small_run: SmallRun, undisturbed: RunConfig) -> None:
     file = small_run("unreachable")
-    process = start(
-        file,
-        "monitoring.wandb=true",
-        "monitoring.init_timeout_seconds=2",
-        WANDB_MODE="online",
-        WANDB_API_KEY="0" * 40,
-        WANDB_BASE_URL="http://127.0.0.1:9",
+    output = finish(
+        start(
+            file,
+            "monitoring.wandb=true",
+            "monitoring.init_timeout_seconds=2",
+            WANDB_MODE="online",
+            WANDB_API_KEY="0" * 40,
+            WANDB_BASE_URL="http://127.0.0.1:9",
+        )
     )
-    output = finish(process)
-    assert process.returncode == 0, output
     assert "W&B cannot be reached" in output
     assert "this run is mirrored offline" in output
     events = [event["event"] for event in read_journal(load_config(file).run_folder)]

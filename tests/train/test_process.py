@@ -1,20 +1,18 @@
 """Ranks from any launcher, and the machine's peak."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 
-from train.config import CHECKOUT
+from tests.launched.runs import run_python
 from train.config_file import ConfigError
 from train.process import Rank, find_rank, free_port, peak_flops
 
 
 def test_launcher_variables_decide() -> None:
     environment = {"RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4", "LOCAL_SIZE": "2", "SLURM_STEP_ID": "0"}
-    assert find_rank(environment) == (Rank(3, 1, 4, 2), {})
+    before = environment.copy()
+    assert find_rank(environment) == Rank(3, 1, 4, 2)
+    assert environment == before
 
 
 def test_a_slurm_step_gives_one_rank_a_task() -> None:
@@ -27,19 +25,19 @@ def test_a_slurm_step_gives_one_rank_a_task() -> None:
         "MASTER_ADDR": "node1",
         "MASTER_PORT": "20000",
     }
-    rank, variables = find_rank(environment)
-    assert rank == Rank(9, 1, 16, 8)
-    assert variables == {"RANK": "9", "LOCAL_RANK": "1", "WORLD_SIZE": "16"}
+    inside = environment.copy()
+    assert find_rank(inside) == Rank(9, 1, 16, 8)
+    assert inside == environment | {"RANK": "9", "LOCAL_RANK": "1", "WORLD_SIZE": "16"}
     del environment["MASTER_PORT"]
     with pytest.raises(ConfigError, match=r"export MASTER_PORT: see slurm/pretrain\.sbatch"):
         find_rank(environment)
 
 
 def test_a_bare_allocation_is_one_rank() -> None:
-    rank, variables = find_rank({"SLURM_JOB_ID": "7", "SLURM_PROCID": "0", "SLURM_NTASKS": "16"})
-    assert rank == Rank(0, 0, 1)
-    assert variables["WORLD_SIZE"] == "1"
-    assert 0 < int(variables["MASTER_PORT"]) < 65536
+    environment = {"SLURM_JOB_ID": "7", "SLURM_PROCID": "0", "SLURM_NTASKS": "16"}
+    assert find_rank(environment) == Rank(0, 0, 1)
+    assert environment["WORLD_SIZE"] == "1"
+    assert 0 < int(environment["MASTER_PORT"]) < 65536
 
 
 def test_free_port_can_be_listened_on() -> None:
@@ -70,10 +68,8 @@ faults_of_steps = faults() - before
 tiny = torch.full((1 << 20,), 1e-30)
 print(faults_of_steps, int((tiny * 1e-10).count_nonzero()))
 """
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "2"}
-    output = subprocess.run(
-        [sys.executable, "-c", program], check=True, capture_output=True, text=True, env=environment, cwd=CHECKOUT
-    ).stdout
-    faults, denormals = map(int, output.split())
+    done = run_python("-c", program, CUDA_VISIBLE_DEVICES="", OMP_NUM_THREADS="2")
+    assert done.returncode == 0, done.stderr
+    faults, denormals = map(int, done.stdout.split())
     assert faults < 20_000, "64 MiB five times are 80,000 pages: freed memory went back to the kernel"
     assert denormals == 0

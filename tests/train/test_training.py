@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,21 +13,25 @@ import pytest
 
 from tests.launched.runs import (
     assert_same_run,
-    environment,
     finish,
+    lines,
     losses,
     metrics,
     rank_processes,
-    run_ranks,
+    run_python,
+    run_script,
     run_to_the_end,
     signal_one_rank,
     start,
     start_and_wait,
+    start_process,
     wait_for,
 )
-from train.checkpoints.folders import find_latest, saved_steps, step_folder
-from train.config import CHECKOUT, RunConfig
+from train.checkpoints.folders import saved_steps, step_folder
+from train.checkpoints.trained import newest_checkpoint
+from train.config import RunConfig
 from train.config_file import load_config
+from train.records.journal import read_journal
 
 STEPS = 12
 
@@ -39,11 +42,10 @@ def test_every_zero_stage_and_world_size_trains_the_same_run(small_run: Callable
     config_file = small_run("stages", steps=50, batch_size=4)
     clipped = [f"{stage}:fp32:1.0" for stage in range(4)] + [f"{stage}:bf16:1.0" for stage in range(1, 4)]
     unclipped = [f"{stage}:bf16:0.0" for stage in range(1, 4)]
-    script = CHECKOUT / "tests" / "launched" / "compare_stages.py"
     seen: dict[int, dict[str, Any]] = {}
     for world_size in (1, 2):
         out = tmp_path / f"world{world_size}.json"
-        run_ranks(script, world_size, [str(config_file), str(out), *clipped, *unclipped])
+        run_script("compare_stages", config_file, out, *clipped, *unclipped, ranks=world_size)
         seen[world_size] = json.loads(out.read_text())
     results = {(world, case): result for world, cases_seen in seen.items() for case, result in cases_seen.items()}
 
@@ -78,9 +80,8 @@ def test_switches_of_the_model_in_the_engine(small_run: Callable[..., Path], tmp
         "dropout": f"3:fp32:1.0:{compiled}:model.dropout=0.3",
         "dropout again": f"3:fp32:1.0:{compiled}:model.dropout=0.3:training.save_every=5",
     }
-    script, out = CHECKOUT / "tests" / "launched" / "compare_stages.py", tmp_path / "out.json"
-    run_ranks(script, 1, [str(small_run("switches", steps=8)), str(out), *cases.values()])
-    found = json.loads(out.read_text())
+    run_script("compare_stages", small_run("switches", steps=8), tmp_path / "out.json", *cases.values(), ranks=1)
+    found = json.loads((tmp_path / "out.json").read_text())
     losses = {name: found[case]["losses"] for name, case in cases.items()}
     assert all(series[-1] < series[0] for series in losses.values()), "all of them learn"
     assert losses["masked"] != pytest.approx(losses["plain"], rel=5e-5), "a few rows hold two documents"
@@ -96,8 +97,7 @@ def test_an_altered_shard_is_named_before_the_first_step(small_run: Callable[...
     good = shard.read_bytes()
     shard.write_bytes(good[:100] + bytes([good[100] ^ 1]) + good[101:])
     try:
-        command = [sys.executable, "-m", "train", str(file)]
-        output = subprocess.run(command, env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=240)
+        output = run_python("-m", "train", file)
     finally:
         shard.write_bytes(good)
     assert output.returncode == 2
@@ -109,20 +109,15 @@ def test_a_finished_run_is_recognised(undisturbed: RunConfig) -> None:
     assert len(losses(undisturbed)) == STEPS
     assert json.loads((undisturbed.run_folder / "DONE").read_text())["step"] == STEPS
     assert sorted(path.name for path in undisturbed.checkpoints.glob("step_*")) == ["step_000008", "step_000012"]
-    events = [json.loads(line)["event"] for line in (undisturbed.run_folder / "journal.jsonl").read_text().splitlines()]
+    events = [event["event"] for event in read_journal(undisturbed.run_folder)]
     assert events == ["start", "save", "save", "save", "done"]
     first = metrics(undisturbed)[1]
     wanted = {"step", "loss", "learning_rate", "gradient_norm", "tokens", "tokens_per_second", "mfu"}
     assert wanted <= first.keys()
-    evaluations = [
-        json.loads(line)
-        for line in (undisturbed.run_folder / "metrics.jsonl").read_text().splitlines()
-        if "evaluation" in line
-    ]
+    evaluations = lines(undisturbed, "evaluation")
     assert [line["step"] for line in evaluations] == [6, 12]
     assert set(evaluations[0]["evaluation"]) == {"news", "general"}
-    again = [sys.executable, "-m", "train", str(undisturbed.run_folder.parent / "run.yaml")]
-    output = subprocess.run(again, env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=240)
+    output = run_python("-m", "train", undisturbed.run_folder.parent / "run.yaml")
     assert output.returncode == 0
     assert f"already finished at step {STEPS}" in output.stderr
 
@@ -139,12 +134,10 @@ def test_a_run_that_is_stopped_and_killed_again_and_again_equals_one_that_never_
         process = start_and_wait(file, before + 2)
         ask()
         output = finish(process)
-        assert process.returncode == 0, output
         assert "goes on from there" in output
         assert before == 0 or f"resuming from {step_folder(config.checkpoints, before)}" in output
         assert not (config.run_folder / "DONE").exists()
-        found = find_latest(config.checkpoints)
-        assert found is not None
+        found = newest_checkpoint(config)
         assert before + 2 <= found.step < 60
         before = found.step
 
@@ -155,7 +148,7 @@ def test_a_run_that_is_stopped_and_killed_again_and_again_equals_one_that_never_
         else:
             process = start_and_wait(file, before + 5)
         signal_one_rank(file, signal.SIGKILL)
-        output = finish(process)
+        output = finish(process, code=None)
         assert process.returncode != 0, output
         assert not (config.run_folder / "DONE").exists()
         before = saved_steps(config.checkpoints)[-1]
@@ -170,43 +163,33 @@ def test_domainlm_train_does_the_same_as_the_deepspeed_launcher(
     small_run: Callable[..., Path], undisturbed: RunConfig
 ) -> None:
     file = small_run("domainlm", local_ranks=2)
-    command = [sys.executable, "-m", "domainlm", "train", str(file), "--json"]
-    output = subprocess.run(command, env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=240)
+    output = run_python("-m", "domainlm", "train", file, "--json")
     assert output.returncode == 0, output.stderr
     assert json.loads(output.stdout.splitlines()[-1])["finished"] is True
     assert_same_run(load_config(file), undisturbed)
-    again = subprocess.run(command, env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=240)
+    again = run_python("-m", "domainlm", "train", file, "--json")
     assert again.returncode == 0
     assert f"already finished at step {STEPS}" in again.stderr
 
-    longer = [sys.executable, "-m", "train", str(file), "training.steps=13", "training.learning_rate=1e-3"]
-    extended = subprocess.run(longer, env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=240)
+    extended = run_python("-m", "train", file, "training.steps=13", "training.learning_rate=1e-3")
     assert extended.returncode == 0, extended.stderr
     assert "resuming with another training.learning_rate: was 0.003, now 0.001" in extended.stderr
-    journal = [json.loads(line) for line in (load_config(file).run_folder / "journal.jsonl").read_text().splitlines()]
+    journal = read_journal(load_config(file).run_folder)
     assert [event["event"] for event in journal[-4:]] == ["resume", "configuration changed", "save", "done"]
     assert journal[-3]["changes"]["training.steps"] == {"was": 12, "now": 13}
 
 
 def test_a_killed_launcher_is_a_failure_and_leaves_no_rank_behind(small_run: Callable[..., Path]) -> None:
     file = small_run("killed", local_ranks=2, steps=10_000)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "domainlm", "train", str(file)],
-        env=environment(),
-        cwd=CHECKOUT,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    wait_for(lambda: (load_config(file).run_folder / "metrics.jsonl").exists(), process)
+    process = start_process(sys.executable, "-m", "domainlm", "train", str(file))
+    wait_for(lambda: load_config(file).metrics.exists(), process)
     launcher = next(
         child
         for child in psutil.Process(process.pid).children(recursive=True)
         if "deepspeed.launcher.launch" in child.cmdline()
     )
     launcher.kill()
-    assert "the launcher was killed" in finish(process)
-    assert process.returncode == 1
+    assert "the launcher was killed" in finish(process, code=1)
     assert not rank_processes(file)
 
 
@@ -214,8 +197,7 @@ def test_a_run_goes_on_at_another_world_size_and_stage_but_not_with_another_arch
     small_run: Callable[..., Path], undisturbed: RunConfig
 ) -> None:
     file = undisturbed.run_folder.parent / "run.yaml"
-    command = [sys.executable, "-m", "train", str(file), "training.steps=20", "model.layers=3"]
-    output = subprocess.run(command, env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=240)
+    output = run_python("-m", "train", file, "training.steps=20", "model.layers=3")
     assert output.returncode == 2
     assert "model.layers was 2, now 3" in output.stderr
     assert "Traceback" not in output.stderr
@@ -224,10 +206,9 @@ def test_a_run_goes_on_at_another_world_size_and_stage_but_not_with_another_arch
     config = load_config(moved)
     shutil.copytree(undisturbed.run_folder, config.run_folder)
     (config.run_folder / "DONE").unlink()
-    shutil.rmtree(config.checkpoints / f"step_{STEPS:06d}")
-    program = [sys.executable, "-X", "importtime", "-m", "train"]
-    command = [*program, str(moved), "training.deepspeed={zero_optimization: {stage: 3}}"]
-    output = subprocess.run(command, env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=240)
+    shutil.rmtree(step_folder(config.checkpoints, STEPS))
+    other_stage = "training.deepspeed={zero_optimization: {stage: 3}}"
+    output = run_python("-X", "importtime", "-m", "train", moved, other_stage)
     assert output.returncode == 0, output.stderr
     assert f"resuming from {config.checkpoints / 'step_000008'}" in output.stderr
     assert "torch._inductor.compile_fx" not in output.stderr, "torch's compiler, a second of a start, is not asked for"

@@ -73,9 +73,20 @@ def discard_partial(checkpoints: Path) -> None:
         shutil.rmtree(folder)
 
 
-def publish(
-    checkpoints: Path, step: int, config: RunConfig, files: Mapping[str, Mapping[str, Any]], **facts: Any
-) -> Checkpoint:
+def delete(folder: Path, ignore_errors: bool = False) -> None:
+    """Delete a checkpoint. Renamed first: an interruption must not leave a folder that looks like one."""
+    shutil.rmtree(folder.rename(folder.with_name(f".{folder.name}.partial")), ignore_errors=ignore_errors)
+
+
+def discard_after(checkpoints: Path, step: int) -> None:
+    """Delete the checkpoints of later steps, the newest first, so that a run goes on from that of `step`."""
+    _name_latest(checkpoints, step)
+    for later in reversed(saved_steps(checkpoints)):
+        if later > step:
+            delete(step_folder(checkpoints, later))
+
+
+def publish(config: RunConfig, step: int, files: Mapping[str, Mapping[str, Any]], **facts: Any) -> Checkpoint:
     """Make the partial checkpoint of `step` whole: manifest, rename, then `latest` (one rank calls this).
 
     Args:
@@ -83,6 +94,7 @@ def publish(
             folder they are taken here.
         facts: what else the manifest is to say.
     """
+    checkpoints = config.checkpoints
     partial, folder = partial_folder(checkpoints, step), step_folder(checkpoints, step)
     write_atomically(partial / "config.yaml", to_yaml(config))
     found = sorted(file for file in partial.rglob("*") if file.is_file())
@@ -105,8 +117,12 @@ def publish(
     else:
         partial.rename(folder)
     _sync(checkpoints)
-    write_atomically(checkpoints / "latest", folder.name)
+    _name_latest(checkpoints, step)
     return Checkpoint(folder, manifest)
+
+
+def _name_latest(checkpoints: Path, step: int) -> None:
+    write_atomically(checkpoints / "latest", step_folder(checkpoints, step).name)
 
 
 def _describe(file: Path) -> dict[str, Any]:
@@ -162,7 +178,7 @@ def set_aside(folder: Path) -> Path:
     folder.rename(target)
     _sync(folder.parent)
     if left := saved_steps(folder.parent):
-        write_atomically(folder.parent / "latest", step_folder(folder.parent, left[-1]).name)
+        _name_latest(folder.parent, left[-1])
     else:
         (folder.parent / "latest").unlink(missing_ok=True)
     return target

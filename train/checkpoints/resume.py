@@ -1,5 +1,6 @@
-"""Which checkpoint a run goes on from: the newest whole one. Those that turn out damaged are set aside on the way.
+"""Which checkpoint a run goes on from: the newest whole one, or the last before a spike that it goes back from.
 
+Those that turn out damaged are set aside on the way.
 Rank 0 finds and decides; every rank compares its share of the files with their digests, and all come to the same.
 """
 
@@ -18,6 +19,7 @@ from train.checkpoints.folders import (
     DamagedError,
     damaged_files,
     damaged_folders,
+    discard_after,
     read_checkpoint,
     saved_steps,
     set_aside,
@@ -25,7 +27,10 @@ from train.checkpoints.folders import (
 )
 from train.config import RunConfig
 from train.process import Rank
+from train.ranks import of_all_ranks, of_first_rank
 from train.records.journal import REFUSED, SET_ASIDE, Journal
+from train.run import Run
+from train.spikes.rules import skip_for
 
 Decision = TypeVar("Decision")
 
@@ -47,6 +52,34 @@ def find_start(config: RunConfig, rank: Rank, stream: TokenStream) -> tuple[Chec
     return found, check_continues(found, config, data, tokenizer)
 
 
+def go_back(run: Run, step: int, reason: str) -> Checkpoint:
+    """Mark the batches around a spike at `step` as skipped, and make the last checkpoint before them the newest.
+
+    All ranks call this; the checkpoint is still to be loaded.
+
+    Raises:
+        CheckpointError: no whole checkpoint is left.
+    """
+    config = run.config
+    wanted = skip_for(step, config.training.spikes, config.training.steps)
+    found = first_whole(config, run.rank, lambda saved: last_before(saved, wanted.first))
+    if found is None:
+        raise CheckpointError(f"{config.checkpoints}: no whole checkpoint to go back to")
+    if run.journal:
+        first, last = max(wanted.first, found.step + 1), wanted.last
+        # A later checkpoint has seen what is to be skipped. It goes first: stopped here, the run meets the spike again.
+        discard_after(config.checkpoints, found.step)
+        run.journal.event("skip", first=first, last=last, reason=reason, spike=step, back_to=found.step)
+        say(f"step {step}  back to step {found.step}; the batches of steps {first} to {last} are passed over")
+    dist.barrier()
+    return found
+
+
+def last_before(saved: list[int], step: int) -> list[int]:
+    """Ascending steps as they are wanted: the last before `step` first, those from it on only after all of these."""
+    return [*(s for s in reversed(saved) if s < step), *(s for s in saved if s >= step)]
+
+
 def first_whole(config: RunConfig, rank: Rank, order: Callable[[list[int]], Sequence[int]]) -> Checkpoint | None:
     """The first checkpoint whose every byte is as it was written; all ranks call this.
 
@@ -57,8 +90,7 @@ def first_whole(config: RunConfig, rank: Rank, order: Callable[[list[int]], Sequ
         CheckpointError: on all ranks: the first is of another version's format.
     """
     while found := _agree(rank, lambda: _first_readable(config, order)):
-        damaged: list[list[str]] = [[] for _ in range(rank.world_size)]
-        dist.all_gather_object(damaged, damaged_files(found, rank.rank, rank.world_size))
+        damaged = of_all_ranks(damaged_files(found, rank.rank, rank.world_size))
         names = [name for part in damaged for name in part]
         if not names:
             return found
@@ -69,16 +101,15 @@ def first_whole(config: RunConfig, rank: Rank, order: Callable[[list[int]], Sequ
 
 def _agree(rank: Rank, decide: Callable[[], Decision]) -> Decision:
     """What rank 0 decides, or the CheckpointError that it raises, on all ranks."""
-    decided: list[Any] = [None]
+    decided: Any = None
     if rank.is_first:
         try:
-            decided = [decide()]
+            decided = decide()
         except CheckpointError as error:
-            decided = [error]
-    dist.broadcast_object_list(decided)
-    if isinstance(decided[0], CheckpointError):
-        raise decided[0]
-    decision: Decision = decided[0]
+            decided = error
+    decision: Decision | CheckpointError = of_first_rank(decided)
+    if isinstance(decision, CheckpointError):
+        raise decision
     return decision
 
 

@@ -2,34 +2,28 @@
 
 import json
 import math
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from train.checkpoints.folders import saved_steps, step_folder
-from train.config import TrainingConfig
+from train.checkpoints.folders import delete, saved_steps, step_folder
+from train.config import RunConfig
 
 PINNED = "PINNED"
 """A checkpoint with a file of this name in it, put there by people or programs, is never deleted."""
 
 
-def prune(checkpoints: Path, training: TrainingConfig, metrics: Path) -> list[str]:
-    """Delete the checkpoints that need not be kept; returns their names.
-
-    Args:
-        metrics: the run's metrics.jsonl, which says how good each evaluated step is.
-    """
-    steps = saved_steps(checkpoints)
-    best = best_step(steps, held_out_scores(metrics, training.keep_best)) if training.keep_best else None
+def prune(config: RunConfig) -> list[str]:
+    """Delete the checkpoints of a run that need not be kept; returns their names."""
+    training, steps = config.training, saved_steps(config.checkpoints)
+    best = best_step(steps, held_out_scores(config.metrics, training.keep_best)) if training.keep_best else None
     kept = {*steps[-training.keep_checkpoints :], best}
     removed = []
     for step in steps:
-        folder = step_folder(checkpoints, step)
+        folder = step_folder(config.checkpoints, step)
         every = training.keep_every is not None and step % training.keep_every == 0
         if step not in kept and not every and not (folder / PINNED).exists():
-            # Renamed first: a deletion that is interrupted must not leave a folder that looks like a checkpoint.
             # What cannot be deleted now, because another program reads it, goes when the run is next started.
-            shutil.rmtree(folder.rename(folder.with_name(f".{folder.name}.partial")), ignore_errors=True)
+            delete(folder, ignore_errors=True)
             removed.append(folder.name)
     return removed
 

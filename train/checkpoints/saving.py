@@ -6,7 +6,6 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 import torch.distributed as dist
 
 from data.progress import say
@@ -14,6 +13,7 @@ from data.shards.format import read_manifest
 from train import watchdog
 from train.checkpoints import fragments, retention, state
 from train.checkpoints.folders import partial_folder, publish
+from train.ranks import any_rank
 from train.run import Run
 from train.schedule import consumed_samples
 
@@ -61,10 +61,12 @@ class Saver:
         """
         self.wait()
         self._save = save = _Save(step, time.perf_counter())
-        parts, optimizer_step = self._parts(), state.optimizer_step(self._run.engine)
-        self._thread = threading.Thread(target=self._write, args=(save, parts, optimizer_step), daemon=True)
+        engine, asynchronous = self._run.engine, self._run.config.training.asynchronous_saves
+        parts = self._snapshot.take(engine) if asynchronous else state.own_parts(engine)
+        arguments = (save, parts, state.optimizer_step(engine))
+        self._thread = threading.Thread(target=self._write, args=arguments, daemon=True)
         self._thread.start()
-        if not self._run.config.training.asynchronous_saves:
+        if not asynchronous:
             save.written.wait()  # it is the engine's own memory that is being written
         save.stall = time.perf_counter() - save.begin
 
@@ -85,12 +87,12 @@ class Saver:
         watchdog.guard(self._run.config.training.hang_timeout)
         begin = time.perf_counter()
         save.written.wait()
-        if self._any_rank(bool(save.error)):
+        if any_rank(bool(save.error), self._run.device):
             save.abandoned.set()
         self._thread.join()
         save.stall += time.perf_counter() - begin
         self.report()
-        failed = self._any_rank(bool(save.error))
+        failed = any_rank(bool(save.error), self._run.device)
         self._save = None
         if not failed:
             return ""
@@ -111,16 +113,6 @@ class Saver:
             self._run.journal.event("save", step=save.step, **facts)
             self._run.stop.took("save", facts["seconds"])
             say(f"step {save.step}  saved in {facts['seconds']:.1f} s, training stood still for {save.stall:.2f} s")
-
-    def _parts(self) -> list[state.Part]:
-        if self._run.config.training.asynchronous_saves:
-            return self._snapshot.take(self._run.engine)
-        return state.own_parts(self._run.engine)
-
-    def _any_rank(self, condition: bool) -> bool:
-        count = torch.tensor(float(condition), device=self._run.device)
-        dist.all_reduce(count)
-        return bool(count.item())
 
     def _write(self, save: _Save, parts: list[state.Part], optimizer_step: int) -> None:
         """This rank's part and, on rank 0, the rest (in the thread)."""
@@ -157,9 +149,8 @@ class Saver:
         files, optimizer_step = fragments.merge_records(folder, run.rank.world_size)
         samples = consumed_samples(config.training, save.step)
         saved = publish(
-            config.checkpoints,
-            save.step,
             config,
+            save.step,
             files,
             samples=samples,
             optimizer_step=optimizer_step,
@@ -167,7 +158,7 @@ class Saver:
             tokenizer_digest=read_manifest(config.shards).tokenizer_digest,
             data_digest=run.stream.digest(samples),
         )
-        removed = retention.prune(config.checkpoints, config.training, config.run_folder / "metrics.jsonl")
+        removed = retention.prune(config)
         save.published = {
             "seconds": round(time.perf_counter() - save.begin, 3),
             "bytes": sum(file["bytes"] for file in saved.manifest["files"].values()),

@@ -16,6 +16,7 @@ from train.checkpoints.folders import (
     find_latest,
     read_checkpoint,
     saved_steps,
+    step_folder,
 )
 from train.checkpoints.fragments import KINDS, Fragment, Reader
 from train.config import RunConfig
@@ -58,7 +59,7 @@ def find_checkpoint(config: RunConfig, step: int | None = None) -> Checkpoint:
     if step not in saved:
         there = ", ".join(map(str, saved)) or "none"
         raise CheckpointError(f"{config.checkpoints}: no checkpoint of step {step}; there are those of {there}")
-    return read_checkpoint(config.checkpoints / f"step_{step:06d}")
+    return read_checkpoint(step_folder(config.checkpoints, step))
 
 
 def load_trained(config: RunConfig, step: int | None = None) -> Trained:

@@ -45,8 +45,7 @@ def measure(rank: Rank, device: torch.device, size: int) -> tuple[bool, float]:
 
 def main() -> None:
     out = sys.argv[-1]
-    rank, variables = find_rank(os.environ)
-    os.environ.update(variables)
+    rank = find_rank(os.environ)
     device = use_machine(rank)
     begin = time.perf_counter()
     engine.connect(device, PATIENCE)

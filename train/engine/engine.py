@@ -3,6 +3,7 @@
 import gc
 import logging
 import warnings
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any, TypeAlias
@@ -113,13 +114,12 @@ def _gathered(parameters: list[nn.Parameter]) -> AbstractContextManager[Any]:
     return gathered
 
 
-def set_step(engine: Engine, training: TrainingConfig, step: int, learning_rate: float) -> int:
-    """Prepare the engine for step `step`: hyperparameters and batch size; returns the micro-batches of a rank."""
+def set_step(engine: Engine, training: TrainingConfig, step: int, learning_rate: float) -> None:
+    """Prepare the engine for step `step`: hyperparameters and batch size."""
     set_hyperparameters(engine.optimizer, training, learning_rate)
     micro_batches = accumulation(training, step, dist.get_world_size())
     if engine.gradient_accumulation_steps() != micro_batches:
         engine.set_train_batch_size(micro_batches * training.micro_batch * dist.get_world_size())
-    return micro_batches
 
 
 def backward(engine: Engine, loss: torch.Tensor) -> None:
@@ -139,15 +139,7 @@ def gradient_squares(engine: Engine) -> torch.Tensor:
     Returns:
         float64 (tensors,), in the order of the module's parameters.
     """
-    parameters = list(engine.module.parameters())
-    squares = torch.zeros(len(parameters), dtype=torch.float64, device=engine.device)
-    if _has_whole_gradients(engine) and dist.get_rank() > 0:  # the first rank's count
-        return squares
-    for number, parameter in enumerate(parameters):
-        part = _local_gradient(engine, parameter)
-        if part is not None:
-            squares[number] = torch.linalg.vector_norm(part, dtype=torch.float64).square()
-    return squares
+    return _squares(engine, _has_whole_gradients(engine), lambda parameter: _local_gradient(engine, parameter))
 
 
 def _has_whole_gradients(engine: Engine) -> bool:
@@ -172,14 +164,21 @@ def _local_gradient(engine: Engine, parameter: Any) -> torch.Tensor | None:
 
 def weight_squares(engine: Engine) -> torch.Tensor:
     """This rank's share of each parameter tensor's sum of squared weights; shape and order as `gradient_squares`."""
-    parameters: list[Any] = list(engine.module.parameters())
+    if engine.zero_optimization_stage() == 3:
+        return _squares(engine, False, lambda parameter: parameter.ds_tensor)
+    return _squares(engine, True, lambda parameter: parameter.detach())
+
+
+def _squares(engine: Engine, whole: bool, held: Callable[[Any], torch.Tensor | None]) -> torch.Tensor:
+    """Sum of squares of what this rank holds of each tensor; of what is whole on every rank, the first one's counts."""
+    parameters = list(engine.module.parameters())
     squares = torch.zeros(len(parameters), dtype=torch.float64, device=engine.device)
-    partitioned = engine.zero_optimization_stage() == 3
-    if not partitioned and dist.get_rank() > 0:
+    if whole and dist.get_rank() > 0:
         return squares
     for number, parameter in enumerate(parameters):
-        part = parameter.ds_tensor if partitioned else parameter.detach()
-        squares[number] = torch.linalg.vector_norm(part, dtype=torch.float64).square()
+        part = held(parameter)
+        if part is not None:
+            squares[number] = torch.linalg.vector_norm(part, dtype=torch.float64).square()
     return squares
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Any, Self
 
 from data.files import write_atomically
 from data.progress import duration, say
@@ -33,9 +33,8 @@ class Monitor:
 
     def __init__(self, config: RunConfig, environment: Mapping[str, Any], resumed_at: int) -> None:
         self._config = config
-        folder = config.run_folder
-        self.dropped = drop_lines_after(folder / "metrics.jsonl", resumed_at)
-        self._metrics = _append(folder / "metrics.jsonl")
+        self.dropped = drop_lines_after(config.metrics, resumed_at)
+        self._lines = config.metrics.open("a", encoding="utf-8", buffering=1)
         self._mirror = Mirror(config, environment) if config.monitoring.wandb else None
 
     def __enter__(self) -> Self:
@@ -44,15 +43,14 @@ class Monitor:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if self._mirror:
             self._mirror.finish(failed=error is not None)
-        self._metrics.close()
+        self._lines.close()
 
     def step(self, metrics: Mapping[str, float], steps: int, seconds_left: float) -> None:
         """Record one training step; every `log_every`-th is shown."""
         # JSON has no NaN: what is not finite is written as null, which every reader takes.
-        _write_line(self._metrics, {key: value if math.isfinite(value) else None for key, value in metrics.items()})
+        self._write({key: value if math.isfinite(value) else None for key, value in metrics.items()})
         step = int(metrics["step"])
-        if self._mirror:
-            self._mirror.log(step, "train", {name: value for name, value in metrics.items() if name != "step"})
+        self.mirror(step, "train", {name: value for name, value in metrics.items() if name != "step"})
         if step % self._config.training.log_every == 0 or step in (1, steps):
             say(
                 f"step {step:>{len(str(steps))}}/{steps}  loss {metrics['loss']:.4f}  "
@@ -62,22 +60,24 @@ class Monitor:
 
     def evaluation(self, step: int, bits_per_byte: Mapping[str, Mapping[str, float]], seconds: float) -> None:
         """Record bits per byte by source and split."""
-        _write_line(self._metrics, {"step": step, "evaluation": bits_per_byte, "seconds": round(seconds, 3)})
+        self._write({"step": step, "evaluation": bits_per_byte, "seconds": round(seconds, 3)})
         flat = {f"{source}/{split}": x for source, splits in bits_per_byte.items() for split, x in splits.items()}
-        if self._mirror:
-            self._mirror.log(step, "evaluation", flat)
+        self.mirror(step, "evaluation", flat)
         say(f"step {step}  bits per byte: " + "  ".join(f"{name} {value:.3f}" for name, value in flat.items()))
 
     def saved(self, step: int, facts: Mapping[str, Any]) -> None:
         """Record a checkpoint that has become whole, and how long training stood still for it."""
-        _write_line(self._metrics, {"step": step, "save": {name: facts[name] for name in SAVE_FIGURES}})
-        if self._mirror:
-            self._mirror.log(step, "save", {name: facts[name] for name in SAVE_FIGURES})
+        figures = {name: facts[name] for name in SAVE_FIGURES}
+        self._write({"step": step, "save": figures})
+        self.mirror(step, "save", figures)
 
-    def mirror(self, step: int, figures: Mapping[str, float]) -> None:
-        """Figures that are written down elsewhere, for W&B."""
+    def mirror(self, step: int, section: str, figures: Mapping[str, float]) -> None:
+        """Figures that are written down already, for W&B."""
         if self._mirror:
-            self._mirror.log(step, "diagnostics", figures)
+            self._mirror.log(step, section, figures)
+
+    def _write(self, record: Mapping[str, Any]) -> None:
+        self._lines.write(json.dumps(record) + "\n")
 
     def finished(self, step: int, tokens: int, checkpoint: Path) -> None:
         """The run has come to its end: W&B's summary, and the checkpoint where it is to be kept there."""
@@ -109,11 +109,3 @@ def drop_lines_after(file: Path, step: int) -> Dropped:
             seconds += record.get("seconds") or 0.0
     write_atomically(file, "".join(f"{line}\n" for line in kept))
     return Dropped(len(dropped), round(seconds, 3), last_written)
-
-
-def _append(file: Path) -> TextIO:
-    return file.open("a", encoding="utf-8", buffering=1)
-
-
-def _write_line(file: TextIO, record: Mapping[str, Any]) -> None:
-    file.write(json.dumps(record) + "\n")

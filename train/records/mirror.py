@@ -34,7 +34,9 @@ class Mirror:
                 raise
             cause = (str(error).strip() or type(error).__name__).splitlines()[0]
             say(f"W&B cannot be reached ({cause}): this run is mirrored offline; `wandb sync` uploads it later")
-            _release_run()
+            import wandb
+
+            wandb.teardown()  # wandb's own process holds on to the id of a run that it could not start
             self._run = _start(config, environment, "offline")
         self._run.define_metric("*", step_metric="step")
         for figures in SMALLEST_IS_BEST:
@@ -58,13 +60,6 @@ class Mirror:
 
     def finish(self, failed: bool = False) -> None:
         self._run.finish(exit_code=1 if failed else 0)
-
-
-def _release_run() -> None:
-    """End wandb's own process, which holds on to the id of a run that it could not start."""
-    import wandb
-
-    wandb.teardown()
 
 
 def _start(config: RunConfig, environment: Mapping[str, Any], mode: str) -> Any:

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 from train.config import TrainingConfig
 from train.schedule import consumed_samples
+from train.spread import relative_spread
 
 STRAGGLER_EXCESS = 0.15
 """A rank that needs this share more than others need may be a straggler."""
 OUTLIER = 3.0
 """Standard deviations between ranks that it must be away from the others."""
-NORMAL_SPREAD = 1.4826
-"""Standard deviations of a normal distribution in one median absolute deviation."""
+WINDOW, WINDOWS = 20, 5
+"""Steps over which ranks are compared at a time, and in how many windows, one after the other, a straggler is slow."""
 
 
 class Pace:
@@ -38,10 +39,9 @@ class Stragglers:
     shows by its batches only, and by the node's health check.
     """
 
-    def __init__(self, window: int = 20, windows: int = 5) -> None:
-        self._window = window
-        self._steps: deque[Sequence[float]] = deque(maxlen=window)
-        self._slow: deque[dict[int, float]] = deque([{}] * windows, maxlen=windows)
+    def __init__(self) -> None:
+        self._steps: deque[Sequence[float]] = deque(maxlen=WINDOW)
+        self._slow: deque[dict[int, float]] = deque([{}] * WINDOWS, maxlen=WINDOWS)
         self._named: set[int] = set()
 
     def news(self, seconds_by_rank: Sequence[float]) -> dict[int, float] | None:
@@ -50,7 +50,7 @@ class Stragglers:
         A rank is no longer when it was in none of the windows. None: no news.
         """
         self._steps.append(seconds_by_rank)
-        if len(self._steps) < self._window or len(seconds_by_rank) < 2:
+        if len(self._steps) < WINDOW or len(seconds_by_rank) < 2:
             return None
         self._slow.append(slow_ranks(list(zip(*self._steps, strict=True))))
         self._steps.clear()
@@ -74,12 +74,9 @@ def slow_ranks(seconds: Sequence[Sequence[float]]) -> dict[int, float]:
     """
     medians = [statistics.median(steps) for steps in seconds]
     usual = statistics.median_low(medians)
-    spreads = [
-        NORMAL_SPREAD * statistics.median(abs(step / own - 1) for step in steps)
-        for own, steps in zip(medians, seconds, strict=True)
-    ]
+    spreads = [relative_spread(steps, own) for own, steps in zip(medians, seconds, strict=True)]
     # Of two ranks the spread between them says nothing, and median_low leaves it at 0.
-    between = NORMAL_SPREAD * statistics.median_low(abs(own / usual - 1) for own in medians)
+    between = relative_spread(medians, usual, statistics.median_low)
     least = 1 + max(STRAGGLER_EXCESS, statistics.median(spreads), OUTLIER * between)
     return {rank: own / usual for rank, own in enumerate(medians) if own > least * usual}
 

@@ -1,16 +1,14 @@
 """What is known about a spike is frozen in the journal, and the step computed again: is it the data or the device?"""
 
-from typing import Any
-
 import numpy as np
 import torch
-import torch.distributed as dist
 
 from data.progress import say
 from data.stream.ledger import documents_of
 from model.loss import IGNORE
 from train.engine import engine
 from train.gradient import Gradient, compute_gradient, micro_batches_of
+from train.ranks import of_all_ranks
 from train.run import Run
 from train.schedule import learning_rate
 
@@ -31,7 +29,7 @@ def examine(run: Run, step: int, first: Gradient, reason: str) -> Gradient:
     engine.drop_step(run.engine)
     losses = _sequence_losses(run, step)
     second = compute_gradient(run, step)
-    differing = _differing_ranks(run, first, second)
+    differing = _differing_ranks(first, second)
     if run.journal:
         verdict = _verdict(first, second, differing)
         worst = sorted(losses, key=lambda sample: -losses[sample])[:WORST_SEQUENCES]
@@ -76,19 +74,13 @@ def _sequence_losses(run: Run, step: int) -> dict[int, float]:
             means = losses.double().sum(dim=1) / (batch.targets != IGNORE).sum(dim=1)
             own += enumerate(means.tolist(), start=batch.first_sample)
     run.engine.train()
-    return dict(sorted(pair for rank in _gathered(run, own) for pair in rank))
+    return dict(sorted(pair for rank in of_all_ranks(own) for pair in rank))
 
 
-def _differing_ranks(run: Run, first: Gradient, second: Gradient) -> list[int]:
+def _differing_ranks(first: Gradient, second: Gradient) -> list[int]:
     """The ranks whose own part of the loss did not come again."""
     alike = np.isclose(first.own_loss, second.own_loss, rtol=SAME, atol=0, equal_nan=True)
-    return [rank for rank, same in enumerate(_gathered(run, bool(alike))) if not same]
-
-
-def _gathered(run: Run, value: Any) -> list[Any]:
-    values: list[Any] = [None] * run.rank.world_size
-    dist.all_gather_object(values, value)
-    return values
+    return [rank for rank, same in enumerate(of_all_ranks(bool(alike))) if not same]
 
 
 def _verdict(first: Gradient, second: Gradient, differing: list[int]) -> str:

@@ -10,11 +10,10 @@ from collections.abc import Iterable, Sequence
 
 from train.config import SpikesConfig
 from train.past import Figures, Skip
+from train.spread import relative_spread
 
 FLOOR = 0.005
 """Least spread that a figure is taken to have, relative to its median: a loss may repeat."""
-NORMAL_SPREAD = 1.4826
-"""Standard deviations of a normal distribution in one median absolute deviation."""
 
 
 class DivergedError(Exception):
@@ -46,8 +45,7 @@ def threshold(values: Sequence[float], sigmas: float) -> float:
     median = statistics.median(values)
     if median <= 0:
         return math.inf
-    deviation = statistics.median(abs(value / median - 1) for value in values)
-    return median * (1 + sigmas * max(NORMAL_SPREAD * deviation, FLOOR))
+    return median * (1 + sigmas * max(relative_spread(values, median), FLOOR))
 
 
 def is_to_be_examined(examined: Iterable[int], step: int, figures: Figures, config: SpikesConfig) -> bool:

@@ -9,7 +9,7 @@ import pytest
 
 from domainlm.plan.placement import fits, largest_micro_batch, micro_batches_that_divide, step_memory
 from model.memory import memory_per_gpu, state_bytes
-from tests.launched.runs import run_ranks
+from tests.launched.runs import run_script
 from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
 from train.engine.placement import Offload, Placement, configured_placement
@@ -111,9 +111,8 @@ def test_what_cannot_be_is_not_offered() -> None:
 def test_the_real_engine_takes_what_is_predicted(ranks: int, tmp_path: Path) -> None:
     """On a CPU: growth of resident memory over the start and two steps, within 15 %; 5 % where activations decide."""
     cases = {1: ["3:fp32:false:2", "3:bf16:true:2", "3:bf16:selective:8"], 2: ["3:bf16:false:2"]}[ranks]
-    script = CHECKOUT / "tests" / "launched" / "memory_of_steps.py"
     for case in cases:  # a process each: what the allocator keeps of one case would hide the next one's
-        run_ranks(script, ranks, [str(tmp_path / f"{case}.json"), case])
+        run_script("memory_of_steps", tmp_path / f"{case}.json", case, ranks=ranks)
     results: dict[str, dict[str, Any]] = {case: json.loads((tmp_path / f"{case}.json").read_text()) for case in cases}
     for case, seen in results.items():
         allowed = 0.05 if "selective" in case else 0.15

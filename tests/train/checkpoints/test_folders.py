@@ -29,7 +29,7 @@ def save(config: RunConfig, step: int) -> Checkpoint:
     folder = partial_folder(config.checkpoints, step)
     folder.mkdir(parents=True)
     (folder / "weights").write_bytes(bytes(100 + step))
-    return publish(config.checkpoints, step, config, {}, tokenizer_digest="t", data_digest="d", samples=step * 8)
+    return publish(config, step, {}, tokenizer_digest="t", data_digest="d", samples=step * 8)
 
 
 def test_publish_then_find(make_config: Make) -> None:

@@ -3,15 +3,12 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.launched.runs import environment, metrics
-from train.config import CHECKOUT
+from tests.launched.runs import metrics, run_python
 from train.config_file import load_config
 
 KILLS = int(os.environ.get("DOMAINLM_TRAINING_KILLS", "10"))
@@ -23,8 +20,7 @@ SAVE_EVERY = 3
 def test_training_that_is_killed_again_and_again_is_the_run_that_never_was(small_run: Callable[..., Path]) -> None:
     file = small_run("killed_often", steps=100_000, batch_size=2, save_every=SAVE_EVERY, keep_checkpoints=2)
     out = file.with_suffix(".json")
-    command = [sys.executable, "tests/launched/kill_training.py", str(file), str(KILLS), str(out)]
-    done = subprocess.run(command, env=environment(), cwd=CHECKOUT, text=True, capture_output=True)
+    done = run_python("tests/launched/kill_training.py", file, str(KILLS), out, timeout=None)
     assert done.returncode == 0, done.stderr
     result = json.loads(out.read_text())
     assert result["codes"] == [0] + [-signal.SIGKILL] * KILLS + [0, 0], done.stderr

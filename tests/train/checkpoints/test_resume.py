@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,18 +10,17 @@ import torch.distributed as dist
 
 from domainlm.status.read import read_status
 from domainlm.status.text import describe
-from tests.launched.runs import assert_same_run, environment, run_to_the_end
+from tests.launched.runs import assert_same_run, run_python, run_to_the_end
+from tests.train.checkpoints.test_folders import save
 from train.checkpoints.folders import (
     CheckpointError,
     damaged_folders,
-    partial_folder,
-    publish,
     read_checkpoint,
     saved_steps,
     step_folder,
 )
 from train.checkpoints.resume import first_whole
-from train.config import CHECKOUT, RunConfig
+from train.config import RunConfig
 from train.config_file import load_config
 from train.process import Rank
 from train.records.journal import read_journal
@@ -37,14 +34,6 @@ def one_rank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=0, world_size=1)
     yield
     dist.destroy_process_group()
-
-
-def save(config: RunConfig, *steps: int) -> None:
-    for step in steps:
-        folder = partial_folder(config.checkpoints, step)
-        folder.mkdir(parents=True)
-        (folder / "weights").write_bytes(bytes(100 + step))
-        publish(config.checkpoints, step, config, {}, tokenizer_digest="t", data_digest="d", samples=step * 8)
 
 
 def flip_a_bit(file: Path) -> None:
@@ -74,7 +63,8 @@ def test_whatever_the_damage_it_is_set_aside_and_said(
     reason: str,
 ) -> None:
     config = make_config()
-    save(config, 4, 8, 12)
+    for step in (4, 8, 12):
+        save(config, step)
     damage(config.checkpoints / "step_000012" / "weights")
     found = first_whole(config, ALONE, newest_first)
     assert found is not None
@@ -113,7 +103,8 @@ def test_another_versions_checkpoint_is_refused_and_left_alone(
     make_config: Callable[..., RunConfig], one_rank: None
 ) -> None:
     config = make_config()
-    save(config, 4, 8)
+    save(config, 4)
+    save(config, 8)
     (config.checkpoints / "step_000008" / "manifest.json").write_text(json.dumps({"format": 3, "files": {}}))
     with pytest.raises(CheckpointError, match="step_000008 has format 3, this version reads 2"):
         first_whole(config, ALONE, newest_first)
@@ -121,8 +112,7 @@ def test_another_versions_checkpoint_is_refused_and_left_alone(
 
 
 def refused(file: Path) -> str:
-    command = [sys.executable, "-m", "train", str(file)]
-    done = subprocess.run(command, env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=240)
+    done = run_python("-m", "train", file)
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     return done.stderr.splitlines()[-1]
@@ -159,13 +149,6 @@ def test_a_run_steps_back_to_the_newest_whole_checkpoint_and_never_begins_anew_b
     whole = config.checkpoints / "damaged_step_000008"
     flip_a_bit(whole / "rank_00000.safetensors")  # a person has mended it
     whole.rename(config.checkpoints / "step_000008")
-    done = subprocess.run(
-        [sys.executable, "-m", "train", str(file), "training.steps=9"],
-        env=environment(),
-        cwd=CHECKOUT,
-        text=True,
-        capture_output=True,
-        timeout=240,
-    )
+    done = run_python("-m", "train", file, "training.steps=9")
     assert done.returncode == 0, done.stderr
     assert read_checkpoint(config.checkpoints / "step_000009").step == 9

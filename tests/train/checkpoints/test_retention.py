@@ -17,24 +17,23 @@ Make = Callable[..., RunConfig]
 def saved(config: RunConfig, *steps: int) -> RunConfig:
     for step in steps:
         partial_folder(config.checkpoints, step).mkdir(parents=True)
-        publish(config.checkpoints, step, config, {})
+        publish(config, step, {})
     return config
 
 
 def metrics(config: RunConfig, future: dict[int, float], past: float = 1.0) -> Path:
-    file = config.run_folder / "metrics.jsonl"
     lines = [json.dumps({"step": step, "loss": 5.0}) for step in range(20)]
     lines += [
         json.dumps({"step": s, "evaluation": {"news": {"past": past, "future": bits}, "general": {"past": 3 * past}}})
         for s, bits in future.items()
     ]
-    file.write_text("\n".join([*lines, '{"step": 99, "evaluation": {"ne']))
-    return file
+    config.metrics.write_text("\n".join([*lines, '{"step": 99, "evaluation": {"ne']))
+    return config.metrics
 
 
 def test_the_newest_are_kept(make_config: Make) -> None:
     config = saved(make_config(), 4, 8, 12, 16)
-    assert prune(config.checkpoints, config.training, config.run_folder / "metrics.jsonl") == [
+    assert prune(config) == [
         "step_000004",
         "step_000008",
     ]
@@ -45,8 +44,8 @@ def test_every_nth_the_best_and_pinned_ones_are_kept(make_config: Make) -> None:
     training = {"keep_checkpoints": 1, "keep_every": 8, "keep_best": "news/future"}
     config = saved(make_config(training=training), 2, 4, 6, 8, 10, 12, 14)
     (config.checkpoints / "step_000002" / PINNED).touch()
-    file = metrics(config, {4: 2.0, 12: 1.5, 13: 1.0})  # step 13 was evaluated, but not saved
-    assert prune(config.checkpoints, config.training, file) == ["step_000004", "step_000006", "step_000010"]
+    metrics(config, {4: 2.0, 12: 1.5, 13: 1.0})  # step 13 was evaluated, but not saved
+    assert prune(config) == ["step_000004", "step_000006", "step_000010"]
     assert saved_steps(config.checkpoints) == [2, 8, 12, 14]
 
 

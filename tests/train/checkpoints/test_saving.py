@@ -7,11 +7,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from tests.launched.runs import environment, losses
-from train.checkpoints.folders import find_latest
+from tests.launched.runs import environment, lines, losses, run_python
+from train.checkpoints.trained import newest_checkpoint
 from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
+from train.records.journal import read_journal
 
 KILLS = int(os.environ.get("DOMAINLM_KILLS", "200"))
 ROOM = 100_000  # bytes that a file may have on the "full disk": logs fit, a rank's part of a checkpoint does not
@@ -21,9 +23,7 @@ def test_kill_9_at_every_operation_and_at_random_loses_no_whole_checkpoint(
     write_small_config: Callable[..., Path], tmp_path: Path
 ) -> None:
     config_file = write_small_config(tmp_path / "run.yaml", tmp_path / "run")
-    script = CHECKOUT / "tests" / "launched" / "kill_saves.py"
-    command = [sys.executable, str(script), str(config_file), str(KILLS), "1", str(tmp_path / "out.json")]
-    done = subprocess.run(command, env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=280)
+    done = run_python("tests/launched/kill_saves.py", config_file, str(KILLS), "1", tmp_path / "out.json")
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "out.json").read_text())
     assert result["wrong"] == []
@@ -52,9 +52,8 @@ def train_on_a_full_disk(config_file: Path, lift: bool) -> tuple[int, str]:
     return process.returncode, output
 
 
-def events(config: RunConfig, name: str) -> list[dict[str, object]]:
-    lines = [json.loads(line) for line in (config.run_folder / "journal.jsonl").read_text().splitlines()]
-    return [line for line in lines if line["event"] == name]
+def events(config: RunConfig, name: str) -> list[dict[str, Any]]:
+    return [event for event in read_journal(config.run_folder) if event["event"] == name]
 
 
 def test_a_full_disk_costs_a_save_but_not_the_run(small_run: Callable[..., Path]) -> None:
@@ -70,9 +69,7 @@ def test_a_full_disk_costs_a_save_but_not_the_run(small_run: Callable[..., Path]
     saves = events(config, "save")
     assert saves[-1]["step"] == 60
     assert not list(config.checkpoints.glob(".step_*")), "the failed save takes up no room"
-    found = find_latest(config.checkpoints)
-    assert found is not None
-    assert found.step == 60
+    assert newest_checkpoint(config).step == 60
 
 
 def test_a_last_save_that_fails_ends_the_run_with_its_cause_and_nothing_lost(small_run: Callable[..., Path]) -> None:
@@ -82,8 +79,7 @@ def test_a_last_save_that_fails_ends_the_run_with_its_cause_and_nothing_lost(sma
     assert code == 1, output
     assert "SaveError: step 12 was not saved: OSError: [Errno 27] File too large" in output
     assert not (config.run_folder / "DONE").exists()
-    again = [sys.executable, "-m", "train", str(file)]
-    done = subprocess.run(again, env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=240)
+    done = run_python("-m", "train", file)
     assert done.returncode == 0, done.stderr
     assert len(losses(config)) == 12
     assert saved_in_the_background(config)
@@ -91,7 +87,7 @@ def test_a_last_save_that_fails_ends_the_run_with_its_cause_and_nothing_lost(sma
 
 def saved_in_the_background(config: RunConfig) -> bool:
     """The records of the saves: in the journal, and in metrics.jsonl with what each cost."""
-    records = {line["step"]: line["save"] for line in map(json.loads, metrics_lines(config)) if "save" in line}
+    records = {line["step"]: line["save"] for line in lines(config, "save")}
     assert sorted(records) == [4, 8, 12]
     for save in events(config, "save"):
         assert records[save["step"]] == {name: save[name] for name in ("seconds", "stall_seconds", "bytes")}
@@ -99,7 +95,3 @@ def saved_in_the_background(config: RunConfig) -> bool:
     return all(
         0 <= save["stall_seconds"] <= save["seconds"] + 0.5 and save["bytes"] > parameters for save in records.values()
     )
-
-
-def metrics_lines(config: RunConfig) -> list[str]:
-    return (config.run_folder / "metrics.jsonl").read_text().splitlines()

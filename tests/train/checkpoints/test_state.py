@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.launched.runs import run_ranks
-from train.config import CHECKOUT
+from tests.launched.runs import run_script
 
 CASES = [f"{stage}:fp32" for stage in range(4)] + [f"{stage}:bf16" for stage in range(1, 4)]
 CASES += ["3:fp32:offload", "2:bf16:offload"]
@@ -17,8 +16,7 @@ CASES += ["3:fp32:offload", "2:bf16:offload"]
 def on_ranks(how: str, world_size: int, config_file: Path, folder: Path) -> dict[str, Any]:
     """Run tests/launched/elastic.py; returns what rank 0 wrote."""
     out = folder.parent / f"{how}{world_size}.json"
-    script = CHECKOUT / "tests" / "launched" / "elastic.py"
-    run_ranks(script, world_size, [how, str(config_file), str(folder), str(out), *CASES])
+    run_script("elastic", how, config_file, folder, out, *CASES, ranks=world_size)
     results: dict[str, Any] = json.loads(out.read_text())
     return results
 

@@ -1,9 +1,6 @@
 """A run that begins with the weights of a Hugging Face folder: alone and on ranks, and folders that are refused."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,10 +12,10 @@ from safetensors.torch import load_file
 from model.huggingface_folder import export_folder
 from model.initialise import initialise
 from model.transformer import Transformer
-from train.config import CHECKOUT, RunConfig
+from tests.launched.runs import run_script
+from train.config import RunConfig
 from train.config_file import ConfigError, load_config
 from train.engine.initial_weights import check_initial_weights, set_initial_weights
-from train.process import free_port
 
 MODELS = pytest.mark.parametrize("name", ["bloom", "qwen3", "llama-tied-grouped"])
 
@@ -86,22 +83,8 @@ def test_ranks_begin_with_them_at_every_zero_stage(
     """Further rows of vocabulary are those of the seed, also where a rank holds only a part of each tensor."""
     stages = {"bloom": ("0", "1", "3"), "qwen3": ("3",)}
     files = {name: continued(name, vocabulary_size=410) for name in stages}
-    script = CHECKOUT / "tests" / "launched" / "initial_weights.py"
     cases = [f"{files[name]}:{stage}" for name, of_name in stages.items() for stage in of_name]
-    environment = os.environ | {"PYTHONPATH": str(CHECKOUT), "DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1"}
-    environment |= {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, str(script), str(tmp_path), *cases],
-            env=environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        for rank in range(2)
-    ]
-    outputs = [rank.communicate(timeout=240)[0] for rank in ranks]
-    assert all(rank.returncode == 0 for rank in ranks), "\n".join(outputs)
+    run_script("initial_weights", tmp_path, *cases, ranks=2)
     for name, of_name in stages.items():
         config = load_config(files[name])
         seeded, given = Transformer(config.model), random_model(families[name] | {"vocabulary_size": 400})

@@ -39,12 +39,12 @@ def test_steps_after_the_checkpoint_are_forgotten_at_resume(
         for step in range(1, 7):
             monitor.step(metrics(step), 12, 60.0)
         monitor.evaluation(6, {"news": {"past": 1.5}}, 0.5)
-    with (config.run_folder / "metrics.jsonl").open("a") as file:
+    with config.metrics.open("a") as file:
         file.write('{"step": 7, "lo')  # kill -9 in the middle of a line
     with Monitor(config, {"ranks": 2}, resumed_at=4) as monitor:
         monitor.step(metrics(5) | {"gradient_norm": float("nan")}, 12, 30.0)
-    assert [line["step"] for line in lines(config.run_folder / "metrics.jsonl")] == [1, 2, 3, 4, 5]
-    assert lines(config.run_folder / "metrics.jsonl")[-1]["gradient_norm"] is None
+    assert [line["step"] for line in lines(config.metrics)] == [1, 2, 3, 4, 5]
+    assert lines(config.metrics)[-1]["gradient_norm"] is None
     assert (monitor.dropped.steps, monitor.dropped.seconds) == (2, 4.5), "of the evaluation too"
     assert abs((monitor.dropped.last_written or 0) - time.time()) < 60
     shown = capsys.readouterr().err

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from wandb.proto import wandb_internal_pb2
 
-from train.config import CHECKOUT, RunConfig
+from tests.launched.runs import run_python
+from train.config import RunConfig
 from train.records.mirror import Mirror, keep_reports
 
 Make = Callable[..., RunConfig]
@@ -132,14 +133,7 @@ def test_a_server_that_cannot_be_reached_never_stalls_a_run(answers: bool, make_
         address = f"http://127.0.0.1:{server.getsockname()[1]}"
         variables = {"WANDB_MODE": "online", "WANDB_BASE_URL": address, "WANDB_API_KEY": "0" * 40}
         begin = time.monotonic()
-        ended = subprocess.run(
-            [sys.executable, "-c", script, str(config.run_folder.parent / "run.yaml")],
-            env=os.environ | variables | {"PYTHONPATH": str(CHECKOUT)},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        ended = run_python("-c", script, config.run_folder.parent / "run.yaml", timeout=120, **variables)
     assert ended.returncode == 0, ended.stderr
     assert "W&B cannot be reached" in ended.stderr
     assert "this run is mirrored offline" in ended.stderr

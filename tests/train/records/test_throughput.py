@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from model.sizes import flop_per_token
+from tests.launched.runs import lines
 from train.config import RunConfig
 from train.records.throughput import Stragglers, describe_stragglers
 
 
 def test_lines_of_a_real_run_of_two_ranks(undisturbed: RunConfig) -> None:
-    lines = [json.loads(line) for line in (undisturbed.run_folder / "metrics.jsonl").read_text().splitlines()]
-    steps = [line for line in lines if "loss" in line]
+    steps = lines(undisturbed, "loss")
     assert len(steps) == undisturbed.training.steps
     for line in steps:
         assert 0 < line["mfu"] < 1
@@ -29,9 +29,9 @@ def test_lines_of_a_real_run_of_two_ranks(undisturbed: RunConfig) -> None:
     assert peaks == pytest.approx([peaks[0]] * len(peaks)), "a share of one and the same peak"
 
 
-def named(steps: Iterable[Sequence[float]], window: int = 20) -> list[tuple[int, dict[int, float]]]:
+def named(steps: Iterable[Sequence[float]]) -> list[tuple[int, dict[int, float]]]:
     """The steps, from 1, at which there was news, and the news."""
-    watch = Stragglers(window)
+    watch = Stragglers()
     return [(step, news) for step, seconds in enumerate(steps, 1) if (news := watch.news(seconds)) is not None]
 
 

@@ -12,9 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.launched.runs import run_ranks
-from train.config import CHECKOUT, SpikesConfig
-from train.config_file import load_config
+from tests.launched.runs import run_script
+from train.config import SpikesConfig
 from train.past import Figures, Skip, read_examined, read_history, read_skips
 from train.records.journal import read_journal
 from train.spikes.rules import (
@@ -122,10 +121,8 @@ def found(
 ) -> tuple[dict[str, Any], Path]:
     """What tests/launched/spiking_steps.py saw on two ranks, and the folder of its journals."""
     folder = tmp_path_factory.mktemp("spikes")
-    sources = load_config(write_small_config(folder / "run.yaml", folder / "run")).data.model_dump(mode="json")
-    config = write_small_config(folder / "run.yaml", folder / "run", data=sources | {"folder": str(data_folder)})
-    script = CHECKOUT / "tests" / "launched" / "spiking_steps.py"
-    run_ranks(script, 2, [str(config), str(folder), *VARIANTS])
+    config = write_small_config(folder / "run.yaml", folder / "run", data={"folder": str(data_folder)})
+    run_script("spiking_steps", config, folder, *VARIANTS, ranks=2)
     return json.loads((folder / "found.json").read_text()), folder
 
 
