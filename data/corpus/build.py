@@ -39,7 +39,8 @@ from data.files import (
 )
 from data.parallel import in_parallel
 from data.progress import say
-from data.sources.documents import Part, input_parts
+from data.sources.documents import input_parts
+from data.sources.parts import Part
 
 FORMAT = 2
 REPORT = "report.json"

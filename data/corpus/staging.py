@@ -30,7 +30,8 @@ from data.corpus.split import SPLITS, is_sampled, split
 from data.errors import DataError
 from data.files import atomic_write, new_digest, value_digest, write_atomically
 from data.progress import progress
-from data.sources.documents import BadRecord, Document, Part, read_part
+from data.sources.documents import BadRecord, Document, read_part
+from data.sources.parts import Part
 
 STAGING = "staging"
 ROWS_PER_GROUP = 1_000
