@@ -11,6 +11,8 @@ SMALLEST_SHARE_FOUND = 0.9  # of the near-duplicates at the threshold, by any se
 REASONABLE_HASHES = 256  # in a signature that an error message advises
 END_OF_TEXT = "<|endoftext|>"
 LEAST_PIECES = 258
+Filter = Literal["gopher_quality", "gopher_repetition", "c4", "fineweb"]
+PersonalData = Literal["email", "phone", "ip", "card", "iban"]
 
 
 class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -46,7 +48,7 @@ class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     """Field that holds the address that the text came from."""
     tokenizer: str | None = None
     """A tokenizer.json, or its folder, that turns token files back into text; needed for these alone."""
-    end_of_text: str = "<|endoftext|>"
+    end_of_text: str = END_OF_TEXT
     """Token of that tokenizer that ends a document in token files."""
     token_dtype: Literal["uint16", "uint32"] | None = None
     """Type of the ids in token files without a header. None: uint16 for vocabularies up to 65,536, else uint32."""
@@ -74,9 +76,9 @@ class CleaningConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
     """Undo text that was decoded with the wrong encoding (ftfy)."""
     boilerplate_lines: tuple[str, ...] = ()
     """Regular expressions: a line that one of them matches as a whole is removed."""
-    filters: tuple[Literal["gopher_quality", "gopher_repetition", "c4", "fineweb"], ...] = ()
+    filters: tuple[Filter, ...] = ()
     """Published rules of web text that drop a document: Gopher's, C4's, FineWeb's, each with its thresholds."""
-    scrub: tuple[Literal["email", "phone", "ip", "card", "iban"], ...] = ()
+    scrub: tuple[PersonalData, ...] = ()
     """Personal data that is replaced by a mark; cards and IBANs count only when their check digits are right."""
 
 

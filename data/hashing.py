@@ -1,10 +1,11 @@
-"""Hashes of 64 bits mixed once more, of NumPy arrays and, compiled by numba into what calls it, one at a time."""
+"""Hashes of 64 bits: their constants, and a mixer of NumPy arrays and, compiled by numba into what calls it, of one."""
 
 from typing import Any
 
 import numpy as np
 
 GOLDEN = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: the step of splitmix64
+FNV_OFFSET, FNV_PRIME = 0xCBF29CE484222325, 0x100000001B3  # FNV-1a, 64 bits (Fowler, Noll and Vo)
 
 
 def mix(words: Any) -> Any:

@@ -39,7 +39,8 @@ from data.files import (
 )
 from data.parallel import in_parallel
 from data.progress import say
-from data.sources.documents import Part, input_parts
+from data.sources.documents import input_parts
+from data.sources.parts import Part
 
 FORMAT = 2
 REPORT = "report.json"
@@ -195,10 +196,9 @@ def _digests(column: pa.ChunkedArray) -> Digests:
 def _write_quarantine(folder: Path, jobs: Sequence[StagingJob]) -> None:
     """What was malformed in each part, and the ids that were there before, as one file."""
     with atomic_write(folder / QUARANTINE) as whole:
-        for suffix in (".quarantine", ".repeated"):
-            for job in jobs:
-                with contextlib.suppress(FileNotFoundError), job.stem.with_suffix(suffix).open("rb") as part:
-                    shutil.copyfileobj(part, whole)
+        for file in [*(job.quarantine for job in jobs), *(job.repeated_ids for job in jobs)]:
+            with contextlib.suppress(FileNotFoundError), file.open("rb") as part:
+                shutil.copyfileobj(part, whole)
 
 
 def _finish(folder: Path, inputs: dict[str, Any], report: dict[str, Any], files: set[Path]) -> None:

@@ -22,10 +22,8 @@ from data.corpus.shingles import Hashes, folded_characters, hash_words, roll, sh
 from data.errors import DataError
 from data.files import file_stamp
 from data.sources.local import found_files
-from data.sources.readers import ROWS_PER_BATCH
+from data.sources.readers import ARROW_COMPRESSIONS, JSON_LINES, ROWS_PER_BATCH
 
-COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
-JSON_LINES = {".jsonl", ".json", ".ndjson"}
 SLOTS_PER_HASH = 4
 
 
@@ -105,7 +103,12 @@ def load_items(config: DecontaminationConfig) -> Items:
 
 def _files(config: DecontaminationConfig) -> list[Path]:
     """All files, path by path as configured; below a folder, or for a glob, in the order of their names."""
-    files = [file for name in config.paths for file in _files_at(Path(name).expanduser())]
+    files: list[Path] = []
+    for path in (Path(name).expanduser() for name in config.paths):
+        found = found_files(path)
+        if not found:
+            raise DataError(f"decontamination: there are no files at {path}: correct data.decontamination.paths")
+        files += found
     for file in files:
         if _kind(file) not in {*JSON_LINES, ".txt"} and file.suffix != ".parquet":
             raise DataError(
@@ -115,19 +118,12 @@ def _files(config: DecontaminationConfig) -> list[Path]:
     return files
 
 
-def _files_at(path: Path) -> list[Path]:
-    files = [path] if path.is_file() else found_files(path)
-    if not files:
-        raise DataError(f"decontamination: there are no files at {path}: correct data.decontamination.paths")
-    return files
-
-
 def _normalised(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
 def _kind(file: Path) -> str:
-    return Path(file.stem).suffix if file.suffix in COMPRESSIONS else file.suffix
+    return Path(file.stem).suffix if file.suffix in ARROW_COMPRESSIONS else file.suffix
 
 
 def _records(file: Path) -> Iterator[tuple[int, list[str]]]:
@@ -139,7 +135,7 @@ def _records(file: Path) -> Iterator[tuple[int, list[str]]]:
                 rows = (row for batch in parquet.iter_batches(ROWS_PER_BATCH) for row in batch.to_pylist())
                 yield from enumerate(map(list, map(_strings, rows)), start=1)
             return
-        with pa.input_stream(str(file), compression=COMPRESSIONS.get(file.suffix)) as stream:
+        with pa.input_stream(str(file), compression=ARROW_COMPRESSIONS.get(file.suffix)) as stream:
             for line, content in enumerate(io.BufferedReader(stream), start=1):
                 if content.strip():
                     text = content.decode("utf-8-sig" if line == 1 else "utf-8")

@@ -51,7 +51,7 @@ class Staged:
     texts: Digests  # of the texts
     keys: Digests  # `document_key` of each
     splits: npt.NDArray[np.uint8]  # (documents,): index into SPLITS; the later held out, the higher
-    signatures: Callable[[], Iterable[npt.NDArray[np.uint8]]]  # `Parts` of data.near_duplicates: maps of their files
+    signatures: Callable[[], Iterable[npt.NDArray[np.uint8]]]  # `Parts` of near_duplicates.py: maps of their files
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,9 @@ import itertools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
+from data.config import Filter
 from data.corpus.words import DUPLICATE_NGRAMS, TOP_NGRAMS, WordCounts, count_words
-
-Filter = Literal["gopher_quality", "gopher_repetition", "c4", "fineweb"]
 
 # Rae et al. 2021 (Gopher), appendix A.1.1, quality filtering
 GOPHER_WORDS = (50, 100_000)

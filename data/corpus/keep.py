@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from data.corpus.deduplicate import DROP_REASONS, Fate
 from data.corpus.files import CORPUS_COLUMNS, CORPUS_SCHEMA
 from data.corpus.samples import make_sample
 from data.corpus.split import SPLITS
-from data.corpus.staging import StagingJob
+from data.corpus.staging import StagingJob, quarantine_line
 from data.files import atomic_write, value_digest, write_atomically
 from data.sources.documents import BadRecord
 
@@ -38,10 +38,6 @@ class KeepJob:
     @property
     def result(self) -> Path:
         return self.staged.stem.with_suffix(".kept")
-
-    @property
-    def repeated_ids(self) -> Path:
-        return self.staged.stem.with_suffix(".repeated")
 
     def file(self, split: str) -> Path:
         return self.staged.corpus / split / self.staged.source.name / f"{self.number:05d}.parquet"
@@ -97,7 +93,7 @@ def keep_part(job: KeepJob) -> Kept:
         job.file(split).unlink(missing_ok=True)
     with ExitStack() as stack:
         staged = stack.enter_context(pq.ParquetFile(job.staged.documents))
-        repeated = stack.enter_context(atomic_write(job.repeated_ids))
+        repeated = stack.enter_context(atomic_write(job.staged.repeated_ids))
         writers: dict[str, pq.ParquetWriter] = {}
         first = 0
         for group in range(staged.num_row_groups):
@@ -154,10 +150,9 @@ def _sample(counts: Counts, job: KeepJob, table: pa.Table, first: int) -> None:
 
 def _repeated(counts: Counts, job: KeepJob, rows: pa.Table) -> bytes:
     """Lines of the quarantine file for documents whose id an earlier one of their source has."""
-    source = job.staged.source
     lines = []
     for row in rows.select(["id", "file", "line"]).to_pylist():
         record = BadRecord(row["file"], row["line"], f"duplicate id: {row['id']}")
         counts.quarantine(record)
-        lines.append(json.dumps({"source": source.name, **asdict(record)}, ensure_ascii=False) + "\n")
-    return "".join(lines).encode("utf-8", "backslashreplace")
+        lines.append(quarantine_line(job.staged.source, record))
+    return b"".join(lines)

@@ -16,6 +16,7 @@ from rensa import RMinHash
 
 from data.config import NearDuplicateConfig
 from data.corpus.shingles import shingle
+from data.hashing import GOLDEN
 
 Signatures = npt.NDArray[np.uint8]  # (documents, bands * rows)
 Indices = npt.NDArray[np.int64]
@@ -27,7 +28,7 @@ CHANCE = 1 / 256  # that two different hashes agree in their lowest byte
 MARGIN = 2  # standard errors that an estimate may lie below the threshold
 # Ranks of documents that are kept whatever they resemble, and of those that are neither compared nor kept.
 ALWAYS_KEPT, TAKES_NO_PART = 0, 255
-_STEP = np.uint64(0x9E3779B97F4A7C15)
+_STEP = np.uint64(GOLDEN)  # odd: the base of the polynomial that a band's key is
 
 
 def signatures(texts: Sequence[str], settings: NearDuplicateConfig) -> Signatures:

@@ -18,11 +18,16 @@ import ipaddress
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Literal
 
-Kind = Literal["email", "phone", "ip", "card", "iban"]
+from data.config import PersonalData
 
-MARKS: dict[Kind, str] = {"email": "<EMAIL>", "iban": "<IBAN>", "card": "<CARD>", "ip": "<IP>", "phone": "<PHONE>"}
+MARKS: dict[PersonalData, str] = {
+    "email": "<EMAIL>",
+    "iban": "<IBAN>",
+    "card": "<CARD>",
+    "ip": "<IP>",
+    "phone": "<PHONE>",
+}
 
 # Looking behind from the second place on lets the search jump to a first character.
 EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]{1,64}@(?:[\w-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![\w-])")
@@ -52,7 +57,7 @@ ISSUED = re.compile(
 IBAN = re.compile(r"[A-Z](?<!\w.)[A-Z]\d\d(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?!\w)")
 
 
-def make_scrubber(kinds: Iterable[Kind]) -> Callable[[str], tuple[str, Counter[str]]]:
+def make_scrubber(kinds: Iterable[PersonalData]) -> Callable[[str], tuple[str, Counter[str]]]:
     """From a text to what it is with marks for personal data of these kinds, and their number by kind."""
     chosen = set(kinds)
     scrubbers = [(kind, scrub) for kind, scrub in _SCRUBBERS.items() if kind in chosen]
@@ -69,7 +74,7 @@ def make_scrubber(kinds: Iterable[Kind]) -> Callable[[str], tuple[str, Counter[s
 
 
 def _replace(
-    text: str, expression: re.Pattern[str], kind: Kind, holds: Callable[[re.Match[str]], bool]
+    text: str, expression: re.Pattern[str], kind: PersonalData, holds: Callable[[re.Match[str]], bool]
 ) -> tuple[str, int]:
     """Put the mark of a kind for each match that holds."""
     count = 0
@@ -151,7 +156,7 @@ def scrub_ibans(text: str) -> tuple[str, int]:
     return IBAN.sub(mark, text), count
 
 
-_SCRUBBERS: dict[Kind, Callable[[str], tuple[str, int]]] = {
+_SCRUBBERS: dict[PersonalData, Callable[[str], tuple[str, int]]] = {
     "email": scrub_emails,
     "iban": scrub_ibans,
     "card": scrub_cards,

@@ -12,8 +12,6 @@ from data.corpus.near_duplicates import required_agreements, signatures
 CHARACTERS = 200
 
 Sample = dict[str, Any]
-Samples = dict[str, list[Sample]]
-"""By the reason for which their documents are dropped."""
 
 
 def make_sample(
@@ -39,8 +37,8 @@ def make_sample(
 
 def shown_samples(
     samples: Mapping[str, list[Sample]], source: str, forgotten: Forgotten, near: NearDuplicateConfig | None
-) -> Samples:
-    """A source's samples as the report has them: without signatures, and without those of what is to be forgotten.
+) -> dict[str, list[Sample]]:
+    """A source's samples, by reason, as the report has them: without signatures and without what is to be forgotten.
 
     Some were taken before that was known, such as that of a document that is too short. A sample goes if its document
     has the name of one that is to be forgotten or resembles one; and all go where one was signed with other settings,

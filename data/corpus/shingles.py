@@ -15,9 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from data.hashing import GOLDEN, mix
+from data.hashing import FNV_OFFSET, FNV_PRIME, GOLDEN, mix
 
-Bytes = npt.NDArray[np.uint8]
 Hashes = npt.NDArray[np.uint64]
 
 # Characters that are words of their own, first and past the last: iteration marks and zero, kana with its small,
@@ -29,10 +28,8 @@ UNSPACED = (
 FOLDED_CHARACTERS = 0x20000  # code points in the table; of those above it, only ideographs are parts of words
 LAST_IDEOGRAPH = 0x3FFFF
 
-# FNV-1a, 64 bits (Fowler, Noll, Vo) over code points; each hash is then mixed, as FNV leaves the high
-# bits of short words poorly spread.
-_BASIS = np.uint64(0xCBF29CE484222325)
-_PRIME = np.uint64(0x100000001B3)
+# FNV-1a over code points; each hash is then mixed, as FNV leaves the high bits of short words poorly spread.
+_OFFSET, _PRIME = np.uint64(FNV_OFFSET), np.uint64(FNV_PRIME)
 _ROLL = np.uint64(GOLDEN)  # odd: the base of the polynomial that an n-gram's hash is
 _mix = numba.njit(nogil=True, inline="always")(mix)
 
@@ -90,7 +87,7 @@ def hash_words(utf8: Any, begin: int, end: int, folded: Any, words: Any) -> int:
         folded: `folded_characters()`.
         words: uint64, of length (end - begin) // 2 + 1 or more.
     """
-    count, place, value, inside = 0, begin, _BASIS, False
+    count, place, value, inside = 0, begin, _OFFSET, False
     while place < end:
         byte = np.int64(utf8[place])
         if byte < 0x80:
@@ -109,9 +106,9 @@ def hash_words(utf8: Any, begin: int, end: int, folded: Any, words: Any) -> int:
             continue
         if inside:
             words[count] = _mix(value)
-            count, value, inside = count + 1, _BASIS, False
+            count, value, inside = count + 1, _OFFSET, False
         if letter < 0:
-            words[count] = _mix((_BASIS ^ np.uint64(-letter)) * _PRIME)
+            words[count] = _mix((_OFFSET ^ np.uint64(-letter)) * _PRIME)
             count += 1
     if inside:
         words[count] = _mix(value)
@@ -151,7 +148,7 @@ def _shingle(utf8: Any, offsets: Any, folded: Any, ngram: int, hashes: Any) -> A
         if counts[text]:
             written = roll(words, counts[text], min(counts[text], ngram), hashes[first:])
         else:
-            value = _BASIS
+            value = _OFFSET
             for place in range(begin, end):
                 value = (value ^ np.uint64(utf8[place])) * _PRIME
             hashes[first] = _mix(value)

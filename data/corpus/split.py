@@ -18,11 +18,14 @@ def split(
     """
     if cutoff is not None and date is not None and date >= cutoff:
         return "future"
-    drawn = hashlib.blake2b(digest, digest_size=8, key=str(seed).encode()).digest()
-    return "past" if int.from_bytes(drawn, "big") < past_fraction * 2**64 else "train"
+    return "past" if _is_drawn(digest, past_fraction, str(seed)) else "train"
 
 
 def is_sampled(digest: bytes, fraction: float, seed: int) -> bool:
     """Whether the held-out text after the cutoff takes this document, when it takes only a `fraction` of them."""
-    drawn = hashlib.blake2b(digest, digest_size=8, key=f"{seed}:future".encode()).digest()
+    return _is_drawn(digest, fraction, f"{seed}:future")
+
+
+def _is_drawn(digest: bytes, fraction: float, key: str) -> bool:
+    drawn = hashlib.blake2b(digest, digest_size=8, key=key.encode()).digest()
     return int.from_bytes(drawn, "big") < fraction * 2**64

@@ -2,7 +2,7 @@
 
 A staged part is four files below staging/{source}/, named by a digest of the part's name: .parquet (the documents that
 are left, with what decides their fate), .signatures (their MinHash signatures), .quarantine (what is malformed) and
-.json (counts; written last).
+.json (counts; written last). Phase three adds .repeated (what goes to the quarantine for an id that was there before).
 """
 
 import functools
@@ -28,9 +28,10 @@ from data.corpus.personal import make_scrubber
 from data.corpus.samples import make_sample
 from data.corpus.split import SPLITS, is_sampled, split
 from data.errors import DataError
-from data.files import atomic_write, new_digest, value_digest, write_atomically
+from data.files import DIGEST_BYTES, atomic_write, new_digest, value_digest, write_atomically
 from data.progress import progress
-from data.sources.documents import BadRecord, Document, Part, read_part
+from data.sources.documents import BadRecord, Document, read_part
+from data.sources.parts import Part
 
 STAGING = "staging"
 ROWS_PER_GROUP = 1_000
@@ -42,8 +43,8 @@ STAGED_SCHEMA = pa.schema(
     | {
         "file": pa.string(),
         "line": pa.int64(),
-        "text_digest": pa.binary(16),
-        "key": pa.binary(16),  # data.deduplicate.document_key
+        "text_digest": pa.binary(DIGEST_BYTES),
+        "key": pa.binary(DIGEST_BYTES),  # `document_key`
         "split": pa.uint8(),  # index into SPLITS
     }
 )
@@ -76,6 +77,10 @@ class StagingJob:
     @property
     def quarantine(self) -> Path:
         return self.stem.with_suffix(".quarantine")
+
+    @property
+    def repeated_ids(self) -> Path:
+        return self.stem.with_suffix(".repeated")
 
     @property
     def counts(self) -> Path:
@@ -128,6 +133,12 @@ def finished_counts(job: StagingJob) -> Counts | None:
     return Counts.from_json(kept["counts"]) if kept["key"] == job.key else None
 
 
+def quarantine_line(source: SourceConfig, record: BadRecord) -> bytes:
+    """A record as the quarantine file has it."""
+    entry = {"source": source.name, **asdict(record)}
+    return (json.dumps(entry, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+
+
 def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
     """The documents of a part that are left after cleaning, with everything else counted."""
     source, config = job.source, job.config
@@ -135,8 +146,7 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
     def quarantine(record: BadRecord) -> None:
         counts.read += 1
         counts.quarantine(record)
-        entry = {"source": source.name, **asdict(record)}
-        log.write((json.dumps(entry, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace"))
+        log.write(quarantine_line(source, record))
         if counts.malformed == counts.read == ALL_BAD:
             raise DataError(
                 f"source '{source.name}': the first {ALL_BAD:,} records of {record.file} are all malformed: "
@@ -157,12 +167,11 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
     if multiprocessing.parent_process() is None:  # bars of several processes would overwrite each other
         documents = progress(documents, f"reading {source.name}")
     for document in documents:
-        counts.read += 1
         if config.cutoff and document.date is None and source.undated != "train":
             counts.undated += 1
-            counts.read -= 1  # `quarantine` counts it
             quarantine(BadRecord(document.file, document.line, f"no date: document {document.id}"))
             continue
+        counts.read += 1
         cleaned = clean(document.text)
         counts.add_cleaning(cleaned)
         if cleaned.text is None:
@@ -205,18 +214,11 @@ def row_groups(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
 
 
 def _table(group: list[_Row]) -> pa.Table:
-    documents = [row.document for row in group]
-    columns = {
-        "id": [document.id for document in documents],
+    columns = {name: [getattr(row.document, name) for row in group] for name in Document._fields}
+    columns |= {
         "text": [row.text for row in group],
-        "source": [document.source for document in documents],
-        "date": [document.date for document in documents],
-        "licence": [document.licence for document in documents],
-        "url": [document.url for document in documents],
-        "file": [document.file for document in documents],
-        "line": [document.line for document in documents],
         "text_digest": [row.text_digest for row in group],
-        "key": [document_key(document.source, document.id) for document in documents],
+        "key": [document_key(row.document.source, row.document.id) for row in group],
         "split": [row.split for row in group],
     }
     return pa.table(columns, schema=STAGED_SCHEMA)

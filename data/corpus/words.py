@@ -11,6 +11,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from data.hashing import FNV_OFFSET, FNV_PRIME, GOLDEN
+
 Bytes = npt.NDArray[np.uint8]
 Integers = npt.NDArray[np.int32]
 Counts = npt.NDArray[np.int64]
@@ -19,10 +21,9 @@ Flags = npt.NDArray[np.bool_]
 TOP_NGRAMS = (2, 3, 4)
 DUPLICATE_NGRAMS = (5, 6, 7, 8, 9, 10)
 
-# FNV-1a, 64 bits (Fowler, Noll and Vo): it only chooses the place in a table, equality is decided on the bytes.
-FNV_OFFSET = np.uint64(14695981039346656037)
-FNV_PRIME = np.uint64(1099511628211)
-FIBONACCI = np.uint64(11400714819323198485)  # 2^64 / golden ratio: spreads a key's low bits over its high ones
+# A word's hash only chooses its place in a table, equality is decided on the bytes.
+_OFFSET, _PRIME = np.uint64(FNV_OFFSET), np.uint64(FNV_PRIME)
+_FIBONACCI = np.uint64(GOLDEN)  # spreads a key's low bits over its high ones
 
 
 class WordCounts(NamedTuple):
@@ -146,11 +147,11 @@ def _first_equal(text: Bytes, words: Words) -> Integers:
     firsts = np.empty(count, np.int32)
     for word in range(count):
         start, end = words.starts[word], words.ends[word]
-        value = FNV_OFFSET
+        value = _OFFSET
         for place in range(start, end):
-            value = (value ^ np.uint64(text[place])) * FNV_PRIME
+            value = (value ^ np.uint64(text[place])) * _PRIME
         hashes[word] = value
-        slot = np.int64((value * FIBONACCI) >> shift)
+        slot = np.int64((value * _FIBONACCI) >> shift)
         while True:
             other = table[slot]
             if other < 0:
@@ -227,7 +228,7 @@ def _longer(grams: Integers) -> tuple[Integers, bool]:
         if occurs[one] == 1 or occurs[two] == 1:
             continue
         key = np.uint64(one) << np.uint64(32) | np.uint64(two)
-        slot = np.int64((key * FIBONACCI) >> shift)
+        slot = np.int64((key * _FIBONACCI) >> shift)
         while table[slot] >= 0:
             other = table[slot]
             if grams[other] == one and grams[other + 1] == two:

@@ -10,11 +10,12 @@ from typing import NamedTuple
 
 from data.config import SourceConfig
 from data.errors import DataError
-from data.files import file_stamp
+from data.files import READ_BYTES, file_stamp
 from data.sources import demo
 from data.sources.hub import hub_dataset, hub_rows, hub_shards
 from data.sources.local import local_files, root_of
-from data.sources.readers import DAMAGE, READ_BYTES, MalformedError, Rows, reader
+from data.sources.parts import MalformedError, Part, Rows
+from data.sources.readers import DAMAGE, reader
 from data.sources.remote import open_remote, remote_files
 from data.sources.token_files import is_token_file, read_token_file, token_stamp
 
@@ -44,15 +45,6 @@ class BadRecord:
     reason: str  # its kind, or "kind: details"
 
 
-@dataclass(frozen=True)
-class Part:
-    """A piece of a source that is read on its own: a file, a shard of a hub dataset, or a demo text."""
-
-    name: str  # stable below the source's path; documents without an id are named by it
-    location: str  # path or address
-    stamp: list[int | str]  # changes when the content does
-
-
 def input_parts(source: SourceConfig) -> list[Part]:
     """The parts of a source in reading order.
 
@@ -66,21 +58,15 @@ def input_parts(source: SourceConfig) -> list[Part]:
         files = local_files(source)
         return [Part(file.relative_to(root).as_posix(), str(file), _stamp(source, file)) for file in files]
     if scheme == "hub":
-        return [Part(shard.name, shard.location, list(shard.stamp)) for shard in hub_shards(hub_dataset(source.path))]
+        return hub_shards(hub_dataset(source.path))
     if scheme == "demo":
         stamps = [file_stamp(file) for file in demo.demo_files(name)]
         return [Part(source.path, source.path, list(itertools.chain.from_iterable(stamps)))]
-    return [Part(file.name, file.location, list(file.stamp)) for file in remote_files(source)]
+    return remote_files(source)
 
 
 def _stamp(source: SourceConfig, file: Path) -> list[int | str]:
     return [*file_stamp(file), *(token_stamp(source, file) if is_token_file(file.name) else ())]
-
-
-def read_documents(source: SourceConfig, quarantine: Callable[[BadRecord], None]) -> Iterator[Document]:
-    """Read all parts of a source in order; see `read_part`."""
-    for part in input_parts(source):
-        yield from read_part(source, part, quarantine)
 
 
 def read_part(source: SourceConfig, part: Part, quarantine: Callable[[BadRecord], None]) -> Iterator[Document]:
@@ -124,12 +110,10 @@ def _rows(source: SourceConfig, part: Part) -> Rows:
     elif is_token_file(part.name):
         yield from read_token_file(source, Path(part.location))
     else:
-        with open_remote(source, part.location) if found else _open(part.location) as file:
+        content = open_remote(source, part.location) if found else io.FileIO(part.location)
+        file: io.BufferedReader = io.BufferedReader(content, READ_BYTES)
+        with file:
             yield from reader(part.name)(file, part.name, _wanted(source))
-
-
-def _open(path: str) -> io.BufferedReader:
-    return io.BufferedReader(io.FileIO(path), READ_BYTES)
 
 
 def _wanted(source: SourceConfig) -> list[str]:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import DataError, UnreachableError
-from data.sources.readers import ROWS_PER_BATCH, Rows, batch_rows_of
+from data.sources.parts import Part, Rows
+from data.sources.readers import ROWS_PER_BATCH, rows_of
 
 # owner/name, then optionally @revision, :configuration, /split
 HUB_PATH = re.compile(r"hub://([\w.-]+/[\w.-]+)(?:@([\w./-]+?))?(?::([\w.-]+))?(?:/([\w.-]+))?")
@@ -23,15 +24,6 @@ class HubDataset:
     split: str
 
 
-@dataclass(frozen=True)
-class HubShard:
-    """One of a dataset's shards; its location pins the revision that it was found at."""
-
-    name: str
-    location: str
-    stamp: tuple[int | str, ...]
-
-
 def hub_dataset(path: str) -> HubDataset:
     """Take hub://OWNER/NAME[@revision][:configuration][/split] apart; the split is `train` unless given."""
     match = HUB_PATH.fullmatch(path)
@@ -41,7 +33,7 @@ def hub_dataset(path: str) -> HubDataset:
     return HubDataset(name, revision, configuration, split or "train")
 
 
-def hub_shards(dataset: HubDataset) -> list[HubShard]:
+def hub_shards(dataset: HubDataset) -> list[Part]:
     """The shards of a dataset in order, at the commit that its revision names now.
 
     Raises:
@@ -55,17 +47,17 @@ def hub_shards(dataset: HubDataset) -> list[HubShard]:
         raise _unreadable(dataset, error) from error
     stem = f"{dataset.configuration}/{dataset.split}" if dataset.configuration else dataset.split
     return [
-        HubShard(
+        Part(
             name=f"{stem}-{index:05d}-of-{count:05d}",
             location=f"{_address(pinned)}#{index}/{count}",
-            stamp=(commit or "", index, count),
+            stamp=[commit or "", index, count],
         )
         for index in range(count)
     ]
 
 
 def hub_rows(location: str, fields: Sequence[str]) -> Rows:
-    """The rows of the shard at a HubShard's location; see `shard_rows`."""
+    """The rows of the shard at a part's location; see `shard_rows`."""
     address, _, shard = location.rpartition("#")
     index, _, count = shard.partition("/")
     return shard_rows(hub_dataset(address), int(index), int(count), fields)
@@ -80,12 +72,11 @@ def shard_rows(dataset: HubDataset, index: int, count: int, fields: Sequence[str
     wanted = {field.partition(".")[0] for field in fields} | set(fields)
     try:
         stream = _stream(dataset).shard(count, index).with_format("arrow")
-        first = 1
-        for table in stream.iter(ROWS_PER_BATCH):
-            kept = table.select([name for name in table.column_names if name in wanted])
-            for batch in kept.to_batches():
-                yield from enumerate(batch_rows_of(batch), start=first)
-                first += batch.num_rows
+        tables = (
+            table.select([name for name in table.column_names if name in wanted])
+            for table in stream.iter(ROWS_PER_BATCH)
+        )
+        yield from rows_of(batch for table in tables for batch in table.to_batches())
     except Exception as error:
         raise _unreadable(dataset, error) from error
 

@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from data.config import SourceConfig
@@ -19,7 +19,10 @@ def local_files(source: SourceConfig) -> list[Path]:
             unknown.
     """
     path = Path(source.path).expanduser()
-    files = [path] if path.is_file() else _found(source, path)
+    files = found_files(path)
+    if not files:
+        what = "holds no files" if path.is_dir() else "fits no file" if glob.has_magic(str(path)) else "does not exist"
+        raise nothing_found(source, what)
     for file in files:
         if not is_token_file(file.name):
             reader(str(file))
@@ -30,24 +33,18 @@ def local_files(source: SourceConfig) -> list[Path]:
     return files
 
 
-def _found(source: SourceConfig, path: Path) -> list[Path]:
-    files = found_files(path)
-    if not files:
-        what = "holds no files" if path.is_dir() else "fits no file" if glob.has_magic(str(path)) else "does not exist"
-        raise nothing_found(source, what)
-    return files
-
-
 def found_files(path: Path) -> list[Path]:
-    """The files of data below a folder, or those that fit a glob, in the order of their names; links are followed.
+    """A file alone; of a folder or a glob the files of data, in the order of their names; links are followed.
 
     Raises DataError for a link that leads nowhere.
     """
+    if path.is_file():
+        return [path]
     root = root_of(path)
     pattern = path.relative_to(root).as_posix()
     # pathlib's ** follows no links
     names = _names_below(root) if path.is_dir() else glob.glob(pattern, root_dir=root, recursive=True)  # noqa: PTH207
-    found = [root / name for name in data_files(list(names))]
+    found = [root / name for name in data_files(names)]
     for file in found:
         if not file.exists():
             raise DataError(f"{file} is a link to {file.readlink()}, where nothing is: mend or remove it")
@@ -62,7 +59,7 @@ def _names_below(root: Path) -> Iterator[str]:
         yield from ((here / name).relative_to(root).as_posix() for name in names)
 
 
-def data_files(names: list[str]) -> list[str]:
+def data_files(names: Iterable[str]) -> list[str]:
     """The names, below a source's path, of the files that are data, sorted."""
     # Names that begin with a dot or an underscore are other programs' marks, such as .git and _SUCCESS.
     return without_companions(sorted(name for name in names if not any(part[0] in "._" for part in name.split("/"))))

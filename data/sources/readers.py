@@ -4,9 +4,10 @@ import bz2
 import codecs
 import functools
 import io
+import itertools
 import json
 import lzma
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -14,7 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.errors import DataError
+from data.files import READ_BYTES
+from data.sources.parts import MalformedError, Rows
 
+JSON_LINES = {".jsonl", ".json", ".ndjson"}
 # What Arrow unpacks, under its names for them. Its streams, unlike zstandard's, say when a file is cut off.
 ARROW_COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 DECOMPRESSORS: dict[str, Callable[[], Any]] = {".bz2": bz2.BZ2Decompressor, ".xz": lzma.LZMADecompressor}
@@ -24,7 +28,6 @@ KNOWN = (
     ".bin, .npy and .ds"
 )
 ARRAY = "JSON array: a record a line is read, which `jq -c '.[]' FILE` makes of an array"
-READ_BYTES = 1 << 20
 UNPACKED_BYTES = 1 << 16  # taken at a time of a packed file: of a damaged one, so much before the damage may be lost
 LONGEST_RECORD = 1 << 28  # bytes of a line or of a text file; longer ones are never held
 ROWS_PER_BATCH = 1_000
@@ -32,14 +35,6 @@ BATCH_BYTES = 16_000_000
 # What a damaged file raises. Errors of the operating system, which have a number, and of the network are none of these.
 DAMAGE = (pa.ArrowException, lzma.LZMAError, EOFError, ValueError, OverflowError, NotImplementedError)
 
-
-class MalformedError(Exception):
-    """Why a row is not a record: its kind, or "kind: details"."""
-
-
-# The line, from 1, or the row in files that have no lines; and its fields, or anything else that was there in their
-# place, or why nothing could be read.
-Rows = Iterator[tuple[int, object]]
 Reader = Callable[[io.BufferedReader, str, Sequence[str]], Rows]
 
 
@@ -54,7 +49,7 @@ def reader(name: str) -> Reader:
     """
     path = PurePosixPath(name)
     kind = PurePosixPath(path.stem).suffix if path.suffix in COMPRESSIONS else path.suffix
-    if kind in {".jsonl", ".json", ".ndjson"}:
+    if kind in JSON_LINES:
         return _read_json_lines
     if kind == ".txt":
         return _read_text
@@ -157,10 +152,7 @@ def _read_parquet(file: io.BufferedReader, name: str, fields: Sequence[str]) -> 
             )
             return
         batch_rows = max(1, min(ROWS_PER_BATCH, BATCH_BYTES * parquet.metadata.num_rows // _size(parquet.metadata)))
-        first = 1
-        for batch in parquet.iter_batches(batch_rows, columns=columns):
-            yield from enumerate(batch_rows_of(batch), start=first)
-            first += batch.num_rows
+        yield from rows_of(parquet.iter_batches(batch_rows, columns=columns))
 
 
 def _size(metadata: pq.FileMetaData) -> int:
@@ -168,6 +160,11 @@ def _size(metadata: pq.FileMetaData) -> int:
     # What Arrow says of a row group's single columns would be closer, but asking aborts the process on damaged files.
     sizes: list[int] = [metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups)]
     return max(1, sum(sizes))
+
+
+def rows_of(batches: Iterable[pa.RecordBatch]) -> Rows:
+    """The rows of batches that follow one another; see `batch_rows_of`."""
+    return enumerate(itertools.chain.from_iterable(map(batch_rows_of, batches)), start=1)
 
 
 def batch_rows_of(batch: pa.RecordBatch) -> Iterator[object]:

@@ -5,14 +5,14 @@ import io
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from data.config import SourceConfig
 from data.errors import DataError, UnreachableError
 from data.progress import say
 from data.sources.local import data_files, nothing_found
-from data.sources.readers import READ_BYTES, reader
+from data.sources.parts import Part
+from data.sources.readers import reader
 from data.sources.token_files import is_token_file
 
 PACKAGES = {
@@ -32,16 +32,7 @@ RETRY_SECONDS = (1, 4, 16)
 Answer = TypeVar("Answer")
 
 
-@dataclass(frozen=True)
-class RemoteFile:
-    """A file of a remote source."""
-
-    name: str  # below the source's path
-    location: str
-    stamp: tuple[int | str, ...]  # its size, and its mark in the store or the time of its last change
-
-
-def remote_files(source: SourceConfig) -> list[RemoteFile]:
+def remote_files(source: SourceConfig) -> list[Part]:
     """Every file that the source reads, in the order of names.
 
     Raises:
@@ -55,7 +46,7 @@ def remote_files(source: SourceConfig) -> list[RemoteFile]:
         raise nothing_found(source, "does not exist") from None
     except Exception as error:  # each store has its own kinds
         raise _unreachable(source.path, error) from error
-    names = data_files(list(files))
+    names = data_files(files)
     if not names:
         raise nothing_found(source, "fits no file" if glob.has_magic(path) else "holds no files")
     for name in names:
@@ -65,7 +56,7 @@ def remote_files(source: SourceConfig) -> list[RemoteFile]:
             )
         reader(name)
     # One file alone goes by its own name.
-    return [RemoteFile(name, system.unstrip_protocol(f"{root}{name}"), _stamp(files[name])) for name in names]
+    return [Part(name, system.unstrip_protocol(f"{root}{name}"), _stamp(files[name])) for name in names]
 
 
 def _file_system(url: str) -> tuple[Any, str]:
@@ -107,18 +98,19 @@ def _listing(system: Any, path: str) -> tuple[str, dict[str, Mapping[str, Any]]]
     }
 
 
-def _stamp(info: Mapping[str, Any]) -> tuple[int | str, ...]:
+def _stamp(info: Mapping[str, Any]) -> list[int | str]:
+    """A file's size, and its mark in the store or the time of its last change."""
     marks = [str(info[key]) for key in (*MARKS, *TIMES) if info.get(key) is not None]
-    return (int(info.get("size") or 0), *marks[:1])
+    return [int(info.get("size") or 0), *marks[:1]]
 
 
-def open_remote(source: SourceConfig, location: str) -> io.BufferedReader:
+def open_remote(source: SourceConfig, location: str) -> io.RawIOBase:
     """Open a file of the source; a read that fails is tried again after each of RETRY_SECONDS.
 
     Raises:
         UnreachableError: from opening and from every read, when the last attempt has failed too.
     """
-    return io.BufferedReader(_PatientFile(_file_system(source.path)[0], location), READ_BYTES)
+    return _PatientFile(_file_system(source.path)[0], location)
 
 
 class _PatientFile(io.RawIOBase):

@@ -1,46 +1,44 @@
 """Corpora that others have tokenized, turned back into text: Megatron's pairs of files, and files of bare token ids."""
 
 import functools
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from data.config import SourceConfig
 from data.errors import DataError
 from data.files import file_stamp
-from data.sources.megatron import mapped, read_indexed
-from data.sources.readers import MalformedError, Rows
+from data.sources.megatron import Ids, index_of, mapped, read_indexed
+from data.sources.parts import MalformedError, Rows
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-# .npy is what OLMo and dolma call bare ids, and NumPy ids with a header; .ds is datatrove's name; .bin everybody's.
-EXTENSIONS = (".bin", ".npy", ".ds")
+# The endings of token files, and of what only describes them. .npy is what OLMo and dolma call bare ids, and NumPy ids
+# with a header; .ds is datatrove's name; .bin everybody's.
 COMPANIONS = {".bin": (".idx",), ".npy": (".csv.gz",), ".ds": (".ds.index", ".ds.metadata")}
 NUMPY_MAGIC = b"\x93NUMPY"
 BLOCK_IDS = 1 << 20
 LONGEST_DOCUMENT = 1 << 26  # ids; a longer one means that end_of_text is not what ends documents here
 DOCUMENTS_PER_BATCH = 64
 
-Ids = npt.NDArray[np.integer[Any]]
-
 
 def is_token_file(name: str) -> bool:
     """Whether a file of this name holds token ids."""
-    return name.endswith(EXTENSIONS)
+    return name.endswith(tuple(COMPANIONS))
 
 
 def without_companions(names: list[str]) -> list[str]:
     """The names without those that only describe a token file that is there too."""
     described = {
         name.removesuffix(extension) + companion
+        for extension, companions in COMPANIONS.items()
         for name in names
-        for extension in EXTENSIONS
         if name.endswith(extension)
-        for companion in COMPANIONS[extension]
+        for companion in companions
     }
     return [name for name in names if name not in described]
 
@@ -51,9 +49,12 @@ def token_stamp(source: SourceConfig, file: Path) -> list[int | str]:
     Raises:
         DataError: the source names no tokenizer, or it is not there.
     """
-    index = file.with_suffix(".idx")
-    others = [index] if file.suffix == ".bin" and index.exists() else []
+    others = [index_of(file)] if _is_indexed(file) else []
     return [number for other in [*others, _tokenizer_file(source)] for number in file_stamp(other)]
+
+
+def _is_indexed(file: Path) -> bool:
+    return file.suffix == ".bin" and index_of(file).exists()
 
 
 def _tokenizer_file(source: SourceConfig) -> Path:
@@ -88,19 +89,13 @@ def read_token_file(source: SourceConfig, file: Path) -> Rows:
     """
     tokenizer = _tokenizer(_tokenizer_file(source))
     size = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
-    number = 1
-    batch: list[Ids] = []
-    for ids in _documents(source, file, tokenizer, size):
-        batch.append(ids)
-        if len(batch) == DOCUMENTS_PER_BATCH or len(ids) > BLOCK_IDS:
-            yield from enumerate(_decoded(source, tokenizer, size, batch), start=number)
-            number += len(batch)
-            batch = []
-    yield from enumerate(_decoded(source, tokenizer, size, batch), start=number)
+    batches = _batches(_documents(source, file, tokenizer, size))
+    records = (_decoded(source, tokenizer, size, batch) for batch in batches)
+    yield from enumerate(itertools.chain.from_iterable(records), start=1)
 
 
 def _documents(source: SourceConfig, file: Path, tokenizer: "Tokenizer", size: int) -> Iterator[Ids]:
-    if file.suffix == ".bin" and file.with_suffix(".idx").exists():
+    if _is_indexed(file):
         dataset = read_indexed(file)
         yield from map(dataset.document, range(dataset.documents))
         return
@@ -136,6 +131,17 @@ def _split(ids: Ids, end: int) -> Iterator[Ids]:
             first = start + position + 1
     if first < len(ids):
         yield ids[first:]
+
+
+def _batches(documents: Iterator[Ids]) -> Iterator[list[Ids]]:
+    """Gather documents to be decoded together; a long one is the last of its batch."""
+    batch: list[Ids] = []
+    for ids in documents:
+        batch.append(ids)
+        if len(batch) == DOCUMENTS_PER_BATCH or len(ids) > BLOCK_IDS:
+            yield batch
+            batch = []
+    yield batch
 
 
 def _decoded(source: SourceConfig, tokenizer: "Tokenizer", size: int, batch: list[Ids]) -> list[object]:

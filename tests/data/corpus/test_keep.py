@@ -53,7 +53,7 @@ def test_each_document_goes_where_its_fate_and_its_date_say(tmp_path: Path) -> N
     assert set(kept.counts.samples) == {"duplicate", "near-duplicate of held-out text"}  # nothing of what is forgotten
     assert [(one["id"], one["resembles"]) for one in kept.counts.samples["duplicate"]] == [("d1", "other/x7")]
     assert kept.counts.quarantined == {"duplicate id": 1}
-    assert json.loads(job.repeated_ids.read_text()) == {
+    assert json.loads(job.staged.repeated_ids.read_text()) == {
         "source": "news",
         "file": "a.jsonl",
         "line": 4,

@@ -1,4 +1,5 @@
 import datetime
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,6 @@ from data.errors import DataError
 from data.shards.format import EncodedDocument, Manifest, SourceShards, write_manifest, write_source
 from data.shards.megatron import export_megatron, megatron_dtype
 from data.sources.megatron import read_indexed
-from tests.data.sources.test_megatron import reference_pair
 
 
 def test_megatrons_rule_of_types() -> None:
@@ -35,7 +35,10 @@ def shards(folder: Path, vocabulary_size: int, documents: list[list[int]], token
     ("vocabulary_size", "dtype"), [(300, "uint16"), (65_499, "uint16"), (65_500, "int32"), (131_072, "int32")]
 )
 def test_shards_are_exported_byte_for_byte_as_megatron_writes_them(
-    tmp_path: Path, vocabulary_size: int, dtype: str
+    tmp_path: Path,
+    reference_pair: Callable[[list[list[list[int]]], str], tuple[bytes, bytes]],
+    vocabulary_size: int,
+    dtype: str,
 ) -> None:
     last = vocabulary_size - 1
     documents = [[1, 2, last], [3], [], [4, 5, 6, 7, 8, 9, 10], [last, last]]

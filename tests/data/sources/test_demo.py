@@ -6,13 +6,14 @@ import pytest
 from data.config import SourceConfig
 from data.errors import DataError
 from data.sources.demo import PACKAGES, PUBLIC_DOMAIN, demo_files, demo_records
-from data.sources.documents import BadRecord, Document, read_documents
+from data.sources.documents import BadRecord, Document, input_parts, read_part
 from train.config import CHECKOUT
 
 
 def documents(name: str) -> list[Document]:
     bad: list[BadRecord] = []
-    found = list(read_documents(SourceConfig(name="demo", path=f"demo://{name}"), bad.append))
+    source = SourceConfig(name="demo", path=f"demo://{name}")
+    found = [document for part in input_parts(source) for document in read_part(source, part, bad.append)]
     assert not bad
     assert len({document.id for document in found}) == len(found)
     return found

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from data.config import SourceConfig
 from data.errors import DataError
-from data.sources.documents import BadRecord, Document, input_parts, read_documents, read_part
+from data.sources.documents import BadRecord, Document, input_parts, read_part
 
 PACK: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,
@@ -37,8 +37,8 @@ def lines(records: list[Any]) -> bytes:
 
 def read(path: Path | str, **changes: Any) -> tuple[list[Document], list[BadRecord]]:
     bad: list[BadRecord] = []
-    documents = list(read_documents(SourceConfig(name="news", path=str(path), **changes), bad.append))
-    return documents, bad
+    source = SourceConfig(name="news", path=str(path), **changes)
+    return [document for part in input_parts(source) for document in read_part(source, part, bad.append)], bad
 
 
 def reason(tmp_path: Path, line: bytes, **changes: Any) -> str:

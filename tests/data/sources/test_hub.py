@@ -7,7 +7,7 @@ import pytest
 
 from data.errors import DataError, UnreachableError
 from data.sources.hub import HubDataset, hub_dataset, hub_shards, shard_rows
-from data.sources.readers import MalformedError
+from data.sources.parts import MalformedError
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_dataset_is_read_shard_by_shard(dataset: HubDataset) -> None:
     shards = hub_shards(dataset)
     assert [shard.name for shard in shards] == [f"train-{index:05d}-of-00003" for index in range(3)]
     assert [shard.location for shard in shards] == [f"hub://{dataset.name}/train#{index}/3" for index in range(3)]
-    assert [shard.stamp for shard in shards] == [("", index, 3) for index in range(3)]
+    assert [shard.stamp for shard in shards] == [["", index, 3] for index in range(3)]
     for index in (2, 0, 1):
         assert list(shard_rows(dataset, index, 3, ["text", "meta.day", "absent"])) == [
             (row + 1, {"text": f"text {index}-{row}", "meta": {"day": datetime.datetime(2001, 2, 3, 4)}})

@@ -1,5 +1,5 @@
 import itertools
-import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,38 +8,13 @@ from hypothesis import strategies as st
 
 from data.sources.megatron import read_indexed
 
-CODES = {"uint8": 1, "int8": 2, "int16": 3, "int32": 4, "int64": 5, "uint16": 8}
-PACKED = {"uint8": "B", "int8": "b", "int16": "h", "int32": "i", "int64": "q", "uint16": "H"}
+WritePair = Callable[[Path, list[list[list[int]]], str], Path]
+DTYPES = ["uint8", "int8", "int16", "int32", "int64", "uint16"]
 
 
-def reference_pair(documents: list[list[list[int]]], dtype: str) -> tuple[bytes, bytes]:
-    """The two files byte by byte, of documents of sequences of ids."""
-    sequences = list(itertools.chain.from_iterable(documents))
-    tokens = b"".join(struct.pack(f"<{PACKED[dtype]}", number) for sequence in sequences for number in sequence)
-    index = b"MMIDIDX\x00\x00" + struct.pack("<QBQQ", 1, CODES[dtype], len(sequences), len(documents) + 1)
-    index += b"".join(struct.pack("<i", len(sequence)) for sequence in sequences)
-    offset = 0
-    for sequence in sequences:
-        index += struct.pack("<q", offset)
-        offset += len(sequence) * struct.calcsize(PACKED[dtype])
-    bound = 0
-    index += struct.pack("<q", bound)
-    for document in documents:
-        bound += len(document)
-        index += struct.pack("<q", bound)
-    return tokens, index
-
-
-def write_pair(folder: Path, documents: list[list[list[int]]], dtype: str) -> Path:
-    tokens, index = reference_pair(documents, dtype)
-    (folder / "a.bin").write_bytes(tokens)
-    (folder / "a.idx").write_bytes(index)
-    return folder / "a.bin"
-
-
-@given(st.lists(st.lists(st.lists(st.integers(0, 127), max_size=5), max_size=3), max_size=5), st.sampled_from([*CODES]))
+@given(st.lists(st.lists(st.lists(st.integers(0, 127), max_size=5), max_size=3), max_size=5), st.sampled_from(DTYPES))
 def test_every_document_is_read_back(
-    tmp_path_factory: pytest.TempPathFactory, documents: list[list[list[int]]], dtype: str
+    tmp_path_factory: pytest.TempPathFactory, write_pair: WritePair, documents: list[list[list[int]]], dtype: str
 ) -> None:
     dataset = read_indexed(write_pair(tmp_path_factory.mktemp("pair"), documents, dtype))
     assert dataset.documents == len(documents)
@@ -48,7 +23,7 @@ def test_every_document_is_read_back(
     assert found == [list(itertools.chain.from_iterable(document)) for document in documents]
 
 
-def test_modes_of_multimodal_sequences_are_passed_over(tmp_path: Path) -> None:
+def test_modes_of_multimodal_sequences_are_passed_over(tmp_path: Path, write_pair: WritePair) -> None:
     tokens = write_pair(tmp_path, [[[1, 2]], [[3]]], "int32")
     index = tokens.with_suffix(".idx")
     index.write_bytes(index.read_bytes() + b"\x00\x01")
@@ -72,7 +47,9 @@ def test_modes_of_multimodal_sequences_are_passed_over(tmp_path: Path) -> None:
         (74, b"\x01", r"documents that are not all of its sequences in order"),
     ],
 )
-def test_a_damaged_index_is_refused(tmp_path: Path, place: int, content: bytes, message: str) -> None:
+def test_a_damaged_index_is_refused(
+    tmp_path: Path, write_pair: WritePair, place: int, content: bytes, message: str
+) -> None:
     tokens = write_pair(tmp_path, [[[1, 2]], [[3]]], "int32")
     index = bytearray(tokens.with_suffix(".idx").read_bytes())
     index[place : place + len(content)] = content
@@ -82,7 +59,7 @@ def test_a_damaged_index_is_refused(tmp_path: Path, place: int, content: bytes, 
 
 
 @pytest.mark.parametrize("length", [0, 20, 34, 60])
-def test_an_index_that_is_cut_off_is_refused(tmp_path: Path, length: int) -> None:
+def test_an_index_that_is_cut_off_is_refused(tmp_path: Path, write_pair: WritePair, length: int) -> None:
     tokens = write_pair(tmp_path, [[[1, 2]], [[3]]], "int32")
     index = tokens.with_suffix(".idx")
     index.write_bytes(index.read_bytes()[:length])
@@ -90,7 +67,7 @@ def test_an_index_that_is_cut_off_is_refused(tmp_path: Path, length: int) -> Non
         read_indexed(tokens)
 
 
-def test_tokens_that_are_cut_off_are_refused(tmp_path: Path) -> None:
+def test_tokens_that_are_cut_off_are_refused(tmp_path: Path, write_pair: WritePair) -> None:
     tokens = write_pair(tmp_path, [[[1, 2]], [[3]]], "int32")
     for length in (11, 8, 0):
         tokens.write_bytes(tokens.read_bytes()[:length])

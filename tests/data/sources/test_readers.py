@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from data.errors import DataError
 from data.sources import readers
-from data.sources.readers import MalformedError, reader
+from data.sources.parts import MalformedError
+from data.sources.readers import reader
 
 FIELDS = ["text", "id", "meta.date"]
 

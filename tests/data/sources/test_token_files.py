@@ -9,8 +9,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from data.config import SourceConfig
 from data.errors import DataError
 from data.sources import token_files
-from data.sources.documents import BadRecord, Document, input_parts, read_documents
-from tests.data.sources.test_megatron import write_pair
+from data.sources.documents import BadRecord, Document, input_parts, read_part
+
+WritePair = Callable[[Path, list[list[list[int]]], str], Path]
 
 TEXTS = ["one text", "", "zwei Sätze.\nÜber zwei Zeilen", "three \U0001f600", "<s> is no token here"]
 
@@ -37,12 +38,13 @@ def encode(tokenizer: Path) -> Callable[[str], list[int]]:
 
 def read(path: Path, **changes: Any) -> tuple[list[Document], list[BadRecord]]:
     bad: list[BadRecord] = []
-    return list(read_documents(SourceConfig(name="news", path=str(path), **changes), bad.append)), bad
+    source = SourceConfig(name="news", path=str(path), **changes)
+    return [document for part in input_parts(source) for document in read_part(source, part, bad.append)], bad
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "int32", "int64"])
 def test_megatrons_files_become_the_texts_they_were_made_of(
-    tmp_path: Path, tokenizer: Path, encode: Callable[[str], list[int]], dtype: str
+    tmp_path: Path, tokenizer: Path, write_pair: WritePair, encode: Callable[[str], list[int]], dtype: str
 ) -> None:
     write_pair(tmp_path, [[encode(text), [0]] for text in TEXTS] + [[encode("no end")]], dtype)
     documents, bad = read(tmp_path, tokenizer=str(tokenizer), licence="CC0")
@@ -90,7 +92,7 @@ def test_what_lies_beside_token_files_is_passed_over(tmp_path: Path, tokenizer: 
     assert read(tmp_path, tokenizer=str(tokenizer)) == ([], [])
 
 
-def test_ids_outside_the_vocabulary_are_set_aside(tmp_path: Path, tokenizer: Path) -> None:
+def test_ids_outside_the_vocabulary_are_set_aside(tmp_path: Path, tokenizer: Path, write_pair: WritePair) -> None:
     write_pair(tmp_path, [[[5, 6]], [[5, 258]], [[-1]], [[7]]], "int32")
     documents, bad = read(tmp_path, tokenizer=str(tokenizer))
     assert [document.line for document in documents] == [1, 4]
@@ -119,7 +121,7 @@ def test_a_document_without_an_end_is_not_held_without_bounds(
     ],
 )
 def test_a_damaged_file_is_one_bad_record(
-    tmp_path: Path, tokenizer: Path, name: str, content: bytes, reason: str
+    tmp_path: Path, tokenizer: Path, write_pair: WritePair, name: str, content: bytes, reason: str
 ) -> None:
     if name == "a.idx":
         write_pair(tmp_path, [[[5]]], "int32")
@@ -136,7 +138,9 @@ def test_a_float_array_is_no_list_of_ids(tmp_path: Path, tokenizer: Path) -> Non
     assert record.reason == "damaged file: an array of shape (2, 2) and type float64 is no list of token ids"
 
 
-def test_the_stamp_tells_a_changed_index_and_a_changed_tokenizer(tmp_path: Path, tokenizer: Path) -> None:
+def test_the_stamp_tells_a_changed_index_and_a_changed_tokenizer(
+    tmp_path: Path, tokenizer: Path, write_pair: WritePair
+) -> None:
     write_pair(tmp_path, [[[5]]], "int32")
     own = tmp_path / "own.json"
     own.write_bytes(tokenizer.read_bytes())
