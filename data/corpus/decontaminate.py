@@ -21,8 +21,8 @@ from data.config import DecontaminationConfig
 from data.corpus.shingles import Hashes, folded_characters, hash_words, roll, shingle
 from data.errors import DataError
 from data.files import file_stamp
+from data.sources.formats import ARROW_COMPRESSIONS, JSON_LINES, ROWS_PER_BATCH
 from data.sources.local import found_files
-from data.sources.readers import ARROW_COMPRESSIONS, JSON_LINES, ROWS_PER_BATCH
 
 SLOTS_PER_HASH = 4
 

@@ -12,15 +12,13 @@ from data.config import SourceConfig
 from data.errors import DataError
 from data.files import READ_BYTES, file_stamp
 from data.sources import demo
+from data.sources.dates import day_of
+from data.sources.formats import DAMAGE, reader
 from data.sources.hub import hub_dataset, hub_rows, hub_shards
 from data.sources.local import local_files, root_of
-from data.sources.parts import MalformedError, Part, Rows
-from data.sources.readers import DAMAGE, reader
+from data.sources.parts import MalformedError, Part, Rows, string_of
 from data.sources.remote import open_remote, remote_files
 from data.sources.token_files import is_token_file, read_token_file, token_stamp
-
-EPOCH = datetime.datetime(1970, 1, 1)
-UNITS = {"seconds": 1, "milliseconds": 1_000}
 
 
 class Document(NamedTuple):
@@ -138,9 +136,9 @@ def _document(source: SourceConfig, file: str, line: int, fields: object) -> Doc
         raise MalformedError(f"no field '{source.text_field}': the record has {present}")
     return Document(
         id=_id(source, _value(fields, source.id_field), file, line),
-        text=_string(text, source.text_field),
+        text=string_of(text, source.text_field),
         source=source.name,
-        date=_date(source, _value(fields, source.date_field)),
+        date=day_of(source, _value(fields, source.date_field)),
         licence=_licence(source, fields),
         url=_optional_string(fields, source.url_field),
         file=file,
@@ -158,20 +156,9 @@ def _value(fields: Mapping[str, object], name: str) -> object:
     return value
 
 
-def _string(value: object, field: str) -> str:
-    if not isinstance(value, str):
-        raise MalformedError(f"'{field}' is no string: its type is {type(value).__name__}")
-    if not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise MalformedError(f"'{field}' is no Unicode text: it holds half of a surrogate pair") from None
-    return value
-
-
 def _optional_string(fields: Mapping[str, object], field: str) -> str | None:
     value = _value(fields, field)
-    return None if value is None else _string(value, field)
+    return None if value is None else string_of(value, field)
 
 
 def _licence(source: SourceConfig, fields: Mapping[str, object]) -> str | None:
@@ -184,26 +171,4 @@ def _licence(source: SourceConfig, fields: Mapping[str, object]) -> str | None:
 def _id(source: SourceConfig, value: object, name: str, line: int) -> str:
     if value is None or value == "":
         return f"{name}:{line}"
-    return str(value) if type(value) is int else _string(value, source.id_field)
-
-
-def _date(source: SourceConfig, value: object) -> datetime.date | None:
-    """The day of a date or time as it is written, so that a time zone moves nothing."""
-    if value is None or value == "":
-        return None
-    if isinstance(value, datetime.datetime):
-        return value.date()
-    if isinstance(value, datetime.date):
-        return value
-    written = source.date_format
-    is_number = written is not None and type(value) in (int, float)
-    text = str(value) if is_number else _string(value, source.date_field)
-    try:
-        if written is None:
-            return datetime.datetime.fromisoformat(text).date()
-        if written in UNITS:
-            return (EPOCH + datetime.timedelta(seconds=float(text) / UNITS[written])).date()
-        return datetime.datetime.strptime(text, written).date()
-    except (ValueError, OverflowError):
-        expected = f"of the date_format '{written}'" if written else "in ISO 8601, such as 2018-12-31"
-        raise MalformedError(f"unreadable date: {value!r:.40} is not {expected}") from None
+    return str(value) if type(value) is int else string_of(value, source.id_field)

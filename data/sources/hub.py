@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import DataError, UnreachableError
+from data.sources.formats import ROWS_PER_BATCH, rows_of
 from data.sources.parts import Part, Rows
-from data.sources.readers import ROWS_PER_BATCH, rows_of
 
 # owner/name, then optionally @revision, :configuration, /split
 HUB_PATH = re.compile(r"hub://([\w.-]+/[\w.-]+)(?:@([\w./-]+?))?(?::([\w.-]+))?(?:/([\w.-]+))?")

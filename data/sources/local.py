@@ -7,7 +7,7 @@ from pathlib import Path
 
 from data.config import SourceConfig
 from data.errors import DataError
-from data.sources.readers import reader
+from data.sources.formats import reader
 from data.sources.token_files import is_token_file, without_companions
 
 

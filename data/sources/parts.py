@@ -17,6 +17,18 @@ class MalformedError(Exception):
     """Why a row is not a record: its kind, or "kind: details"."""
 
 
+def string_of(value: object, field: str) -> str:
+    """The text of a field. Raises MalformedError where it is none."""
+    if not isinstance(value, str):
+        raise MalformedError(f"'{field}' is no string: its type is {type(value).__name__}")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise MalformedError(f"'{field}' is no Unicode text: it holds half of a surrogate pair") from None
+    return value
+
+
 # The line, from 1, or the row in files that have no lines; and its fields, or anything else that was there in their
 # place, or why nothing could be read.
 Rows = Iterator[tuple[int, object]]

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from data.config import SourceConfig
 from data.errors import DataError, UnreachableError
 from data.progress import say
+from data.sources.formats import reader
 from data.sources.local import data_files, nothing_found
 from data.sources.parts import Part
-from data.sources.readers import reader
 from data.sources.token_files import is_token_file
 
 PACKAGES = {

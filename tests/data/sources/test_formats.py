@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.errors import DataError
-from data.sources import readers
+from data.sources import formats
+from data.sources.formats import reader
 from data.sources.parts import MalformedError
-from data.sources.readers import reader
 
 FIELDS = ["text", "id", "meta.date"]
 
@@ -46,8 +46,8 @@ def test_numbers_and_repeated_keys_are_as_json_has_them() -> None:
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.txt"])
 def test_what_is_too_long_is_set_aside_without_being_held(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers, "LONGEST_RECORD", 1_000)
-    monkeypatch.setattr(readers, "READ_BYTES", 10_000)
+    monkeypatch.setattr(formats, "LONGEST_RECORD", 1_000)
+    monkeypatch.setattr(formats, "READ_BYTES", 10_000)
     file = io.BufferedReader(io.BytesIO(b"x" * 5_000_000 + b"\n" + b'{"text": "after"}'))  # type: ignore[arg-type]
     tracemalloc.start()
     found = list(reader(name)(file, name, FIELDS))
@@ -61,7 +61,7 @@ def test_what_is_too_long_is_set_aside_without_being_held(name: str, monkeypatch
 
 def test_a_line_of_exactly_the_longest_length_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     line = b'{"text": "abc"}\n'
-    monkeypatch.setattr(readers, "LONGEST_RECORD", len(line))
+    monkeypatch.setattr(formats, "LONGEST_RECORD", len(line))
     assert rows("a.jsonl", line * 2) == [(1, {"text": "abc"}), (2, {"text": "abc"})]
 
 
@@ -82,10 +82,10 @@ def test_parquet_gives_the_wanted_columns_and_parts_of_columns(tmp_path: Path) -
 
 
 def test_parquet_of_long_texts_is_read_a_few_rows_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers, "BATCH_BYTES", 40_000)
+    monkeypatch.setattr(formats, "BATCH_BYTES", 40_000)
     seen: list[int] = []
-    real = readers.batch_rows_of
-    monkeypatch.setattr(readers, "batch_rows_of", lambda batch: seen.append(batch.num_rows) or real(batch))
+    real = formats.batch_rows_of
+    monkeypatch.setattr(formats, "batch_rows_of", lambda batch: seen.append(batch.num_rows) or real(batch))
     texts = [f"{row}" * 1_000 for row in range(100, 200)]
     pq.write_table(pa.table({"text": texts}), tmp_path / "a.parquet", use_dictionary=False)
     found = rows("a.parquet", (tmp_path / "a.parquet").read_bytes())
