@@ -25,6 +25,7 @@ from model.config import ModelConfig
 from model.initialise import initialise
 from model.transformer import Transformer
 from tests.launched.runs import finish, start
+from tests.models import BLOOM, LLAMA, QWEN3, shape
 from train.config import RunConfig
 from train.config_file import load_config
 
@@ -88,20 +89,7 @@ def write_config(file: Path, documents: Path, run_folder: Path, **sections: dict
             ],
         },
         "tokenizer": {"kind": "bpe", "vocabulary_size": 400},
-        "model": {
-            "layers": 2,
-            "width": 32,
-            "heads": 2,
-            "vocabulary_size": 400,
-            "sequence_length": 32,
-            "positions": "alibi",
-            "norm": "layernorm",
-            "activation": "gelu",
-            "embedding_norm": True,
-            "bias": True,
-            "tied": True,
-            "query_key_norm": False,
-        },
+        "model": shape(layers=2, width=32, heads=2, vocabulary_size=400, sequence_length=32) | BLOOM,
         "training": {
             "steps": 12,
             "batch_size": 8,
@@ -131,14 +119,27 @@ def write_small_config(documents: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def data_folder(write_small_config: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def make_data() -> Callable[[RunConfig], None]:
+    """Makes the corpus, the tokenizer, the shards and the packing of a run."""
+
+    def make(config: RunConfig) -> None:
+        prepare_corpus(config.data, config.corpus, config.seed)
+        build_tokenizer(config.tokenizer, config.corpus, config.tokenizer_folder, workers=1)
+        encode_corpus(config.corpus, config.tokenizer_folder, config.shards, config.seed, workers=1)
+        pack_shards(config.shards, config.data.packing, config.model.sequence_length, workers=1)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def data_folder(
+    write_small_config: Callable[..., Path],
+    make_data: Callable[[RunConfig], None],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
     """Corpus, tokenizer and shards that runs share."""
     folder = tmp_path_factory.mktemp("data")
-    config = load_config(write_small_config(folder / "data.yaml", folder))
-    prepare_corpus(config.data, folder / "corpus", config.seed)
-    build_tokenizer(config.tokenizer, folder / "corpus", folder / "tokenizer")
-    encode_corpus(folder / "corpus", folder / "tokenizer", folder / "shards", config.seed)
-    pack_shards(folder / "shards", config.data.packing, config.model.sequence_length)
+    make_data(load_config(write_small_config(folder / "data.yaml", folder)))
     return folder
 
 
@@ -249,38 +250,16 @@ def write_training_shards() -> Callable[..., Path]:
     return write
 
 
-BLOOM = {
-    "layers": 2,
-    "width": 48,
-    "heads": 6,
-    "vocabulary_size": 61,
-    "sequence_length": 64,
-    "norm_epsilon": 1e-3,
-    "positions": "alibi",
-    "norm": "layernorm",
-    "activation": "gelu",
-    "embedding_norm": True,
-    "bias": True,
-    "tied": True,
-    "query_key_norm": False,
-}
-LLAMA = BLOOM | {
-    "feed_forward_width": 88,
-    "positions": "rope",
-    "rope_theta": 1000.0,
-    "norm": "rmsnorm",
-    "activation": "swiglu",
-    "embedding_norm": False,
-    "bias": False,
-    "tied": False,
-}
+SMALL = shape(layers=2, width=48, heads=6, vocabulary_size=61, sequence_length=64) | {"norm_epsilon": 1e-3}
+SMALL_LLAMA = SMALL | LLAMA | {"feed_forward_width": 88, "rope_theta": 1000.0}
+SMALL_QWEN3 = SMALL_LLAMA | QWEN3
 FAMILIES = {
-    "bloom": BLOOM,
-    "bloom-untied-5-heads": BLOOM | {"tied": False, "heads": 5, "width": 40, "layers": 3},
-    "llama": LLAMA,
-    "llama-tied-grouped": LLAMA | {"tied": True, "key_value_heads": 2},
-    "qwen3": LLAMA | {"query_key_norm": True, "key_value_heads": 3},
-    "qwen3-tied-shared": LLAMA | {"query_key_norm": True, "key_value_heads": 1, "tied": True, "layers": 1},
+    "bloom": SMALL | BLOOM,
+    "bloom-untied-5-heads": SMALL | BLOOM | {"tied": False, "heads": 5, "width": 40, "layers": 3},
+    "llama": SMALL_LLAMA,
+    "llama-tied-grouped": SMALL_LLAMA | {"tied": True, "key_value_heads": 2},
+    "qwen3": SMALL_QWEN3 | {"key_value_heads": 3},
+    "qwen3-tied-shared": SMALL_QWEN3 | {"key_value_heads": 1, "tied": True, "layers": 1},
 }
 
 

@@ -149,7 +149,6 @@ ELSEWHERE = {
     "domainlm/commands": "domainlm/test_main",
     "domainlm/export": "domainlm/test_pipeline",
     "domainlm/launcher": "train/test_training",
-    "train/batches": "domainlm/plan/test_build",
     "train/checkpoints/trained": "domainlm/test_pipeline",
     "train/config": "train/test_config_file",
     "train/engine/collectives": "domainlm/doctor/test_examine",

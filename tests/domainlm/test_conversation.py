@@ -16,59 +16,42 @@ from typing import Any
 
 import pytest
 
-from data.corpus.build import prepare_corpus
-from data.shards.encode import encode_corpus
-from data.shards.packing import pack_shards
-from data.tokenizer.build import build_tokenizer
 from domainlm.generate import BATCH, _InOrder, continue_in_order, continue_texts, load_writer, sample_settings
-from train.config import CHECKOUT
+from tests.launched.runs import environment, run_domainlm, run_python
+from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
 
 
 @pytest.fixture(scope="module")
-def trained(write_small_config: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(
+    write_small_config: Callable[..., Path],
+    make_data: Callable[[RunConfig], None],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
     """The configuration of a run that has trained two steps on one rank."""
     folder = tmp_path_factory.mktemp("generate")
     training = {"steps": 2, "save_every": 1, "warmup_steps": 1}
     file = write_small_config(folder / "run.yaml", folder / "run", training=training)
     config = load_config(file)
-    prepare_corpus(config.data, config.corpus, config.seed)
-    build_tokenizer(config.tokenizer, config.corpus, config.tokenizer_folder, workers=1)
-    encode_corpus(config.corpus, config.tokenizer_folder, config.shards, config.seed, workers=1)
-    pack_shards(config.shards, config.data.packing, config.model.sequence_length, workers=1)
-    command = [sys.executable, "-m", "train", str(file)]
-    done = subprocess.run(command, env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=240)
+    make_data(config)
+    done = run_python("-m", "train", file)
     assert done.returncode == 0, done.stderr
     return file
 
 
-def environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(CHECKOUT), "DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1"}
-
-
 CommandLine = Callable[..., tuple[int, str, str]]
-
-
-def generate(file: Path, *words: str, lines: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "domainlm", "generate", str(file), *words],
-        env=environment(),
-        cwd=CHECKOUT,
-        text=True,
-        input=lines,
-        capture_output=True,
-        timeout=120,
-    )
 
 
 def test_prompts_options_and_piped_lines(trained: Path, command_line: CommandLine) -> None:
     writer, settings = load_writer(load_config(trained)), sample_settings(load_config(trained))
     expected = [one.text for one in continue_texts(writer, ["The bank", "In 1998"], settings)[0]]
     shown = f"The bank▸{expected[0]}\n\nIn 1998▸{expected[1]}\n"
-    given = generate(trained, "--prompt", "The bank", "--prompt", "In 1998")
+    given = run_domainlm("generate", trained, "--prompt", "The bank", "--prompt", "In 1998")
     assert given.stdout == shown
     assert "tokens/s" in given.stderr
-    assert generate(trained, lines="The bank\n\nIn 1998\n").stdout == shown, "a line is a prompt, an empty one is none"
+    assert run_domainlm("generate", trained, lines="The bank\n\nIn 1998\n").stdout == shown, (
+        "a line is a prompt, an empty one is none"
+    )
     _, of_the_configuration, _ = command_line("generate", trained)
     assert of_the_configuration.startswith("The bank▸")
 

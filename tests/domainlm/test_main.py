@@ -1,46 +1,32 @@
 """The command line as a user meets it: help, errors on one line, exit codes, JSON last."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from domainlm.arguments import parse
-from train.config import CHECKOUT
-
-
-def domainlm(*words: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "domainlm", *map(str, words)],
-        env=os.environ | {"PYTHONPATH": str(CHECKOUT)} | variables,
-        cwd=CHECKOUT,
-        text=True,
-        capture_output=True,
-        timeout=120,
-    )
+from tests.launched.runs import run_domainlm
 
 
 def test_help_teaches() -> None:
-    asked = domainlm("--help", PYTHONPROFILEIMPORTTIME="1")
+    asked = run_domainlm("--help", PYTHONPROFILEIMPORTTIME="1")
     shown = asked.stdout
     assert not re.search(r"\b(pydantic|yaml|numpy)$", asked.stderr, re.M), "which take ten times as long as the help"
     commands = "plan prepare tokenizer tokenize train submit evaluate generate report export trace export-shards run"
     for command in [*commands.split(), "status", "doctor"]:
         assert re.search(rf"^    {command}( |$)", shown, re.M)
     assert "domainlm run  configs/demo.yaml" in shown
-    assert "--document" in domainlm("trace", "--help").stdout
+    assert "--document" in run_domainlm("trace", "--help").stdout
 
 
 def test_plan_prints_a_table_and_with_json_one_object_last() -> None:
-    shown = domainlm("plan", "configs/bloomberggpt-50b.yaml", PYTHONPROFILEIMPORTTIME="1")
+    shown = run_domainlm("plan", "configs/bloomberggpt-50b.yaml", PYTHONPROFILEIMPORTTIME="1")
     assert "50,558,868,480" in shown.stdout
     assert not re.search(r"\b(torch|numba|pyarrow)$", shown.stderr, re.M), "which takes longer than the plan"
-    machine = domainlm("plan", "configs/bloomberggpt-50b.yaml", "--json", "training.steps=7200")
+    machine = run_domainlm("plan", "configs/bloomberggpt-50b.yaml", "--json", "training.steps=7200")
     facts = json.loads(machine.stdout.splitlines()[-1])
     assert {"parameters", "flop_per_token", "tokens", "steps"} <= facts.keys()
     assert facts["tokens"] == 7200 * 1024 * 2048
@@ -57,7 +43,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
     write_small_config: Callable[..., Path], tmp_path: Path, command_line: Callable[..., tuple[int, str, str]]
 ) -> None:
     file = write_small_config(tmp_path / "run.yaml", tmp_path / "run")
-    result = domainlm("plan", file, "model.layer=3")
+    result = run_domainlm("plan", file, "model.layer=3")
     assert result.returncode == 2
     assert result.stderr.splitlines()[-1].startswith("error: ")
     for words, message in (

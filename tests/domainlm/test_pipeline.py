@@ -1,10 +1,8 @@
 """All stages, as `domainlm run` runs them, on a small run: what lies in the folder afterwards, and a second run."""
 
 import json
-import os
 import struct
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,22 +14,16 @@ from data.errors import DataError
 from domainlm import pipeline
 from domainlm.export import export
 from domainlm.trace import trace_document, trace_step
+from tests.launched.runs import run_domainlm
 from train.batches import open_stream
 from train.checkpoints.folders import CheckpointError
 from train.checkpoints.trained import load_trained, token_losses
-from train.config import CHECKOUT, RunConfig
+from train.config import RunConfig
 from train.config_file import ConfigError, load_config
 
 
 def run(file: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "domainlm", "run", str(file), *overrides, "--json"],
-        env=os.environ | {"PYTHONPATH": str(CHECKOUT), "OMP_NUM_THREADS": "1"},
-        cwd=CHECKOUT,
-        text=True,
-        capture_output=True,
-        timeout=280,
-    )
+    return run_domainlm("run", file, *overrides, "--json")
 
 
 @pytest.fixture(scope="module")

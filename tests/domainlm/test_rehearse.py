@@ -1,16 +1,14 @@
 """The rehearsal itself, on the real launcher; and that it says no when losses or batches are not the same."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from domainlm.rehearse import _Trial, describe, other_ranks
-from tests.launched.runs import environment
-from train.config import CHECKOUT, RunConfig
+from tests.launched.runs import run_domainlm
+from train.config import RunConfig
 from train.config_file import load_config
 
 Make = Callable[..., RunConfig]
@@ -20,8 +18,7 @@ Make = Callable[..., RunConfig]
 def test_a_sound_machine_passes_and_leaves_nothing_behind(small_run: Callable[..., Path]) -> None:
     file = small_run("rehearsed", local_ranks=1)
     before = sorted(path.name for path in file.parent.iterdir())
-    command = [sys.executable, "-m", "domainlm", "rehearse", str(file), "--steps", "30"]
-    done = subprocess.run(command, env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=290)
+    done = run_domainlm("rehearse", file, "--steps", "30")
     assert done.returncode == 0, done.stderr + done.stdout
     assert "ok      a killed rank ends the run" in done.stdout
     assert "ok      losses, resumed on 1 ranks                   0.0e+00 apart at most; wanted: equal" in done.stdout

@@ -10,6 +10,7 @@ import pytest
 
 from domainlm.arguments import parse
 from domainlm.submit import SCRIPT, describe, job_from, new_folder, render, submit, write_in
+from tests.launched.runs import run_domainlm
 from train.config import CHECKOUT, RunConfig
 from train.config_file import ConfigError
 
@@ -102,10 +103,8 @@ def test_a_dry_run_shows_the_script_and_writes_nothing(write_small_config: Calla
     shards.mkdir(parents=True)
     (shards / "manifest.json").write_text("{}")
     file = write_small_config(tmp_path / "run.yaml", tmp_path / "run", training={"batch_size": 16})
-    words = ["submit", str(file), "--nodes", "1", "--time", "60", "--dry-run", "--json", "training.save_every=9"]
-    done = subprocess.run(
-        [sys.executable, "-m", "domainlm", *words], cwd=CHECKOUT, text=True, capture_output=True, timeout=120
-    )
+    words = ("--nodes", "1", "--time", "60", "--dry-run", "--json", "training.save_every=9")
+    done = run_domainlm("submit", file, *words)
     assert done.returncode == 0, done.stderr
     assert settings(json.loads(done.stdout)["script"])["time"] == "60"
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["shards"]

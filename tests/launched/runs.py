@@ -77,16 +77,24 @@ def finish(process: subprocess.Popen[str], code: int | None = 0) -> str:
     return output
 
 
-def run_python(*words: str | Path, timeout: float | None = 280, **variables: str) -> subprocess.CompletedProcess[str]:
-    """`python WORDS` to its end, with additional environment variables."""
+def run_python(
+    *words: str | Path, timeout: float | None = 280, lines: str = "", **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """`python WORDS` to its end with these lines of input, and with additional environment variables."""
     return subprocess.run(
         [sys.executable, *map(str, words)],
         env=environment() | variables,
         cwd=CHECKOUT,
         text=True,
+        input=lines,
         capture_output=True,
         timeout=timeout,
     )
+
+
+def run_domainlm(*words: str | Path, lines: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+    """`domainlm WORDS` likewise."""
+    return run_python("-m", "domainlm", *words, lines=lines, **variables)
 
 
 def run_script(name: str, *arguments: str | Path, ranks: int) -> None:

@@ -4,21 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from model.config import ModelConfig
+from tests import models
 
-BLOOM = {
-    "layers": 2,
-    "width": 48,
-    "heads": 6,
-    "vocabulary_size": 64,
-    "sequence_length": 16,
-    "positions": "alibi",
-    "norm": "layernorm",
-    "activation": "gelu",
-    "embedding_norm": True,
-    "bias": True,
-    "tied": True,
-    "query_key_norm": False,
-}
+BLOOM = models.shape(layers=2, width=48, heads=6, vocabulary_size=64, sequence_length=16) | models.BLOOM
 
 
 def test_absent_and_null_widths_follow_heads_and_width():

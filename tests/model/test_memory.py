@@ -16,34 +16,12 @@ from model.memory import (
 )
 from model.positions import alibi_mask, rotary_angles
 from model.transformer import Transformer
+from tests.models import BLOOM, QWEN3, shape
 from train.config import CHECKOUT
 
 PRESETS = CHECKOUT / "configs" / "model"
-GPT = {
-    "layers": 3,
-    "width": 96,
-    "heads": 6,
-    "vocabulary_size": 500,
-    "sequence_length": 64,
-    "positions": "alibi",
-    "norm": "layernorm",
-    "activation": "gelu",
-    "embedding_norm": True,
-    "bias": True,
-    "tied": True,
-    "query_key_norm": False,
-}
-MODERN = {
-    "positions": "rope",
-    "norm": "rmsnorm",
-    "activation": "swiglu",
-    "feed_forward_width": 256,
-    "key_value_heads": 2,
-    "query_key_norm": True,
-    "embedding_norm": False,
-    "bias": False,
-    "tied": False,
-}
+GPT = shape(layers=3, width=96, heads=6, vocabulary_size=500, sequence_length=64) | BLOOM
+MODERN = QWEN3 | {"feed_forward_width": 256, "key_value_heads": 2}
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 

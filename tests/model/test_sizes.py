@@ -19,6 +19,7 @@ from model.sizes import (
     parameter_count,
 )
 from model.transformer import Transformer
+from tests.models import BLOOM, shape
 from train.config import CHECKOUT
 
 PRESETS = CHECKOUT / "configs" / "model"
@@ -40,9 +41,7 @@ def preset(name):
 
 
 def bloom(layers, width, heads, **changes):
-    shape = {"layers": layers, "width": width, "heads": heads, "vocabulary_size": 250_880, "sequence_length": 2048}
-    switches = {"positions": "alibi", "norm": "layernorm", "activation": "gelu", "embedding_norm": True, "bias": True}
-    return ModelConfig.model_validate(shape | switches | {"tied": True, "query_key_norm": False} | changes)
+    return ModelConfig.model_validate(shape(layers, width, heads, 250_880, 2048) | BLOOM | changes)
 
 
 def built(config):

@@ -17,31 +17,13 @@ from model.initialise import initialise
 from model.loss import IGNORE
 from model.positions import alibi_slopes, document_starts
 from model.transformer import OutputHead, Transformer
+from tests import models
 from train.config import CHECKOUT
 
-SHAPE = {"layers": 3, "width": 24, "heads": 3, "vocabulary_size": 31, "sequence_length": 16}
-BLOOM = ModelConfig(
-    **SHAPE,
-    positions="alibi",
-    norm="layernorm",
-    activation="gelu",
-    embedding_norm=True,
-    bias=True,
-    tied=True,
-    query_key_norm=False,
-)
-MODERN = ModelConfig(
-    **SHAPE,
-    key_value_heads=1,
-    feed_forward_width=40,
-    positions="rope",
-    norm="rmsnorm",
-    activation="swiglu",
-    embedding_norm=False,
-    bias=False,
-    tied=False,
-    query_key_norm=True,
-    z_loss=0.01,
+SHAPE = models.shape(layers=3, width=24, heads=3, vocabulary_size=31, sequence_length=16)
+BLOOM = ModelConfig.model_validate(SHAPE | models.BLOOM)
+MODERN = ModelConfig.model_validate(
+    SHAPE | models.QWEN3 | {"key_value_heads": 1, "feed_forward_width": 40, "z_loss": 0.01}
 )
 PRESETS = sorted((CHECKOUT / "configs" / "model").glob("*.yaml"))
 BOTH = pytest.mark.parametrize("config", [BLOOM, MODERN], ids=["bloom", "modern"])

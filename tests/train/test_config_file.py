@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.models import BLOOM, shape
 from train.config import CHECKOUT, RunConfig, to_yaml
 from train.config_file import ConfigError, differences, load_config
 
@@ -16,20 +17,7 @@ GOOD: dict[str, Any] = {
     "name": "small",
     "data": {"sources": [{"name": "news", "path": "news.jsonl", "weight": 1.0}]},
     "tokenizer": {"vocabulary_size": 512},
-    "model": {
-        "layers": 2,
-        "width": 32,
-        "heads": 2,
-        "vocabulary_size": 512,
-        "sequence_length": 32,
-        "positions": "alibi",
-        "norm": "layernorm",
-        "activation": "gelu",
-        "embedding_norm": True,
-        "bias": True,
-        "tied": True,
-        "query_key_norm": False,
-    },
+    "model": shape(layers=2, width=32, heads=2, vocabulary_size=512, sequence_length=32) | BLOOM,
     "training": {
         "steps": 10,
         "batch_size": 4,

@@ -4,11 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from data.corpus.build import prepare_corpus
 from data.errors import DataError
-from data.shards.encode import encode_corpus
-from data.shards.packing import pack_shards
-from data.tokenizer.build import build_tokenizer
 from domainlm.plan.build import Plan, plan
 from domainlm.plan.scaling import effective_tokens
 from domainlm.plan.text import describe
@@ -17,13 +13,7 @@ from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
 
 Make = Callable[..., RunConfig]
-
-
-def build_shards(config: RunConfig) -> None:
-    prepare_corpus(config.data, config.corpus, config.seed)
-    build_tokenizer(config.tokenizer, config.corpus, config.tokenizer_folder)
-    encode_corpus(config.corpus, config.tokenizer_folder, config.shards, config.seed)
-    pack_shards(config.shards, config.data.packing, config.model.sequence_length)
+MakeData = Callable[[RunConfig], None]
 
 
 def test_bloomberggpt() -> None:
@@ -117,9 +107,9 @@ def test_without_shards_nothing_is_invented(make_config: Make) -> None:
     assert "known after `domainlm tokenize`" in describe(planned)
 
 
-def test_with_shards_passes_follow_from_the_mixture(make_config: Make) -> None:
+def test_with_shards_passes_follow_from_the_mixture(make_config: Make, make_data: MakeData) -> None:
     config = make_config()
-    build_shards(config)
+    make_data(config)
     planned = plan(config)
     assert planned.mixture == pytest.approx({"news": 0.7, "general": 0.3}, abs=1 / 96)
     assert planned.samples == 12 * 8
@@ -133,9 +123,9 @@ def test_with_shards_passes_follow_from_the_mixture(make_config: Make) -> None:
     assert "below about 700 k an n-gram is better" in describe(planned)
 
 
-def test_more_passes_than_allowed_are_refused(make_config: Make) -> None:
+def test_more_passes_than_allowed_are_refused(make_config: Make, make_data: MakeData) -> None:
     config = make_config()
-    build_shards(config)
+    make_data(config)
     passes = plan(config).epochs["general"]
     sources = [source.model_dump() for source in config.data.sources]
     for most in (passes + 0.01, passes - 0.01):
@@ -145,30 +135,3 @@ def test_more_passes_than_allowed_are_refused(make_config: Make) -> None:
             continue
         with pytest.raises(DataError, match=rf"'general' would be passed over {passes:.2f} times, its maximum_epochs"):
             plan(limited)
-
-
-def test_stages_and_reshuffles_begin_at_their_step(make_config: Make) -> None:
-    config = make_config()
-    build_shards(config)
-    stage = {"from_step": 7, "weights": {"news": 0.0, "general": 1.0}}
-    changed = make_config(data={"stages": [stage], "reshuffles": {4: 1}})
-    plain, stream = open_stream(config), open_stream(changed)
-    assert list(stream.shares) == [0, 48]
-    assert stream.reshuffles == {24: 1}
-    assert stream.digest(24) == plain.digest(24)
-    assert {pieces[0].source for pieces in stream.pieces(48, 48)} == {"general"}
-    before = plain.epochs(48)["news"] * plain.passes["news"]
-    assert plan(changed).mixture["news"] == pytest.approx(before / 96)
-
-
-def test_shards_that_are_not_packed_are_refused(make_config: Make) -> None:
-    build_shards(make_config())
-    with pytest.raises(DataError, match=r"packed/concatenate-32/manifest.json does not exist: run `domainlm tokenize"):
-        open_stream(make_config(data={"packing": "concatenate"}))
-
-
-def test_a_vocabulary_larger_than_the_models_is_refused(make_config: Make) -> None:
-    build_shards(make_config())
-    smaller = make_config(model={"vocabulary_size": 300}, tokenizer={"vocabulary_size": 300})
-    with pytest.raises(DataError, match=r"token ids go up to 399, but model.vocabulary_size is 300: set it to 400"):
-        open_stream(smaller)

@@ -1,14 +1,12 @@
 """The plan as people read it, in the terminal and through the command line."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
 from domainlm.plan.build import plan
 from domainlm.plan.text import describe, gigabytes
+from tests.launched.runs import run_domainlm
 from train.config import CHECKOUT
 from train.config_file import load_config
 
@@ -45,18 +43,9 @@ def test_settings_that_would_be_better_are_named() -> None:
 
 
 def test_the_command_line_names_other_gpus() -> None:
-    def domainlm(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "domainlm", "plan", *words],
-            env=os.environ | {"PYTHONPATH": str(CHECKOUT)},
-            cwd=CHECKOUT,
-            text=True,
-            capture_output=True,
-            timeout=120,
-            check=False,
-        )
-
-    facts = json.loads(domainlm(str(FILE), "--gpu", "H100-80GB", "--gpus", "1024", "--json").stdout.splitlines()[-1])
+    facts = json.loads(
+        run_domainlm("plan", FILE, "--gpu", "H100-80GB", "--gpus", "1024", "--json").stdout.splitlines()[-1]
+    )
     assert facts["machine"]["device"] == "H100-80GB"
     assert (facts["machine"]["nodes"], facts["machine"]["devices_per_node"]) == (128, 8)
     assert facts["verdict"]["answer"] == "unknown"
@@ -65,7 +54,7 @@ def test_the_command_line_names_other_gpus() -> None:
         ((str(FILE), "--gpu", "V100"), "'V100' is not a GPU that is known here"),
         (("configs/demo.yaml", "--gpus", "8"), "add --gpu A100-80GB or a `hardware` section"),
     ):
-        refused = domainlm(*words)
+        refused = run_domainlm("plan", *words)
         assert refused.returncode == 2
         assert message in refused.stderr
         assert "Traceback" not in refused.stderr

@@ -1,30 +1,16 @@
 """The status as people see it, through the command line."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 from domainlm.status.read import read_status
 from domainlm.status.text import describe
-from train.config import CHECKOUT, RunConfig
-
-
-def domainlm(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "domainlm", *map(str, words)],
-        env=os.environ | {"PYTHONPATH": str(CHECKOUT)},
-        cwd=CHECKOUT,
-        text=True,
-        capture_output=True,
-        timeout=120,
-        check=False,
-    )
+from tests.launched.runs import run_domainlm
+from train.config import RunConfig
 
 
 def test_a_runs_folder_is_enough(undisturbed: RunConfig) -> None:
-    shown = domainlm("status", undisturbed.run_folder, "--follow")
+    shown = run_domainlm("status", undisturbed.run_folder, "--follow")
     assert shown.returncode == 0, shown.stderr
     for part in (
         "finished: at step 12",
@@ -42,7 +28,7 @@ def test_a_runs_folder_is_enough(undisturbed: RunConfig) -> None:
 
 
 def test_json_has_the_ledger(undisturbed: RunConfig) -> None:
-    shown = domainlm("status", undisturbed.run_folder, "--json", "hardware={gpu: A100-40GB, price_per_gpu_hour: 2}")
+    shown = run_domainlm("status", undisturbed.run_folder, "--json", "hardware={gpu: A100-40GB, price_per_gpu_hour: 2}")
     facts = json.loads(shown.stdout.splitlines()[-1])
     assert facts["state"] == "finished"
     assert facts["money"]["training"] == 2 * facts["device_hours"]["training"]
