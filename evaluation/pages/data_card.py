@@ -11,22 +11,9 @@ from data.errors import DataError
 from data.files import file_digest, stage_digest, write_atomically
 from data.shards.format import Manifest, SourceShards, read_manifest
 from data.tokenizer.build import TOKENIZER
+from evaluation.pages import data_card_tables as tables
 from evaluation.pages.corpus_report import CorpusReport, KeptDocuments, read_corpus_report
 from evaluation.pages.data_card_plots import data_plots
-from evaluation.pages.data_card_tables import (
-    contamination_table,
-    duplicates_found,
-    fates_tables,
-    key_figures,
-    language_table,
-    licence_tables,
-    removal_tables,
-    sample_tables,
-    source_tables,
-    split_table,
-    summary,
-    year_tables,
-)
 from evaluation.pages.document_counts import (
     Counts,
     DocumentCounts,
@@ -74,18 +61,18 @@ def write_data_card(
         name,
         {"plots": data_plots(report, counts)},
         card=card,
-        summary=summary(report, counts),
-        key_figures=key_figures(report, counts),
-        sources=source_tables(report, counts),
-        splits=split_table(report, counts),
-        fates=fates_tables(report),
-        licences=licence_tables(report),
-        languages=language_table(report),
-        duplicates=duplicates_found(report),
-        removals=removal_tables(report),
-        contamination=contamination_table(report.contamination),
-        years=year_tables(report, counts),
-        samples=sample_tables(report),
+        summary=tables.summary(report, counts),
+        key_figures=tables.key_figures(report, counts),
+        sources=tables.source_tables(report, counts),
+        splits=tables.split_table(report, counts),
+        fates=tables.fates_tables(report),
+        licences=tables.licence_tables(report),
+        languages=tables.language_table(report),
+        duplicates=tables.duplicates_found(report),
+        removals=tables.removal_tables(report),
+        contamination=tables.contamination_table(report.contamination),
+        years=tables.year_tables(report, counts),
+        samples=tables.sample_tables(report),
     )
 
 
@@ -161,14 +148,14 @@ def _check_sums(report: CorpusReport, manifest: Manifest, counts: SplitCounts) -
         for source in sorted(sources):
             kept = report.sources[source].kept.get(split, NOTHING) if source in report.sources else NOTHING
             shards = manifest.splits.get(split, {}).get(source, SourceShards(()))
-            tables = counts.get(split, {}).get(source, DocumentCounts({}, {}, None, None))
+            counted = counts.get(split, {}).get(source, DocumentCounts({}, {}, None, None))
             place = f"{split}/{source}"
-            total = tables.total
+            total = counted.total
             _agree(place, "documents", corpus=kept.documents, manifest=shards.documents, tables=total.documents)
             _agree(place, "bytes of text", corpus=kept.bytes, manifest=shards.bytes, tables=total.bytes)
             _agree(place, "tokens", manifest=shards.tokens, tables=total.tokens)
-            _agree(place, "first date", corpus=kept.first_date, tables=tables.first_date)
-            _agree(place, "last date", corpus=kept.last_date, tables=tables.last_date)
+            _agree(place, "first date", corpus=kept.first_date, tables=counted.first_date)
+            _agree(place, "last date", corpus=kept.last_date, tables=counted.last_date)
     total = Counts.total(totals_by_split(counts).values())
     return (
         "The shards hold exactly the corpus: in each split, source by source, the corpus's report, the manifest "
