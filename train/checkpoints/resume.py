@@ -1,7 +1,7 @@
 """Which checkpoint a run goes on from: the newest whole one, or the last before a spike that it goes back from.
 
-Those that turn out damaged are set aside on the way.
-Rank 0 finds and decides; every rank compares its share of the files with their digests, and all come to the same.
+Those that turn out damaged are set aside on the way. Rank 0 finds and decides; every rank compares its share of the
+files with their digests, and all come to the same.
 """
 
 from collections.abc import Callable, Sequence
