@@ -15,13 +15,13 @@ from collections.abc import Callable
 import torch
 from harness import ROOT, Row, parser, show
 
-from domainlm import pipeline
+from domainlm import stages
 from train.batches import open_stream
 from train.config import RunConfig
 from train.config_file import load_config
+from train.earlier_steps import Past
 from train.engine import engine
 from train.gradient import micro_batches_of
-from train.past import Past
 from train.process import find_rank, use_machine
 from train.records.journal import Journal
 from train.records.metrics import Monitor
@@ -101,8 +101,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         settings = [f"folder={scratch}/run", "monitoring.wandb=false", "training.log_every=1000000"]
         config = load_config(ROOT / "configs" / "demo.yaml", [*settings, "training.steps=100000"])
-        pipeline.prepare(config)
-        pipeline.tokenize(config)
+        stages.prepare(config)
+        stages.tokenize(config)
         shares, passes = measure(open_run(config), arguments.repeats)
         engine.disconnect()
     rows = [

@@ -21,7 +21,7 @@ from train.checkpoints.compatibility import check_continues
 from train.checkpoints.folders import Checkpoint, CheckpointError, read_checkpoint, saved_steps, step_folder
 from train.config import RunConfig, to_yaml
 from train.config_file import ConfigError, differences, load_config
-from train.past import read_skips
+from train.earlier_steps import read_skips
 from train.records.journal import Journal, read_journal
 from train.records.metrics import drop_lines_after
 

@@ -1,4 +1,4 @@
-"""The commands of `domainlm`: run stages of domainlm.pipeline, show the result to people, return it for --json.
+"""The commands of `domainlm`: run stages of domainlm.stages, show the result to people, return it for --json.
 
 Each loads what it works with itself: torch alone takes longer than most commands that do without it.
 """
@@ -58,27 +58,27 @@ def _on_hardware(config: RunConfig, gpu: str | None, gpus: int | None) -> RunCon
 
 
 def prepare(arguments: argparse.Namespace, config: RunConfig) -> Result:
-    from domainlm import pipeline
+    from domainlm import stages
 
-    return pipeline.prepare(config, arguments.shard)
+    return stages.prepare(config, arguments.shard)
 
 
 def tokenizer(arguments: argparse.Namespace, config: RunConfig) -> Result:
-    from domainlm import pipeline
+    from domainlm import stages
 
-    return pipeline.tokenizer(config)
+    return stages.tokenizer(config)
 
 
 def tokenize(arguments: argparse.Namespace, config: RunConfig) -> Result:
-    from domainlm import pipeline
+    from domainlm import stages
 
-    return pipeline.tokenize(config, arguments.shard)
+    return stages.tokenize(config, arguments.shard)
 
 
 def train(arguments: argparse.Namespace, config: RunConfig) -> Result:
-    from domainlm import pipeline
+    from domainlm import stages
 
-    return pipeline.train(config, Path(arguments.config), arguments.overrides)
+    return stages.train(config, Path(arguments.config), arguments.overrides)
 
 
 def submit(arguments: argparse.Namespace, config: RunConfig) -> Result:
@@ -146,9 +146,9 @@ def doctor(arguments: argparse.Namespace, config: RunConfig | None) -> Result:
 
 
 def evaluate(arguments: argparse.Namespace, config: RunConfig) -> Result:
-    from domainlm import pipeline
+    from domainlm import stages
 
-    result = pipeline.evaluate(config)
+    result = stages.evaluate(config)
     _show(arguments, _table(result))
     return result
 
@@ -185,9 +185,9 @@ def _lines_of_input() -> list[str]:
 
 
 def report(arguments: argparse.Namespace, config: RunConfig) -> Result:
-    from domainlm import pipeline
+    from domainlm import stages
 
-    return pipeline.report(config)
+    return stages.report(config)
 
 
 def export(arguments: argparse.Namespace, config: RunConfig) -> Result:
@@ -205,9 +205,9 @@ def export(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
 
 def export_shards(arguments: argparse.Namespace, config: RunConfig) -> Result:
-    from domainlm import pipeline
+    from domainlm import stages
 
-    return pipeline.export_shards(config, arguments.out)
+    return stages.export_shards(config, arguments.out)
 
 
 def trace(arguments: argparse.Namespace, config: RunConfig) -> Result:
@@ -236,19 +236,19 @@ def trace(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
 def run(arguments: argparse.Namespace, config: RunConfig) -> Result:
     """All stages in order; ends early, with nothing lost, when training is asked to stop."""
-    from domainlm import pipeline
+    from domainlm import stages
     from domainlm.export import export as export_model
     from domainlm.plan.build import plan as make_plan
     from domainlm.plan.text import describe
 
-    pipeline.prepare(config)
-    pipeline.tokenize(config)
+    stages.prepare(config)
+    stages.tokenize(config)
     say(describe(make_plan(config)))
-    if not pipeline.train(config, Path(arguments.config), arguments.overrides)["finished"]:
+    if not stages.train(config, Path(arguments.config), arguments.overrides)["finished"]:
         say("training was asked to stop: run the same command again to go on")
         return {"finished": False}
-    result = pipeline.evaluate(config)
-    reported = pipeline.report(config)
+    result = stages.evaluate(config)
+    reported = stages.report(config)
     try:
         exported = export_model(config)["folder"]
     except ConfigError as error:  # the run itself is whole

@@ -9,7 +9,7 @@ from data.errors import DataError
 from train.checkpoints.folders import CheckpointError
 from train.config import RunConfig
 from train.config_file import ConfigError, load_config
-from train.spikes.rules import DivergedError
+from train.spikes.skip_rules import DivergedError
 from train.stop import END_TIME, StopRequest
 from train.watchdog import show_stacks_on_request
 

@@ -8,8 +8,8 @@ import torch
 import torch.distributed as dist
 
 from model.loss import IGNORE
+from train.earlier_steps import Figures
 from train.engine import engine
-from train.past import Figures
 from train.records.stopwatch import Stopwatch
 from train.run import Run
 from train.schedule import learning_rate, micro_batches

@@ -24,7 +24,7 @@ from train.process import find_rank, peak_flops, use_machine
 from train.records.throughput import Pace, Stragglers, describe_stragglers
 from train.run import Run
 from train.schedule import check_ranks, consumed_samples
-from train.spikes.rules import is_skipped
+from train.spikes.skip_rules import is_skipped
 from train.start import describe, only_writer, open_records, recall, take_over
 from train.step import step_metrics, take_step
 from train.stop import StopRequest

@@ -6,8 +6,8 @@ import torch
 
 from data.stream.stream import TokenStream
 from train.config import RunConfig
+from train.earlier_steps import Past
 from train.engine import engine
-from train.past import Past
 from train.process import Rank
 from train.ranks import any_rank
 from train.records.journal import Journal

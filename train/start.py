@@ -18,10 +18,10 @@ from model.sizes import parameter_count
 from train import diagnostics
 from train.checkpoints.folders import Checkpoint, CheckpointError, discard_partial
 from train.config import RunConfig, to_yaml
+from train.earlier_steps import Past, read_examined, read_history, read_skips
 from train.engine import engine
 from train.engine.optimizer import describe_groups
 from train.held_out import is_due
-from train.past import Past, read_examined, read_history, read_skips
 from train.process import Rank
 from train.ranks import of_first_rank
 from train.records.journal import Journal, read_journal

@@ -18,7 +18,7 @@ from train.gradient import Gradient, compute_gradient
 from train.run import Run
 from train.schedule import batch_size, consumed_samples, learning_rate, micro_batches
 from train.spikes.evidence import examine, note
-from train.spikes.rules import check_limit, find_spike, is_to_be_examined, skip_for
+from train.spikes.skip_rules import check_limit, find_spike, is_to_be_examined, skip_for
 
 PREFETCHED_STEPS = 8
 

@@ -17,16 +17,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.config import DataConfig
-from data.corpus.account import balance, check_dates, check_malformed, check_splits, check_sum, corpus_report
 from data.corpus.counts import Counts, merged
 from data.corpus.decontaminate import item_stamps, load_items
 from data.corpus.deduplicate import Digests, Forgotten, Indices, Staged, as_digests, decide
-from data.corpus.keep import KeepJob, Kept, keep_part, sampled_rows
 from data.corpus.near_duplicates import ALGORITHM, map_signatures
+from data.corpus.report import balance, check_dates, check_malformed, check_splits, check_sum, corpus_report
 from data.corpus.samples import shown_samples
 from data.corpus.split import SPLITS
 from data.corpus.staging import STAGING, StagingJob, finished_counts, stage_part, staging_job
 from data.corpus.tombstones import TOMBSTONES, read_tombstones
+from data.corpus.write_kept import KeepJob, Kept, keep_part, sampled_rows
 from data.errors import UnreachableError
 from data.files import (
     atomic_write,

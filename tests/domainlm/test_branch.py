@@ -17,7 +17,7 @@ from train.batches import open_stream
 from train.checkpoints.folders import CheckpointError, find_latest, saved_steps
 from train.config import CHECKOUT, RunConfig
 from train.config_file import ConfigError, load_config
-from train.past import Skip, read_skips
+from train.earlier_steps import Skip, read_skips
 from train.records.journal import Journal, read_journal
 from train.schedule import consumed_samples, learning_rate
 

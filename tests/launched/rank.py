@@ -11,8 +11,8 @@ from deepspeed.utils import safe_get_full_fp32_param
 
 from train.batches import open_stream
 from train.config import RunConfig
+from train.earlier_steps import Past
 from train.engine import engine
-from train.past import Past
 from train.process import Rank, find_rank, use_machine
 from train.run import Run
 from train.stop import StopRequest

@@ -20,13 +20,13 @@ from deepspeed.utils import safe_get_full_grad
 from tests.launched.rank import begin, digest, finish, whole_weight, zero_stage
 from train.config import RunConfig
 from train.config_file import load_config
+from train.earlier_steps import Past, Skip
 from train.engine import engine
 from train.gradient import compute_gradient
-from train.past import Past, Skip
 from train.records.journal import Journal
 from train.records.metrics import Monitor
 from train.run import Run
-from train.spikes.rules import is_skipped
+from train.spikes.skip_rules import is_skipped
 from train.step import take_step
 
 BAD_STEP, STEPS = 7, 10

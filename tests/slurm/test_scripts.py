@@ -12,7 +12,7 @@ import pytest
 
 from data.files import stage_digest
 from data.shards.format import read_manifest
-from domainlm import pipeline
+from domainlm import stages
 from train.config import CHECKOUT
 from train.config_file import load_config
 from train.process import find_rank
@@ -72,7 +72,7 @@ def test_an_array_prepares_and_tokenizes_what_one_process_does(
                 array = {"SLURM_ARRAY_TASK_MIN": "4", "SLURM_ARRAY_TASK_COUNT": "2", "SLURM_ARRAY_TASK_ID": task}
                 submit(stage, **array)
         submit(stage)
-    pipeline.prepare(alone)
-    pipeline.tokenize(alone)
+    stages.prepare(alone)
+    stages.tokenize(alone)
     assert stage_digest(tmp_path / "array" / "corpus") == stage_digest(tmp_path / "alone" / "corpus")
     assert read_manifest(tmp_path / "array" / "shards").digest == read_manifest(tmp_path / "alone" / "shards").digest

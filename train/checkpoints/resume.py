@@ -30,7 +30,7 @@ from train.process import Rank
 from train.ranks import of_all_ranks, of_first_rank
 from train.records.journal import REFUSED, SET_ASIDE, Journal
 from train.run import Run
-from train.spikes.rules import skip_for
+from train.spikes.skip_rules import skip_for
 
 Decision = TypeVar("Decision")
 

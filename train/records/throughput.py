@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Sequence
 
 from train.config import TrainingConfig
+from train.outliers import relative_spread
 from train.schedule import consumed_samples
-from train.spread import relative_spread
 
 STRAGGLER_EXCESS = 0.15
 """A rank that needs this share more than others need may be a straggler."""

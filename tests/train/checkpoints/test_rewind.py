@@ -10,9 +10,9 @@ from tests.launched.runs import assert_same_run, finish, metrics, start
 from train.checkpoints.folders import saved_steps
 from train.config import SpikesConfig
 from train.config_file import load_config
-from train.past import Figures, read_skips
+from train.earlier_steps import Figures, read_skips
 from train.records.journal import Journal, read_journal
-from train.spikes.rules import find_spike
+from train.spikes.skip_rules import find_spike
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from tests.launched.runs import run_script
 from train.config import SpikesConfig
-from train.past import Figures, Skip, read_examined, read_history, read_skips
+from train.earlier_steps import Figures, Skip, read_examined, read_history, read_skips
 from train.records.journal import read_journal
-from train.spikes.rules import (
+from train.spikes.skip_rules import (
     DivergedError,
     check_limit,
     find_spike,

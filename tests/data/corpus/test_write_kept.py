@@ -6,8 +6,8 @@ import pyarrow.parquet as pq
 
 from data.config import DataConfig
 from data.corpus.deduplicate import Fate
-from data.corpus.keep import KeepJob, Kept, keep_part, sampled_rows
 from data.corpus.staging import stage_part, staging_job
+from data.corpus.write_kept import KeepJob, Kept, keep_part, sampled_rows
 from data.sources.documents import input_parts
 
 FATES = [

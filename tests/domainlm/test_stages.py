@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from data.errors import DataError
-from domainlm import pipeline
+from domainlm import stages
 from domainlm.export import export
 from domainlm.trace import trace_document, trace_step
 from tests.launched.runs import run_domainlm
@@ -238,7 +238,7 @@ def test_an_evaluated_checkpoint_is_recognised(
 ) -> None:
     config, _ = finished
     before = (config.reports / "evaluate.json").read_bytes()
-    assert pipeline.evaluate(config)["step"] == 12
+    assert stages.evaluate(config)["step"] == 12
     assert "evaluate.json is up to date" in capsys.readouterr().err
     assert (config.reports / "evaluate.json").read_bytes() == before
 

@@ -8,8 +8,8 @@ from typing import Any
 from data.config import DataConfig, SourceConfig
 from data.corpus.counts import Counts, by_reason, merged
 from data.corpus.decontaminate import Items
-from data.corpus.keep import Kept
 from data.corpus.split import SPLITS
+from data.corpus.write_kept import Kept
 from data.errors import DataError
 
 

@@ -3,9 +3,9 @@ from typing import Any
 import pytest
 
 from data.config import DataConfig
-from data.corpus.account import check_dates, check_malformed, check_splits, check_sum, corpus_report
 from data.corpus.decontaminate import load_items
-from data.corpus.keep import Kept
+from data.corpus.report import check_dates, check_malformed, check_splits, check_sum, corpus_report
+from data.corpus.write_kept import Kept
 from data.errors import DataError
 from data.sources.documents import BadRecord
 

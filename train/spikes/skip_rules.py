@@ -9,8 +9,8 @@ import statistics
 from collections.abc import Iterable, Sequence
 
 from train.config import SpikesConfig
-from train.past import Figures, Skip
-from train.spread import relative_spread
+from train.earlier_steps import Figures, Skip
+from train.outliers import relative_spread
 
 FLOOR = 0.005
 """Least spread that a figure is taken to have, relative to its median: a loss may repeat."""
