@@ -18,7 +18,7 @@ from data.progress import say
 from data.shards.format import read_manifest
 from train.batches import open_stream
 from train.checkpoints.compatibility import check_continues
-from train.checkpoints.folders import Checkpoint, CheckpointError, read_checkpoint, saved_steps, step_folder
+from train.checkpoints.folders import Checkpoint, find_checkpoint, step_folder
 from train.config import RunConfig, to_yaml
 from train.config_file import ConfigError, differences, load_config
 from train.earlier_steps import read_skips
@@ -72,7 +72,7 @@ def branch(parent: RunConfig, name: str, edit: Edit) -> RunConfig:
         CheckpointError: there is no such checkpoint, or it cannot be continued with these settings.
         ConfigError: the settings contradict each other, or the folder holds another run.
     """
-    found = _find(parent, edit.step)
+    found = find_checkpoint(parent, edit.step)
     settings = [_unread(setting, edit.step, found.manifest["config"]) for setting in edit.settings]
     inherited = _inherit(parent, found.manifest["config"], name)
     folder = Path(inherited["folder"] or f"runs/{name}")
@@ -103,14 +103,6 @@ def branch(parent: RunConfig, name: str, edit: Edit) -> RunConfig:
     for key, (was, now) in changed.items():
         say(f"  {key}: was {was}, now {now}")
     return config
-
-
-def _find(parent: RunConfig, step: int) -> Checkpoint:
-    saved = saved_steps(parent.checkpoints)
-    if step not in saved:
-        there = f"there are {', '.join(map(str, saved))}" if saved else "there are none"
-        raise CheckpointError(f"{parent.checkpoints}: no checkpoint of step {step}: {there}")
-    return read_checkpoint(step_folder(parent.checkpoints, step))
 
 
 def _unread(setting: str, step: int, config: dict[str, Any]) -> str:

@@ -14,8 +14,8 @@ from model.huggingface import hugging_face_class
 from model.huggingface_folder import export_folder
 from model.sizes import parameter_count
 from model.weight_files import open_weights
-from train.checkpoints.folders import Checkpoint, CheckpointError, damaged_files
-from train.checkpoints.trained import find_checkpoint, load_trained
+from train.checkpoints.folders import Checkpoint, CheckpointError, damaged_files, find_checkpoint
+from train.checkpoints.trained import load_trained
 from train.config import RunConfig
 from train.config_file import ConfigError
 

@@ -27,7 +27,7 @@ from evaluation.pages.report import ReportInputs, write_report
 from evaluation.pages.tokenizer import write_tokenizer_page
 from model.sizes import parameter_count
 from train.batches import open_stream
-from train.checkpoints.folders import check_writable, describe_finished, saved_steps
+from train.checkpoints.folders import check_writable, describe_finished, newest_checkpoint, saved_steps
 from train.config import RunConfig
 from train.records.mirror import keep_reports
 
@@ -96,7 +96,7 @@ def train(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> dic
 
 def evaluate(config: RunConfig) -> dict[str, Any]:
     """Newest checkpoint → reports/evaluate.json: bits per byte by source, split and period, and the baselines'."""
-    from train.checkpoints.trained import load_trained, newest_checkpoint, token_losses
+    from train.checkpoints.trained import load_trained, token_losses
 
     file = config.reports / "evaluate.json"
     inputs = {
@@ -139,7 +139,7 @@ def report(config: RunConfig) -> dict[str, Any]:
     status = read_status(config)
     inputs = ReportInputs(
         name=config.name,
-        metrics=config.run_folder / "metrics.jsonl",
+        metrics=config.metrics,
         evaluation=config.reports / "evaluate.json",
         corpus=config.corpus / "report.json",
         tokenizer=config.tokenizer_folder / "report.json",

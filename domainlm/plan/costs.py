@@ -135,8 +135,7 @@ def seconds_of_steps(config: RunConfig, tokens_per_second: float) -> float:
 
 def largest_batch(config: RunConfig) -> int:
     """Sequences of the run's largest batch."""
-    size = config.training.batch_size
-    return size if isinstance(size, int) else max(size.values())
+    return max(config.training.batch_sizes.values())
 
 
 def saving(config: RunConfig, hardware: HardwareConfig, machine: Machine, seconds_per_step: float) -> Saving:

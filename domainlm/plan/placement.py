@@ -136,8 +136,7 @@ def largest_micro_batch(config: RunConfig, machine: Machine, placement: Placemen
 
 def micro_batches_that_divide(training: TrainingConfig, devices: int) -> list[int]:
     """Micro-batches by which every batch of the run can be divided over the devices, ascending."""
-    sizes = [training.batch_size] if isinstance(training.batch_size, int) else training.batch_size.values()
-    common = math.gcd(*sizes)
+    common = math.gcd(*training.batch_sizes.values())
     if common % devices:
         return []
     each = common // devices

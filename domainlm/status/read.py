@@ -69,7 +69,7 @@ def read_status(config: RunConfig, now: float | None = None) -> Status:
     """
     now = time.time() if now is None else now
     folder, hardware = config.run_folder, config.hardware
-    events, lines = read_journal(folder), read_metrics(folder / "metrics.jsonl")
+    events, lines = read_journal(folder), read_metrics(config.metrics)
     steps = [line for line in lines if "loss" in line]
     recent = steps[-RECENT_STEPS:]
     step = steps[-1]["step"] if steps else 0

@@ -126,7 +126,7 @@ def test_skips_are_inherited_with_the_batches_that_they_are_of(small_run: SmallR
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (Edit(5, ()), r"no checkpoint of step 5: there are 8, 12"),
+        (Edit(5, ()), r"no checkpoint of step 5; there are those of 8, 12"),
         (Edit(8, ("model.layers=3",)), r"model\.layers was 2, now 3"),
         (Edit(8, ("data.reshuffles={4: 1}",)), r"the data .* was .*, now"),
         (Edit(8, ("training.learnin_rate=1",)), r"did you mean `learning_rate`"),

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.launched.runs import metrics
-from train.checkpoints.trained import newest_checkpoint
+from train.checkpoints.folders import newest_checkpoint
 from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
 from train.records.journal import read_journal

@@ -28,7 +28,7 @@ from tests.launched.runs import (
     start_faulty,
     wait_for,
 )
-from train.checkpoints.trained import newest_checkpoint
+from train.checkpoints.folders import newest_checkpoint
 from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
 from train.records.journal import read_journal

@@ -27,8 +27,7 @@ from tests.launched.runs import (
     start_process,
     wait_for,
 )
-from train.checkpoints.folders import saved_steps, step_folder
-from train.checkpoints.trained import newest_checkpoint
+from train.checkpoints.folders import newest_checkpoint, saved_steps, step_folder
 from train.config import RunConfig
 from train.config_file import load_config
 from train.records.journal import read_journal

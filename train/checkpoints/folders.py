@@ -155,6 +155,25 @@ def find_latest(checkpoints: Path) -> Checkpoint | None:
     return None
 
 
+def newest_checkpoint(config: RunConfig) -> Checkpoint:
+    """The newest whole checkpoint of the run. Raises CheckpointError when there is none."""
+    found = find_latest(config.checkpoints)
+    if found is None:
+        raise CheckpointError(f"{config.checkpoints}: no checkpoint yet; run `domainlm train` first")
+    return found
+
+
+def find_checkpoint(config: RunConfig, step: int | None = None) -> Checkpoint:
+    """The whole checkpoint of a step, or the newest. Raises CheckpointError when there is none."""
+    if step is None:
+        return newest_checkpoint(config)
+    saved = saved_steps(config.checkpoints)
+    if step not in saved:
+        there = ", ".join(map(str, saved)) or "none"
+        raise CheckpointError(f"{config.checkpoints}: no checkpoint of step {step}; there are those of {there}")
+    return read_checkpoint(step_folder(config.checkpoints, step))
+
+
 def saved_steps(checkpoints: Path) -> list[int]:
     """The steps that checkpoints are there for, ascending."""
     numbers = (folder.name.removeprefix("step_") for folder in checkpoints.glob("step_*"))

@@ -10,14 +10,7 @@ import torch
 from evaluation.bits_per_byte import TokenLosses
 from model.transformer import Transformer
 from train.checkpoints.compatibility import check_architecture
-from train.checkpoints.folders import (
-    Checkpoint,
-    CheckpointError,
-    find_latest,
-    read_checkpoint,
-    saved_steps,
-    step_folder,
-)
+from train.checkpoints.folders import find_checkpoint
 from train.checkpoints.fragments import KINDS, Fragment, Reader
 from train.config import RunConfig
 
@@ -41,25 +34,6 @@ def token_losses(model: Callable[..., torch.Tensor], device: torch.device) -> To
         return result
 
     return losses
-
-
-def newest_checkpoint(config: RunConfig) -> Checkpoint:
-    """The newest whole checkpoint of the run. Raises CheckpointError when there is none."""
-    found = find_latest(config.checkpoints)
-    if found is None:
-        raise CheckpointError(f"{config.checkpoints}: no checkpoint yet; run `domainlm train` first")
-    return found
-
-
-def find_checkpoint(config: RunConfig, step: int | None = None) -> Checkpoint:
-    """The whole checkpoint of a step, or the newest. Raises CheckpointError when there is none."""
-    if step is None:
-        return newest_checkpoint(config)
-    saved = saved_steps(config.checkpoints)
-    if step not in saved:
-        there = ", ".join(map(str, saved)) or "none"
-        raise CheckpointError(f"{config.checkpoints}: no checkpoint of step {step}; there are those of {there}")
-    return read_checkpoint(step_folder(config.checkpoints, step))
 
 
 def load_trained(config: RunConfig, step: int | None = None) -> Trained:

@@ -1,12 +1,9 @@
 """The weights that a run begins with: those of the seed, or of a Hugging Face folder for continued pretraining."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 
-from torch import nn
-
-from model.initialise import initialise
+from model.initialise import Gather, initialise
 from model.pretrained import check_architecture, load_pretrained
 from model.transformer import Transformer
 from model.weight_files import open_weights
@@ -14,12 +11,7 @@ from train.config import RunConfig
 from train.config_file import ConfigError
 
 
-def set_initial_weights(
-    model: Transformer,
-    config: RunConfig,
-    fresh: bool,
-    gather: Callable[[list[nn.Parameter]], AbstractContextManager[object]] = nullcontext,
-) -> None:
+def set_initial_weights(model: Transformer, config: RunConfig, fresh: bool, gather: Gather = nullcontext) -> None:
     """Set every parameter, in place; rows of vocabulary that `init_from` does not have are those of the seed.
 
     Args:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.launched.runs import environment, lines, losses, run_python
-from train.checkpoints.trained import newest_checkpoint
+from train.checkpoints.folders import newest_checkpoint
 from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
 from train.records.journal import read_journal
