@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wandb
 from wandb.proto import wandb_internal_pb2
 
 from tests.launched.runs import run_python
@@ -138,4 +139,23 @@ def test_a_server_that_cannot_be_reached_never_stalls_a_run(answers: bool, make_
     assert "W&B cannot be reached" in ended.stderr
     assert "this run is mirrored offline" in ended.stderr
     assert time.monotonic() - begin < 60
+    assert [row["train/loss"] for row in history(config)] == [4.0]
+
+
+def test_an_id_that_wandb_holds_on_to_is_waited_for(make_config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen on a busy machine: `run ID is in use`, of a start that had failed just before."""
+    config = make_config(monitoring={"wandb": True})
+    config.run_folder.mkdir()
+    real, refusals = wandb.init, iter(["connection refused", "run ID is in use", "run ID is in use"])
+
+    def init(**settings: Any) -> Any:
+        for refusal in refusals:
+            raise RuntimeError(refusal)
+        return real(**settings)
+
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setattr(wandb, "init", init)
+    mirror = Mirror(config, {})
+    mirror.log(1, "train", {"loss": 4.0})
+    mirror.finish()
     assert [row["train/loss"] for row in history(config)] == [4.0]
