@@ -10,7 +10,14 @@ from domainlm.arguments import parse
 from train.config import CHECKOUT
 from train.config_file import load_config
 
-PAGES = sorted([CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *(CHECKOUT / "docs").rglob("*.md")])
+PAGES = sorted(
+    [
+        CHECKOUT / "README.md",
+        CHECKOUT / "CHANGELOG.md",
+        *(CHECKOUT / "docs").rglob("*.md"),
+        CHECKOUT / "findings" / "README.md",
+    ]
+)
 COMMAND = re.compile(r"^(?:domainlm|deepspeed|sbatch|python -m train) .*$", re.M)
 
 
