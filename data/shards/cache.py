@@ -35,17 +35,18 @@ def open_cache(location: str, folder: Path, room: int, policy: str, sequence_len
     cache = ShardCache(location, folder, room)
     packed = packing_folder(Path(), policy, sequence_length)
     cache.renew(MANIFEST, [*SPLITS, "packed"])
-    cache.renew(f"{packed}/{MANIFEST}", [f"{packed}/train"])
-    for split, sources in read_manifest(folder).splits.items():
-        for file in (file for shards in sources.values() for file in shards.files if split != "train"):
-            cache.fetch(file.tokens_path, file.tokens_digest)
-            cache.fetch(file.documents_path, file.documents_digest)
+    cache.renew(f"{packed}/{MANIFEST}", [f"{packed}/{SPLIT}"])
+    held_out = [sources for split, sources in read_manifest(folder).splits.items() if split != SPLIT]
+    for file in (file for sources in held_out for shards in sources.values() for file in shards.files):
+        cache.fetch(file.tokens_path, file.tokens_digest)
+        cache.fetch(file.documents_path, file.documents_digest)
     packing = read_packing(folder, policy, sequence_length)
     for source, of_source in packing.sources.items():
-        for number, digests in enumerate(zip(of_source.token_digests, of_source.row_digests, strict=True)):
+        for number, (tokens, rows) in enumerate(zip(of_source.token_digests, of_source.row_digests, strict=True)):
             name = shard_name(SPLIT, source, number)
-            cache.digests |= {f"{name}.bin": digests[0]}
-            cache.digests |= {f"{packed}/{name}.rows": digests[1]} if digests[1] else {}
+            cache.digests[f"{name}.bin"] = tokens
+            if rows:
+                cache.digests[f"{packed}/{name}.rows"] = rows
     return cache
 
 

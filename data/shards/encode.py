@@ -25,22 +25,20 @@ from data.shards.format import (
     Manifest,
     ShardFile,
     SourceShards,
-    Tokens,
     dtype_name,
     read_manifest,
     verify_sizes,
     write_manifest,
     write_shard,
 )
-from data.shards.reader import DTYPES, shard_name
+from data.shards.reader import DTYPES, Tokens, shard_name
 from data.tokenizer.build import TOKENIZER, end_of_text_id
 from data.tokenizer.encoder import DifferentIdsError, Encoded, Encoder, check_encoder, load_encoder
+from data.tokenizer.text import RowGroup, row_groups
 
 BYTES_PER_SHARD = 256_000_000
 CHECKED_TEXTS = 4  # of each row group, the first CHECKED_CHARACTERS of each: encoded twice and compared
 CHECKED_CHARACTERS = 1_000
-
-RowGroup = tuple[Path, int]
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,8 @@ def encode_corpus(
     if (finished := _finished(folder, inputs)) is not None:
         return finished
     (folder / MANIFEST).unlink(missing_ok=True)
-    jobs = _plan(corpus, tokenizer, folder, dtype_name(encoder.vocabulary_size), inputs)
+    dtype = dtype_name(encoder.vocabulary_size)
+    jobs = _plan(corpus, tokenizer, folder, dtype, inputs)
     mine = jobs if shard is None else jobs[shard[0] :: shard[1]]
     files = _make_shards(tokenizer, mine, len(jobs), workers)
     if shard is not None:
@@ -113,9 +112,7 @@ def encode_corpus(
         split: {source: SourceShards(tuple(of_source)) for source, of_source in sources.items()}
         for split, sources in made.items()
     }
-    manifest = Manifest(
-        dtype=dtype_name(encoder.vocabulary_size), vocabulary_size=encoder.vocabulary_size, splits=splits, **inputs
-    )
+    manifest = Manifest(dtype=dtype, vocabulary_size=encoder.vocabulary_size, splits=splits, **inputs)
     write_manifest(folder, manifest)
     return manifest
 
@@ -143,19 +140,15 @@ def _listed(digests: Mapping[str, str], corpus: Path, file: Path) -> str:
 
 
 def _runs(files: list[Path], size: int) -> Iterator[list[RowGroup]]:
-    """The row groups of the files in runs of about `size` bytes of text, which the files' footers tell."""
+    """The row groups of the files in runs of about `size` bytes of text."""
     run: list[RowGroup] = []
     room = size
-    for file in files:
-        footer = pq.read_metadata(file)
-        text = footer.schema.to_arrow_schema().names.index("text")
-        for group in range(footer.num_row_groups):
-            taken = footer.row_group(group).column(text).total_uncompressed_size
-            if run and taken > room:
-                yield run
-                run, room = [], size
-            run.append((file, group))
-            room -= taken
+    for group, taken in row_groups(files):
+        if run and taken > room:
+            yield run
+            run, room = [], size
+        run.append(group)
+        room -= taken
     if run:
         yield run
 

@@ -4,13 +4,12 @@ import dataclasses
 import datetime
 import functools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -18,11 +17,10 @@ import pyarrow.parquet as pq
 from data.errors import DataError
 from data.files import MANIFEST, atomic_write, file_digest, value_digest
 from data.progress import progress
-from data.shards.reader import DTYPES, SOURCE_NAME, shard_name
+from data.shards.reader import DTYPES, RUN_AGAIN, SOURCE_NAME, Tokens, shard_name
 
 FORMAT = 3
 END_OF_TEXT_ID = 0  # of a tokenizer that was trained here
-RUN_AGAIN = "run `domainlm tokenize CONFIG` again"
 DOCUMENT_COLUMNS = pa.schema(
     {
         "id": pa.string(),
@@ -34,8 +32,6 @@ DOCUMENT_COLUMNS = pa.schema(
     }
 )
 BLOCK_COLUMNS = DOCUMENT_COLUMNS.remove(DOCUMENT_COLUMNS.get_field_index("first_token"))
-
-Tokens = npt.NDArray[np.unsignedinteger[Any]]
 
 
 @dataclass(frozen=True)
@@ -175,18 +171,24 @@ def write_source(
 
     A file ends with the document that brings it to `tokens_per_shard` or more.
     """
-    files: list[ShardFile] = []
-    taken: list[EncodedDocument] = []
+    files = [
+        write_shard(folder, shard_name(split, source, number), [_block(source, run)], dtype)
+        for number, run in enumerate(_runs(documents, tokens_per_shard))
+    ]
+    return SourceShards(tuple(files))
+
+
+def _runs(documents: Iterable[EncodedDocument], size: int) -> Iterator[list[EncodedDocument]]:
+    run: list[EncodedDocument] = []
     tokens = 0
     for document in documents:
-        taken.append(document)
+        run.append(document)
         tokens += len(document.tokens) + 1
-        if tokens >= tokens_per_shard:
-            files.append(write_shard(folder, shard_name(split, source, len(files)), [_block(source, taken)], dtype))
-            taken, tokens = [], 0
-    if taken:
-        files.append(write_shard(folder, shard_name(split, source, len(files)), [_block(source, taken)], dtype))
-    return SourceShards(tuple(files))
+        if tokens >= size:
+            yield run
+            run, tokens = [], 0
+    if run:
+        yield run
 
 
 def _block(source: str, documents: Sequence[EncodedDocument]) -> EncodedBlock:

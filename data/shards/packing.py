@@ -4,7 +4,6 @@ import dataclasses
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -14,12 +13,11 @@ import numpy.typing as npt
 from data.errors import DataError
 from data.files import MANIFEST, atomic_write, begin_stage, file_digest, value_digest, write_atomically
 from data.progress import progress, say
-from data.shards.reader import SOURCE_NAME, shard_name
+from data.shards.reader import RUN_AGAIN, SOURCE_NAME, shard_name
 
 if TYPE_CHECKING:  # what packs needs Arrow, what reads rows does not
-    from data.shards.format import Manifest, ShardFile
+    from data.shards.format import ShardFile
 
-Integers = npt.NDArray[np.int64]
 Policy = Literal["best_fit", "concatenate"]
 
 FORMAT = 2
@@ -101,7 +99,7 @@ def pack_shards(folder: Path, policy: Policy, sequence_length: int, workers: int
 
     manifest = read_manifest(folder)
     target = packing_folder(folder, policy, sequence_length)
-    if (finished := _finished(target, manifest)) is not None:
+    if (finished := _finished(folder, policy, sequence_length)) is not None:
         return finished
     begin_stage(target, [SPLIT])
     sources = manifest.splits.get(SPLIT, {})
@@ -136,7 +134,6 @@ def read_packing(folder: Path, policy: str, sequence_length: int) -> Packing:
     Raises DataError when there is none, or it belongs to other shards.
     """
     path = packing_folder(folder, policy, sequence_length) / MANIFEST
-    again = "run `domainlm tokenize CONFIG` again"
     try:
         content = json.loads(path.read_bytes())
         shards = json.loads((folder / MANIFEST).read_bytes())
@@ -144,15 +141,14 @@ def read_packing(folder: Path, policy: str, sequence_length: int) -> Packing:
     except FileNotFoundError as error:
         raise DataError(f"{error.filename} does not exist: run `domainlm tokenize CONFIG` first") from None
     except (ValueError, AttributeError, KeyError):
-        raise DataError(f"{path} or the shards' manifest is damaged: {again}") from None
+        raise DataError(f"{path} or the shards' manifest is damaged: {RUN_AGAIN}") from None
     if value_digest(content) != digest or content.pop("format", None) != FORMAT:
-        raise DataError(f"{path} has another format than {FORMAT}, or was edited or damaged: {again}")
+        raise DataError(f"{path} has another format than {FORMAT}, or was edited or damaged: {RUN_AGAIN}")
     if content["shards_digest"] != shards.get("digest"):
-        raise DataError(f"{path} was made for other shards than those in {folder}: {again}")
-    if not all(
-        SOURCE_NAME.fullmatch(source) for source in content["sources"]
-    ):  # a name must not lead out of the folder
-        raise DataError(f"{path} names sources that cannot be: {again}")
+        raise DataError(f"{path} was made for other shards than those in {folder}: {RUN_AGAIN}")
+    # a name must not lead out of the folder
+    if not all(SOURCE_NAME.fullmatch(source) for source in content["sources"]):
+        raise DataError(f"{path} names sources that cannot be: {RUN_AGAIN}")
     sources = {
         source: PackedSource(**{name: tuple(values) for name, values in columns.items()})
         for source, columns in content["sources"].items()
@@ -174,7 +170,7 @@ def verify_packing(folder: Path, packing: Packing, part: int = 0, parts: int = 1
     ]
     for path, digest in files[part::parts]:
         if not path.exists() or file_digest(path) != digest:
-            raise DataError(f"{path} is missing or damaged: run `domainlm tokenize CONFIG` again")
+            raise DataError(f"{path} is missing or damaged: {RUN_AGAIN}")
 
 
 def describe(packing: Packing) -> str:
@@ -190,13 +186,13 @@ def describe(packing: Packing) -> str:
     )
 
 
-def _finished(target: Path, manifest: "Manifest") -> Packing | None:
+def _finished(folder: Path, policy: Policy, sequence_length: int) -> Packing | None:
+    """The packing if it is whole; says why if there is something else."""
+    target = packing_folder(folder, policy, sequence_length)
     if not (target / MANIFEST).exists():
         return None
-    policy, _, length = target.name.rpartition("-")
-    folder = target.parent.parent
     try:
-        packing = read_packing(folder, policy, int(length))
+        packing = read_packing(folder, policy, sequence_length)
         verify_packing(folder, packing)
     except DataError as error:
         say(f"packing: redoing {target}: {error}")
@@ -208,34 +204,35 @@ def _finished(target: Path, manifest: "Manifest") -> Packing | None:
 def _pack_file(job: _Job) -> _FilePacking:
     import pyarrow.parquet as pq
 
+    tokens, length = job.file.tokens, job.sequence_length
     lengths = pq.read_table(job.folder / job.file.documents_path, columns=["tokens"])["tokens"].to_numpy()
-    if job.file.tokens > MAXIMUM_FILE_TOKENS:
-        raise DataError(f"{job.file.name} has {job.file.tokens:,} tokens, packing takes {MAXIMUM_FILE_TOKENS:,} a file")
-    count = partial(_FilePacking, tokens=job.file.tokens, documents=len(lengths), token_digest=job.file.tokens_digest)
-    length = job.sequence_length
-    ends = np.cumsum(lengths)
+    if tokens > MAXIMUM_FILE_TOKENS:
+        raise DataError(f"{job.file.name} has {tokens:,} tokens, packing takes {MAXIMUM_FILE_TOKENS:,} a file")
     if job.policy == "concatenate":
-        rows = -(-job.file.tokens // length)
+        ends = np.cumsum(lengths)
         cut = (ends - lengths) // length != (ends - 1) // length
-        return count(
-            rows=rows,
-            padding=rows * length - job.file.tokens,
-            cut_documents=int(cut.sum()),
-            cut_needlessly=int((cut & (lengths <= length)).sum()),
-            row_digest="",
-        )
+        rows, row_digest = -(-tokens // length), ""
+    else:
+        cut = lengths > length
+        rows, row_digest = _write_rows(job.target / f"{job.file.name}.rows", lengths, length)
+    return _FilePacking(
+        tokens=tokens,
+        documents=len(lengths),
+        rows=rows,
+        padding=rows * length - tokens,
+        cut_documents=int(cut.sum()),
+        cut_needlessly=int((cut & (lengths <= length)).sum()),
+        token_digest=job.file.tokens_digest,
+        row_digest=row_digest,
+    )
+
+
+def _write_rows(path: Path, lengths: npt.NDArray[np.int64], sequence_length: int) -> tuple[int, str]:
+    """Pack documents by best fit; returns the number of rows and the digest of their file."""
     from data.shards.best_fit import best_fit
 
-    packed = best_fit(lengths, length)
-    rows = len(packed.offsets) - 1
-    path = job.target / f"{job.file.name}.rows"
+    packed = best_fit(lengths, sequence_length)
     with atomic_write(path) as file:
         file.write(packed.offsets.astype(ROW_NUMBERS).tobytes())
         file.write(np.stack([packed.first, packed.tokens], axis=1).astype(ROW_NUMBERS).tobytes())
-    return count(
-        rows=rows,
-        padding=rows * length - job.file.tokens,
-        cut_documents=int((lengths > length).sum()),
-        cut_needlessly=0,
-        row_digest=file_digest(path),
-    )
+    return len(packed.offsets) - 1, file_digest(path)

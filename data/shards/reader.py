@@ -18,7 +18,8 @@ Tokens = npt.NDArray[np.unsignedinteger[Any]]
 SOURCE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 DTYPES: dict[str, np.dtype[Any]] = {"uint16": np.dtype("<u2"), "uint32": np.dtype("<u4")}
 OPEN_FILES = 256  # a process may often have no more than 1,024
-AGAIN = "restore it, or make the shards again"
+RESTORE = "restore it, or make the shards again"
+RUN_AGAIN = "run `domainlm tokenize CONFIG` again"
 
 
 @functools.lru_cache(4096)
@@ -56,7 +57,7 @@ class OpenFiles:
 
 def ends_before(name: str, size: int) -> DataError:
     """What is wrong with a file of less than `size` bytes."""
-    return DataError(f"{name} ends before byte {size:,}: {AGAIN}")
+    return DataError(f"{name} ends before byte {size:,}: {RESTORE}")
 
 
 def _map(find: Callable[[str], str], name: str) -> mmap.mmap:
@@ -65,9 +66,9 @@ def _map(find: Callable[[str], str], name: str) -> mmap.mmap:
     except FileNotFoundError:
         with contextlib.suppress(OSError):  # where files are fetched, another process may have made room just now
             return _map_file(find(name))
-        raise DataError(f"{find(name)} is missing: {AGAIN}") from None
+        raise DataError(f"{find(name)} is missing: {RESTORE}") from None
     except (OSError, ValueError) as error:  # ValueError: it is empty
-        raise DataError(f"{name} cannot be read ({error}): {AGAIN}") from None
+        raise DataError(f"{name} cannot be read ({error}): {RESTORE}") from None
 
 
 def _map_file(path: str) -> mmap.mmap:

@@ -48,7 +48,7 @@ def documents_of(stream: TokenStream, samples: Sequence[int]) -> list[dict[str, 
 
 
 def _touched(stream: TokenStream, source: str, file: int, pieces: list[Piece]) -> list[dict[str, Any]]:
-    table = read_documents([_table(stream, source, file)]).drop_columns(["bytes"])
+    table = read_documents(_table(stream, source, file)).drop_columns(["bytes"])
     starts = table["first_token"].to_numpy()
     begins = np.array([piece.first_token for piece in pieces])
     ends = begins + [piece.tokens for piece in pieces]
@@ -68,14 +68,19 @@ def samples_of(stream: TokenStream, document_id: str, end: int) -> Sightings:
     """
     found = [
         Piece(source, file, row["first_token"], row["tokens"])
-        for source, packed in stream.packing.sources.items()
-        for file in range(len(packed.tokens))
-        for row in read_documents([_table(stream, source, file)], pc.field("id") == document_id).to_pylist()
+        for source, file in _files(stream)
+        for row in read_documents(_table(stream, source, file), pc.field("id") == document_id).to_pylist()
     ]
     if not found:
         raise DataError(f"no training document has the id '{document_id}'{_suggest(stream, document_id)}")
     samples = np.unique(np.concatenate([stream.samples_with(piece, end) for piece in found]))
     return Sightings(samples.tolist(), sum(len(stream.rows_with(piece)) for piece in found))
+
+
+def _files(stream: TokenStream) -> list[tuple[str, int]]:
+    """Source and number of every shard file."""
+    sources = stream.packing.sources.items()
+    return [(source, file) for source, packed in sources for file in range(len(packed.tokens))]
 
 
 def _table(stream: TokenStream, source: str, file: int) -> Path:
@@ -87,9 +92,8 @@ def _suggest(stream: TokenStream, document_id: str) -> str:
     middle = len(document_id) // 2
     alike = pc.starts_with(pc.field("id"), document_id[:middle]) | pc.ends_with(pc.field("id"), document_id[middle:])
     candidates: list[str] = []
-    for source, packed in stream.packing.sources.items():
-        for file in range(len(packed.tokens)):
-            if len(candidates) < CANDIDATES:
-                candidates += read_documents([_table(stream, source, file)], alike)["id"].to_pylist()
+    for source, file in _files(stream):
+        if len(candidates) < CANDIDATES:
+            candidates += read_documents(_table(stream, source, file), alike)["id"].to_pylist()
     close = difflib.get_close_matches(document_id, candidates[:CANDIDATES], n=3)
     return f": did you mean {' or '.join(repr(name) for name in close)}?" if close else ""

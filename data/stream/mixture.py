@@ -103,5 +103,5 @@ def build_mixture(shares: Sequence[int]) -> Mixture:
     assert (np.arange(period) <= met).all(), "a feasible schedule missed a deadline"
     slots = np.argsort(pattern, kind="stable")
     ranks = np.empty(period, dtype=np.int64)
-    ranks[slots] = np.concatenate([np.arange(share) for share in shares])
+    ranks[slots] = jobs
     return Mixture(tuple(shares), pattern, ranks, slots)

@@ -2,16 +2,15 @@
 
 import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from data.hashing import GOLDEN, mix
-from data.stream.mixture import Mixture
+from data.stream.mixture import Integers, Mixture
 
-Integers = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
 
 ROUNDS = 6
@@ -132,8 +131,7 @@ class Order:
             sources[here], ordinals[here] = found, counted + self._bases[number][found]
         passes, places = np.divmod(ordinals, self.rows[sources])
         for reshuffle in reversed(self._reshuffles):
-            later = reshuffle.applies(sources, passes, places)
-            places[later] = reshuffle.permute(sources[later], places[later])
+            reshuffle.move(permute, sources, passes, places)
         return sources, permute(places, self.rows[sources], self._keys(sources, passes))
 
     def samples(self, source: int, rows: Integers, end: int) -> Integers:
@@ -143,8 +141,7 @@ class Order:
         sources = np.full(len(passes), source)
         places = unpermute(np.resize(rows, len(passes)), total, self._keys(sources, passes))
         for reshuffle in self._reshuffles:
-            later = reshuffle.applies(sources, passes, places)
-            places[later] = reshuffle.unpermute(sources[later], places[later])
+            reshuffle.move(unpermute, sources, passes, places)
         ordinals = np.sort(passes * total + places)
         ordinals = ordinals[ordinals < self.counts(end)[source]]
         numbers = np.searchsorted(self._bases[:, source], ordinals, side="right") - 1
@@ -181,16 +178,9 @@ class _Reshuffle:
     remaining: Integers
     keys: Words
 
-    def applies(self, sources: Integers, passes: Integers, places: Integers) -> npt.NDArray[np.bool_]:
-        later: npt.NDArray[np.bool_] = (passes == self.passes[sources]) & (places >= self.first[sources])
-        return later
-
-    def permute(self, sources: Integers, places: Integers) -> Integers:
+    def move(self, function: Callable[..., Integers], sources: Integers, passes: Integers, places: Integers) -> None:
+        """Change the places that it holds for, by `permute` or by `unpermute`, in their array."""
+        here = (passes == self.passes[sources]) & (places >= self.first[sources])
+        sources = sources[here]
         first = self.first[sources]
-        result: Integers = first + permute(places - first, self.remaining[sources], self.keys[sources])
-        return result
-
-    def unpermute(self, sources: Integers, places: Integers) -> Integers:
-        first = self.first[sources]
-        result: Integers = first + unpermute(places - first, self.remaining[sources], self.keys[sources])
-        return result
+        places[here] = first + function(places[here] - first, self.remaining[sources], self.keys[sources])

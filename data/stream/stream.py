@@ -15,8 +15,8 @@ from data.shards.cache import ShardCache
 from data.shards.packed_rows import PackedRows
 from data.shards.packing import read_packing, verify_packing
 from data.shards.reader import DTYPES, OPEN_FILES
-from data.stream.mixture import build_mixture, mixture_shares
-from data.stream.order import Integers, Order, Stage
+from data.stream.mixture import Integers, build_mixture, mixture_shares
+from data.stream.order import Order, Stage
 
 BLOCK = 512  # samples whose places are computed together: one call to numpy costs as much as tens of samples
 OPEN_COPIES = 16  # files that stay open where they are copies of remote ones
@@ -99,12 +99,6 @@ class TokenStream:
         # A copy that was removed to make room takes it for as long as it is open
         self._rows = PackedRows(self.packing, self.sources, self.local, OPEN_COPIES if cache else OPEN_FILES)
         self._block = functools.lru_cache(8)(self._compute_block)
-
-    @property
-    def weights(self) -> dict[str, float]:
-        """Each source's share of the samples of the first stage, as it is in effect."""
-        shares = self.shares[0]
-        return {source: share / sum(shares.values()) for source, share in shares.items()}
 
     @property
     def passes(self) -> Mapping[str, int]:

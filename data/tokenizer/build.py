@@ -10,8 +10,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from data.config import END_OF_TEXT as END_OF_TEXT
-from data.config import TokenizerConfig
+from data.config import END_OF_TEXT, TokenizerConfig
 from data.corpus.files import corpus_files
 from data.errors import DataError
 from data.files import begin_stage, file_digest, finish_stage, is_finished, stage_digest, value_digest, write_atomically

@@ -18,9 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tokenizers import Tokenizer
 
+from data.config import END_OF_TEXT
 from data.files import file_digest
 from data.progress import say
-from data.tokenizer.build import END_OF_TEXT, TOKENIZER, load_tokenizer
+from data.tokenizer.build import TOKENIZER, load_tokenizer
 
 BATCH_BYTES = 4_000_000  # for `tokenizers`, whose encodings take tens of bytes for each character
 PROBE_STEP = 17  # one code point of so many is probed
@@ -65,12 +66,12 @@ class DifferentIdsError(Exception):
     """An engine gave other ids than `tokenizers`."""
 
 
-def load_encoder(folder: Path, probe_texts: Sequence[str] = (), without: Collection[str] = ()) -> Encoder:
+def load_encoder(folder: Path, without: Collection[str] = ()) -> Encoder:
     """The fastest engine for folder/tokenizer.json that passes the gate, loaded once in a process.
 
     An engine that cannot be loaded for this tokenizer is passed over; one that gives another id than `tokenizers` on
-    the probes or on `probe_texts` is named on stderr, and the next one is tried. In encoded text the characters of
-    special tokens are only characters.
+    the probes is named on stderr, and the next one is tried. In encoded text the characters of special tokens are only
+    characters.
 
     Args:
         without: engines that are not to be taken.
@@ -80,17 +81,10 @@ def load_encoder(folder: Path, probe_texts: Sequence[str] = (), without: Collect
     """
     file = folder / TOKENIZER
     digest = file_digest(file) if file.exists() else ""
-    tokenizer = _load(file, digest)
     for engine in ENGINES:
-        if engine in without or (encoder := _gated(engine, file, digest)) is None:
-            continue
-        try:
-            check_encoder(encoder, pa.array(probe_texts, pa.large_string()))
-        except DifferentIdsError as difference:
-            say(f"encoder: {difference}; taking the next engine")
-            continue
-        return encoder
-    return _plain(tokenizer)
+        if engine not in without and (encoder := _gated(engine, file, digest)):
+            return encoder
+    return _plain(_load(file, digest))
 
 
 @functools.lru_cache(maxsize=2)

@@ -34,20 +34,26 @@ def read_texts(files: Sequence[Path]) -> Iterator[pa.Array]:
         yield batch["text"]
 
 
+def row_groups(files: Iterable[Path]) -> Iterator[tuple[RowGroup, int]]:
+    """The row groups of corpus files, in order, each with the bytes of its text, which the files' footers tell."""
+    for file in files:
+        footer = pq.read_metadata(file)
+        text = footer.schema.names.index("text")
+        for number in range(footer.num_row_groups):
+            yield RowGroup(file, number), footer.row_group(number).column(text).total_uncompressed_size
+
+
 def find_chunks(files: Mapping[str, Sequence[Path]], chunk_bytes: float) -> list[list[RowGroup]]:
     """Row groups of each source, in order, in runs that have about so many bytes of text each, the last one fewer."""
     chunks: list[list[RowGroup]] = []
     for own in files.values():
         room = 0.0
-        for file in own:
-            documents = pq.read_metadata(file)
-            text = documents.schema.names.index("text")
-            for group in range(documents.num_row_groups):
-                if room <= 0:
-                    chunks.append([])
-                    room = chunk_bytes
-                chunks[-1].append(RowGroup(file, group))
-                room -= documents.row_group(group).column(text).total_uncompressed_size
+        for group, size in row_groups(own):
+            if room <= 0:
+                chunks.append([])
+                room = chunk_bytes
+            chunks[-1].append(group)
+            room -= size
     return chunks
 
 

@@ -57,7 +57,7 @@ def ids_of_tokenizers(folder: Path) -> list[int]:
 @pytest.mark.parametrize("without", [(), ("gigatoken",), ("pre-token table",)])
 def test_every_engine_gives_the_ids_of_tokenizers(tmp_path: Path, cut: str, engine: str, without: tuple[str]) -> None:
     folder = write_tokenizer(tmp_path / "tokenizer", cut)
-    found = load_encoder(folder, TEXTS, without)
+    found = load_encoder(folder, without)
     assert found.engine == (engine if not without else found.engine)
     assert found.engine not in without
     encoded = found.encode(pa.array(TEXTS, pa.large_string()))
@@ -69,7 +69,7 @@ def test_every_engine_gives_the_ids_of_tokenizers(tmp_path: Path, cut: str, engi
 
 def test_gigatoken_takes_the_patterns_that_it_knows(tmp_path: Path) -> None:
     folder = write_tokenizer(tmp_path / "tokenizer", None)
-    found = load_encoder(folder, TEXTS)
+    found = load_encoder(folder)
     assert found.engine == "gigatoken"
     assert found.encode(pa.array(TEXTS, pa.large_string())).ids.tolist() == ids_of_tokenizers(folder)
 
@@ -78,7 +78,7 @@ def test_a_normalizer_or_another_pattern_leaves_it_to_tokenizers(tmp_path: Path)
     odd = write_tokenizer(tmp_path / "odd", r"\w+|\W")
     assert load_encoder(odd).engine.startswith("tokenizers ")
     lower = write_tokenizer(tmp_path / "lower", pattern("words", "single"), normalizer=normalizers.Lowercase())
-    found = load_encoder(lower, TEXTS)
+    found = load_encoder(lower)
     assert found.engine.startswith("tokenizers ")
     assert found.encode(pa.array(TEXTS, pa.large_string())).ids.tolist() == ids_of_tokenizers(lower)
 
@@ -88,7 +88,7 @@ def test_tokens_that_were_added_are_found_in_text(tmp_path: Path) -> None:
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.add_tokens([AddedToken("percentage point", normalized=False)])
     tokenizer.save(str(folder / "tokenizer.json"))
-    found = load_encoder(folder, TEXTS)
+    found = load_encoder(folder)
     assert found.encode(pa.array(TEXTS, pa.large_string())).ids.tolist() == ids_of_tokenizers(folder)
 
 
@@ -110,7 +110,7 @@ def test_an_engine_with_other_ids_is_named_and_left(
         return encode
 
     monkeypatch.setitem(encoder.ENGINES, "gigatoken", almost)
-    assert load_encoder(folder, ["quartz"]).engine == "pre-token table"
+    assert load_encoder(folder).engine == "pre-token table"
     assert "gigatoken gives other ids than tokenizers for the text" in capsys.readouterr().err
 
 
