@@ -11,26 +11,9 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
-from data.tokenizer.bpe_pairs import (
-    CHANGED,
-    NONE,
-    RIGHT,
-    USED,
-    Int32s,
-    Int64s,
-    Merge,
-    Pairs,
-    begin_words,
-    count_pairs,
-    longer,
-    merge_pair,
-)
-
-Bytes = npt.NDArray[np.uint8]
-
-FNV_OFFSET, FNV_PRIME = -3750763034362895579, 1099511628211  # Fowler, Noll and Vo's hash 1a of 64 bits, signed
+from data.tokenizer.bpe_pairs import CHANGED, RIGHT, USED, Merge, Pairs, begin_words, count_pairs, longer, merge_pair
+from data.tokenizer.strings import Bytes, Int32s, Int64s, Strings, apart, new_strings, string_number
 
 
 class Bpe(NamedTuple):
@@ -52,72 +35,53 @@ def learn_bpe(text: Bytes, offsets: Int64s, counts: Int64s, byte_order: bytes, s
         size: pieces wanted in all, at least 256.
         longest: bytes that a piece may have, at least 2.
     """
-    numbers = np.empty(256, np.int32)
-    numbers[np.frombuffer(byte_order, np.uint8)] = np.arange(256, dtype=np.int32)
-    texts = np.zeros((size, longest), np.uint8)
-    texts[:256, 0] = np.frombuffer(byte_order, np.uint8)
-    lengths = np.ones(size, np.int32)
-    known = np.full(1 << (2 * size).bit_length(), NONE, np.int32)
-    learnt, merges = _learn(numbers[text], offsets, counts, texts, lengths, known)
-    pieces = [row[:length].tobytes() for row, length in zip(texts[:learnt], lengths[:learnt].tolist(), strict=True)]
-    return Bpe(pieces, [(left, right) for left, right in merges.tolist()])
+    pieces = new_strings(size, size * longest)
+    merges = _learn(text, offsets, counts, np.frombuffer(byte_order, np.uint8), pieces, longest)
+    return Bpe(apart(*pieces.content), [(left, right) for left, right in merges.tolist()])
 
 
 @numba.njit(cache=True)
-def _learn(
-    symbols: Int32s, offsets: Int64s, counts: Int64s, texts: Bytes, piece_lengths: Int32s, known: Int32s
-) -> tuple[int, Int32s]:
-    """How many pieces there are in the end, their texts and lengths filled in, and the merges (merges, 2).
-
-    Args:
-        known: room for a hash table of pieces: a power of two, all NONE.
-    """
-    words = begin_words(symbols, offsets, counts)
-    pairs = count_pairs(words, len(texts))
+def _learn(text: Bytes, offsets: Int64s, counts: Int64s, byte_order: Bytes, pieces: Strings, longest: int) -> Int32s:
+    """Fill `pieces`; returns the merges (merges, 2)."""
+    size = len(pieces.hashes)
+    numbers, lengths = np.empty(256, np.int32), np.ones(size, np.int32)
+    for place in range(256):
+        numbers[byte_order[place]] = string_number(pieces, byte_order, place, place + 1)
+    words = begin_words(numbers[text], offsets, counts)
+    pairs = count_pairs(words, size)
     heap_counts, heap_slots = np.empty(pairs.state[USED], np.int64), np.empty(pairs.state[USED], np.int32)
     waiting = 0
     for slot in range(pairs.state[USED]):
         waiting = _push(heap_counts, heap_slots, waiting, pairs, slot)
-    learnt, merged, merges = 256, 0, np.empty((len(texts), 2), np.int32)
-    while learnt < len(texts) and waiting:
+    merged, merges = 0, np.empty((size, 2), np.int32)
+    while pieces.used[0] < size and waiting:
         slot, count = heap_slots[0], heap_counts[0]
         waiting = _pop(heap_counts, heap_slots, waiting, pairs)
         if count != pairs.counts[slot]:  # it has become rarer, or was merged, since it was put there
             waiting = _push(heap_counts, heap_slots, waiting, pairs, slot)
             continue
         left, right = pairs.keys[slot] >> 32, pairs.keys[slot] & RIGHT
-        piece = _piece(known, texts, piece_lengths, left, right, learnt)
-        learnt = max(learnt, piece + 1)
+        piece = _join(pieces, left, right)
+        lengths[piece] = lengths[left] + lengths[right]
         if merged == len(merges):
             merges = np.concatenate((merges, merges))
         merges[merged, 0], merges[merged, 1] = left, right
         merged += 1
-        pairs = merge_pair(words, pairs, Merge(slot, piece, merged, texts.shape[1], piece_lengths))
+        pairs = merge_pair(words, pairs, Merge(slot, piece, merged, longest, lengths))
         if waiting + pairs.state[CHANGED] > len(heap_slots):
             room = max(waiting + pairs.state[CHANGED], 3 * len(heap_slots) // 2)
             heap_counts, heap_slots = longer(heap_counts, room), longer(heap_slots, room)
         for place in range(pairs.state[CHANGED]):
             waiting = _push(heap_counts, heap_slots, waiting, pairs, pairs.changed[place])
-    return learnt, merges[:merged]
+    return merges[:merged]
 
 
 @numba.njit(cache=True)
-def _piece(known: Int32s, texts: Bytes, lengths: Int32s, left: int, right: int, learnt: int) -> Any:
-    """Number of the piece that a pair makes: that of an equal piece, or a new one, which is written down."""
-    size = lengths[left] + lengths[right]
-    text = np.concatenate((texts[left, : lengths[left]], texts[right, : lengths[right]]))
-    key = np.int64(FNV_OFFSET)
-    for byte in text:
-        key = (key ^ np.int64(byte)) * np.int64(FNV_PRIME)
-    place = (key ^ key >> 32) & (len(known) - 1)
-    while known[place] != NONE:
-        piece = known[place]
-        if lengths[piece] == size and (texts[piece, :size] == text).all():
-            return piece
-        place = (place + 1) & (len(known) - 1)
-    known[place] = learnt
-    texts[learnt, :size], lengths[learnt] = text, size
-    return np.int32(learnt)
+def _join(pieces: Strings, left: int, right: int) -> Any:
+    """Number of the piece that a pair makes: that of an equal piece, or a new one."""
+    text, offsets = pieces.text, pieces.offsets
+    joined = np.concatenate((text[offsets[left] : offsets[left + 1]], text[offsets[right] : offsets[right + 1]]))
+    return string_number(pieces, joined, 0, len(joined))
 
 
 @numba.njit(cache=True)

@@ -4,15 +4,14 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-import numpy.typing as npt
+
+from data.hashing import GOLDEN
+from data.tokenizer.strings import Bytes, Int32s, Int64s
 
 LONGEST = 512  # bytes of a pre-token that is merged here: the search for the next merge takes time in proportion
 NO_MERGE = np.iinfo(np.int64).max
 FREE = -1
-
-Bytes = npt.NDArray[np.uint8]
-Int32s = npt.NDArray[np.int32]
-Int64s = npt.NDArray[np.int64]
+FIBONACCI = np.int64(GOLDEN - (1 << 64))
 
 
 class Merges(NamedTuple):
@@ -43,7 +42,7 @@ def _fill(pairs: Int64s, results: Int64s, merges: Int64s) -> None:
 @numba.njit(cache=True, nogil=True)
 def _slot(pairs: Int64s, pair: int) -> Any:
     """The slot of a pair, or the free one where it belongs."""
-    mixed = pair * np.int64(-7046029254386353131)  # 2^64 divided by the golden ratio
+    mixed = pair * FIBONACCI
     slot = (mixed ^ mixed >> 32) & (len(pairs) - 1)
     while pairs[slot] != pair and pairs[slot] != FREE:
         slot = (slot + 1) & (len(pairs) - 1)

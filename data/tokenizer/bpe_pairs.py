@@ -8,14 +8,13 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
-Int32s = npt.NDArray[np.int32]
-Int64s = npt.NDArray[np.int64]
+from data.hashing import GOLDEN
+from data.tokenizer.strings import Int32s, Int64s
 
 NONE = -1
 RIGHT = (1 << 32) - 1
-FIBONACCI = np.int64(-7046029254386353131)
+FIBONACCI = np.int64(GOLDEN - (1 << 64))
 ROOM = 1 << 17  # pairs; more than two bytes can make
 MADE_AT_ONCE = 4  # pairs that a run of merges may make: before, within and after it
 BLOCK = 6  # bits of a place within a block

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, decoders, models
 
 from data.tokenizer.bpe import Bpe
-from data.tokenizer.pretokens import Digits, Pretokenization, pattern
+from data.tokenizer.pretokens import Digits, Pretokenization, pre_tokenizer
 
 
 def _byte_letters() -> str:
@@ -52,12 +52,7 @@ def unigram_tokenizer(
 
 def _tokenizer(model: Any, special_tokens: Sequence[str], cuts: Pretokenization, digits: Digits) -> Tokenizer:
     tokenizer = Tokenizer(model)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(pattern(cuts, digits)), "isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
+    tokenizer.pre_tokenizer = pre_tokenizer(cuts, digits)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special_tokens])
     return tokenizer

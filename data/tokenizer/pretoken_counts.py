@@ -9,7 +9,7 @@ what it was. To drop the rarest would be worse: a language without spaces has no
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -19,20 +19,13 @@ import pyarrow as pa
 from data.files import atomic_write
 from data.hashing import GOLDEN, mix
 from data.parallel import in_parallel
-from data.tokenizer.pretokens import MOST_DIGITS, Digits, Pretokenization, character_classes, pretoken_end
+from data.tokenizer.pretokens import Splitting, pretoken_end
 from data.tokenizer.report import TrainingFacts
+from data.tokenizer.strings import EMPTY, Bytes, Floats, Int64s, Strings, keep_strings, new_strings, string_number
 from data.tokenizer.text import RowGroup, find_chunks, read_groups, sample_texts
 
 PART_BYTES = 32_000_000  # of text that are counted on their own
 KEPT = 0.75  # of a full table
-EMPTY = -1
-USED, TEXT = 0, 1  # of _Table.state
-FNV_OFFSET, FNV_PRIME = -3750763034362895579, 1099511628211  # Fowler, Noll and Vo's hash 1a of 64 bits, signed
-
-Bytes = npt.NDArray[np.uint8]
-Int32s = npt.NDArray[np.int32]
-Int64s = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 
 class Limits(NamedTuple):
@@ -59,29 +52,6 @@ def training_facts(counts: PretokenCounts) -> TrainingFacts:
     """What a tokenizer's report says about these counts."""
     cut = counts.cut_pretokens, counts.cut_occurrences
     return TrainingFacts(counts.documents, counts.bytes, len(counts.counts), *cut)
-
-
-class Splitting(NamedTuple):
-    """How a text is cut: what `pretoken_end` wants to know."""
-
-    classes: Bytes
-    words: bool
-    most_digits: int
-
-
-def splitting(pretokenization: Pretokenization, digits: Digits) -> Splitting:
-    return Splitting(character_classes(pretokenization), pretokenization == "words", MOST_DIGITS[digits])
-
-
-class _Table(NamedTuple):
-    """A hash table of byte strings and their counts, of a fixed size; memory that is not used yet is not taken."""
-
-    slots: Int32s  # number of the string at this place, or EMPTY; a power of two of them
-    hashes: Int64s
-    ends: Int64s  # of each string in `text`, behind a 0
-    counts: Int64s
-    text: Bytes
-    state: Int64s  # strings and bytes used
 
 
 def count_pretokens(
@@ -143,15 +113,12 @@ def count_texts(
 
 
 class _Counter:
-    """A table, and what it has seen."""
+    """Pre-tokens in a table of a fixed size, how often each was seen, and what had to be left out."""
 
     def __init__(self, limits: Limits, seed: int = 0) -> None:
         self.draws = seed << 32  # each cut draws anew
-        most = limits.pretokens
-        slots = np.full(1 << (2 * most - 1).bit_length(), EMPTY, np.int32)
-        ends = np.zeros(most + 1, np.int64)
-        hashes, counts = np.empty(most, np.int64), np.empty(most, np.int64)
-        self.table = _Table(slots, hashes, ends, counts, np.empty(limits.bytes, np.uint8), np.zeros(2, np.int64))
+        self.strings = new_strings(limits.pretokens, limits.bytes)
+        self.occurrences = np.zeros(limits.pretokens, np.int64)
         self.documents = self.bytes = self.cut_pretokens = self.cut_occurrences = 0
 
     def add_texts(self, texts: pa.Array, split: Splitting) -> None:
@@ -163,10 +130,10 @@ class _Counter:
         text = np.frombuffer(content or b"", np.uint8)
         begin, end = bounds[0], bounds[0]
         while True:
-            begin, end = _count_while_room(self.table, text, bounds, end, *split)
+            begin, end = _count_while_room(self.strings, self.occurrences, text, bounds, end, split)
             if begin == end:
                 break
-            if end - begin > len(self.table.text) // 4:
+            if end - begin > len(self.strings.text) // 4:
                 self.cut_pretokens += 1
                 self.cut_occurrences += 1
             else:
@@ -177,9 +144,8 @@ class _Counter:
 
     def add_counts(self, counts: PretokenCounts) -> None:
         number = 0
-        while (number := _add_while_room(self.table, counts.text, counts.offsets, counts.counts, number)) < len(
-            counts.counts
-        ):
+        arrays = counts.text, counts.offsets, counts.counts
+        while (number := _add_while_room(self.strings, self.occurrences, *arrays, number)) < len(counts.counts):
             self._make_room()
         self.documents += counts.documents
         self.bytes += counts.bytes
@@ -187,105 +153,69 @@ class _Counter:
         self.cut_occurrences += counts.cut_occurrences
 
     def counts(self) -> PretokenCounts:
-        used, size = self.table.state.tolist()
-        arrays = self.table.text[:size], self.table.ends[: used + 1], self.table.counts[:used]
+        arrays = *self.strings.content, self.occurrences[: self.strings.used[0]]
         return PretokenCounts(*arrays, self.documents, self.bytes, self.cut_pretokens, self.cut_occurrences)
 
     def _make_room(self) -> None:
         """Let some of the rare pre-tokens stand for the others, so that about a quarter of the table is free."""
-        used = int(self.table.state[USED])
-        counts, sizes = self.table.counts[:used], np.diff(self.table.ends[: used + 1])
+        used = int(self.strings.used[0])
+        counts, sizes = self.occurrences[:used], np.diff(self.strings.offsets[: used + 1])
         threshold, chances = 1, np.ones(used)
-        while chances.sum() > KEPT * len(self.table.counts) or chances @ sizes > KEPT * len(self.table.text):
+        while chances.sum() > KEPT * len(self.occurrences) or chances @ sizes > KEPT * len(self.strings.text):
             threshold += 1 + threshold // 8
             np.minimum(counts / threshold, 1, out=chances)
         self.draws += 1
-        kept = _draw(self.table.hashes[:used], self.draws) < chances
-        self.cut_pretokens += used - int(kept.sum())
+        kept = _draw(self.strings.hashes[:used], self.draws) < chances
+        left = int(kept.sum())
+        self.cut_pretokens += used - left
         self.cut_occurrences += int(counts[~kept].sum())
-        np.maximum(counts, threshold, out=counts)
-        _keep(self.table, kept)
+        self.occurrences[:left] = np.maximum(counts[kept], threshold)
+        self.occurrences[left:] = 0
+        keep_strings(self.strings, kept)
 
 
-def _draw(hashes: Int64s, number: int) -> Floats:
+def _draw(hashes: npt.NDArray[np.uint64], number: int) -> Floats:
     """Numbers from 0 to 1, alike for equal hashes in the draw of this number."""
-    mixed = mix(hashes.view(np.uint64) + np.uint64(number * GOLDEN % (1 << 64)))
+    mixed = mix(hashes + np.uint64(number * GOLDEN % (1 << 64)))
     drawn: Floats = (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53  # 53 bits
     return drawn
 
 
 @numba.njit(cache=True, nogil=True)
 def _count_while_room(
-    table: _Table, text: Bytes, bounds: Int64s, begin: int, classes: Bytes, words: bool, most_digits: int
+    strings: Strings, occurrences: Int64s, text: Bytes, bounds: Int64s, begin: int, split: Splitting
 ) -> tuple[int, int]:
     """Count pre-tokens from this byte on up to the first that the table has no room for: where it begins and ends."""
+    classes, words, most_digits = split
     end = begin
     for document in range(np.searchsorted(bounds, begin, "right") - 1, len(bounds) - 1):
         while begin < bounds[document + 1]:
             end = pretoken_end(text, begin, bounds[document + 1], classes, words, most_digits)
-            if not _add(table, text, begin, end, 1):
+            if not _add(strings, occurrences, text, begin, end, 1):
                 return begin, end
             begin = end
     return end, end
 
 
 @numba.njit(cache=True, nogil=True)
-def _add_while_room(table: _Table, text: Bytes, offsets: Int64s, counts: Int64s, number: int) -> int:
+def _add_while_room(
+    strings: Strings, occurrences: Int64s, text: Bytes, offsets: Int64s, counts: Int64s, number: int
+) -> int:
     """Add counts from this pre-token's on up to the first that the table has no room for, which is returned."""
-    while number < len(counts) and _add(table, text, offsets[number], offsets[number + 1], counts[number]):
+    while number < len(counts) and _add(
+        strings, occurrences, text, offsets[number], offsets[number + 1], counts[number]
+    ):
         number += 1
     return number
 
 
-@numba.njit(cache=True, nogil=True)
-def _add(table: _Table, text: Bytes, begin: int, end: int, count: int) -> bool:
+@numba.njit(cache=True, nogil=True, inline="always")  # a call would count references to each array
+def _add(strings: Strings, occurrences: Int64s, text: Bytes, begin: int, end: int, count: int) -> bool:
     """Count text[begin:end] so many times more; False, with nothing done, where the table has no room for it."""
-    key = np.int64(FNV_OFFSET)
-    for place in range(begin, end):
-        key = (key ^ np.int64(text[place])) * np.int64(FNV_PRIME)
-    size, slot = end - begin, _first_slot(table, key)
-    while table.slots[slot] != EMPTY:
-        number = table.slots[slot]
-        if table.hashes[number] == key and table.ends[number + 1] - table.ends[number] == size:
-            own, place = table.ends[number], 0
-            while place < size and table.text[own + place] == text[begin + place]:
-                place += 1
-            if place == size:
-                table.counts[number] += count
-                return True
-        slot = (slot + 1) & (len(table.slots) - 1)
-    number, used = table.state[USED], table.state[TEXT]
-    if number == len(table.counts) or used + size > len(table.text) or size > len(table.text) // 4:
+    if end - begin > len(strings.text) // 4:
         return False
-    table.slots[slot] = number
-    table.hashes[number], table.counts[number], table.ends[number + 1] = key, count, used + size
-    table.text[used : used + size] = text[begin:end]
-    table.state[USED], table.state[TEXT] = number + 1, used + size
+    number = string_number(strings, text, begin, end)
+    if number == EMPTY:
+        return False
+    occurrences[number] += count
     return True
-
-
-@numba.njit(cache=True, nogil=True)
-def _keep(table: _Table, kept: npt.NDArray[np.bool_]) -> None:
-    """Leave the other strings out; in the same memory."""
-    table.slots[:] = EMPTY
-    begin, number, used = 0, 0, 0
-    for old in range(len(kept)):
-        end = table.ends[old + 1]
-        if kept[old]:
-            slot = _first_slot(table, table.hashes[old])
-            while table.slots[slot] != EMPTY:
-                slot = (slot + 1) & (len(table.slots) - 1)
-            table.slots[slot] = number
-            table.hashes[number], table.counts[number] = table.hashes[old], table.counts[old]
-            for place in range(begin, end):
-                table.text[used + place - begin] = table.text[place]
-            used += end - begin
-            number += 1
-            table.ends[number] = used
-        begin = end
-    table.state[USED], table.state[TEXT] = number, used
-
-
-@numba.njit(cache=True, nogil=True)
-def _first_slot(table: _Table, key: int) -> Any:
-    return (key ^ key >> 32) & (len(table.slots) - 1)

@@ -1,12 +1,10 @@
 """Encoding by looking pre-tokens up: each is cut by compiled code, and what it becomes is found once and remembered.
 
-A pre-token becomes the same ids wherever it stands, so this is exact; equal ones are told by their bytes, not by a
-hash.
+A pre-token becomes the same ids wherever it stands, so this is exact.
 """
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numba
 import numpy as np
@@ -14,59 +12,46 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from data.errors import DataError
-from data.tokenizer.pretokens import MOST_DIGITS, Bytes, Digits, Pretokenization, character_classes, pretoken_end
+from data.tokenizer.pretokens import Digits, Pretokenization, Splitting, pretoken_end, splitting
+from data.tokenizer.strings import (
+    EMPTY,
+    Bytes,
+    Int32s,
+    Int64s,
+    Strings,
+    add_string,
+    apart,
+    first_slot,
+    is_equal,
+    new_strings,
+    string_hash,
+)
 
 BLOCK_BYTES = 4 << 20  # of text that is cut at a time
 MOST_PRETOKENS = 1 << 20  # remembered; then the table is begun anew
 MOST_BYTES = 64 << 20  # of them
-
-FNV_OFFSET = np.uint64(14695981039346656037)  # FNV-1a, 64 bits (Fowler, Noll and Vo): only chooses a place
-FNV_PRIME = np.uint64(1099511628211)
-FIBONACCI = np.uint64(11400714819323198485)
+SPACING = 8  # of the table; most pre-tokens are then where they are looked for first
 
 Ids = npt.NDArray[np.uint32]
-Positions = npt.NDArray[np.int64]
-# The ids of pre-tokens content[offsets[i] : offsets[i + 1]]: all of them, and where those of each begin.
-FindIds = Callable[[Bytes, Positions], tuple[Ids, Positions]]
-
-
-class _Cuts(NamedTuple):
-    """How texts are cut; see pretokens.py."""
-
-    classes: Bytes
-    words: bool
-    most_digits: int
-
-
-class _Table(NamedTuple):
-    """Pre-tokens in the order in which they were met, and an open-addressed table of their numbers."""
-
-    slots: npt.NDArray[np.int32]  # a power of two; number of a pre-token, -1 where there is none
-    hashes: npt.NDArray[np.uint64]  # (MOST_PRETOKENS,)
-    ends: Positions  # (MOST_PRETOKENS + 1,) in `content`; pre-token i begins where i - 1 ends
-    content: Bytes
+# The ids of pre-tokens text[offsets[i] : offsets[i + 1]]: all of them, and where those of each begin.
+FindIds = Callable[[Bytes, Int64s], tuple[Ids, Int64s]]
 
 
 class PretokenTable:
     """Encodes texts; memory is bounded by MOST_PRETOKENS, MOST_BYTES and BLOCK_BYTES."""
 
     def __init__(self, pretokenization: Pretokenization, digits: Digits, find_ids: FindIds) -> None:
-        self._cuts = _Cuts(character_classes(pretokenization), pretokenization == "words", MOST_DIGITS[digits])
+        self._split = splitting(pretokenization, digits)
         self._find_ids = find_ids
         self._forget()
 
     def _forget(self) -> None:
-        self._table = _Table(
-            slots=np.full(1 << (4 * MOST_PRETOKENS).bit_length(), -1, np.int32),
-            hashes=np.empty(MOST_PRETOKENS, np.uint64),
-            ends=np.zeros(MOST_PRETOKENS + 1, np.int64),
-            content=np.empty(MOST_BYTES, np.uint8),
-        )
-        self._known = 0
+        self._pretokens = new_strings(MOST_PRETOKENS, MOST_BYTES, SPACING)
+        self._known = 0  # pre-tokens whose ids were found
         self._ids = np.empty(1 << 16, np.uint32)
         self._id_ends = np.zeros(MOST_PRETOKENS + 1, np.int64)
 
-    def encode(self, texts: pa.Array) -> tuple[Ids, Positions]:
+    def encode(self, texts: pa.Array) -> tuple[Ids, Int64s]:
         """The ids of all texts (large_string, without nulls), one behind the other, and the number of each text's."""
         _, offsets, content = texts.buffers()
         bounds = np.frombuffer(offsets, np.int64, len(texts) + 1, 8 * texts.offset)
@@ -77,10 +62,8 @@ class PretokenTable:
         numbers = np.empty(BLOCK_BYTES, np.int32)
         owners = np.empty(BLOCK_BYTES, np.int32)
         while text < len(texts):
-            text, place, count, known = _cut(
-                utf8, bounds, text, place, self._cuts, self._table, self._known, numbers, owners
-            )
-            self._learn(known)
+            text, place, count = _cut(utf8, bounds, text, place, self._split, self._pretokens, numbers, owners)
+            self._learn()
             ids.append(_gather(numbers[:count], owners[:count], self._ids, self._id_ends, lengths))
             if text < len(texts) and count < BLOCK_BYTES:  # the table is full
                 if not self._known:
@@ -90,12 +73,13 @@ class PretokenTable:
                 self._forget()
         return np.concatenate(ids) if ids else np.empty(0, np.uint32), lengths
 
-    def _learn(self, known: int) -> None:
+    def _learn(self) -> None:
         """Find the ids of the pre-tokens that are new."""
+        known = self._pretokens.used[0]
         if known == self._known:
             return
-        ends = self._table.ends[self._known : known + 1]
-        ids, starts = self._find_ids(self._table.content[ends[0] : ends[-1]], ends - ends[0])
+        offsets = self._pretokens.offsets[self._known : known + 1]
+        ids, starts = self._find_ids(self._pretokens.text[offsets[0] : offsets[-1]], offsets - offsets[0])
         used = self._id_ends[self._known]
         if used + len(ids) > len(self._ids):
             self._ids = np.concatenate([self._ids, np.empty(max(len(ids), len(self._ids)), np.uint32)])
@@ -106,58 +90,47 @@ class PretokenTable:
 
 @numba.njit(cache=True, nogil=True)
 def _cut(
-    utf8: Bytes, bounds: Positions, text: int, place: int, cuts: Any, table: Any, known: int, numbers: Any, owners: Any
-) -> tuple[int, int, int, int]:
+    utf8: Bytes,
+    bounds: Int64s,
+    text: int,
+    place: int,
+    split: Splitting,
+    pretokens: Strings,
+    numbers: Int32s,
+    owners: Int32s,
+) -> tuple[int, int, int]:
     """Cut the texts from `place` in `text` on, until all are cut, or `numbers` or the table is full.
 
-    Returns where it stands, how many pre-tokens it has cut and how many the table knows.
+    Returns where it stands, and how many pre-tokens it has cut.
     """
-    count, mask = 0, len(table.slots) - 1
+    count = 0
     while text < len(bounds) - 1:
         end = bounds[text + 1]
         while place < end:
             if count == len(numbers):
-                return text, place, count, known
-            stop = pretoken_end(utf8, place, end, cuts.classes, cuts.words, cuts.most_digits)
-            value = FNV_OFFSET
-            for at in range(place, stop):
-                value = (value ^ np.uint64(utf8[at])) * FNV_PRIME
-            slot = np.int64((value * FIBONACCI) >> np.uint64(32)) & mask
-            while True:
-                number = table.slots[slot]
-                if number < 0:
-                    used = table.ends[known]
-                    if known == len(table.hashes) or used + stop - place > len(table.content):
-                        return text, place, count, known
-                    table.slots[slot], table.hashes[known] = known, value
-                    table.content[used : used + stop - place] = utf8[place:stop]
-                    table.ends[known + 1] = used + stop - place
-                    number = known
-                    known += 1
+                return text, place, count
+            stop = pretoken_end(utf8, place, end, split.classes, split.words, split.most_digits)
+            key = string_hash(utf8, place, stop)
+            slot = first_slot(pretokens, key)
+            while True:  # as in `string_number`, which, inlined here as a whole, made this a sixth slower
+                number = pretokens.slots[slot]
+                if number == EMPTY:
+                    number = add_string(pretokens, slot, key, utf8, place, stop)
+                    if number == EMPTY:
+                        return text, place, count
                     break
-                if table.hashes[number] == value and _equal(table, number, utf8, place, stop):
+                if pretokens.hashes[number] == key and is_equal(pretokens, number, utf8, place, stop):
                     break
-                slot = (slot + 1) & mask
+                slot = (slot + 1) & (len(pretokens.slots) - 1)
             numbers[count], owners[count] = number, text
             count += 1
             place = stop
         text += 1
-    return text, place, count, known
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _equal(table: Any, number: int, utf8: Bytes, place: int, stop: int) -> bool:
-    begin = table.ends[number]
-    if table.ends[number + 1] - begin != stop - place:
-        return False
-    for offset in range(stop - place):  # noqa: SIM110 - a compiled loop
-        if table.content[begin + offset] != utf8[place + offset]:
-            return False
-    return True
+    return text, place, count
 
 
 @numba.njit(cache=True, nogil=True)
-def _gather(numbers: Any, owners: Any, ids: Ids, ends: Positions, lengths: Positions) -> Any:
+def _gather(numbers: Any, owners: Any, ids: Ids, ends: Int64s, lengths: Int64s) -> Any:
     """The ids of the pre-tokens, one behind the other; `lengths` counts them for each text."""
     total = 0
     for number in numbers:
@@ -185,7 +158,7 @@ def ids_by_merges(vocabulary: Mapping[str, int], merges: Sequence[Sequence[str]]
     )
     by_model = ids_by_model(model)
 
-    def find(content: Bytes, offsets: Positions) -> tuple[Ids, Positions]:
+    def find(content: Bytes, offsets: Int64s) -> tuple[Ids, Int64s]:
         ids, starts = merge_all(table, content, offsets)
         long = np.flatnonzero(np.diff(offsets) > LONGEST)
         if not len(long):
@@ -203,12 +176,8 @@ def ids_by_model(model: Any) -> FindIds:
     """Asks a model of the `tokenizers` library for each pre-token."""
     from data.tokenizer.model import piece_name
 
-    def find(content: Bytes, offsets: Positions) -> tuple[Ids, Positions]:
-        whole, bounds = content.tobytes(), offsets.tolist()
-        found = [
-            [token.id for token in model.tokenize(piece_name(whole[begin:end]))]
-            for begin, end in itertools.pairwise(bounds)
-        ]
+    def find(content: Bytes, offsets: Int64s) -> tuple[Ids, Int64s]:
+        found = [[token.id for token in model.tokenize(piece_name(pretoken))] for pretoken in apart(content, offsets)]
         lengths = np.fromiter(map(len, found), np.int64, len(found))
         ids = np.fromiter((number for of_one in found for number in of_one), np.uint32, int(lengths.sum()))
         return ids, np.concatenate([[0], np.cumsum(lengths)])

@@ -1,17 +1,19 @@
 """Where a text is cut before its pieces are found: the patterns as regular expressions, and the same cuts compiled."""
 
 import functools
+import json
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numba
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Regex, normalizers
+from tokenizers import Regex, normalizers, pre_tokenizers
+
+from data.tokenizer.strings import Bytes
 
 Pretokenization = Literal["bloomberggpt", "words"]
 Digits = Literal["single", "triples", "runs"]
-Bytes = npt.NDArray[np.uint8]
 
 REPEATS: dict[Digits, str] = {"single": "", "triples": "{1,3}", "runs": "+"}
 MOST_DIGITS: dict[Digits, int] = {"single": 1, "triples": 3, "runs": np.iinfo(np.int64).max}
@@ -34,24 +36,19 @@ def pattern(pretokenization: Pretokenization, digits: Digits) -> str:
     )
 
 
+def pre_tokenizer(pretokenization: Pretokenization, digits: Digits) -> pre_tokenizers.PreTokenizer:
+    """The library's: a split by `pattern`, then bytes as letters."""
+    split = pre_tokenizers.Split(Regex(pattern(pretokenization, digits)), "isolated")
+    return pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+
+
 def known_pattern(definition: Mapping[str, Any]) -> tuple[Pretokenization, Digits] | None:
-    """What of these two a tokenizer.json cuts by, if by nothing else: a split by `pattern`, then bytes as letters."""
+    """What of these two a tokenizer.json cuts by, if by nothing else: its pre-tokenizer is `pre_tokenizer`."""
     for pretokenization in get_args(Pretokenization):
         for digits in get_args(Digits):
-            if definition.get("pre_tokenizer") == _pre_tokenizer(pretokenization, digits):
+            if definition.get("pre_tokenizer") == json.loads(pre_tokenizer(pretokenization, digits).__getstate__()):
                 return pretokenization, digits
     return None
-
-
-def _pre_tokenizer(pretokenization: Pretokenization, digits: Digits) -> dict[str, Any]:
-    split = {
-        "type": "Split",
-        "pattern": {"Regex": pattern(pretokenization, digits)},
-        "behavior": "Isolated",
-        "invert": False,
-    }
-    letters = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
-    return {"type": "Sequence", "pretokenizers": [split, letters]}
 
 
 @functools.cache
@@ -83,15 +80,25 @@ def _matches(kind: str, characters: npt.NDArray[np.int64]) -> npt.NDArray[np.boo
     return changed
 
 
+class Splitting(NamedTuple):
+    """How a text is cut: what `pretoken_end` wants to know."""
+
+    classes: Bytes  # of `character_classes`
+    words: bool  # whether the pattern is "words", or "bloomberggpt"
+    most_digits: int  # characters that a pre-token of digits may have
+
+
+def splitting(pretokenization: Pretokenization, digits: Digits) -> Splitting:
+    return Splitting(character_classes(pretokenization), pretokenization == "words", MOST_DIGITS[digits])
+
+
 @numba.njit(cache=True, nogil=True)
 def pretoken_end(text: Bytes, begin: int, end: int, classes: Bytes, words: bool, most_digits: int) -> Any:
     """Where the pre-token that begins at `begin` ends, an int.
 
     Args:
         text: uint8, valid UTF-8 between begin and end, where a document ends.
-        classes: of `character_classes`.
-        words: whether the pattern is "words", or "bloomberggpt".
-        most_digits: characters that a pre-token of digits may have.
+        classes, words, most_digits: of a `Splitting`.
     """
     kind, place = _character(text, begin, classes)
     if kind == NUMBER:

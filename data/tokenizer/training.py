@@ -1,5 +1,10 @@
-"""Files of a corpus to a tokenizer: learn the largest vocabulary that is wanted, and cut it to each size."""
+"""Files of a corpus to a tokenizer: learn the largest vocabulary that is wanted, and cut it to each size.
 
+What each size would do to the same text is reported, as BloombergGPT chose its own: the size with the fewest bits,
+tokens × log2(size), for a sample (arXiv 2303.17564 §2.3).
+"""
+
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,14 +16,15 @@ from tokenizers import Tokenizer
 from data.config import END_OF_TEXT, TokenizerConfig
 from data.errors import DataError
 from data.progress import say
-from data.tokenizer.bpe import learn_bpe
-from data.tokenizer.model import BYTE_ORDER, bpe_tokenizer, unigram_tokenizer
-from data.tokenizer.pretoken_counts import Splitting, count_pretokens, count_texts, splitting, training_facts
+from data.tokenizer.bpe import Bpe, learn_bpe
+from data.tokenizer.model import BYTE_ORDER, bpe_tokenizer, piece_name, unigram_tokenizer
+from data.tokenizer.pretoken_counts import PretokenCounts, count_pretokens, count_texts, training_facts
+from data.tokenizer.pretokens import Splitting, splitting
 from data.tokenizer.report import Made, TrainingFacts
+from data.tokenizer.strings import apart
 from data.tokenizer.text import find_chunks
 from data.tokenizer.unigram import cut
 from data.tokenizer.unigram_chunks import ChunkSettings, learn_chunks
-from data.tokenizer.vocabulary_size import first_pieces, sweep_point
 
 
 class _Task(NamedTuple):
@@ -102,3 +108,26 @@ def _learn_unigram(task: _Task) -> _Learnt:
         return unigram_tokenizer(pieces, scores, task.special_tokens, config.pretokenization, config.digits)
 
     return _Learnt(len(model.pieces), tokenizer_of, facts)
+
+
+def first_pieces(bpe: Bpe, size: int) -> Bpe:
+    """The BPE that learning would have ended with at `size` pieces: a beginning of the merges."""
+    numbers = {piece: number for number, piece in enumerate(bpe.pieces)}
+    made = (numbers[bpe.pieces[left] + bpe.pieces[right]] for left, right in bpe.merges)
+    learnt = itertools.accumulate(made, max, initial=255)
+    merges = [merge for merge, last in zip(bpe.merges, learnt, strict=False) if last + 1 < size]
+    return Bpe(bpe.pieces[:size], merges)
+
+
+def count_tokens(tokenizer: Tokenizer, text: PretokenCounts) -> int:
+    """Tokens that a byte-level tokenizer makes of a text that was counted as its own pre-tokens."""
+    return sum(
+        count * len(tokenizer.model.tokenize(piece_name(pretoken)))
+        for pretoken, count in zip(apart(text.text, text.offsets), text.counts.tolist(), strict=True)
+    )
+
+
+def sweep_point(tokenizer: Tokenizer, text: PretokenCounts) -> dict[str, int]:
+    """One size and what the text becomes with it, as the tokenizer's report shows it."""
+    tokens = count_tokens(tokenizer, text)
+    return {"vocabulary_size": tokenizer.get_vocab_size(), "bytes": text.bytes, "tokens": tokens}

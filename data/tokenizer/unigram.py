@@ -16,9 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data.tokenizer.unigram_seed import BYTES, EMPTY, LONGEST, Bytes, Int32s, Int64s, Lattice, find_seeds
-
-Floats = npt.NDArray[np.float64]
+from data.tokenizer.strings import EMPTY, Bytes, Floats, Int32s, Int64s
+from data.tokenizer.unigram_seed import BYTES, LONGEST, Lattice, find_seeds
 
 SEEDS_PER_PIECE = 10
 KEPT = 0.75  # of the pieces, in a round; SentencePiece's shrinking_factor
@@ -69,7 +68,7 @@ def learn_unigram(text: Bytes, offsets: Int64s, counts: Int64s, size: int, longe
     kept = _best(probabilities, size)
     content = text.tobytes()
     learnt = [content[place : place + length] for place, length in zip(places[kept], lengths[kept], strict=True)]
-    pieces = pa.array([*map(_single, range(BYTES)), *learnt[BYTES:]], pa.large_binary())
+    pieces = pa.array([*(bytes([byte]) for byte in range(BYTES)), *learnt[BYTES:]], pa.large_binary())
     order = pc.sort_indices(pieces).to_numpy()
     masses = probabilities[kept] / probabilities[kept].sum() * max(1, int(counts @ np.diff(offsets)))
     return Unigram(pieces.take(order), masses[order])
@@ -97,10 +96,6 @@ def cut(model: Unigram, size: int) -> Unigram:
     order = np.lexsort((-model.masses, ~single))[:size]
     chosen = np.sort(order)
     return Unigram(model.pieces.take(chosen), model.masses[chosen])
-
-
-def _single(byte: int) -> bytes:
-    return bytes([byte])
 
 
 def _best(values: Floats, size: int) -> npt.NDArray[np.bool_]:

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 
 from data.files import atomic_write, file_stamp, new_digest, value_digest
 from data.parallel import in_parallel
-from data.tokenizer.pretoken_counts import Splitting, count_texts, training_facts
+from data.tokenizer.pretoken_counts import count_texts, training_facts
+from data.tokenizer.pretokens import Splitting
 from data.tokenizer.report import TrainingFacts
 from data.tokenizer.text import RowGroup, read_groups, sample_texts
 from data.tokenizer.unigram import Unigram, cut, learn_unigram, merge

@@ -5,12 +5,8 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
-Bytes = npt.NDArray[np.uint8]
-Positions = npt.NDArray[np.int64]
-Ids = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float64]
+from data.tokenizer.strings import Bytes, Floats, Int32s, Int64s
 
 FREE = -1
 PARENT, ENDS, BASE = (1 << 32) - 1, 1 << 32, 33  # of a unit; the base is what stands above
@@ -23,8 +19,8 @@ class Pieces(NamedTuple):
     A unit is the base of a node, whether a piece ends there, and the place of its parent; the root is at 0.
     """
 
-    units: Positions
-    ids: Ids  # of the piece that ends there
+    units: Int64s
+    ids: Int32s  # of the piece that ends there
     scores: Floats  # logarithm of its probability
 
 
@@ -43,7 +39,7 @@ def build_pieces(pieces: Sequence[bytes], ids: Sequence[int], scores: Sequence[f
 
 
 @numba.njit(cache=True)
-def _build(text: Bytes, begins: Positions, ids: Ids, scores: Floats) -> tuple[Positions, Ids, Floats]:
+def _build(text: Bytes, begins: Int64s, ids: Int32s, scores: Floats) -> tuple[Int64s, Int32s, Floats]:
     """The double array of sorted pieces, level by level: a node is a stretch of pieces that begin alike."""
     most = len(text) + 1
     room = 2 * most + 2 * 256
@@ -83,7 +79,7 @@ def _build(text: Bytes, begins: Positions, ids: Ids, scores: Floats) -> tuple[Po
 
 
 @numba.njit(cache=True)
-def _fitting_base(units: Positions, children: Positions, first_free: int) -> Any:
+def _fitting_base(units: Int64s, children: Int64s, first_free: int) -> Any:
     """The least base, up to the end of what is used, whose places for all children are free."""
     base = max(0, first_free - children[0])
     while base + 256 < len(units):
@@ -104,7 +100,7 @@ def _longer(array: Any, filling: Any) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)
-def find_best(content: Bytes, offsets: Positions, pieces: Any) -> tuple[Any, Positions]:
+def find_best(content: Bytes, offsets: Int64s, pieces: Any) -> tuple[Any, Int64s]:
     """The ids of the best segmentation of each text content[offsets[i] : offsets[i + 1]].
 
     Best is the largest sum of scores (Kudo 2018, "Subword Regularization", §3.2), added from the left; of equal ones

@@ -10,12 +10,9 @@ from typing import NamedTuple
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
-Bytes = npt.NDArray[np.uint8]
-Int32s = npt.NDArray[np.int32]
-Int64s = npt.NDArray[np.int64]
-EMPTY = -1
+from data.tokenizer.strings import EMPTY, Bytes, Floats, Int32s, Int64s
+
 BYTES = 256
 KEY_BYTES, KEY_BITS = 7, 9  # bytes that the first sorting compares, and what one of them, or the end, takes
 LONGEST = 255  # bytes that a piece may have
@@ -32,7 +29,7 @@ class Lattice(NamedTuple):
 class Seeds(NamedTuple):
     """The first pieces, and every place where each stands."""
 
-    frequencies: npt.NDArray[np.float64]  # (pieces,): how often each occurs, however the text is cut
+    frequencies: Floats  # (pieces,): how often each occurs, however the text is cut
     lengths: Int64s  # (pieces,)
     places: Int64s  # (pieces,): a place in the text where each stands, -1 for bytes that do not occur
     lattice: Lattice

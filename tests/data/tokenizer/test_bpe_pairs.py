@@ -13,7 +13,6 @@ from data.tokenizer.bpe_pairs import (
     NONE,
     RIGHT,
     USED,
-    Int32s,
     Merge,
     Pairs,
     Words,
@@ -21,6 +20,7 @@ from data.tokenizer.bpe_pairs import (
     count_pairs,
     merge_pair,
 )
+from data.tokenizer.strings import Int32s
 
 PIECES, LONGEST = 60, 9
 

@@ -15,16 +15,8 @@ from hypothesis import strategies as st
 from tokenizers import Regex, pre_tokenizers
 
 from data.tokenizer import pretoken_counts
-from data.tokenizer.pretoken_counts import (
-    Limits,
-    PretokenCounts,
-    Splitting,
-    count_pretokens,
-    count_texts,
-    splitting,
-    training_facts,
-)
-from data.tokenizer.pretokens import pattern
+from data.tokenizer.pretoken_counts import Limits, PretokenCounts, count_pretokens, count_texts, training_facts
+from data.tokenizer.pretokens import Splitting, pattern, splitting
 
 
 @pytest.fixture(scope="module")

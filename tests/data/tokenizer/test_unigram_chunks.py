@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from data.tokenizer import unigram_chunks
-from data.tokenizer.pretoken_counts import count_texts, splitting, training_facts
+from data.tokenizer.pretoken_counts import count_texts, training_facts
+from data.tokenizer.pretokens import splitting
 from data.tokenizer.text import find_chunks
 from data.tokenizer.unigram import cut, learn_unigram, merge
 from data.tokenizer.unigram_chunks import ChunkSettings, learn_chunks
