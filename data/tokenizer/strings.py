@@ -10,7 +10,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from data.hashing import GOLDEN
+from data.hashing import FNV_OFFSET, FNV_PRIME, GOLDEN
 
 Bytes = npt.NDArray[np.uint8]
 Int32s = npt.NDArray[np.int32]
@@ -18,9 +18,8 @@ Int64s = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 EMPTY = -1
-# Fowler, Noll and Vo's hash 1a of 64 bits
-FNV_OFFSET, FNV_PRIME = np.uint64(14695981039346656037), np.uint64(1099511628211)
 FIBONACCI = np.uint64(GOLDEN)
+_OFFSET, _PRIME = np.uint64(FNV_OFFSET), np.uint64(FNV_PRIME)
 
 
 def apart(text: Bytes, offsets: Int64s) -> list[bytes]:
@@ -67,9 +66,9 @@ def new_strings(most: int, most_bytes: int, spacing: int = 2) -> Strings:
 @numba.njit(cache=True, nogil=True, inline="always")
 def string_hash(text: Bytes, begin: int, end: int) -> Any:
     """Fowler, Noll and Vo's hash 1a of 64 bits."""
-    key = FNV_OFFSET
+    key = _OFFSET
     for place in range(begin, end):
-        key = (key ^ np.uint64(text[place])) * FNV_PRIME
+        key = (key ^ np.uint64(text[place])) * _PRIME
     return key
 
 

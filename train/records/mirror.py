@@ -2,7 +2,7 @@
 
 import os
 import secrets
-import time
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -13,9 +13,6 @@ from train.config import RunConfig
 
 SMALLEST_IS_BEST = ("train/loss", "evaluation/*")
 """Figures of which W&B's summary keeps the smallest."""
-
-OFFLINE_ATTEMPTS = 5
-"""Starts, a second apart, until wandb lets go of a run that it could not reach the server for."""
 
 FINISH_SECONDS = 300.0
 """How long the end of a run may wait for W&B's server; what is not uploaded by then lies in the run's folder."""
@@ -38,7 +35,10 @@ class Mirror:
                 raise
             cause = (str(error).strip() or type(error).__name__).splitlines()[0]
             say(f"W&B cannot be reached ({cause}): this run is mirrored offline; `wandb sync` uploads it later")
-            self._run = _start_offline(config, environment)
+            import wandb
+
+            wandb.teardown()  # wandb's own process holds on to the id of a run that it could not start
+            self._run = _start(config, environment, "offline")
         self._run.define_metric("*", step_metric="step")
         for figures in SMALLEST_IS_BEST:
             self._run.define_metric(figures, step_metric="step", summary="min,last")
@@ -64,6 +64,9 @@ class Mirror:
 
 
 def _start(config: RunConfig, environment: Mapping[str, Any], mode: str) -> Any:
+    if "wandb" not in sys.modules:
+        # Set by whatever started this process and uses wandb too: its service would be shared, and may be gone.
+        os.environ.pop("WANDB_SERVICE", None)
     import wandb
 
     identity = config.run_folder / "wandb_id"
@@ -90,20 +93,6 @@ def _start(config: RunConfig, environment: Mapping[str, Any], mode: str) -> Any:
         ),
     )
     return started
-
-
-def _start_offline(config: RunConfig, environment: Mapping[str, Any]) -> Any:
-    """The same after a start that has failed: wandb's own process holds on to that run's id, for a while even ended."""
-    import wandb
-
-    for _ in range(OFFLINE_ATTEMPTS - 1):
-        wandb.teardown()
-        try:
-            return _start(config, environment, "offline")
-        except Exception:
-            time.sleep(1)
-    wandb.teardown()
-    return _start(config, environment, "offline")
 
 
 def keep_reports(config: RunConfig) -> None:

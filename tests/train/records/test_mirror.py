@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import wandb
 from wandb.proto import wandb_internal_pb2
 
 from tests.launched.runs import run_python
@@ -19,6 +18,10 @@ from train.config import RunConfig
 from train.records.mirror import Mirror, keep_reports
 
 Make = Callable[..., RunConfig]
+SCRIPT = (
+    "import sys; from train.config_file import load_config; from train.records.mirror import Mirror;"
+    "mirror = Mirror(load_config(sys.argv[1]), {}); mirror.log(1, 'train', {'loss': 4.0}); mirror.finish()"
+)
 BLOCK, BLOCK_HEADER, FILE_HEADER = 32768, 7, 7
 
 
@@ -123,10 +126,6 @@ def test_a_server_that_cannot_be_reached_never_stalls_a_run(answers: bool, make_
     """The real client against a dead and against a silent address; in a process of its own, as wandb keeps one."""
     config = make_config(monitoring={"wandb": True, "init_timeout_seconds": 2})
     config.run_folder.mkdir()
-    script = (
-        "import sys; from train.config_file import load_config; from train.records.mirror import Mirror;"
-        "mirror = Mirror(load_config(sys.argv[1]), {}); mirror.log(1, 'train', {'loss': 4.0}); mirror.finish()"
-    )
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         if answers:
@@ -134,7 +133,7 @@ def test_a_server_that_cannot_be_reached_never_stalls_a_run(answers: bool, make_
         address = f"http://127.0.0.1:{server.getsockname()[1]}"
         variables = {"WANDB_MODE": "online", "WANDB_BASE_URL": address, "WANDB_API_KEY": "0" * 40}
         begin = time.monotonic()
-        ended = run_python("-c", script, config.run_folder.parent / "run.yaml", timeout=120, **variables)
+        ended = run_python("-c", SCRIPT, config.run_folder.parent / "run.yaml", timeout=120, **variables)
     assert ended.returncode == 0, ended.stderr
     assert "W&B cannot be reached" in ended.stderr
     assert "this run is mirrored offline" in ended.stderr
@@ -142,20 +141,14 @@ def test_a_server_that_cannot_be_reached_never_stalls_a_run(answers: bool, make_
     assert [row["train/loss"] for row in history(config)] == [4.0]
 
 
-def test_an_id_that_wandb_holds_on_to_is_waited_for(make_config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seen on a busy machine: `run ID is in use`, of a start that had failed just before."""
+def test_the_service_of_a_process_that_started_this_one_is_not_used(make_config: Make) -> None:
+    """As a run that is started from a notebook, or from anything else that uses wandb, which then ends."""
     config = make_config(monitoring={"wandb": True})
     config.run_folder.mkdir()
-    real, refusals = wandb.init, iter(["connection refused", "run ID is in use", "run ID is in use"])
-
-    def init(**settings: Any) -> Any:
-        for refusal in refusals:
-            raise RuntimeError(refusal)
-        return real(**settings)
-
-    monkeypatch.setenv("WANDB_MODE", "online")
-    monkeypatch.setattr(wandb, "init", init)
-    mirror = Mirror(config, {})
-    mirror.log(1, "train", {"loss": 4.0})
-    mirror.finish()
+    dead = (
+        "import sys, wandb; wandb.init(mode='offline', dir=sys.argv[1]); import os; print(os.environ['WANDB_SERVICE'])"
+    )
+    service = run_python("-c", dead, config.run_folder).stdout.split()[-1]
+    ended = run_python("-c", SCRIPT, config.run_folder.parent / "run.yaml", timeout=120, WANDB_SERVICE=service)
+    assert ended.returncode == 0, ended.stderr
     assert [row["train/loss"] for row in history(config)] == [4.0]
