@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -145,10 +146,10 @@ def test_the_service_of_a_process_that_started_this_one_is_not_used(make_config:
     """As a run that is started from a notebook, or from anything else that uses wandb, which then ends."""
     config = make_config(monitoring={"wandb": True})
     config.run_folder.mkdir()
-    dead = (
-        "import sys, wandb; wandb.init(mode='offline', dir=sys.argv[1]); import os; print(os.environ['WANDB_SERVICE'])"
+    other = (
+        "import os, sys, wandb; wandb.init(mode='offline', dir=sys.argv[1]); print('at', os.environ['WANDB_SERVICE'])"
     )
-    service = run_python("-c", dead, config.run_folder).stdout.split()[-1]
+    (service,) = re.findall("^at (.+)$", run_python("-c", other, config.run_folder.parent).stdout, re.M)
     ended = run_python("-c", SCRIPT, config.run_folder.parent / "run.yaml", timeout=120, WANDB_SERVICE=service)
     assert ended.returncode == 0, ended.stderr
     assert [row["train/loss"] for row in history(config)] == [4.0]
