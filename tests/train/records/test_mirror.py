@@ -142,7 +142,7 @@ def test_a_server_that_cannot_be_reached_never_stalls_a_run(answers: bool, make_
     assert [row["train/loss"] for row in history(config)] == [4.0]
 
 
-def test_the_service_of_a_process_that_started_this_one_is_not_used(make_config: Make) -> None:
+def test_the_service_of_a_process_that_started_this_one_is_not_used(make_config: Make, tmp_path: Path) -> None:
     """As a run that is started from a notebook, or from anything else that uses wandb, which then ends."""
     config = make_config(monitoring={"wandb": True})
     config.run_folder.mkdir()
