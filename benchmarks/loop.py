@@ -16,7 +16,6 @@ import torch
 from harness import ROOT, Row, parser, show
 
 from domainlm import stages
-from train.batches import open_stream
 from train.config import RunConfig
 from train.config_file import load_config
 from train.earlier_steps import Past
@@ -29,6 +28,7 @@ from train.run import Run
 from train.schedule import learning_rate
 from train.step import take_step
 from train.stop import StopRequest
+from train.token_stream import open_stream
 
 STEPS_IN_A_TURN = 4
 

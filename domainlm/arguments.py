@@ -7,7 +7,7 @@ from typing import Any
 
 DESCRIPTION = """Pretrain a domain language model from scratch.
 
-  domainlm run  configs/demo.yaml                      everything below, in order
+  domainlm run  configs/demo.yaml                      from prepare to export, in order
   domainlm plan configs/demo.yaml training.steps=500   what a run would be, before it is started
 
 Every command takes the run's YAML file and changes to its values, says on standard error what it does, and can be run
@@ -198,6 +198,8 @@ def _add(commands: Any, name: str, summary: str, example: str = "seed=1") -> arg
         parser.add_argument("config", nargs="?", help=f"{what} (default: the machine alone)")
     else:
         parser.add_argument("config", help=what)
-    parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="changes to the file's values")
+    parser.add_argument(
+        "overrides", nargs="*", default=[], metavar="section.key=value", help="changes to the file's values"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     return parser

@@ -16,7 +16,6 @@ import yaml
 from data.files import value_digest, write_atomically
 from data.progress import say
 from data.shards.format import read_manifest
-from train.batches import open_stream
 from train.checkpoints.compatibility import check_continues
 from train.checkpoints.folders import Checkpoint, find_checkpoint, step_folder
 from train.config import RunConfig, to_yaml
@@ -24,6 +23,7 @@ from train.config_file import ConfigError, differences, load_config
 from train.earlier_steps import read_skips
 from train.records.journal import Journal, read_journal
 from train.records.metrics import drop_lines_after
+from train.token_stream import open_stream
 
 DECIDE_BATCHES = ("data.", "seed", "training.batch_size")
 """Beginnings of the keys that decide which batch a step has."""

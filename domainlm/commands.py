@@ -1,4 +1,4 @@
-"""The commands of `domainlm`: run stages of domainlm.stages, show the result to people, return it for --json.
+"""The commands of `domainlm`, a function each: it calls what does the work, shows the result, returns it for --json.
 
 Each loads what it works with itself: torch alone takes longer than most commands that do without it.
 """
@@ -28,6 +28,8 @@ def load(arguments: argparse.Namespace) -> RunConfig | None:
     folder = Path(arguments.config)
     if not folder.is_dir():
         return load_config(folder, arguments.overrides)
+    if not (folder / "config.yaml").exists():
+        raise ConfigError(f"{folder} is no run that has begun, it has no config.yaml: name the run's YAML file")
     arguments.config = str(folder / "config.yaml")
     return load_config(arguments.config, [f"folder={json.dumps(str(folder))}", *arguments.overrides])
 
@@ -137,12 +139,8 @@ def doctor(arguments: argparse.Namespace, config: RunConfig | None) -> Result:
 
     findings = examine(config, launch=not arguments.skip_launch)
     _show(arguments, describe(findings))
-    result = {"findings": [asdict(finding) for finding in findings]}
-    if any(finding.verdict == "fail" for finding in findings):
-        if arguments.json:
-            print(json.dumps(result))
-        raise SystemExit(1)
-    return result
+    passed = all(finding.verdict != "fail" for finding in findings)
+    return {"passed": passed, "findings": [asdict(finding) for finding in findings]}
 
 
 def evaluate(arguments: argparse.Namespace, config: RunConfig) -> Result:

@@ -23,11 +23,11 @@ from data.files import new_digest
 from data.progress import say
 from domainlm.branch import link_or_copy
 from domainlm.launcher import local_ranks, start_ranks
-from train.batches import open_stream
 from train.checkpoints.folders import saved_steps
 from train.config import RunConfig
 from train.config_file import ConfigError, load_config
 from train.schedule import check_ranks, micro_batches
+from train.token_stream import open_stream
 
 SAVE_EVERY = 3
 TOLERANCE = {"fp32": 1e-4, "bf16": 1e-3}

@@ -1,6 +1,6 @@
-"""The stages of a run, each a function of its configuration: prepare → tokenize → train → evaluate → report → export.
+"""The stages of a run, each a function of its configuration: prepare → tokenize → train → evaluate → report.
 
-Every stage recognises finished work with the same inputs and skips it, so that all of them can be run again safely.
+All but the report recognise finished work with the same inputs and skip it; all can be run again safely.
 Those that need the model load torch themselves: the ones about the data take less time without it.
 """
 
@@ -26,10 +26,10 @@ from evaluation.pages.data_card import write_data_card
 from evaluation.pages.report import ReportInputs, write_report
 from evaluation.pages.tokenizer import write_tokenizer_page
 from model.sizes import parameter_count
-from train.batches import open_stream
 from train.checkpoints.folders import check_writable, describe_finished, newest_checkpoint, saved_steps
 from train.config import RunConfig
 from train.records.mirror import keep_reports
+from train.token_stream import open_stream
 
 
 def prepare(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
@@ -96,8 +96,6 @@ def train(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> dic
 
 def evaluate(config: RunConfig) -> dict[str, Any]:
     """Newest checkpoint → reports/evaluate.json: bits per byte by source, split and period, and the baselines'."""
-    from train.checkpoints.trained import load_trained, token_losses
-
     file = config.reports / "evaluate.json"
     inputs = {
         "checkpoint": value_digest(newest_checkpoint(config).manifest),
@@ -108,6 +106,8 @@ def evaluate(config: RunConfig) -> dict[str, Any]:
     if file.exists() and (kept := json.loads(file.read_text("utf-8"))).get("inputs") == inputs:
         say(f"evaluation: {file} is up to date")
         return dict(kept)
+    from train.checkpoints.trained import load_trained, token_losses
+
     trained = load_trained(config)
     say(f"evaluating step {trained.step} on the held-out text")
     begin = time.perf_counter()
@@ -131,6 +131,7 @@ def evaluate(config: RunConfig) -> dict[str, Any]:
 
 def report(config: RunConfig) -> dict[str, Any]:
     """Samples at the configured prompts and one HTML page with all that the run has shown."""
+    newest_checkpoint(config)  # where there is none, it is said before torch is loaded
     from domainlm.generate import continue_texts, load_writer, sample_settings
 
     continued, _ = continue_texts(load_writer(config), config.evaluation.prompts, sample_settings(config))

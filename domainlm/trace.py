@@ -23,10 +23,10 @@ from data.files import stage_digest
 from data.stream.ledger import documents_of, samples_of
 from data.stream.stream import TokenStream
 from data.tokenizer.build import load_tokenizer
-from train.batches import open_stream
 from train.checkpoints.folders import damaged_folders, saved_steps
 from train.config import RunConfig
 from train.schedule import batch_size, consumed_samples, micro_batches
+from train.token_stream import open_stream
 
 
 def trace_step(config: RunConfig, step: int, *, rank: int | None = None, text: bool = False) -> dict[str, Any]:

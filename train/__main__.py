@@ -24,7 +24,9 @@ def main() -> int:
     )
     parser.add_argument("--local_rank", type=int, help=argparse.SUPPRESS)  # DeepSpeed's launcher adds it
     parser.add_argument("config", help="the run's YAML file")
-    parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="changes to the file's values")
+    parser.add_argument(
+        "overrides", nargs="*", default=[], metavar="section.key=value", help="changes to the file's values"
+    )
     arguments = parser.parse_args()
     try:
         config = load_config(arguments.config, arguments.overrides)

@@ -5,7 +5,6 @@ from datetime import timedelta
 
 from data.progress import say
 from train import watchdog
-from train.batches import open_stream
 from train.checkpoints import state
 from train.checkpoints.folders import (
     Checkpoint,
@@ -28,6 +27,7 @@ from train.spikes.skip_rules import is_skipped
 from train.start import describe, only_writer, open_records, recall, take_over
 from train.step import step_metrics, take_step
 from train.stop import StopRequest
+from train.token_stream import open_stream
 
 
 def train(config: RunConfig, stop: StopRequest) -> None:

@@ -1,4 +1,4 @@
-"""What becomes of each document of a corpus, decided on digests and signatures alone, without the texts.
+"""Phase two of a corpus: what becomes of each document, decided on digests and signatures alone, without the texts.
 
 In order: what was asked to be forgotten goes, then repeated ids, then all but one of equal texts, then near-duplicates.
 What goes for one reason takes no part in what follows.

@@ -116,7 +116,7 @@ def stage_part(job: StagingJob) -> Counts:
         documents = stack.enter_context(atomic_write(job.documents))
         signed = stack.enter_context(atomic_write(job.signatures))
         writer = stack.enter_context(pq.ParquetWriter(documents, STAGED_SCHEMA, compression="zstd"))
-        for group in row_groups(_rows(job, counts, log)):
+        for group in gathered(_rows(job, counts, log)):
             writer.write_table(_table(group))
             if job.config.near_duplicates:
                 signed.write(signatures([row.text for row in group], job.config.near_duplicates).tobytes())
@@ -199,7 +199,7 @@ def _load_items(settings: DecontaminationConfig, stamps: str) -> Items:
     return load_items(settings)
 
 
-def row_groups(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
+def gathered(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
     """Gather rows into groups of bounded memory."""
     group: list[_Row] = []
     characters = 0

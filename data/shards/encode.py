@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from data.corpus.files import corpus_files
+from data.corpus.files import RowGroup, corpus_files, row_groups
 from data.corpus.split import SPLITS
 from data.errors import DataError
 from data.files import MANIFEST, file_digest, stage_digest, value_digest, write_atomically
@@ -34,7 +34,6 @@ from data.shards.format import (
 from data.shards.reader import DTYPES, Tokens, shard_name
 from data.tokenizer.build import TOKENIZER, end_of_text_id
 from data.tokenizer.encoder import DifferentIdsError, Encoded, Encoder, check_encoder, load_encoder
-from data.tokenizer.text import RowGroup, row_groups
 
 BYTES_PER_SHARD = 256_000_000
 CHECKED_TEXTS = 4  # of each row group, the first CHECKED_CHARACTERS of each: encoded twice and compared

@@ -16,13 +16,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from data.corpus.files import RowGroup
 from data.files import atomic_write
 from data.hashing import GOLDEN, mix
 from data.parallel import in_parallel
 from data.tokenizer.pretokens import Splitting, pretoken_end
 from data.tokenizer.report import TrainingFacts
 from data.tokenizer.strings import EMPTY, Bytes, Floats, Int64s, Strings, keep_strings, new_strings, string_number
-from data.tokenizer.text import RowGroup, find_chunks, read_groups, sample_texts
+from data.tokenizer.text import find_chunks, read_groups, sample_texts
 
 PART_BYTES = 32_000_000  # of text that are counted on their own
 KEPT = 0.75  # of a full table

@@ -3,23 +3,15 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from data.corpus.files import corpus_batches, corpus_files
+from data.corpus.files import RowGroup, corpus_batches, corpus_files, row_groups
 
 ROWS_PER_BATCH = 100
 REPORT = "report.json"
-
-
-class RowGroup(NamedTuple):
-    """Documents of a corpus file that are read together."""
-
-    file: Path
-    number: int
 
 
 def bytes_by_source(corpus: Path, split: str) -> dict[str, int]:
@@ -32,15 +24,6 @@ def read_texts(files: Sequence[Path]) -> Iterator[pa.Array]:
     """The texts of corpus files, in order."""
     for batch in corpus_batches(list(files), ["text"], ROWS_PER_BATCH):
         yield batch["text"]
-
-
-def row_groups(files: Iterable[Path]) -> Iterator[tuple[RowGroup, int]]:
-    """The row groups of corpus files, in order, each with the bytes of its text, which the files' footers tell."""
-    for file in files:
-        footer = pq.read_metadata(file)
-        text = footer.schema.names.index("text")
-        for number in range(footer.num_row_groups):
-            yield RowGroup(file, number), footer.row_group(number).column(text).total_uncompressed_size
 
 
 def find_chunks(files: Mapping[str, Sequence[Path]], chunk_bytes: float) -> list[list[RowGroup]]:

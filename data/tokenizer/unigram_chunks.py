@@ -8,12 +8,13 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data.corpus.files import RowGroup
 from data.files import atomic_write, file_stamp, new_digest, value_digest
 from data.parallel import in_parallel
 from data.tokenizer.pretoken_counts import count_texts, training_facts
 from data.tokenizer.pretokens import Splitting
 from data.tokenizer.report import TrainingFacts
-from data.tokenizer.text import RowGroup, read_groups, sample_texts
+from data.tokenizer.text import read_groups, sample_texts
 from data.tokenizer.unigram import Unigram, cut, learn_unigram, merge
 
 MERGED_AT_ONCE = 1 << 19  # pieces of chunks that wait to be merged

@@ -20,10 +20,10 @@ from domainlm.plan.build import machine_of
 from domainlm.plan.costs import host_memory
 from domainlm.plan.placement import step_memory
 from model.sizes import parameter_count
-from train.batches import open_stream
 from train.config import RunConfig
 from train.engine.placement import configured_placement
 from train.hardware import Machine
+from train.token_stream import open_stream
 
 LAUNCH_SECONDS = 300.0
 SLOW_ALL_REDUCE = {"nccl": 2e9, "gloo": 1e8}
@@ -75,7 +75,7 @@ def check_launcher(ranks: int) -> list[Finding]:
     """Start ranks as a run does, and have them add up numbers."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "seen.json"
-        command, environment = deepspeed_command(ranks, "train.engine.collectives", str(out))
+        command, environment = deepspeed_command(ranks, "domainlm.doctor.collectives", str(out))
         try:
             ended = subprocess.run(
                 command, env=environment, capture_output=True, text=True, timeout=LAUNCH_SECONDS, check=False
@@ -91,7 +91,7 @@ def check_launcher(ranks: int) -> list[Finding]:
 
 
 def judge_collectives(facts: dict[str, Any]) -> list[Finding]:
-    """Findings from what train.engine.collectives wrote."""
+    """Findings from what domainlm.doctor.collectives wrote."""
     backend, speeds = facts["backend"], {int(size): speed for size, speed in facts["bytes_per_second"].items()}
     joined = f"{facts['ranks']} ranks over {backend} joined in {facts['seconds_to_join']:.1f} s"
     findings = [Finding("launcher", "ok", joined)]

@@ -7,11 +7,11 @@ from domainlm.plan.costs import Costs, HostMemory, Saving, Traffic, costs, host_
 from domainlm.plan.placement import Fit, StepMemory, fits, step_memory
 from domainlm.plan.scaling import Optimum, chinchilla, effective_tokens, width_for_depth
 from model.sizes import flop_per_token, flop_per_token_of_parameters, kv_cache_bytes, parameter_count
-from train.batches import open_stream
 from train.config import RunConfig
 from train.engine.placement import Placement, Recomputation, configured_placement
 from train.hardware import HardwareConfig, Machine, planned_machine
 from train.schedule import consumed_samples
+from train.token_stream import open_stream
 
 
 @dataclass(frozen=True)

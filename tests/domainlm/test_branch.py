@@ -13,13 +13,13 @@ import yaml
 
 from domainlm.branch import Edit, branch, read_edit
 from tests.launched.runs import environment, losses, metrics
-from train.batches import open_stream
 from train.checkpoints.folders import CheckpointError, find_latest, saved_steps
 from train.config import CHECKOUT, RunConfig
 from train.config_file import ConfigError, load_config
 from train.earlier_steps import Skip, read_skips
 from train.records.journal import Journal, read_journal
 from train.schedule import consumed_samples, learning_rate
+from train.token_stream import open_stream
 
 SmallRun = Callable[..., Path]
 EDITS = CHECKOUT / "configs" / "branches" / "bloomberggpt-50b.yaml"

@@ -15,11 +15,11 @@ from domainlm import stages
 from domainlm.export import export
 from domainlm.trace import trace_document, trace_step
 from tests.launched.runs import run_domainlm
-from train.batches import open_stream
 from train.checkpoints.folders import CheckpointError
 from train.checkpoints.trained import load_trained, token_losses
 from train.config import RunConfig
 from train.config_file import ConfigError, load_config
+from train.token_stream import open_stream
 
 
 def run(file: Path, *overrides: str) -> subprocess.CompletedProcess[str]:

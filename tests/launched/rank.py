@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from deepspeed.utils import safe_get_full_fp32_param
 
-from train.batches import open_stream
 from train.config import RunConfig
 from train.earlier_steps import Past
 from train.engine import engine
 from train.process import Rank, find_rank, use_machine
 from train.run import Run
 from train.stop import StopRequest
+from train.token_stream import open_stream
 
 
 def zero_stage(stage: int | str) -> str:

@@ -88,7 +88,7 @@ class Monitor:
 
 
 def drop_lines_after(file: Path, step: int) -> Dropped:
-    """Remove from metrics.jsonl what lies after `step`; those steps are run again.
+    """Remove from a file of lines with a `step` what lies after this one; those steps are run again.
 
     A line that an interrupted write cut short is removed too.
     """

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data.corpus.files import RowGroup
 from data.tokenizer.text import (
-    RowGroup,
     bytes_by_source,
     find_chunks,
     measured_texts,

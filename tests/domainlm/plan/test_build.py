@@ -8,9 +8,9 @@ from data.errors import DataError
 from domainlm.plan.build import Plan, plan
 from domainlm.plan.scaling import effective_tokens
 from domainlm.plan.text import describe
-from train.batches import open_stream
 from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
+from train.token_stream import open_stream
 
 Make = Callable[..., RunConfig]
 MakeData = Callable[[RunConfig], None]

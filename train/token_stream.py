@@ -1,4 +1,4 @@
-"""The batches of a run: its token stream, opened over its shards as the configuration says."""
+"""The token stream of a run, opened over its shards as the configuration says."""
 
 from data.errors import DataError
 from data.shards.cache import open_cache

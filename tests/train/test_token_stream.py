@@ -6,8 +6,8 @@ import pytest
 
 from data.errors import DataError
 from domainlm.plan.build import plan
-from train.batches import open_stream
 from train.config import RunConfig
+from train.token_stream import open_stream
 
 Make = Callable[..., RunConfig]
 MakeData = Callable[[RunConfig], None]

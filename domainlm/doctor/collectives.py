@@ -1,6 +1,6 @@
 """What each rank does when `domainlm doctor` tries the launcher: join, add up numbers with the others, time it.
 
-deepspeed --num_gpus 2 --module train.engine.collectives OUT
+deepspeed --num_gpus 2 --module domainlm.doctor.collectives OUT
 """
 
 import json
