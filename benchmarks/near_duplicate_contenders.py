@@ -1,4 +1,4 @@
-"""One contender of the near-duplicate benchmark: `near_duplicate_contenders.py NAME FILE` finds the near-duplicates of a file's texts.
+"""One contender of the near-duplicate benchmark, `NAME FILE`: finds the near-duplicates of a file's texts.
 
 It prints {"cpu_seconds", "dropped"}: the CPU time from the texts in memory (for datatrove: from the file) to the
 indices of those that are dropped, and these. The thresholds let through what ours does, two standard errors below 0.8.

@@ -1,4 +1,4 @@
-"""One contender of the tokenizer benchmark: `tokenizer_training_contenders.py NAME CORPUS FILE KIND PRETOKENIZATION SIZE`.
+"""One contender of the tokenizer benchmark, `NAME CORPUS FILE KIND PRETOKENIZATION SIZE`.
 
 It learns from a corpus and writes FILE, a tokenizer.json. Both know the 256 bytes and the end of text, cut text by the
 same pattern, and have pieces of up to 64 bytes.
