@@ -48,6 +48,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert result.stderr.splitlines()[-1].startswith("error: ")
     for words, message in (
         (["plan", tmp_path / "none.yaml"], "none.yaml: no such file"),
+        (["plan", tmp_path], f"{tmp_path} is no run that has begun, it has no config.yaml: name the run's YAML file"),
         (["plan", file, "model.layer=3"], "model.layer: unknown key; did you mean `layers`?"),
         (["train", file], "run `domainlm tokenize CONFIG` first"),
         (["evaluate", file], "no checkpoint yet; run `domainlm train` first"),
@@ -59,4 +60,5 @@ def test_bad_input_is_one_line_and_exit_code_2(
         assert message in said
         assert len([line for line in said.splitlines() if line.startswith("error:")]) == 1
     assert command_line("plan", file, "--jsn")[0] == 2
+    assert "required: config\n" in command_line("plan")[2]
     assert not (tmp_path / "run" / "checkpoints").exists(), "nothing half-written"

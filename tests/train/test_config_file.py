@@ -28,6 +28,11 @@ GOOD: dict[str, Any] = {
 }
 
 
+def test_a_folder_is_no_configuration(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"is a folder: name the run's YAML file"):
+        load_config(tmp_path)
+
+
 def write(folder: Path, content: Any) -> Path:
     file = folder / "run.yaml"
     file.write_text(content if isinstance(content, str) else yaml.safe_dump(content), encoding="utf-8")
