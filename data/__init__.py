@@ -6,6 +6,7 @@ here are the ground of all: config.py, errors.py, files.py, hashing.py, parallel
 
 import hashlib
 import os
+import re
 from pathlib import Path
 
 
@@ -16,9 +17,14 @@ def _compiled_functions() -> Path:
     into it of the functions of other files, and the same configuration would cut text in another way.
     """
     here, digest = Path(__file__).parent, hashlib.blake2b(digest_size=8)
-    for file in sorted(here.rglob("*.py")):
-        if b"numba" in (content := file.read_bytes()):
-            digest.update(content)
+    contents = {file: file.read_bytes() for file in sorted([*here.glob("*.py"), *here.glob("*/*.py")])}
+    compiled, more = set[Path](), {file for file, content in contents.items() if b"import numba" in content}
+    while more:  # with what these import, and so on: it may be compiled into them
+        compiled |= more
+        names = {name.decode() for file in more for name in re.findall(rb"^from data\.([\w.]+)", contents[file], re.M)}
+        more = {here / f"{name.replace('.', '/')}.py" for name in names} & contents.keys() - compiled
+    for file in sorted(compiled):
+        digest.update(contents[file])
     name = f"numba-{digest.hexdigest()}"
     own = here / "__pycache__" if os.access(here, os.W_OK) else Path.home() / ".cache" / "domainlm"
     wanted = Path(os.environ.get("NUMBA_CACHE_DIR") or own)

@@ -25,3 +25,7 @@ def main() -> None:
         print(json.dumps(result, default=str))
     if result.get("passed") is False:
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

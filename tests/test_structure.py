@@ -96,6 +96,7 @@ IMPORTS = {name_of(path): own_imports(path) for path in MODULES}
 
 def test_imports_point_one_way() -> None:
     assert faults(IMPORTS) == []
+    assert {room_of(module) for module in IMPORTS if module.startswith("data/")} | {"data"} == set(WAY)
 
 
 @pytest.mark.parametrize(("room", "other"), sorted(arrows(IMPORTS)), ids=lambda name: name)
@@ -114,6 +115,10 @@ def test_module_keeps_the_house_rules(path: Path) -> None:
     for dependency, homes in CONFINED.items():
         assert dependency not in packages or str(path.relative_to(ROOT)) in homes
     assert not (name_of(path).startswith("data") and "torch" in packages), "data is numpy"
+    hidden = {"importlib", "runpy", "pkgutil"} & imported_modules(tree)
+    assert not hidden, "what is loaded by name hides the direction"
+    assert "__import__" not in {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    assert packages.isdisjoint({"tests", "benchmarks"})
     assert ast.get_docstring(tree), "the first line says what the module is for"
     assert len(text.splitlines()) <= MAXIMUM_MODULE_LINES
     long = [
@@ -128,7 +133,9 @@ def test_module_keeps_the_house_rules(path: Path) -> None:
 def test_a_room_says_what_comes_in_what_goes_out_and_where_to_begin(folder: Path) -> None:
     modules = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
     assert len(modules) <= MAXIMUM_MODULES
-    words = ast.get_docstring(ast.parse((folder / "__init__.py").read_text("utf-8"))) or ""
+    tree = ast.parse((folder / "__init__.py").read_text("utf-8"))
+    assert len(tree.body) == 1 or name_of(folder) == "data", "to import a module is to import nothing but it"
+    words = ast.get_docstring(tree) or ""
     assert re.search(r"\bIn: .*\bOut: .*\bRead\s+\w+\.py\s+first", words, re.S)
     for name in re.findall(r"\w+\.py\b", words):
         assert (folder / name).exists(), f"{name_of(folder)}/__init__.py speaks of {name}"

@@ -169,8 +169,8 @@ def find_checkpoint(config: RunConfig, step: int | None = None) -> Checkpoint:
         return newest_checkpoint(config)
     saved = saved_steps(config.checkpoints)
     if step not in saved:
-        there = ", ".join(map(str, saved)) or "none"
-        raise CheckpointError(f"{config.checkpoints}: no checkpoint of step {step}; there are those of {there}")
+        there = f"there are those of {', '.join(map(str, saved))}" if saved else "there are none"
+        raise CheckpointError(f"{config.checkpoints}: no checkpoint of step {step}; {there}")
     return read_checkpoint(step_folder(config.checkpoints, step))
 
 

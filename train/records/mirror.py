@@ -64,9 +64,9 @@ class Mirror:
 
 
 def _start(config: RunConfig, environment: Mapping[str, Any], mode: str) -> Any:
-    if "wandb" not in sys.modules:
-        # Set by whatever started this process and uses wandb too: its service would be shared, and may be gone.
-        os.environ.pop("WANDB_SERVICE", None)
+    if "wandb" not in sys.modules and os.environ.pop("WANDB_SERVICE", ""):
+        # It would be shared, runs and their ids too, and may be gone.
+        say("W&B: a service of this run's own is started, not that of the process which started it (WANDB_SERVICE)")
     import wandb
 
     identity = config.run_folder / "wandb_id"
