@@ -28,7 +28,7 @@ def test_a_launcher_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None
     (finding,) = check_launcher(1)
     assert finding.verdict == "fail"
     assert finding.seen.startswith("exit code")
-    assert "--module train.engine.collectives" in finding.to_do
+    assert "--module domainlm.doctor.collectives" in finding.to_do
 
 
 def test_wrong_sums_and_slow_connections() -> None:
