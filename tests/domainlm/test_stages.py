@@ -245,4 +245,5 @@ def test_an_evaluated_checkpoint_is_recognised(
 
 def test_the_stream_is_the_configurations(finished: tuple[RunConfig, Any]) -> None:
     config, _ = finished
-    assert open_stream(config).weights == {"news": 0.7, "general": 0.3}
+    (shares,) = open_stream(config).shares.values()
+    assert {source: share / sum(shares.values()) for source, share in shares.items()} == {"news": 0.7, "general": 0.3}
