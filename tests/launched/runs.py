@@ -69,7 +69,7 @@ def start_and_wait(file: Path, step: int, *overrides: str) -> subprocess.Popen[s
 def finish(process: subprocess.Popen[str], code: int | None = 0) -> str:
     """What the process said, which ends with `code` (None: any); it is killed when it does not end."""
     try:
-        output = process.communicate(timeout=280)[0]
+        output = process.communicate(timeout=500)[0]
     except subprocess.TimeoutExpired:
         process.kill()
         raise
