@@ -107,6 +107,7 @@ def test_what_cannot_be_is_not_offered() -> None:
     assert 0 not in stages, "bf16 at stage 0 is refused"
 
 
+@pytest.mark.timeout(1500)  # a processor without bf16 of its own takes minutes a case
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_the_real_engine_takes_what_is_predicted(ranks: int, tmp_path: Path) -> None:
     """On a CPU: growth of resident memory over the start and two steps, within 15 %; 5 % where activations decide."""
