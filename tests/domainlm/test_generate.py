@@ -1,6 +1,5 @@
 """Texts as they come: whole characters, never the beginning of a stop string, and in the end what decoding gives."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from domainlm.generate import ComingText, GenerationSettings, Speed, Writer, con
 from model.config import ModelConfig
 from model.initialise import initialise
 from model.transformer import Transformer
+from tests.models import LLAMA, shape
 from train.config_file import ConfigError
 
 BYTES = [bytes([byte]) for byte in range(256)]
@@ -85,20 +85,7 @@ def test_bytes_of_no_character_become_replacement_characters() -> None:
 
 @pytest.fixture(scope="module")
 def writer() -> Writer:
-    settings: Mapping[str, Any] = {
-        "layers": 1,
-        "width": 16,
-        "heads": 2,
-        "vocabulary_size": PIECES,
-        "sequence_length": 64,
-        "positions": "rope",
-        "norm": "rmsnorm",
-        "activation": "swiglu",
-        "embedding_norm": False,
-        "bias": False,
-        "tied": False,
-        "query_key_norm": False,
-    }
+    settings = shape(layers=1, width=16, heads=2, vocabulary_size=PIECES, sequence_length=64) | LLAMA
     model = Transformer(ModelConfig.model_validate(settings))
     initialise(model, seed=1)
     with torch.no_grad():
