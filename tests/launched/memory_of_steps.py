@@ -1,6 +1,6 @@
-"""One rank that trains two steps of a model of 34 M parameters and writes the memory that it took and should take.
+"""One rank that trains two steps of a small model and writes the memory that they took and should take.
 
-    RANK=0 WORLD_SIZE=2 ... python tests/launched/memory_of_steps.py OUT STAGE:PRECISION:RECOMPUTE:MICRO_BATCH
+    RANK=0 WORLD_SIZE=2 ... python tests/launched/memory_of_steps.py OUT PRECISION:RECOMPUTE:LAYERS:WIDTH:ROWS
 
 Resident memory says what is allocated because the allocator gives all that is freed back to the kernel: above 64 KiB
 it asks for pages of its own, and the process is not told to keep them, as training on a CPU otherwise is.
@@ -35,13 +35,14 @@ def resident(name: str) -> int:
     raise KeyError(name)
 
 
-def train_steps(config: RunConfig, device: torch.device, world_size: int, steps: int) -> None:
+def train_steps(config: RunConfig, device: torch.device, world_size: int, lengths: list[int]) -> None:
+    """One step for each length: its rows have that many tokens."""
     started = engine.build_engine(config, device, world_size)
     model, training = config.model, config.training
-    for step in range(1, steps + 1):
+    for step, length in enumerate(lengths, 1):
         engine.set_step(started, training, step, learning_rate(training, step))
         for _ in range(accumulation(training, step, world_size)):
-            tokens = torch.randint(0, model.vocabulary_size, (training.micro_batch, model.sequence_length + 1))
+            tokens = torch.randint(0, model.vocabulary_size, (training.micro_batch, length + 1))
             loss = started(tokens[:, :-1], tokens[:, 1:])
             engine.backward(started, loss)
         squares = engine.gradient_squares(started)
@@ -51,13 +52,16 @@ def train_steps(config: RunConfig, device: torch.device, world_size: int, steps:
 
 
 def main(out: str, case: str) -> None:
-    stage, precision, recompute, micro_batch = case.split(":")
-    width = "layers: 8, width: 512, heads: 8, vocabulary_size: 16384, sequence_length: 256"
+    precision, recompute, layers, width, micro_batch = case.split(":")
     config = load_config(
         CHECKOUT / "configs" / "demo.yaml",
         [
-            *(f"model.{setting.replace(': ', '=')}" for setting in width.split(", ")),
-            f"training.deepspeed={{zero_optimization: {{stage: {stage}}}}}",
+            f"model.layers={layers}",
+            f"model.width={width}",
+            f"model.heads={int(width) // 64}",
+            "model.vocabulary_size=16384",
+            "model.sequence_length=256",
+            "training.deepspeed={zero_optimization: {stage: 3}}",
             f"training.precision={precision}",
             f"training.activation_checkpointing={recompute}",
             f"training.batch_size={int(micro_batch) * int(os.environ['WORLD_SIZE'])}",
@@ -71,10 +75,11 @@ def main(out: str, case: str) -> None:
     engine.connect(device, timedelta(minutes=5))
     # A small engine first: what libraries load once is no part of the model's memory.
     small = load_config(CHECKOUT / "configs" / "demo.yaml", ["training.batch_size=4", "training.micro_batch=2"])
-    train_steps(small, device, rank.world_size, 1)
+    train_steps(small, device, rank.world_size, [small.model.sequence_length])
     before = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # VmHWM begins anew
-    train_steps(config, device, rank.world_size, 2)
+    # The optimizer's state is there from the first step on; the second is a whole one.
+    train_steps(config, device, rank.world_size, [8, config.model.sequence_length])
     machine = Machine("CPU", 1 << 40, 1e11, 1, rank.world_size, is_cpu=True)
     memory = step_memory(config, machine, configured_placement(config.training), config.training.micro_batch)
     if rank.is_first:
