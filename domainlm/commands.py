@@ -31,7 +31,8 @@ def load(arguments: argparse.Namespace) -> RunConfig | None:
     if not (folder / "config.yaml").exists():
         raise ConfigError(f"{folder} is no run that has begun, it has no config.yaml: name the run's YAML file")
     arguments.config = str(folder / "config.yaml")
-    return load_config(arguments.config, [f"folder={json.dumps(str(folder))}", *arguments.overrides])
+    arguments.overrides = [f"folder={json.dumps(str(folder))}", *arguments.overrides]  # the ranks are told too
+    return load_config(arguments.config, arguments.overrides)
 
 
 def plan(arguments: argparse.Namespace, config: RunConfig) -> Result:

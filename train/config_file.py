@@ -36,7 +36,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     """Read, complete and check the configuration of a run.
 
     Args:
-        path: the YAML file.
+        path: the YAML file. The config.yaml that a run keeps in its folder is of that folder, wherever it was moved to.
         overrides: `section.key=value` strings; values are read as YAML.
 
     Raises:
@@ -44,6 +44,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     """
     path = Path(path)
     content = _read_yaml(path)
+    _resolve_folder(path, content)
     for override in overrides:
         _apply_override(content, override)
     _resolve_model(path, content)
@@ -107,6 +108,15 @@ def _index(section: list[Any], key: str, override: str) -> int:
         if key == str(position) or (isinstance(item, dict) and item.get("name") == key):
             return position
     raise ConfigError(f"override {override!r}: nothing there is called {key!r}")
+
+
+def _resolve_folder(path: Path, content: dict[str, Any]) -> None:
+    """A run that was moved, or copied, is where its config.yaml lies beside its journal, not where it was begun."""
+    lies = path.parent
+    if path.name == "config.yaml" and (lies / "journal.jsonl").exists():
+        begun = Path(content.get("folder") or f"runs/{content.get('name')}")
+        if begun.resolve() != lies.resolve():
+            content["folder"] = str(lies)
 
 
 def _resolve_model(path: Path, content: dict[str, Any]) -> None:

@@ -17,11 +17,15 @@ from typing import Any
 
 import xxhash
 
-from data.files import write_atomically
+from data.files import value_digest, write_atomically
 from data.progress import progress, say
 from train.config import RunConfig, to_yaml
 
-FORMAT = 2
+FORMAT = 3
+OLDER = 2
+"""Read too: the manifest has no digest of itself, and does not name its shards."""
+KEYS = ("step", "samples", "optimizer_step", "tokenizer_digest", "data_digest", "config", "files")
+"""What every manifest has."""
 READ_BYTES = 1 << 24
 
 
@@ -43,6 +47,11 @@ class Checkpoint:
     @property
     def step(self) -> int:
         return int(self.manifest["step"])
+
+    @property
+    def digest(self) -> str:
+        """Of the manifest, and so of all that it describes."""
+        return value_digest(self.manifest)
 
 
 def check_writable(folder: Path) -> None:
@@ -107,7 +116,8 @@ def publish(config: RunConfig, step: int, files: Mapping[str, Mapping[str, Any]]
         "config": config.model_dump(mode="json"),
         "files": {name: files[name] if name in files else _describe(file) for name, file in listed.items()},
     }
-    write_atomically(partial / "manifest.json", json.dumps(manifest, indent=1))
+    manifest = json.loads(json.dumps(manifest))  # as it will be read, so that its digest is that of what is read
+    write_atomically(partial / "manifest.json", json.dumps(manifest | {"digest": value_digest(manifest)}, indent=1))
     _sync(partial)
     if folder.exists():
         # The same step again, after an earlier save of it was damaged: that one is moved aside before it is deleted.
@@ -204,31 +214,48 @@ def set_aside(folder: Path) -> Path:
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
-    """Open one checkpoint and check that every file has the size that its manifest states.
+    """Open one checkpoint; compare its manifest with its own digest, and every file's size with the manifest.
 
     Raises:
-        DamagedError: the manifest is missing or not readable as one, or a file is missing or has another size.
+        DamagedError: the manifest is missing or not as it was written, or a file is missing or has another size.
         CheckpointError: it may not be read, or is of another version's format.
     """
     try:
-        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-        version, files = manifest.get("format"), dict(manifest["files"])
-        sizes = {name: file["bytes"] for name, file in files.items()} if version == FORMAT else {}
+        manifest = json.loads((folder / "manifest.json").read_bytes())
+        digest = manifest.pop("digest", None)
     except PermissionError as error:
         raise CheckpointError(f"{folder}: {error.strerror}: let this user read its files") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError) as error:
         raise DamagedError(f"{folder}: no readable manifest.json ({error})") from None
-    if version != FORMAT:
-        raise CheckpointError(
-            f"{folder} has format {version}, this version reads {FORMAT}: train with the one it is of"
-        )
-    for name, size in sizes.items():
-        file = folder / name
+    _check_manifest(folder, manifest, digest)
+    for name, described in manifest["files"].items():
+        file, size = folder / name, described["bytes"]
         found = file.stat().st_size if file.exists() else None
         if found != size:
             state = "is missing" if found is None else f"has {found} bytes instead of {size}"
             raise DamagedError(f"{file} {state}: the checkpoint is damaged")
     return Checkpoint(folder, manifest)
+
+
+def _check_manifest(folder: Path, manifest: dict[str, Any], digest: str | None) -> None:
+    file, version = folder / "manifest.json", manifest.get("format")
+    if digest is not None and digest != value_digest(manifest):
+        raise DamagedError(f"{file} is not as it was written (its digest is another): the checkpoint is damaged")
+    if version not in (FORMAT, OLDER):
+        raise CheckpointError(
+            f"{folder} has format {version}, this version reads {FORMAT}: train with the one it is of"
+        )
+    missing = [key for key in KEYS if key not in manifest] + ["digest"] * (version == FORMAT and digest is None)
+    if missing:
+        raise DamagedError(f"{file} lacks {', '.join(missing)}: the checkpoint is damaged")
+    if folder.name != f"step_{str(manifest['step']).zfill(6)}":
+        raise DamagedError(f"{file} says that it is of step {manifest['step']}: the checkpoint is damaged")
+    try:
+        sizes = {described["bytes"]: described["digest"] for described in manifest["files"].values()}
+    except (AttributeError, KeyError, TypeError):
+        sizes = {}
+    if not sizes:
+        raise DamagedError(f"{file} does not describe the files beside it: the checkpoint is damaged")
 
 
 def damaged_files(checkpoint: Checkpoint, part: int = 0, parts: int = 1) -> list[str]:

@@ -4,7 +4,9 @@ Those that turn out damaged are set aside on the way. Rank 0 finds and decides; 
 files with their digests, and all come to the same.
 """
 
+import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import torch.distributed as dist
@@ -28,7 +30,7 @@ from train.checkpoints.folders import (
 from train.config import RunConfig
 from train.process import Rank
 from train.ranks import of_all_ranks, of_first_rank
-from train.records.journal import REFUSED, SET_ASIDE, Journal
+from train.records.journal import REFUSED, SET_ASIDE, Journal, read_journal
 from train.run import Run
 from train.spikes.skip_rules import skip_for
 
@@ -132,13 +134,28 @@ def _set_aside(config: RunConfig, step: int, reason: str) -> None:
 
 def _none_is_left(config: RunConfig) -> str:
     """Why the run cannot begin anew where there is no checkpoint; nothing where it never had one."""
-    damaged = damaged_folders(config.checkpoints)
-    if not damaged:
+    damaged, saved = damaged_folders(config.checkpoints), _last_saved(config)
+    if damaged:
+        names = ", ".join(path.name for path in damaged)
+        refusal = f"no whole checkpoint is left, there is only {names}. Put a whole one back as step_N; or delete these"
+    elif saved is not None:
+        refusal = f"there is no checkpoint, but the run has saved, last at step {saved}. Put that back as step_N; or"
+    else:
         return ""
-    refusal = (
-        f"{config.checkpoints}: no whole checkpoint is left, there is only {', '.join(path.name for path in damaged)}. "
-        "Put a whole one back as step_N; or delete these, and the run begins at its first step"
-    )
+    if saved is not None:
+        refusal += f"{' and' if damaged else ''} move journal.jsonl and metrics.jsonl out of {config.run_folder}"
+    refusal = f"{config.checkpoints}: {refusal}, and the run begins at its first step"
     with Journal(config.run_folder) as journal:
         journal.event(REFUSED, error=refusal)
     return refusal
+
+
+def _last_saved(config: RunConfig) -> int | None:
+    """The last step that the run's records say was saved, or that a branch began with; None where they say of none."""
+    steps = [event["step"] for event in read_journal(config.run_folder) if event["event"] in ("save", "branch")]
+    lines = config.metrics.read_bytes().splitlines() if config.metrics.exists() else []
+    for line in lines:
+        if b'"save"' in line:
+            with suppress(ValueError):  # cut short by an interruption
+                steps.append(json.loads(line)["step"])
+    return max(steps, default=None)

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 import xxhash
 
+from data.files import value_digest
 from train.checkpoints.folders import (
+    KEYS,
     Checkpoint,
     CheckpointError,
+    DamagedError,
     check_writable,
     damaged_files,
     discard_partial,
@@ -29,7 +32,8 @@ def save(config: RunConfig, step: int) -> Checkpoint:
     folder = partial_folder(config.checkpoints, step)
     folder.mkdir(parents=True)
     (folder / "weights").write_bytes(bytes(100 + step))
-    return publish(config, step, {}, tokenizer_digest="t", data_digest="d", samples=step * 8)
+    facts = {"tokenizer_digest": "t", "data_digest": "d", "samples": step * 8, "optimizer_step": step}
+    return publish(config, step, {}, **facts)
 
 
 def test_publish_then_find(make_config: Make) -> None:
@@ -105,7 +109,50 @@ def test_a_checkpoint_of_another_format_is_refused(make_config: Make) -> None:
     saved = save(make_config(), 4)
     manifest = saved.folder / "manifest.json"
     manifest.write_text(json.dumps({"step": 4, "files": {"weights": 104}}))
-    with pytest.raises(CheckpointError, match=r"step_000004 has format None, this version reads 2"):
+    with pytest.raises(CheckpointError, match=r"step_000004 has format None, this version reads 3"):
+        read_checkpoint(saved.folder)
+
+
+def flipped(content: bytes, bit: int) -> bytes:
+    place, bit = divmod(bit, 8)
+    return content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :]
+
+
+def test_no_bit_of_a_manifest_can_change_unseen(make_config: Make) -> None:
+    """But for what means the same in JSON: the e of 1e-05."""
+    saved = save(make_config(), 4)
+    file = saved.folder / "manifest.json"
+    content = file.read_bytes()
+    step = content.index(b'"optimizer_step": 4')
+    for bit in [*range(8 * step, 8 * (step + 20)), *range(0, 8 * len(content), 61)]:
+        if content[bit // 8 : bit // 8 + 1] not in b"eE":
+            file.write_bytes(flipped(content, bit))
+            with pytest.raises(DamagedError, match=r"manifest\.json"):
+                read_checkpoint(saved.folder)
+    file.write_bytes(content)
+    assert read_checkpoint(saved.folder) == saved
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_what_a_manifest_lacks_is_named_whatever_its_format(make_config: Make, key: str) -> None:
+    saved = save(make_config(), 4)
+    manifest = {name: value for name, value in saved.manifest.items() if name != key}
+    for content in (manifest | {"digest": value_digest(manifest)}, manifest | {"format": 2}):
+        (saved.folder / "manifest.json").write_text(json.dumps(content))
+        with pytest.raises(DamagedError, match=f"manifest.json lacks {key}: the checkpoint is damaged"):
+            read_checkpoint(saved.folder)
+
+
+def test_an_older_checkpoint_is_taken_up_and_what_its_folder_says_is_compared(make_config: Make) -> None:
+    saved = save(make_config(), 4)
+    older = saved.manifest | {"format": 2}
+    (saved.folder / "manifest.json").write_text(json.dumps(older))
+    assert read_checkpoint(saved.folder).manifest == older
+    (saved.folder / "manifest.json").write_text(json.dumps(older | {"step": 6}))
+    with pytest.raises(DamagedError, match="says that it is of step 6"):
+        read_checkpoint(saved.folder)
+    (saved.folder / "manifest.json").write_text(json.dumps(saved.manifest))
+    with pytest.raises(DamagedError, match="lacks digest"):
         read_checkpoint(saved.folder)
 
 

@@ -19,11 +19,12 @@ from train.checkpoints.folders import (
     saved_steps,
     step_folder,
 )
-from train.checkpoints.resume import first_whole
-from train.config import RunConfig
+from train.checkpoints.resume import find_start, first_whole
+from train.config import RunConfig, to_yaml
 from train.config_file import load_config
 from train.process import Rank
 from train.records.journal import read_journal
+from train.token_stream import open_stream
 
 ALONE = Rank(0, 0, 1)
 
@@ -105,8 +106,8 @@ def test_another_versions_checkpoint_is_refused_and_left_alone(
     config = make_config()
     save(config, 4)
     save(config, 8)
-    (config.checkpoints / "step_000008" / "manifest.json").write_text(json.dumps({"format": 3, "files": {}}))
-    with pytest.raises(CheckpointError, match="step_000008 has format 3, this version reads 2"):
+    (config.checkpoints / "step_000008" / "manifest.json").write_text(json.dumps({"format": 4, "files": {}}))
+    with pytest.raises(CheckpointError, match="step_000008 has format 4, this version reads 3"):
         first_whole(config, ALONE, newest_first)
     assert saved_steps(config.checkpoints) == [4, 8]
 
@@ -152,3 +153,53 @@ def test_a_run_steps_back_to_the_newest_whole_checkpoint_and_never_begins_anew_b
     done = run_python("-m", "train", file, "training.steps=9")
     assert done.returncode == 0, done.stderr
     assert read_checkpoint(config.checkpoints / "step_000009").step == 9
+
+
+@pytest.fixture
+def begun(undisturbed: RunConfig, tmp_path: Path) -> RunConfig:
+    """A run of its own with two checkpoints, whose last steps are still to be done."""
+    folder = shutil.copytree(undisturbed.run_folder, tmp_path / "begun")
+    (folder / "DONE").unlink()
+    config = undisturbed.model_copy(update={"folder": str(folder)})
+    (folder / "config.yaml").write_text(to_yaml(config), "utf-8")
+    return config
+
+
+def test_a_run_whose_checkpoints_are_gone_does_not_begin_anew_by_itself(begun: RunConfig, one_rank: None) -> None:
+    shutil.rmtree(begun.checkpoints)
+    begun.checkpoints.mkdir()
+    metrics = begun.metrics.read_bytes()
+    said = refused(begun.run_folder / "config.yaml")
+    assert "there is no checkpoint, but the run has saved, last at step 12. Put that back as step_N; or move" in said
+    assert begun.metrics.read_bytes() == metrics
+    assert read_journal(begun.run_folder)[-1]["event"] == "refused"
+    (begun.run_folder / "journal.jsonl").unlink()
+    with pytest.raises(CheckpointError, match="last at step 12"):  # the metrics still say so
+        find_start(begun, ALONE, open_stream(begun))
+    begun.metrics.unlink()
+    assert find_start(begun, ALONE, open_stream(begun)) == (None, {})
+
+
+def test_a_run_that_was_moved_goes_on_where_it_lies(begun: RunConfig, undisturbed: RunConfig, tmp_path: Path) -> None:
+    moved = begun.run_folder.rename(tmp_path / "moved")
+    done = run_python("-m", "train", moved / "config.yaml", "training.steps=13")
+    assert done.returncode == 0, done.stderr
+    assert f"resuming from {moved / 'checkpoints' / 'step_000012'}" in done.stderr
+    assert f"resuming with another folder: was {undisturbed.folder}, now {moved}" in done.stderr
+    assert saved_steps(moved / "checkpoints") == [12, 13]
+    assert not begun.run_folder.exists()
+    assert load_config(moved / "config.yaml", ["folder=elsewhere"]).folder == "elsewhere", "what is said wins"
+
+
+def test_an_altered_manifest_is_set_aside_too(
+    make_config: Callable[..., RunConfig], one_rank: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = make_config()
+    save(config, 4)
+    manifest = save(config, 8).folder / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes().replace(b'"optimizer_step": 8', b'"optimizer_step": 9'))
+    found = first_whole(config, ALONE, newest_first)
+    assert found is not None
+    assert found.step == 4
+    assert "the checkpoint of step 8 is damaged" in capsys.readouterr().err
+    assert "manifest.json is not as it was written" in read_journal(config.run_folder)[0]["reason"]
