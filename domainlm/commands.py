@@ -286,7 +286,7 @@ def _show(arguments: argparse.Namespace, text: str) -> None:
 
 
 def _table(result: Mapping[str, Any]) -> str:
-    """Bits per byte of the model and of each baseline, a line for each source and split."""
+    """Bits per byte of the model and of each baseline, a line for each source and split, and notes."""
     names = list(result["baselines"])
     lines = [f"{'bits per byte':<36} {'model':>8} " + " ".join(f"{name:>12}" for name in names)]
     for source, splits in result["sources"].items():
@@ -294,4 +294,4 @@ def _table(result: Mapping[str, Any]) -> str:
             beside = [result["baselines"][name].get(source, {}).get(split) for name in names]
             cells = " ".join(f"{value:>12.3f}" if value is not None else f"{'':>12}" for value in beside)
             lines.append(f"{f'{source} / {split}':<36} {figures['bits_per_byte']:>8.3f} {cells}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *result.get("notes", [])])
