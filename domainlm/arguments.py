@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_export(commands)
     _add_trace(commands)
     megatron = _add(commands, "export-shards", "shards → Megatron-LM's .bin and .idx files", "--out megatron/")
-    megatron.add_argument("--out", type=Path, required=True, help="the folder")
+    megatron.add_argument("--out", type=_path, required=True, help="the folder")
     _add(commands, "run", "all of it in order: prepare, tokenize, train, evaluate, report, export")
     return parser
 
@@ -134,7 +134,7 @@ def _add_branch(commands: Any) -> None:
     branch.add_argument("--name", required=True, help="name of the new run, whose folder is beside this one's")
     origin = branch.add_mutually_exclusive_group(required=True)
     origin.add_argument("--from", dest="from_step", type=int, metavar="STEP", help="the checkpoint's step")
-    origin.add_argument("--edits", type=Path, help="a YAML file that has STEP and settings under NAME")
+    origin.add_argument("--edits", type=_path, help="a YAML file that has STEP and settings under NAME")
     branch.add_argument(
         "--set",
         action="append",
@@ -172,7 +172,7 @@ def _add_export(commands: Any) -> None:
         "checkpoint → Hugging Face folder with a model card, for transformers, vLLM and llama.cpp",
         "--dtype bfloat16",
     )
-    export.add_argument("--out", type=Path, help="the folder (default: export/ in the run's folder)")
+    export.add_argument("--out", type=_path, help="the folder (default: export/ in the run's folder)")
     export.add_argument("--checkpoint", type=int, metavar="STEP", help="the checkpoint of this step, not the newest")
     export.add_argument(
         "--dtype", choices=("float32", "bfloat16"), help="of the weights (default: what training computed with)"
@@ -180,6 +180,10 @@ def _add_export(commands: Any) -> None:
     export.add_argument(
         "--shard-gigabytes", type=float, default=5.0, metavar="GB", help="largest file of weights (default: 5)"
     )
+
+
+def _path(text: str) -> Path:
+    return Path(text).absolute()  # of the folder in which the words were typed
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -5,6 +5,7 @@ Each loads what it works with itself: torch alone takes longer than most command
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -14,25 +15,44 @@ from typing import Any
 from pydantic import ValidationError
 
 from data.progress import say
+from domainlm.paths import begun_in, found_elsewhere
 from train.config import RunConfig
-from train.config_file import ConfigError, load_config
+from train.config_file import ConfigError, load_config, recorded_folder
 from train.hardware import HardwareConfig
 
 Result = dict[str, Any]
 
 
 def load(arguments: argparse.Namespace) -> RunConfig | None:
-    """The configuration; of a run's folder the one that it was trained with; none for a command that does without."""
+    """The configuration; of a run's folder the one that it was trained with; none for a command that does without.
+
+    For a run's folder the relative paths start where they did when the run was begun.
+    """
     if arguments.config is None:
         return None
-    folder = Path(arguments.config)
-    if not folder.is_dir():
-        return load_config(folder, arguments.overrides)
-    if not (folder / "config.yaml").exists():
-        raise ConfigError(f"{folder} is no run that has begun, it has no config.yaml: name the run's YAML file")
-    arguments.config = str(folder / "config.yaml")
-    arguments.overrides = [f"folder={json.dumps(str(folder))}", *arguments.overrides]  # the ranks are told too
-    return load_config(arguments.config, arguments.overrides)
+    if Path(arguments.config).is_dir():
+        _name_run(arguments)
+    config = load_config(arguments.config, arguments.overrides)
+    if note := found_elsewhere(config, Path(arguments.config)):
+        say(note)
+    return config
+
+
+def _name_run(arguments: argparse.Namespace) -> None:
+    """Put the configuration of a run's folder in its place, and have its folder be the one that was named."""
+    folder = Path(arguments.config).absolute()
+    file = folder / "config.yaml"
+    if not file.exists():
+        raise ConfigError(
+            f"{arguments.config} is no run that has begun, it has no config.yaml: name the run's YAML file"
+        )
+    arguments.config = str(file)
+    start = begun_in(recorded_folder(file), folder)
+    if start is None:
+        arguments.overrides = [f"folder={json.dumps(str(folder))}", *arguments.overrides]  # the ranks are told too
+    elif start != Path.cwd():
+        say(f"relative paths start in {start}, where the run was begun")
+        os.chdir(start)
 
 
 def plan(arguments: argparse.Namespace, config: RunConfig) -> Result:
@@ -266,7 +286,7 @@ def _show(arguments: argparse.Namespace, text: str) -> None:
 
 
 def _table(result: Mapping[str, Any]) -> str:
-    """Bits per byte of the model and of each baseline, a line for each source and split."""
+    """Bits per byte of the model and of each baseline, a line for each source and split, and notes."""
     names = list(result["baselines"])
     lines = [f"{'bits per byte':<36} {'model':>8} " + " ".join(f"{name:>12}" for name in names)]
     for source, splits in result["sources"].items():
@@ -274,4 +294,4 @@ def _table(result: Mapping[str, Any]) -> str:
             beside = [result["baselines"][name].get(source, {}).get(split) for name in names]
             cells = " ".join(f"{value:>12.3f}" if value is not None else f"{'':>12}" for value in beside)
             lines.append(f"{f'{source} / {split}':<36} {figures['bits_per_byte']:>8.3f} {cells}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *result.get("notes", [])])

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data.corpus.build import Shard, prepare_corpus
+from data.corpus.split import held_out_of_nothing
 from data.files import stage_digest, value_digest, write_atomically
 from data.progress import say
 from data.shards.encode import encode_corpus
@@ -21,7 +22,15 @@ from data.tokenizer.build import build_tokenizer
 from domainlm.status.goodput import to_spending
 from domainlm.status.read import read_status
 from evaluation.baselines import measure_baselines
-from evaluation.bits_per_byte import by_period, by_split, score_documents, to_json
+from evaluation.bits_per_byte import (
+    HELD_OUT_SPLITS,
+    BySplit,
+    by_period,
+    by_split,
+    count_documents,
+    score_documents,
+    to_json,
+)
 from evaluation.pages.data_card import write_data_card
 from evaluation.pages.report import ReportInputs, write_report
 from evaluation.pages.tokenizer import write_tokenizer_page
@@ -34,7 +43,12 @@ from train.token_stream import open_stream
 
 def prepare(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
     """Documents → corpus; or one shard (i, n) of the work that can be divided."""
-    return prepare_corpus(config.data, config.corpus, config.seed, shard)
+    report = prepare_corpus(config.data, config.corpus, config.seed, shard)
+    if shard is None:
+        kept = {name: source["kept"] for name, source in report["sources"].items()}
+        for line in held_out_of_nothing(config.data, kept):
+            say(f"corpus: {line}")
+    return report
 
 
 def tokenizer(config: RunConfig) -> dict[str, Any]:
@@ -102,6 +116,7 @@ def evaluate(config: RunConfig) -> dict[str, Any]:
         "shards": read_manifest(config.shards).digest,
         "baselines": list(config.evaluation.baselines),
         "period": config.data.period,
+        **({"tokens": config.evaluation.tokens} if config.evaluation.tokens else {}),
     }
     if file.exists() and (kept := json.loads(file.read_text("utf-8"))).get("inputs") == inputs:
         say(f"evaluation: {file} is up to date")
@@ -116,17 +131,38 @@ def evaluate(config: RunConfig) -> dict[str, Any]:
         config.shards,
         sequence_length=config.model.sequence_length,
         batch_size=config.evaluation.batch_size,
+        maximum_tokens=config.evaluation.tokens,
     )
     seconds = time.perf_counter() - begin
+    scores, counts = by_split(documents), count_documents(documents) if config.evaluation.tokens else None
     result = {
         "step": trained.step,
-        **to_json(by_split(documents), by_period(documents, config.data.period)),
-        **measure_baselines(config.corpus, config.reports, config.evaluation.baselines),
+        **to_json(scores, by_period(documents, config.data.period)),
+        **measure_baselines(config.corpus, config.reports, config.evaluation.baselines, documents=counts),
+        "notes": _notes(config, scores),
         "seconds": round(seconds, 1),
         "inputs": inputs,
     }
     write_atomically(file, json.dumps(result, indent=1))
     return result
+
+
+def _notes(config: RunConfig, scores: BySplit) -> list[str]:
+    """What a reader of the figures has to know: that a part was measured, or that nothing could be."""
+    notes = held_out_of_nothing(config.data, scores)
+    held_out = read_manifest(config.shards).splits
+    there = sum(
+        source.tokens - source.documents  # the end of each document is not scored
+        for split in HELD_OUT_SPLITS
+        for source in held_out.get(split, {}).values()
+    )
+    measured = sum(score.tokens for splits in scores.values() for score in splits.values())
+    if measured < there:
+        notes.append(
+            f"{measured:,} of {there:,} held-out tokens were measured: of each source and split whole documents, "
+            f"evenly spread, of at most {config.evaluation.tokens:,} tokens (evaluation.tokens); of the baselines the same"
+        )
+    return notes
 
 
 def report(config: RunConfig) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from data.files import write_atomically
 from data.progress import say
+from domainlm.paths import relative_paths
 from train.config import CHECKOUT, RunConfig, to_yaml
 from train.config_file import ConfigError
 from train.schedule import check_ranks
@@ -74,8 +75,14 @@ def render(config: RunConfig, job: Job, folder: Path) -> str:
     """The batch script of this job, which needs no arguments and trains what config.yaml in `folder` says.
 
     Raises:
-        ConfigError: the batch cannot be divided over the ranks, or the run has no shards to train on.
+        ConfigError: the batch cannot be divided over the ranks, the run has no shards to train on, or paths of it would
+            lead elsewhere from where the job runs.
     """
+    if Path.cwd() != CHECKOUT and (paths := relative_paths(config)):
+        raise ConfigError(
+            f"the job runs in {CHECKOUT}, where relative paths such as {paths[0]} lead elsewhere than here: submit "
+            "from there, or make them absolute"
+        )
     check_ranks(config.training, job.nodes * job.ranks_on_a_node)
     if not config.shards_are_remote and not (config.shards / "manifest.json").exists():
         raise ConfigError(f"{config.shards}: no shards to train on; run `domainlm tokenize` first")

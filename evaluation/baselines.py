@@ -7,7 +7,7 @@ holds passages of it, near-duplicates on both sides of a split.
 import datetime
 import json
 import lzma
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -77,6 +77,7 @@ def measure_baselines(
     names: Sequence[str] = BASELINES,
     splits: Sequence[str] = HELD_OUT_SPLITS,
     limits: Limits | None = None,
+    documents: Mapping[str, Mapping[str, int]] | None = None,
 ) -> dict[str, Any]:
     """Bits per byte of the held-out text of each source and split under each baseline.
 
@@ -84,6 +85,7 @@ def measure_baselines(
         corpus: the corpus folder, finished.
         folder: where the result is kept; for the same corpus and settings it is read back.
         names: of BASELINES; xz and zstd also give NAME_primed, the text after its source's training text.
+        documents: how many of each source and split are measured, those that `choose_evenly` takes first; None for all.
 
     Returns:
         {"baselines": {name: {source: {split: bits per byte}}}, "baseline_methods": {name: what was measured}}
@@ -93,15 +95,22 @@ def measure_baselines(
     """
     limits = limits or Limits()
     inputs = {"corpus": stage_digest(corpus), "names": list(names), "splits": list(splits), **asdict(limits)}
+    inputs |= {"documents": documents} if documents is not None else {}
     if (kept := _read_kept(folder / CACHE)).get("inputs") == inputs:
         say(f"baselines: {folder / CACHE} is up to date")
         return {key: kept[key] for key in ("baselines", "baseline_methods")}
     training = _index(corpus, "train")
     held_out: HeldOut = {}
+    is_cut = False
     for split in splits:
-        for source, documents in _index(corpus, split).items():
-            chosen = choose_evenly(documents.sizes, limits.held_out_bytes)
-            held_out.setdefault(source, {})[split] = documents.texts(chosen)
+        for source, found in _index(corpus, split).items():
+            wanted = len(found.sizes) if documents is None else documents.get(source, {}).get(split, 0)
+            if wanted:
+                # Both are beginnings of one order, so that the shorter one is part of the other.
+                most = choose_evenly(found.sizes, limits.held_out_bytes)
+                chosen = sorted(set(most).intersection(choose_evenly([1] * len(found.sizes), wanted)))
+                is_cut |= len(chosen) < wanted
+                held_out.setdefault(source, {})[split] = found.texts(chosen)
     jobs = [partial(_measure_ngram, training, held_out, limits)] if "ngram" in names else []
     jobs += [
         partial(_measure_compressor, name, source, training.get(source), texts, limits.training_bytes)
@@ -115,7 +124,7 @@ def measure_baselines(
         for future in progress(futures, "baselines", unit="measurements"):
             for name, sources in future.result().items():
                 baselines.setdefault(name, {}).update(sources)
-    result = {"baselines": baselines, "baseline_methods": _describe(baselines, training, limits)}
+    result = {"baselines": baselines, "baseline_methods": _describe(baselines, training, limits, is_cut)}
     write_atomically(folder / CACHE, json.dumps({"inputs": inputs, **result}, indent=1))
     return result
 
@@ -197,8 +206,9 @@ def _newest(documents: _Documents, maximum_bytes: int) -> list[int]:
     return order[len(order) - fitting :]
 
 
-def _describe(baselines: Results, training: dict[str, _Documents], limits: Limits) -> dict[str, str]:
+def _describe(baselines: Results, training: dict[str, _Documents], limits: Limits, is_cut: bool) -> dict[str, str]:
     """What the figures are of, for people."""
+    part = f"; of each source's held-out text at most {limits.held_out_bytes:,} bytes were measured" if is_cut else ""
     every = sum(sum(documents.sizes) for documents in training.values())
     read = f"{min(every, limits.training_bytes):,} of {every:,} bytes"
     primed = f"after the newest training text of the same source (up to {limits.training_bytes:,} bytes)"
@@ -209,7 +219,7 @@ def _describe(baselines: Results, training: dict[str, _Documents], limits: Limit
         "zstd": "zstd (level 22) of the held-out text alone",
         "zstd_primed": f"zstd of the held-out text {primed}",
     }
-    return {name: methods[name] for name in baselines}
+    return {name: methods[name] + part for name in baselines}
 
 
 def xz_size(text: bytes) -> int:

@@ -190,6 +190,15 @@ def by_split(documents: Iterable[DocumentScore]) -> BySplit:
     return sums
 
 
+def count_documents(documents: Iterable[DocumentScore]) -> dict[str, dict[str, int]]:
+    """How many there are of each source and split."""
+    counts: dict[str, dict[str, int]] = {}
+    for document in documents:
+        splits = counts.setdefault(document.source, {})
+        splits[document.split] = splits.get(document.split, 0) + 1
+    return counts
+
+
 def by_period(documents: Iterable[DocumentScore], period: Period) -> ByPeriod:
     """Sums of the dated documents, in order of time; labels as `period_of` gives them."""
     sums: ByPeriod = {}

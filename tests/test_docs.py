@@ -1,7 +1,9 @@
 """The guides: every link leads somewhere, every command shown is one that is taken, every setting named exists."""
 
+import hashlib
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -75,3 +77,13 @@ def test_settings_that_the_guides_name_exist() -> None:
             assert key in type(getattr(config, section)).model_fields or module.exists(), (
                 f"{page.name}: {section}.{key}"
             )
+
+
+def test_the_licence_is_the_whole_apache_licence() -> None:
+    """The digest is that of https://www.apache.org/licenses/LICENSE-2.0.txt."""
+    text = (CHECKOUT / "LICENSE").read_bytes()
+    official = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
+    assert hashlib.sha256(text).hexdigest() == official
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert (project["license"], project["license-files"]) == ("Apache-2.0", ["LICENSE"])
+    assert "[Apache 2.0](LICENSE)" in (CHECKOUT / "README.md").read_text("utf-8")

@@ -152,7 +152,9 @@ class EvaluationConfig(BaseModel, frozen=True, extra="forbid", use_attribute_doc
     batch_size: PositiveInt = 16
     """Windows that one rank scores at a time."""
     training_tokens: PositiveInt = 20_000
-    """Tokens of each source and split that an evaluation during training scores; the final one scores all."""
+    """Tokens of each source and split that an evaluation during training scores: whole documents, evenly spread."""
+    tokens: PositiveInt | None = None
+    """The same for the evaluation after training; its baselines measure the documents that the model does. None: all."""
     baselines: tuple[Literal["ngram", "xz", "zstd"], ...] = ("ngram", "xz", "zstd")
     """Models that need no GPU, measured on the same text."""
     prompts: tuple[str, ...] = ()

@@ -114,9 +114,17 @@ def _resolve_folder(path: Path, content: dict[str, Any]) -> None:
     """A run that was moved, or copied, is where its config.yaml lies beside its journal, not where it was begun."""
     lies = path.parent
     if path.name == "config.yaml" and (lies / "journal.jsonl").exists():
-        begun = Path(content.get("folder") or f"runs/{content.get('name')}")
-        if begun.resolve() != lies.resolve():
+        if _folder_of(content).resolve() != lies.resolve():
             content["folder"] = str(lies)
+
+
+def _folder_of(content: dict[str, Any]) -> Path:
+    return Path(content.get("folder") or f"runs/{content.get('name')}")
+
+
+def recorded_folder(path: Path) -> Path:
+    """What the config.yaml of a run calls the run's folder, wherever that lies now. Raises ConfigError: unreadable."""
+    return _folder_of(_read_yaml(path))
 
 
 def _resolve_model(path: Path, content: dict[str, Any]) -> None:

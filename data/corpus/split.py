@@ -2,7 +2,10 @@
 
 import datetime
 import hashlib
+from collections.abc import Collection, Mapping
 from typing import Literal
+
+from data.config import DataConfig
 
 Split = Literal["train", "past", "future"]
 SPLITS: tuple[Split, ...] = ("train", "past", "future")
@@ -24,6 +27,28 @@ def split(
 def is_sampled(digest: bytes, fraction: float, seed: int) -> bool:
     """Whether the held-out text after the cutoff takes this document, when it takes only a `fraction` of them."""
     return _is_drawn(digest, fraction, f"{seed}:future")
+
+
+def held_out_of_nothing(config: DataConfig, filled: Mapping[str, Collection[str]]) -> list[str]:
+    """A line for each source and split that was to hold text out and has none.
+
+    Args:
+        filled: the splits of each source that have documents.
+    """
+    lines = []
+    for source in config.sources:
+        empty = {"past", "future"} - set(filled.get(source.name, ()))
+        if "past" in empty and config.past_fraction:
+            lines.append(
+                f"{source.name}: nothing is held out as `past`, data.past_fraction {config.past_fraction:g} drew none "
+                "of its documents: a larger fraction or more text would"
+            )
+        if "future" in empty and config.cutoff and source.undated != "train":
+            lines.append(
+                f"{source.name}: nothing is held out as `future`, no document of it is of data.cutoff {config.cutoff} "
+                "or later"
+            )
+    return lines
 
 
 def _is_drawn(digest: bytes, fraction: float, key: str) -> bool:

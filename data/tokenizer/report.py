@@ -4,15 +4,15 @@
  "training": {"documents", "bytes", "distinct_pretokens", "cut_pretokens", "cut_occurrences", "cut_pieces",
   "chunks" | null} | null,
  "vocabulary_size", "sources": {SOURCE: {"bytes", "words", "tokens"}},
- "word_kinds": {"numbers" | "tickers" | "rare terms": {"words", "tokens", "whole"}},
+ "word_kinds": {"numbers" | "acronyms" | "rare terms": {"words", "tokens", "whole"}},
  "unused_pieces", "multi_word_pieces",
  "compared": {NAME: {"vocabulary_size", "sources", "word_kinds", "unused_pieces", "multi_word_pieces"}},
  "samples": {"longest": [], "multi_word": [], "unused": []}, "sweep": [{"vocabulary_size", "bytes", "tokens"}]}
 
 Words are runs of what is not white space. A word's tokens are those that hold some of it, and it is whole if that is
-one token. Without the punctuation around it, a word is a number if it has only digits, points and commas; a ticker if
-it has only two to five capital letters of ASCII; and a rare term if it has eight or more letters, only letters, and the
-measured text has it once.
+one token. Without the punctuation around it, a word is a number if it has only digits, points and commas; an acronym,
+as tickers are too, if it has only two to five capital letters of ASCII; and a rare term if it has eight or more
+letters, only letters, and the measured text has it once.
 """
 
 import re
@@ -24,9 +24,9 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer
 
-KINDS = ("numbers", "tickers", "rare terms")
+KINDS = ("numbers", "acronyms", "rare terms")
 NUMBER = re.compile(r"\d[\d.,]*")
-TICKER = re.compile(r"[A-Z]{2,5}")
+ACRONYM = re.compile(r"[A-Z]{2,5}")
 WORD = re.compile(r"\S+")
 CORE = re.compile(r"\w(?:\S*\w)?")
 SEVERAL_WORDS = re.compile(r"\w\s+\w")
@@ -154,7 +154,7 @@ def _kind(word: str, occurrences: int) -> int | None:
     """Place of a word's kind in KINDS."""
     if NUMBER.fullmatch(word):
         return 0
-    if TICKER.fullmatch(word):
+    if ACRONYM.fullmatch(word):
         return 1
     return 2 if occurrences == 1 and len(word) >= RARE_LETTERS and word.isalpha() else None
 

@@ -101,6 +101,7 @@ def write_report(inputs: ReportInputs, folder: Path) -> Path:
         key_figures=key_figures(inputs.parameters, steps),
         results=compare(sources, baselines),
         methods=evaluation.get("baseline_methods", {}),
+        notes=evaluation.get("notes", []),
         spending=inputs.spending,
         spending_table=spending_table(inputs.spending) if inputs.spending else None,
         samples=inputs.samples,

@@ -122,7 +122,7 @@ def text_tables(beside: Mapping[str, Figures]) -> list[tuple[str, Table]]:
 
 
 def kinds_table(beside: Mapping[str, Figures]) -> Table:
-    """Numbers, tickers, rare terms: tokens per word, and how many of them are one token, side by side."""
+    """Numbers, acronyms, rare terms: tokens per word, and how many of them are one token, side by side."""
     rows = []
     for kind, own in beside[THIS].word_kinds.items():
         found = [figures.word_kinds.get(kind) for figures in beside.values()]

@@ -53,7 +53,7 @@ class Figures(BaseModel, frozen=True, use_attribute_docstrings=True):
     vocabulary_size: PositiveInt
     sources: dict[str, TextFigures]
     word_kinds: dict[str, WordFigures]
-    """Kind (numbers, tickers, rare terms …) → figures."""
+    """Kind (numbers, acronyms, rare terms …) → figures."""
     unused_pieces: NonNegativeInt
     """How many pieces the measured text does not use."""
     multi_word_pieces: NonNegativeInt

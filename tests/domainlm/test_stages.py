@@ -66,6 +66,35 @@ def test_evaluate_json_keeps_its_contract(finished: tuple[RunConfig, Any]) -> No
         assert 0 < result["baselines"][name]["news"]["future"] < 8
 
 
+def test_an_evaluation_of_fewer_tokens_scores_whole_documents_and_says_so(
+    finished: tuple[RunConfig, Any], command_line: Callable[..., tuple[int, str, str]]
+) -> None:
+    config, _ = finished
+    file, kept = config.reports / "evaluate.json", (config.reports / "evaluate.json").read_bytes()
+    try:
+        code, shown, said = command_line("evaluate", config.run_folder, "evaluation.tokens=300")
+        assert code == 0, said
+        part, whole = json.loads(file.read_bytes()), json.loads(kept)
+    finally:
+        file.write_bytes(kept)
+    cells = [(source, split) for source, splits in whole["sources"].items() for split in splits]
+    for source, split in cells:
+        assert 0 < part["sources"][source][split]["tokens"] <= 300 < whole["sources"][source][split]["tokens"]
+        assert part["baselines"]["xz"][source][split] != whole["baselines"]["xz"][source][split], "the same documents"
+    measured, there = (sum(of["sources"][a][b]["tokens"] for a, b in cells) for of in (part, whole))
+    assert whole["notes"] == []
+    assert f"{measured:,} of {there:,} held-out tokens were measured" in shown
+
+
+def test_preparing_says_what_holds_nothing_out(
+    make_config: Callable[..., RunConfig], capsys: pytest.CaptureFixture[str]
+) -> None:
+    stages.prepare(make_config(data={"past_fraction": 1e-6}))
+    said = capsys.readouterr().err
+    for source in ("news", "general"):
+        assert f"corpus: {source}: nothing is held out as `past`, data.past_fraction 1e-06 drew none" in said
+
+
 def test_exported_folder_is_the_trained_model(finished: tuple[RunConfig, Any]) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

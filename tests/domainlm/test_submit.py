@@ -116,3 +116,14 @@ def test_the_hints_name_the_jobs(config: RunConfig) -> None:
     assert "scancel --batch --signal=USR1 12 " in shown
     assert str(config.run_folder / "STOP") in shown
     assert new_folder(config).parent == config.run_folder / "submitted"
+
+
+def test_from_another_folder_relative_paths_are_refused(
+    config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job runs in the checkout: it would train in another folder than the one that was looked at here."""
+    monkeypatch.chdir(tmp_path)
+    assert "#SBATCH" in rendered(config, "--nodes 2"), "absolute paths are the same everywhere"
+    relative = config.model_copy(update={"folder": str(config.run_folder.relative_to(tmp_path))})
+    with pytest.raises(ConfigError, match=rf"where relative paths such as {relative.folder} lead elsewhere than here"):
+        rendered(relative, "--nodes 2")

@@ -187,3 +187,17 @@ def test_a_source_without_training_text_has_no_primed_figure(tmp_path: Path) -> 
 def test_an_unfinished_corpus_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="unfinished"):
         measure_baselines(tmp_path, tmp_path)
+
+
+def test_of_a_part_of_the_held_out_text_the_same_documents_are_measured(corpus: Path, tmp_path: Path) -> None:
+    part = measure_baselines(corpus, tmp_path, ["xz"], documents={"bank": {"future": 1}})["baselines"]
+    text = prose(200).encode()  # the first in bit-reversed order is the first of all
+    assert part == {
+        "xz": {"bank": {"future": 8 * xz_size(text) / len(text)}},
+        "xz_primed": {"bank": {"future": part["xz_primed"]["bank"]["future"]}},
+    }
+    whole = measure_baselines(corpus, tmp_path, ["xz"])
+    assert whole["baselines"]["xz"]["bank"]["future"] != part["xz"]["bank"]["future"], "a kept part is not the whole"
+    assert "at most" not in whole["baseline_methods"]["xz"]
+    cut = measure_baselines(corpus, tmp_path, ["xz"], limits=Limits(held_out_bytes=len(text)))
+    assert f"held-out text at most {len(text):,} bytes were measured" in cut["baseline_methods"]["xz"]

@@ -4,7 +4,8 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.corpus.split import is_sampled, split
+from data.config import DataConfig
+from data.corpus.split import held_out_of_nothing, is_sampled, split
 
 CUTOFF = datetime.date(2018, 12, 31)
 digests = st.binary(min_size=16, max_size=16)
@@ -65,3 +66,20 @@ def test_a_larger_sample_of_the_future_holds_the_smaller(digest: bytes, one: flo
     small, large = sorted((one, two))
     assert is_sampled(digest, large, seed) or not is_sampled(digest, small, seed)
     assert is_sampled(digest, 1.0, seed)
+
+
+def test_a_split_that_was_asked_for_and_is_empty_is_said() -> None:
+    sources = [
+        {"name": "news", "path": "news.jsonl"},
+        {"name": "wiki", "path": "wiki.jsonl", "undated": "train"},
+        {"name": "full", "path": "full.jsonl"},
+    ]
+    config = DataConfig.model_validate({"cutoff": "2020-01-01", "past_fraction": 0.02, "sources": sources})
+    news_past, news_future, wiki_past = held_out_of_nothing(config, {"full": ["train", "past", "future"]})
+    assert news_past.startswith("news: nothing is held out as `past`, data.past_fraction 0.02 drew none")
+    assert news_future == (
+        "news: nothing is held out as `future`, no document of it is of data.cutoff 2020-01-01 or later"
+    )
+    assert wiki_past.startswith("wiki: nothing is held out as `past`")
+    unasked = config.model_copy(update={"cutoff": None, "past_fraction": 0.0})
+    assert held_out_of_nothing(unasked, {}) == []

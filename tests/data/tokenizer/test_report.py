@@ -24,7 +24,7 @@ def test_words_of_each_kind() -> None:
     documents = find_words({"news": [text, "monetary"]})["news"]
     found = [(text[begin:end], KINDS[kind]) for begin, end, kind in zip(*map(list, documents[0].words), strict=True)]
     assert found == [
-        ("NYSE", "tickers"), ("IBM", "tickers"), ("1,024.5", "numbers"), ("2019", "numbers"),
+        ("NYSE", "acronyms"), ("IBM", "acronyms"), ("1,024.5", "numbers"), ("2019", "numbers"),
         ("disinflation", "rare terms"), ("disinflationary", "rare terms"),
     ]  # fmt: skip
     assert len(documents[1].words.kinds) == 0
@@ -44,7 +44,7 @@ def test_figures_by_hand() -> None:
         },
         "word_kinds": {
             "numbers": {"words": 1, "tokens": 2, "whole": 0},
-            "tickers": {"words": 2, "tokens": 3, "whole": 1},
+            "acronyms": {"words": 2, "tokens": 3, "whole": 1},
             "rare terms": {"words": 0, "tokens": 0, "whole": 0},
         },
         # of all but <|endoftext|>: IBM, space, 1, 2, " the", X, Y, "a of" and the two bytes of é are used
@@ -74,7 +74,7 @@ def test_another_kind_of_tokenizer_is_measured_too() -> None:
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     figures = measure(tokenizer, find_words({"news": ["IBM rose 12."]})).figures
     assert figures["sources"]["news"] == {"bytes": 12, "words": 3, "tokens": 4}
-    assert figures["word_kinds"]["tickers"] == {"words": 1, "tokens": 1, "whole": 1}
+    assert figures["word_kinds"]["acronyms"] == {"words": 1, "tokens": 1, "whole": 1}
 
 
 def test_facts_are_added() -> None:

@@ -120,6 +120,12 @@ def test_a_newer_evaluation_is_not_taken_for_that_of_these_weights() -> None:
     assert "at step 2,000 (the weights here are of step 1,500); lower" in model_card(facts(step=1500))
 
 
+def test_what_was_measured_in_part_is_said() -> None:
+    noted = EVALUATION | {"notes": ["10 of 90 held-out tokens were measured"]}
+    assert "\n10 of 90 held-out tokens were measured.\n" in model_card(facts(evaluation=noted))
+    assert "were measured" not in model_card(facts())
+
+
 def test_a_model_that_wins_everywhere_says_so() -> None:
     beaten = EVALUATION | {"baselines": {"ngram": {"filings": {"future": 2.0, "past": 2.0}, "wiki": {"past": 2.0}}}}
     card = model_card(facts(evaluation=beaten))

@@ -15,6 +15,7 @@ from evaluation.pages.html import Row, Table
 from evaluation.pages.report import ReportInputs, compare, judge, key_figures, outline_tables, write_report
 
 EVALUATION = {
+    "notes": ["wiki: nothing is held out as `future`"],
     "step": 1200,
     "sources": {
         "speeches": {
@@ -196,6 +197,7 @@ def test_the_page_stands_alone_and_shows_everything(
     for text in (
         "fed <speeches>",
         "10.8% fewer",
+        "wiki: nothing is held out as `future`.",
         "2,570,000",
         "<script>alert(1)</script>",
         "“quoted” ☃ <img",

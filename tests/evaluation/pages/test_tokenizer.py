@@ -47,7 +47,7 @@ def make_figures(vocabulary_size: int, tokens: int, web: int = 90) -> Figures:
         NEWS: TextFigures(bytes=600, words=100, tokens=tokens),
         WEB: TextFigures(bytes=400, words=60, tokens=web),
     }
-    kinds = {"numbers": WordFigures(words=10, tokens=25, whole=3), "tickers": WordFigures(words=0, tokens=0, whole=0)}
+    kinds = {"numbers": WordFigures(words=10, tokens=25, whole=3), "acronyms": WordFigures(words=0, tokens=0, whole=0)}
     return Figures(
         vocabulary_size=vocabulary_size, sources=sources, word_kinds=kinds, unused_pieces=41, multi_word_pieces=0
     )  # fmt: skip
@@ -104,7 +104,7 @@ def test_tables_stand_side_by_side() -> None:
         Row("numbers (10 in the measured text)", 0, []),
         Row("tokens per word", 1, ["2.50", "2.50"]),
         Row("in one token", 1, ["30.0%", "30.0%"]),
-        Row("tickers (0 in the measured text)", 0, []),
+        Row("acronyms (0 in the measured text)", 0, []),
         Row("tokens per word", 1, ["–", "–"]),
         Row("in one token", 1, ["–", "–"]),
     ]
