@@ -95,6 +95,12 @@ def finished_inputs(folder: Path) -> dict[str, Any]:
     return dict(manifest["inputs"]) if manifest else {}
 
 
+def finished_digest(folder: Path) -> str | None:
+    """Digest of a finished stage's output, as `stage_digest` has it; None for an unfinished one."""
+    manifest = _read_manifest(folder)
+    return str(manifest["digest"]) if manifest else None
+
+
 def begin_stage(folder: Path, owned: Iterable[str]) -> None:
     """Make `folder` ready for a stage to write into: its manifest goes first, then the entries that the stage owns."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -125,11 +131,22 @@ def stage_digest(folder: Path, made_by: str = "prepare") -> str:
     Raises:
         DataError: the folder has no manifest, or a file that it names is missing or has another size.
     """
-    manifest = _read_manifest(folder)
-    if manifest is None:
+    digest = finished_digest(folder)
+    if digest is None:
         raise DataError(f"{folder} is missing or unfinished: run `domainlm {made_by} CONFIG` first")
-    digest: str = manifest["digest"]
     return digest
+
+
+def changed_files(folder: Path, names: Iterable[str] | None = None) -> list[str]:
+    """Which of a stage's files (None: all) are not, byte by byte, what its manifest says; none without a manifest."""
+    try:
+        files = json.loads((folder / MANIFEST).read_bytes())["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    wanted = files if names is None else [name for name in names if name in files]
+    return [
+        name for name in wanted if not (folder / name).exists() or file_digest(folder / name) != files[name]["digest"]
+    ]
 
 
 def _read_manifest(folder: Path) -> dict[str, Any] | None:

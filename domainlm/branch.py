@@ -13,10 +13,9 @@ from typing import Any
 
 import yaml
 
-from data.files import value_digest, write_atomically
+from data.files import write_atomically
 from data.progress import say
-from data.shards.format import read_manifest
-from train.checkpoints.compatibility import check_continues
+from train.checkpoints.compatibility import check_stream
 from train.checkpoints.folders import Checkpoint, find_checkpoint, step_folder
 from train.config import RunConfig, to_yaml
 from train.config_file import ConfigError, differences, load_config
@@ -81,15 +80,13 @@ def branch(parent: RunConfig, name: str, edit: Edit) -> RunConfig:
     write_atomically(partial / "config.yaml", yaml.safe_dump(inherited, sort_keys=False))
     try:
         config = load_config(partial / "config.yaml", settings)
-        stream = open_stream(config)
-        tokenizer = read_manifest(config.shards).tokenizer_digest
-        check_continues(found, config, stream.digest(found.manifest["samples"]), tokenizer)
+        check_stream(found, config, open_stream(config))
         changed = differences(inherited, config.model_dump(mode="json"))
         lineage = {
             "parent": parent.name,
             "parent_folder": str(parent.run_folder),
             "step": found.step,
-            "digest": value_digest(found.manifest),
+            "digest": found.digest,
             "changes": {key: {"was": was, "now": now} for key, (was, now) in changed.items()},
         }
         if _is_there(folder, lineage):

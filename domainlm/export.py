@@ -6,23 +6,23 @@ from typing import Any, Literal
 
 import torch
 
-from data.files import file_digest, value_digest
+from data.config import END_OF_TEXT
+from data.files import file_digest
 from data.progress import say
 from data.tokenizer.build import TOKENIZER
 from evaluation.pages.model_card import CardFacts, model_card
 from model.huggingface import hugging_face_class
-from model.huggingface_folder import export_folder
+from model.huggingface_folder import RECORD, export_folder
 from model.sizes import parameter_count
 from model.weight_files import open_weights
-from train.checkpoints.folders import Checkpoint, CheckpointError, damaged_files, find_checkpoint
+from train.checkpoints.folders import Checkpoint, find_checkpoint
+from train.checkpoints.identity import read_own, tokenizer_folder
 from train.checkpoints.trained import load_trained
 from train.config import RunConfig
 from train.config_file import ConfigError
 
 ExportDtype = Literal["float32", "bfloat16"]
 FORMAT = 1
-RECORD = "domainlm.json"
-"""In the folder: what it was made from."""
 
 OF_PRECISION: dict[str, ExportDtype] = {"fp32": "float32", "bf16": "bfloat16"}
 """The dtype of an export unless one is asked for: that of the weights that training computed with."""
@@ -46,7 +46,7 @@ def export(
 
     Raises:
         ConfigError: transformers has no class for this mixture of architectural switches, or `folder` is not an export.
-        CheckpointError: there is no such checkpoint, or it is damaged.
+        CheckpointError: there is no such checkpoint, it is damaged, or tokenizer or reports are of another.
     """
     target = folder or config.run_folder / "export"
     try:
@@ -60,21 +60,16 @@ def export(
     if _is_finished(target, inputs):
         say(f"export: {target} is up to date (step {found.step})")
         return result
-    # What leaves the run is not read again by anyone who could tell.
-    if damaged := damaged_files(found):
-        raise CheckpointError(
-            f"{found.folder}: the content of {', '.join(damaged)} is not what was written: export another step"
-        )
+    tokenizer, card = tokenizer_folder(found, config), model_card(_facts(config, found, class_name, chosen))
     weights = load_trained(config, found.step).model.state_dict()
-    card = model_card(_facts(config, found, class_name, chosen))
     say(f"export: step {found.step} as {class_name} in {chosen} to {target}")
     try:
         export_folder(
             weights,
             config.model,
             target,
-            config.tokenizer_folder,
-            config.tokenizer.end_of_text,
+            tokenizer,
+            _end_of_text(found),
             dtype=getattr(torch, chosen),
             max_file_bytes=int(max_file_gigabytes * 1e9),
             texts={"README.md": card, RECORD: json.dumps(inputs, indent=1)},
@@ -88,18 +83,19 @@ def export(
 def _inputs(config: RunConfig, found: Checkpoint, dtype: str, max_file_gigabytes: float) -> dict[str, Any]:
     return {
         "format": FORMAT,
-        "checkpoint": value_digest(found.manifest),
+        "checkpoint": found.digest,
         "step": found.step,
         "dtype": dtype,
         "max_file_gigabytes": max_file_gigabytes,
-        **{file.name: file_digest(file) if file.exists() else None for file in _read(config)},
+        "cutoff": found.manifest["config"]["data"]["cutoff"],  # what goes on from these weights is held to it
+        TOKENIZER: found.manifest["tokenizer_digest"],
+        **{file.name: file_digest(file) if file.exists() else None for file in _reports(config)},
     }
 
 
-def _read(config: RunConfig) -> list[Path]:
+def _reports(config: RunConfig) -> list[Path]:
     """The files besides the checkpoint that the export is made from."""
-    reports = [config.reports / name for name in ("data_card.json", "evaluate.json")]
-    return [config.tokenizer_folder / TOKENIZER, *reports]
+    return [config.reports / name for name in ("data_card.json", "evaluate.json")]
 
 
 def _is_finished(folder: Path, inputs: dict[str, Any]) -> bool:
@@ -112,23 +108,27 @@ def _is_finished(folder: Path, inputs: dict[str, Any]) -> bool:
 
 
 def _facts(config: RunConfig, found: Checkpoint, class_name: str, dtype: str) -> CardFacts:
-    _, data_card, evaluation = _read(config)
+    data_card, evaluation = (read_own(file, found, config) for file in _reports(config))
     journal = config.run_folder / "journal.jsonl"
     lines = journal.read_text("utf-8").splitlines() if journal.exists() else []
     return CardFacts(
         class_name=class_name,
         parameters=parameter_count(config.model),
         dtype=dtype,
-        end_of_text=config.tokenizer.end_of_text,
+        end_of_text=_end_of_text(found),
         step=found.step,
         tokens=int(found.manifest["samples"]) * config.model.sequence_length,
-        config=config.model_dump(mode="json"),
+        config=found.manifest["config"],
         data_digest=str(found.manifest["data_digest"]),
         environment=_json(config.run_folder / "environment.json"),
         events=[json.loads(line) for line in lines],
-        data=_json(data_card),
-        evaluation=_json(evaluation),
+        data=data_card,
+        evaluation=evaluation,
     )
+
+
+def _end_of_text(found: Checkpoint) -> str:
+    return str(found.manifest["config"]["tokenizer"].get("end_of_text", END_OF_TEXT))
 
 
 def _json(file: Path) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from data.progress import say
 from data.tokenizer.build import end_of_text_id, load_tokenizer
 from model.generate import generate
 from model.transformer import Transformer
+from train.checkpoints.identity import tokenizer_folder
 from train.checkpoints.trained import load_trained
 from train.config import RunConfig
 from train.config_file import ConfigError
@@ -84,8 +85,13 @@ class Writer:
 
 
 def load_writer(config: RunConfig, step: int | None = None) -> Writer:
-    """The model of the newest checkpoint, or of that of a step. Raises CheckpointError where there is none."""
-    trained, folder = load_trained(config, step), config.tokenizer_folder
+    """The model of the newest checkpoint, or of that of a step, with its tokenizer.
+
+    Raises:
+        CheckpointError: there is no such checkpoint, or its tokenizer is not there.
+    """
+    trained = load_trained(config, step)
+    folder = tokenizer_folder(trained.checkpoint, config)
     return Writer(trained.model, load_tokenizer(folder), end_of_text_id(folder), trained.step)
 
 

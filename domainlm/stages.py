@@ -12,10 +12,10 @@ from typing import Any
 
 from data.corpus.build import Shard, prepare_corpus
 from data.corpus.split import held_out_of_nothing
-from data.files import stage_digest, value_digest, write_atomically
+from data.files import stage_digest, write_atomically
 from data.progress import say
 from data.shards.encode import encode_corpus
-from data.shards.format import read_manifest
+from data.shards.format import read_manifest, verify_held_out
 from data.shards.megatron import export_megatron
 from data.shards.packing import pack_shards
 from data.tokenizer.build import build_tokenizer
@@ -35,7 +35,8 @@ from evaluation.pages.data_card import write_data_card
 from evaluation.pages.report import ReportInputs, write_report
 from evaluation.pages.tokenizer import write_tokenizer_page
 from model.sizes import parameter_count
-from train.checkpoints.folders import check_writable, describe_finished, newest_checkpoint, saved_steps
+from train.checkpoints.folders import Checkpoint, check_writable, describe_finished, newest_checkpoint, saved_steps
+from train.checkpoints.identity import check_data, read_own
 from train.config import RunConfig
 from train.records.mirror import keep_reports
 from train.token_stream import open_stream
@@ -109,21 +110,23 @@ def train(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> dic
 
 
 def evaluate(config: RunConfig) -> dict[str, Any]:
-    """Newest checkpoint → reports/evaluate.json: bits per byte by source, split and period, and the baselines'."""
-    file = config.reports / "evaluate.json"
-    inputs = {
-        "checkpoint": value_digest(newest_checkpoint(config).manifest),
-        "shards": read_manifest(config.shards).digest,
-        "baselines": list(config.evaluation.baselines),
-        "period": config.data.period,
-        **({"tokens": config.evaluation.tokens} if config.evaluation.tokens else {}),
-    }
+    """Newest checkpoint → reports/evaluate.json: bits per byte by source, split and period, and the baselines'.
+
+    Raises:
+        CheckpointError: there is none, or shards, corpus or cutoff are not those that it was trained with.
+    """
+    file, baselines = config.reports / "evaluate.json", config.evaluation.baselines
+    inputs = _measured(config, newest_checkpoint(config))
     if file.exists() and (kept := json.loads(file.read_text("utf-8"))).get("inputs") == inputs:
         say(f"evaluation: {file} is up to date")
         return dict(kept)
+    if baselines:
+        stage_digest(config.corpus)  # what is missing is said before hours of scoring
+    verify_held_out(config.shards)
     from train.checkpoints.trained import load_trained, token_losses
 
     trained = load_trained(config)
+    inputs = _measured(config, trained.checkpoint)  # a newest one that is damaged was passed over
     say(f"evaluating step {trained.step} on the held-out text")
     begin = time.perf_counter()
     documents = score_documents(
@@ -135,16 +138,29 @@ def evaluate(config: RunConfig) -> dict[str, Any]:
     )
     seconds = time.perf_counter() - begin
     scores, counts = by_split(documents), count_documents(documents) if config.evaluation.tokens else None
+    measured = measure_baselines(config.corpus, config.reports, baselines, documents=counts) if baselines else {}
     result = {
         "step": trained.step,
+        "baselines": {},
         **to_json(scores, by_period(documents, config.data.period)),
-        **measure_baselines(config.corpus, config.reports, config.evaluation.baselines, documents=counts),
+        **measured,
         "notes": _notes(config, scores),
         "seconds": round(seconds, 1),
         "inputs": inputs,
     }
     write_atomically(file, json.dumps(result, indent=1))
     return result
+
+
+def _measured(config: RunConfig, checkpoint: Checkpoint) -> dict[str, Any]:
+    """What an evaluation is of: of a checkpoint, and of text that it was not trained on."""
+    return {
+        "checkpoint": checkpoint.digest,
+        "shards": check_data(checkpoint, config).digest,
+        "baselines": list(config.evaluation.baselines),
+        "period": config.data.period,
+        **({"tokens": config.evaluation.tokens} if config.evaluation.tokens else {}),
+    }
 
 
 def _notes(config: RunConfig, scores: BySplit) -> list[str]:
@@ -160,14 +176,20 @@ def _notes(config: RunConfig, scores: BySplit) -> list[str]:
     if measured < there:
         notes.append(
             f"{measured:,} of {there:,} held-out tokens were measured: of each source and split whole documents, "
-            f"evenly spread, of at most {config.evaluation.tokens:,} tokens (evaluation.tokens); of the baselines the same"
+            f"evenly spread, of at most {config.evaluation.tokens:,} tokens (evaluation.tokens), also by the baselines"
         )
     return notes
 
 
 def report(config: RunConfig) -> dict[str, Any]:
-    """Samples at the configured prompts and one HTML page with all that the run has shown."""
-    newest_checkpoint(config)  # where there is none, it is said before torch is loaded
+    """Samples at the configured prompts and one HTML page with all that the run has shown.
+
+    Raises:
+        CheckpointError: there is no checkpoint, or what the page is to show of its text is not of it.
+    """
+    found = newest_checkpoint(config)  # what is wrong is said before torch is loaded
+    check_data(found, config)
+    read_own(config.reports / "evaluate.json", found, config)
     from domainlm.generate import continue_texts, load_writer, sample_settings
 
     continued, _ = continue_texts(load_writer(config), config.evaluation.prompts, sample_settings(config))

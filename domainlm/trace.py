@@ -23,14 +23,20 @@ from data.files import stage_digest
 from data.stream.ledger import documents_of, samples_of
 from data.stream.stream import TokenStream
 from data.tokenizer.build import load_tokenizer
-from train.checkpoints.folders import damaged_folders, saved_steps
+from train.checkpoints.compatibility import check_stream
+from train.checkpoints.folders import CheckpointError, damaged_folders, find_latest, saved_steps
 from train.config import RunConfig
 from train.schedule import batch_size, consumed_samples, micro_batches
 from train.token_stream import open_stream
 
 
 def trace_step(config: RunConfig, step: int, *, rank: int | None = None, text: bool = False) -> dict[str, Any]:
-    """Which documents were in the batch of a step, or in one rank's part of it; with `text`, what the samples read."""
+    """Which documents were in the batch of a step, or in one rank's part of it; with `text`, what the samples read.
+
+    Raises:
+        DataError: there is no such step or rank.
+        CheckpointError: the run was trained on other data than are there now.
+    """
     training = config.training
     if not 1 <= step <= training.steps:
         raise DataError(f"step {step} is not of this run: its steps are 1 to {training.steps}")
@@ -43,12 +49,20 @@ def trace_step(config: RunConfig, step: int, *, rank: int | None = None, text: b
             raise DataError(f"rank {rank} is not of this run: its ranks are 0 to {ranks - 1}")
         firsts = micro_batches(training, step, rank, ranks)
         samples = [first + place for first in firsts for place in range(training.micro_batch)]
-    stream = open_stream(config)
+    stream = _open_own(config)
     result: dict[str, Any] = {"step": step, "samples": samples, "documents": documents_of(stream, samples)}
     if text:
         tokenizer = load_tokenizer(config.tokenizer_folder)
         result["texts"] = [tokenizer.decode(row, skip_special_tokens=False) for row in _read(stream, samples)]
     return result
+
+
+def _open_own(config: RunConfig) -> TokenStream:
+    """The run's stream, if it is what the newest checkpoint has read; without one, what the run would read."""
+    stream = open_stream(config)
+    if found := find_latest(config.checkpoints):
+        check_stream(found, config, stream)
+    return stream
 
 
 def _ranks(config: RunConfig) -> int:
@@ -67,9 +81,14 @@ def _read(stream: TokenStream, samples: Sequence[int]) -> Iterator[list[int]]:
 
 
 def trace_document(config: RunConfig, document: str) -> dict[str, Any]:
-    """In which steps a document was seen, the first and the last of them, and how often it was seen in all."""
+    """In which steps a document was seen, the first and the last of them, and how often it was seen in all.
+
+    Raises:
+        DataError: there is no such document.
+        CheckpointError: the run was trained on other data than are there now.
+    """
     training = config.training
-    seen = samples_of(open_stream(config), document, consumed_samples(training, training.steps))
+    seen = samples_of(_open_own(config), document, consumed_samples(training, training.steps))
     ends = [consumed_samples(training, step) for step in range(1, training.steps + 1)]
     steps = sorted({bisect.bisect_right(ends, sample) + 1 for sample in seen.samples})
     return {
@@ -92,7 +111,8 @@ def forget_document(config: RunConfig, document: str) -> dict[str, Any]:
     Returns:
         `sources` that have it; `first_step` and `last_step` of the configured run that see it, None if no step does;
         the saved steps that are `touched`, and the `last_clean` one, None if there is none; `set_aside`, the names of
-        damaged checkpoints if any step sees it, as theirs cannot be trusted.
+        damaged checkpoints if any step sees it, as theirs cannot be trusted. Checkpoints of other data than are there
+        now may have seen anything: all are `touched`, though no step is known.
 
     Raises:
         DataError: the corpus has no such document.
@@ -101,10 +121,13 @@ def forget_document(config: RunConfig, document: str) -> dict[str, Any]:
     near = config.data.near_duplicates or NearDuplicateConfig()
     file = config.data_folder / TOMBSTONES
     added = forget(file, requests, near, datetime.date.today())
-    seen: dict[str, Any] = trace_document(config, document) if trained_on else {"first_step": None, "last_step": None}
-    first = seen["first_step"]
     steps = saved_steps(config.checkpoints)
-    clean = [step for step in steps if first is None or step < first]
+    known = not steps or _is_own(config)
+    seen: dict[str, Any] = {"first_step": None, "last_step": None}
+    if trained_on and known:
+        seen = trace_document(config, document)
+    first = seen["first_step"]
+    clean = [step for step in steps if known and (first is None or step < first)]
     return {
         "document": document,
         "sources": sorted({request.source for request in requests}),
@@ -114,8 +137,19 @@ def forget_document(config: RunConfig, document: str) -> dict[str, Any]:
         "last_step": seen["last_step"],
         "touched": [step for step in steps if step not in clean],
         "last_clean": max(clean, default=None),
-        "set_aside": [folder.name for folder in damaged_folders(config.checkpoints)] if first is not None else [],
+        "set_aside": [folder.name for folder in damaged_folders(config.checkpoints)]
+        if first is not None or not known
+        else [],
     }
+
+
+def _is_own(config: RunConfig) -> bool:
+    """Whether the data that are there now are those that the checkpoints were trained on."""
+    try:
+        _open_own(config)
+    except (CheckpointError, DataError):
+        return False
+    return True
 
 
 def _find(corpus: Path, document: str) -> tuple[list[Request], bool]:
@@ -137,7 +171,9 @@ def _find(corpus: Path, document: str) -> tuple[list[Request], bool]:
 def describe(result: dict[str, Any]) -> str:
     """What was done and what is left to do, for people."""
     lines = [f"{result['document']} ({', '.join(result['sources'])}) is noted in {result['tombstones']}"]
-    if result["first_step"] is None:
+    if result["first_step"] is None and result["touched"]:
+        lines.append("the data there now are not those that the checkpoints were trained on: any may have seen it")
+    elif result["first_step"] is None:
         lines.append("no step of this run sees it")
     else:
         lines.append(f"this run sees it first in step {result['first_step']}, last in step {result['last_step']}")

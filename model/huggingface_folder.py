@@ -15,6 +15,8 @@ from model.huggingface import hugging_face_config, hugging_face_state
 from model.weight_files import write_weights
 
 GENERATION = "generation_config.json"
+RECORD = "domainlm.json"
+"""In a folder that `domainlm export` made: what it was made from."""
 OF_TOKENIZER = ("tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 """What describes a tokenizer beside tokenizer.json."""
 

@@ -9,6 +9,7 @@ import torch.distributed as dist
 from data.progress import say
 from evaluation.bits_per_byte import Score, by_split, score_documents
 from train import watchdog
+from train.checkpoints.identity import shards_in_use
 from train.checkpoints.trained import token_losses
 from train.config import RunConfig
 from train.run import Run
@@ -23,8 +24,12 @@ def evaluate(run: Run, step: int) -> bool:
 
     Returns:
         False when the ranks were asked to stop and did, between two batches; it is then made up for at the resume.
+
+    Raises:
+        DataError: other shards have taken the place of those that the run began with.
     """
     begin = time.perf_counter()
+    shards_in_use(run.config, run.stream)
     losses = token_losses(run.engine, run.device)
 
     def interruptible(inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:

@@ -1,8 +1,10 @@
 """The token stream of a run, opened over its shards as the configuration says."""
 
 from data.errors import DataError
+from data.files import file_digest, finished_digest, finished_inputs
 from data.shards.cache import open_cache
 from data.stream.stream import TokenStream
+from data.tokenizer.build import TOKENIZER
 from train.config import RunConfig
 from train.schedule import consumed_samples
 
@@ -12,7 +14,8 @@ def open_stream(config: RunConfig) -> TokenStream:
 
     Raises:
         DataError: the shards are missing or damaged, have a larger vocabulary than the model, are not packed for its
-            sequence length, or a source would be passed over more often than it may be.
+            sequence length, were made with another tokenizer or cutoff than is there, or a source would be passed over
+            more often than it may be.
     """
     data, training, length = config.data, config.training, config.model.sequence_length
     weights = {source.name: source.weight for source in data.sources if source.weight is not None}
@@ -35,8 +38,34 @@ def open_stream(config: RunConfig) -> TokenStream:
             f"{config.shards}: token ids go up to {stream.packing.vocabulary_size - 1}, but model.vocabulary_size is "
             f"{config.model.vocabulary_size}: set it to {stream.packing.vocabulary_size} or more"
         )
+    _check_origin(config)
     _check_epochs(config, stream)
     return stream
+
+
+def _check_origin(config: RunConfig) -> None:
+    """Tokenizer and corpus that lie there are what the shards were made from; shards may be given without them."""
+    from data.shards.format import read_manifest
+
+    manifest, file = read_manifest(config.shards), config.tokenizer_folder / TOKENIZER
+    if file.exists() and (digest := file_digest(file)) != manifest.tokenizer_digest:
+        raise DataError(
+            f"{file} has the digest {digest}, {config.shards} were made with {manifest.tokenizer_digest}: "
+            f"{'put their tokenizer there' if config.data.shards else 'run `domainlm tokenize CONFIG` again'}"
+        )
+    corpus = finished_digest(config.corpus)
+    if corpus == manifest.corpus_digest:
+        made, wanted = finished_inputs(config.corpus).get("cutoff"), config.data.cutoff
+        if made != (wanted.isoformat() if wanted else None):
+            raise DataError(
+                f"{config.corpus} was made with data.cutoff {made}, which is {wanted} now: run `domainlm prepare "
+                "CONFIG` and `domainlm tokenize CONFIG`, or undo the change"
+            )
+    elif corpus is not None and config.data.shards is None:
+        raise DataError(
+            f"{config.corpus} has the digest {corpus}, {config.shards} were made from {manifest.corpus_digest}: run "
+            "`domainlm tokenize CONFIG` again"
+        )
 
 
 def _check_epochs(config: RunConfig, stream: TokenStream) -> None:

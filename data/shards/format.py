@@ -255,9 +255,20 @@ def _check_size(path: Path, expected: int) -> None:
 
 def verify_sizes(folder: Path, manifest: Manifest) -> None:
     """Raises DataError naming the first file that is missing or has another size than the manifest says."""
-    for file in _all_files(manifest):
+    _check_sizes(folder, _all_files(manifest))
+
+
+def _check_sizes(folder: Path, files: Iterable[ShardFile]) -> None:
+    for file in files:
         _check_size(folder / file.tokens_path, file.tokens_size)
         _check_size(folder / file.documents_path, file.documents_size)
+
+
+def verify_held_out(folder: Path) -> None:
+    """Compare every byte of the documents that are not for training. Raises DataError as `verify_digests` does."""
+    files = [file for file in _all_files(read_manifest(folder)) if not file.name.startswith("train/")]
+    _check_sizes(folder, files)
+    _verify_files(folder, files)
 
 
 def verify_digests(folder: Path, part: int = 0, parts: int = 1) -> Manifest:
@@ -267,8 +278,12 @@ def verify_digests(folder: Path, part: int = 0, parts: int = 1) -> Manifest:
     """
     manifest = read_manifest(folder)
     verify_sizes(folder, manifest)
-    for file in progress(_all_files(manifest)[part::parts], "verify shards", unit="files"):
+    _verify_files(folder, _all_files(manifest)[part::parts])
+    return manifest
+
+
+def _verify_files(folder: Path, files: Sequence[ShardFile]) -> None:
+    for file in progress(files, "verify shards", unit="files"):
         for path, digest in ((file.tokens_path, file.tokens_digest), (file.documents_path, file.documents_digest)):
             if file_digest(folder / path) != digest:
                 raise DataError(f"{folder / path} is damaged (its digest is not the manifest's): {RUN_AGAIN}")
-    return manifest

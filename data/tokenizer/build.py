@@ -13,7 +13,17 @@ from tokenizers import Tokenizer
 from data.config import END_OF_TEXT, TokenizerConfig
 from data.corpus.files import corpus_files
 from data.errors import DataError
-from data.files import begin_stage, file_digest, finish_stage, is_finished, stage_digest, value_digest, write_atomically
+from data.files import (
+    atomic_write,
+    begin_stage,
+    changed_files,
+    file_digest,
+    finish_stage,
+    is_finished,
+    stage_digest,
+    value_digest,
+    write_atomically,
+)
 from data.progress import say
 from data.tokenizer.report import Made, find_words, measure, piece_samples
 from data.tokenizer.text import bytes_by_source, measured_texts
@@ -53,17 +63,20 @@ def build_tokenizer(config: TokenizerConfig, corpus: Path, folder: Path, workers
     inputs["compared"] = {name: file_digest(file) for name, file in compared.items()}
     if given:
         inputs["path_digest"] = file_digest(given)
-    if is_finished("tokenizer", folder, inputs):
+    if changed := changed_files(folder):
+        say(f"tokenizer: {', '.join(changed)} in {folder} is not as it was written, redoing it")
+    elif is_finished("tokenizer", folder, inputs):
         report: dict[str, Any] = json.loads((folder / REPORT).read_bytes())
         return report
     begin_stage(folder, [TOKENIZER, REPORT, *DESCRIPTIONS])
     split, texts = measured_texts(corpus, REPORT_BYTES)
     if given:
         made = Made(_take(given, config))
-        write_atomically(folder / TOKENIZER, given.read_text("utf-8"))
+        with atomic_write(folder / TOKENIZER) as file:
+            file.write(given.read_bytes())  # byte for byte: a model that has it is known by its digest
         for name in DESCRIPTIONS:
-            if (file := given.with_name(name)).exists():
-                write_atomically(folder / name, file.read_text("utf-8"))
+            if given.with_name(name).exists():
+                write_atomically(folder / name, given.with_name(name).read_text("utf-8"))
     else:
         made = _train(config, corpus, texts, folder / WORK / value_digest(inputs), workers)
         write_atomically(folder / TOKENIZER, made.tokenizer.to_str(pretty=True))
@@ -81,8 +94,10 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     Nothing is added to a text, whatever the file says for other uses: documents get their end where they are joined.
 
     Raises:
-        DataError: there is no tokenizer, or it cannot be read.
+        DataError: there is no tokenizer, it is not as it was written, or it cannot be read.
     """
+    if (folder / TOKENIZER).exists() and changed_files(folder, [TOKENIZER]):
+        raise DataError(f"{folder / TOKENIZER} is not as it was written: run `domainlm tokenize CONFIG` again")
     return _load(folder / TOKENIZER)
 
 
@@ -101,12 +116,23 @@ def _load(file: Path) -> Tokenizer:
         tokenizer = Tokenizer.from_file(str(file))
     except Exception as error:  # the library raises bare Exceptions
         raise DataError(f"{file} is no tokenizer.json of Hugging Face tokenizers: {error}") from error
+    _check_ids(file, tokenizer)
     # A document that quotes the mark must not end there.
     tokenizer.encode_special_tokens = True
     tokenizer.post_processor = None
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
+
+
+def _check_ids(file: Path, tokenizer: Tokenizer) -> None:
+    """Two pieces of one id would be encoded as one and given back as the other."""
+    named: dict[int, str] = {}
+    for piece, number in tokenizer.get_vocab(with_added_tokens=True).items():
+        if number in named:
+            pieces = " and ".join(repr(name) for name in sorted((named[number], piece)))
+            raise DataError(f"{file} gives the id {number} to two pieces, {pieces}: take it from where it is whole")
+        named[number] = piece
 
 
 def _given_file(path: str, setting: str) -> Path:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from data.shards.format import read_manifest
+from data.stream.stream import TokenStream
 from model.config import ModelConfig
 from train.checkpoints.folders import Checkpoint, CheckpointError
 from train.config import RunConfig
@@ -20,14 +22,15 @@ def check_continues(
     The number of ranks and the ZeRO stage may change freely: the global batches do not depend on them.
 
     Raises:
-        CheckpointError: another architecture or tokenizer, other data or batch sizes up to its step; each difference
-            is named.
+        CheckpointError: another architecture, tokenizer or cutoff, other data or batch sizes up to its step; each
+            difference is named.
     """
     manifest = checkpoint.manifest
     changed = differences(manifest["config"], config.model_dump(mode="json"))
     refused = _changes_of_architecture(checkpoint, config)
     for what, old, new in (
         ("the tokenizer", manifest["tokenizer_digest"], tokenizer_digest),
+        ("data.cutoff", manifest["config"]["data"]["cutoff"], config.model_dump(mode="json")["data"]["cutoff"]),
         ("the data (shards, mixture, sequence length or seed)", manifest["data_digest"], data_digest),
         ("samples read by then", manifest["samples"], consumed_samples(config.training, checkpoint.step)),
     ):
@@ -39,6 +42,12 @@ def check_continues(
             "Undo the change, or give the new run another name or folder"
         )
     return {key: {"was": old, "now": new} for key, (old, new) in changed.items()}
+
+
+def check_stream(checkpoint: Checkpoint, config: RunConfig, stream: TokenStream) -> dict[str, Any]:
+    """`check_continues` with the data of a stream that is open over the run's shards."""
+    tokenizer = read_manifest(config.shards).tokenizer_digest
+    return check_continues(checkpoint, config, stream.digest(checkpoint.manifest["samples"]), tokenizer)
 
 
 def check_architecture(checkpoint: Checkpoint, config: RunConfig) -> None:

@@ -26,6 +26,8 @@ OLDER = 2
 """Read too: the manifest has no digest of itself, and does not name its shards."""
 KEYS = ("step", "samples", "optimizer_step", "tokenizer_digest", "data_digest", "config", "files")
 """What every manifest has."""
+NEWER_KEYS = ("digest", "shards_digest")
+"""What those of OLDER lack."""
 READ_BYTES = 1 << 24
 
 
@@ -149,15 +151,18 @@ def _digest(file: Path) -> str:
     return digest.hexdigest()
 
 
-def find_latest(checkpoints: Path) -> Checkpoint | None:
+def find_latest(checkpoints: Path, contents: bool = False) -> Checkpoint | None:
     """The newest checkpoint whose files are all there, or None where there is none at all; damaged ones are said.
+
+    Args:
+        contents: compare every byte, not only the files' sizes.
 
     Raises:
         CheckpointError: there are checkpoints, and every one of them is damaged.
     """
     for step in reversed(saved_steps(checkpoints)):
         try:
-            return read_checkpoint(step_folder(checkpoints, step))
+            return read_checkpoint(step_folder(checkpoints, step), contents)
         except DamagedError as error:
             say(f"WARNING: passed over: {error}")
     if saved_steps(checkpoints) or damaged_folders(checkpoints):
@@ -165,23 +170,23 @@ def find_latest(checkpoints: Path) -> Checkpoint | None:
     return None
 
 
-def newest_checkpoint(config: RunConfig) -> Checkpoint:
+def newest_checkpoint(config: RunConfig, contents: bool = False) -> Checkpoint:
     """The newest whole checkpoint of the run. Raises CheckpointError when there is none."""
-    found = find_latest(config.checkpoints)
+    found = find_latest(config.checkpoints, contents)
     if found is None:
         raise CheckpointError(f"{config.checkpoints}: no checkpoint yet; run `domainlm train` first")
     return found
 
 
-def find_checkpoint(config: RunConfig, step: int | None = None) -> Checkpoint:
+def find_checkpoint(config: RunConfig, step: int | None = None, contents: bool = False) -> Checkpoint:
     """The whole checkpoint of a step, or the newest. Raises CheckpointError when there is none."""
     if step is None:
-        return newest_checkpoint(config)
+        return newest_checkpoint(config, contents)
     saved = saved_steps(config.checkpoints)
     if step not in saved:
         there = f"there are those of {', '.join(map(str, saved))}" if saved else "there are none"
         raise CheckpointError(f"{config.checkpoints}: no checkpoint of step {step}; {there}")
-    return read_checkpoint(step_folder(config.checkpoints, step))
+    return read_checkpoint(step_folder(config.checkpoints, step), contents)
 
 
 def saved_steps(checkpoints: Path) -> list[int]:
@@ -213,11 +218,14 @@ def set_aside(folder: Path) -> Path:
     return target
 
 
-def read_checkpoint(folder: Path) -> Checkpoint:
+def read_checkpoint(folder: Path, contents: bool = False) -> Checkpoint:
     """Open one checkpoint; compare its manifest with its own digest, and every file's size with the manifest.
 
+    Args:
+        contents: compare every byte of the files too.
+
     Raises:
-        DamagedError: the manifest is missing or not as it was written, or a file is missing or has another size.
+        DamagedError: the manifest is missing or not as it was written, or a file is missing or not as it says.
         CheckpointError: it may not be read, or is of another version's format.
     """
     try:
@@ -234,7 +242,12 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         if found != size:
             state = "is missing" if found is None else f"has {found} bytes instead of {size}"
             raise DamagedError(f"{file} {state}: the checkpoint is damaged")
-    return Checkpoint(folder, manifest)
+    checkpoint = Checkpoint(folder, manifest)
+    if contents and (damaged := damaged_files(checkpoint)):
+        raise DamagedError(
+            f"{folder}: the content of {', '.join(damaged)} is not what was written: it is damaged, take another"
+        )
+    return checkpoint
 
 
 def _check_manifest(folder: Path, manifest: dict[str, Any], digest: str | None) -> None:
@@ -245,7 +258,8 @@ def _check_manifest(folder: Path, manifest: dict[str, Any], digest: str | None) 
         raise CheckpointError(
             f"{folder} has format {version}, this version reads {FORMAT}: train with the one it is of"
         )
-    missing = [key for key in KEYS if key not in manifest] + ["digest"] * (version == FORMAT and digest is None)
+    present = {*manifest, *(["digest"] if digest is not None else [])}
+    missing = [key for key in (KEYS if version == OLDER else (*KEYS, *NEWER_KEYS)) if key not in present]
     if missing:
         raise DamagedError(f"{file} lacks {', '.join(missing)}: the checkpoint is damaged")
     if folder.name != f"step_{str(manifest['step']).zfill(6)}":

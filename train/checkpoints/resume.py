@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 import torch.distributed as dist
 
 from data.progress import say
-from data.shards.format import read_manifest
 from data.stream.stream import TokenStream
-from train.checkpoints.compatibility import check_continues
+from train.checkpoints.compatibility import check_stream
 from train.checkpoints.folders import (
+    OLDER,
     Checkpoint,
     CheckpointError,
     DamagedError,
@@ -50,8 +50,9 @@ def find_start(config: RunConfig, rank: Rank, stream: TokenStream) -> tuple[Chec
         if refusal := _agree(rank, lambda: _none_is_left(config)):
             raise CheckpointError(refusal)
         return None, {}
-    data, tokenizer = stream.digest(found.manifest["samples"]), read_manifest(config.shards).tokenizer_digest
-    return found, check_continues(found, config, data, tokenizer)
+    if rank.is_first and found.manifest["format"] == OLDER:
+        say(f"{found.folder} is of format {OLDER}: damage to its manifest.json could not be told; the next save has it")
+    return found, check_stream(found, config, stream)
 
 
 def go_back(run: Run, step: int, reason: str) -> Checkpoint:

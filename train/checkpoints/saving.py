@@ -9,10 +9,10 @@ from typing import Any
 import torch.distributed as dist
 
 from data.progress import say
-from data.shards.format import read_manifest
 from train import watchdog
 from train.checkpoints import fragments, retention, state
 from train.checkpoints.folders import partial_folder, publish
+from train.checkpoints.identity import shards_in_use, to_carry
 from train.ranks import any_rank
 from train.run import Run
 from train.schedule import consumed_samples
@@ -50,6 +50,7 @@ class Saver:
 
     def __init__(self, run: Run) -> None:
         self._run = run
+        self._carried = to_carry(run.config, run.stream)
         self._snapshot = state.Snapshot()
         self._save: _Save | None = None
         self._thread = threading.Thread()
@@ -148,6 +149,8 @@ class Saver:
                 return
         files, optimizer_step = fragments.merge_records(folder, run.rank.world_size)
         samples = consumed_samples(config.training, save.step)
+        shards_in_use(config, run.stream)
+        self._carried.write(folder)
         saved = publish(
             config,
             save.step,
@@ -155,8 +158,8 @@ class Saver:
             samples=samples,
             optimizer_step=optimizer_step,
             world_size=run.rank.world_size,
-            tokenizer_digest=read_manifest(config.shards).tokenizer_digest,
             data_digest=run.stream.digest(samples),
+            **self._carried.facts,
         )
         removed = retention.prune(config)
         save.published = {

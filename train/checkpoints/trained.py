@@ -10,7 +10,7 @@ import torch
 from evaluation.bits_per_byte import TokenLosses
 from model.transformer import Transformer
 from train.checkpoints.compatibility import check_architecture
-from train.checkpoints.folders import find_checkpoint
+from train.checkpoints.folders import Checkpoint, find_checkpoint
 from train.checkpoints.fragments import KINDS, Fragment, Reader
 from train.config import RunConfig
 
@@ -20,8 +20,12 @@ class Trained:
     """Weights of a checkpoint in a model that is ready for inference."""
 
     model: Transformer
-    step: int
+    checkpoint: Checkpoint
     device: torch.device
+
+    @property
+    def step(self) -> int:
+        return self.checkpoint.step
 
 
 def token_losses(model: Callable[..., torch.Tensor], device: torch.device) -> TokenLosses:
@@ -39,17 +43,19 @@ def token_losses(model: Callable[..., torch.Tensor], device: torch.device) -> To
 def load_trained(config: RunConfig, step: int | None = None) -> Trained:
     """Read a whole checkpoint of the run, of any world size and ZeRO stage, in fp32: the newest, or that of a step.
 
+    Every byte is compared with what was written: a newest one that is damaged is said and passed over.
+
     Raises:
-        CheckpointError: there is none, or it is of another model.
+        CheckpointError: there is none, that of the step is damaged, or it is of another model.
     """
-    found = find_checkpoint(config, step)
+    found = find_checkpoint(config, step, contents=True)
     check_architecture(found, config)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with torch.device("meta"):
         model = Transformer(config.model)
     model.to_empty(device=device)
     load_weights(model, found.folder)
-    return Trained(model.eval(), found.step, device)
+    return Trained(model.eval(), found, device)
 
 
 @torch.no_grad()

@@ -244,6 +244,33 @@ def test_a_missing_corpus_or_tokenizer_is_refused(tmp_path: Path) -> None:
         load_tokenizer(tmp_path)
 
 
+def test_two_pieces_of_one_id_are_refused_by_name(folders: dict[tuple[str, str], Path], tmp_path: Path) -> None:
+    content = json.loads((folders["bpe", "words"] / "tokenizer.json").read_bytes())
+    first, second = sorted(content["model"]["vocab"], key=content["model"]["vocab"].__getitem__)[-2:]
+    content["model"]["vocab"][second] = number = content["model"]["vocab"][first]
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=rf"tokenizer.json gives the id {number} to two pieces, '") as refused:
+        load_tokenizer(tmp_path)
+    assert repr(first) in str(refused.value)
+    assert repr(second) in str(refused.value)
+
+
+def test_a_changed_byte_is_seen_when_the_tokenizer_is_read_and_mended_when_it_is_made(
+    corpus: Path, tmp_path: Path
+) -> None:
+    config = TokenizerConfig(vocabulary_size=300)
+    build_tokenizer(config, corpus, tmp_path, workers=1)
+    file = tmp_path / "tokenizer.json"
+    content = file.read_bytes()
+    file.write_bytes(content.replace(b'"id": 0', b'"id": 1'))
+    with pytest.raises(
+        DataError, match=r"tokenizer\.json is not as it was written: run `domainlm tokenize CONFIG` again"
+    ):
+        load_tokenizer(tmp_path)
+    build_tokenizer(config, corpus, tmp_path, workers=1)
+    assert file.read_bytes() == content
+
+
 @pytest.mark.parametrize("as_folder", [True, False])
 def test_a_given_tokenizer_is_taken(
     corpus: Path, folders: dict[tuple[str, str], Path], tmp_path: Path, as_folder: bool
@@ -317,7 +344,7 @@ def test_a_trained_tokenizer_has_its_own_end_of_text() -> None:
 
 def unfit(**options: Any) -> Tokenizer:
     """A tokenizer of whole words that loses everything else."""
-    tokenizer = Tokenizer(models.WordLevel({"<unk>": 1, "a": 2} | options, unk_token="<unk>"))
+    tokenizer = Tokenizer(models.WordLevel({"<unk>": 0, "a": 1} | options, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     return tokenizer
 
@@ -337,7 +364,7 @@ def test_a_given_tokenizer_that_does_not_fit_is_refused(
     marked.save(str(file))
     with pytest.raises(DataError, match=r"set tokenizer\.end_of_text to one of its own, of which it marks </s>"):
         build_tokenizer(config, corpus, tmp_path / "tokenizer", workers=1)
-    unfit(**{END_OF_TEXT: 0}).save(str(file))
+    unfit(**{END_OF_TEXT: 2}).save(str(file))
     with pytest.raises(DataError, match="does not give every text back exactly: take a byte-level tokenizer"):
         build_tokenizer(config, corpus, tmp_path / "tokenizer", workers=1)
     file.write_bytes((folders["bpe", "words"] / "tokenizer.json").read_bytes())

@@ -154,6 +154,8 @@ def test_continued_pretraining_names_where_it_began() -> None:
     assert "knows what the model that it began from knew" in card
     assert "It reads at most 4,096 tokens at a time" in card
     assert "not been tuned" not in card, "the other model may have been"
+    assert "held out (what the model that it began from had read is not known)" in card
+    assert "that the model has not seen" not in card
 
 
 def test_events_of_the_journal_are_told() -> None:

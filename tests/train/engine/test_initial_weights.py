@@ -1,7 +1,9 @@
 """A run that begins with the weights of a Hugging Face folder: alone and on ranks, and folders that are refused."""
 
 import json
+import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +117,30 @@ def test_what_does_not_fit_is_said_before_anything_starts(
     (tmp_path / "llama" / "config.json").unlink()
     with pytest.raises(ConfigError, match=r"llama.json: model.from_hugging_face: .*config.json does not exist"):
         load_config(file)
+
+
+def test_weights_of_another_tokenizer_or_of_text_that_is_held_out_are_refused(
+    continued: Callable[..., Path], data_folder: Path, tmp_path: Path
+) -> None:
+    file, folder = continued("llama"), tmp_path / "llama"
+    settings = [f"data.folder={data_folder}"]
+    shutil.copy(data_folder / "tokenizer" / "tokenizer.json", folder)
+    for cutoff in ("2017-01-01", "2016-12-31"):
+        (folder / "domainlm.json").write_text(json.dumps({"cutoff": cutoff}))
+        check_initial_weights(load_config(file, settings), fresh=True)
+    for said, read in (("2017-01-02", "up to its cutoff 2017-01-02"), (None, "without a cutoff")):
+        (folder / "domainlm.json").write_text(json.dumps({"cutoff": said}))
+        with pytest.raises(ConfigError, match=f"init_from: .* trained on text {read}, data.cutoff is 2017-01-01"):
+            check_initial_weights(load_config(file, settings), fresh=True)
+    check_initial_weights(load_config(file, [*settings, "data.cutoff=null"]), fresh=True)
+    with (folder / "tokenizer.json").open("a") as tokenizer:
+        tokenizer.write(" ")
+    config = load_config(file, settings)
+    for start in (check_initial_weights, partial(set_initial_weights, Transformer(config.model))):
+        with pytest.raises(
+            ConfigError, match=r"init_from: .*tokenizer.json has the digest .*, the shards were made with"
+        ):
+            start(config, fresh=True)
 
 
 def test_a_run_that_goes_on_does_not_need_the_folder(continued: Callable[..., Path], tmp_path: Path) -> None:
