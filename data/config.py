@@ -41,9 +41,9 @@ class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     """How a date is written where it is not ISO 8601: in the letters of strptime (%d.%m.%Y, %Y%m%d), or as a number of
     seconds or milliseconds since 1970 (UTC)."""
     licence: str | None = None
-    """Licence of documents whose record names none."""
+    """Licence of documents whose record names none; a list of several becomes one text with commas."""
     licence_field: str | None = None
-    """Field that holds the licence. None: `licence`, else `license`."""
+    """Field that holds the licence, or a list of them. None: `licence`, else `license`."""
     url_field: str = "url"
     """Field that holds the address that the text came from."""
     tokenizer: str | None = None
@@ -59,6 +59,15 @@ class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     undated: Literal["refuse", "quarantine", "train"] = "refuse"
     """What happens to documents without a date where `cutoff` is set: refuse stops, quarantine leaves them out, train
     takes them as older than the cutoff."""
+
+    @field_validator("licence", mode="before")
+    @classmethod
+    def _several_licences_are_one_text(cls, licence: object) -> object:
+        return (
+            ", ".join(licence)
+            if isinstance(licence, list) and all(isinstance(one, str) for one in licence)
+            else licence
+        )
 
     @field_validator("date_format")
     @classmethod

@@ -147,17 +147,25 @@ def _document(source: SourceConfig, file: str, line: int, fields: object) -> Doc
 
 
 def _value(fields: Mapping[str, object], name: str) -> object:
-    """The field of this name; where there is none, a.b is the field b of the object a."""
+    """The field of this name; where there is none, a.b is the field b of the object a.
+
+    Raises MalformedError where there is more than one.
+    """
     value = fields.get(name)
+    if isinstance(value, MalformedError):
+        raise value
     if value is None and "." in name:
         outer, _, inner = name.partition(".")
-        below = fields.get(outer)
+        below = _value(fields, outer)
         return _value(below, inner) if isinstance(below, Mapping) else None
     return value
 
 
 def _optional_string(fields: Mapping[str, object], field: str) -> str | None:
+    """A field that is a string, or a list of strings, as of several licences, which is one with commas."""
     value = _value(fields, field)
+    if isinstance(value, list):
+        return ", ".join(string_of(item, field) for item in value)
     return None if value is None else string_of(value, field)
 
 

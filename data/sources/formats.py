@@ -72,7 +72,7 @@ def _parse_json(line: bytes) -> object:
     if line.removeprefix(codecs.BOM_UTF8).strip() == b"[":
         return MalformedError(ARRAY)
     try:
-        value = json.loads(line.removeprefix(codecs.BOM_UTF8).decode())
+        value = _DECODER.decode(line.removeprefix(codecs.BOM_UTF8).decode())
         return MalformedError(ARRAY) if isinstance(value, list) else value
     except UnicodeDecodeError as error:
         return MalformedError(f"invalid UTF-8: byte {error.start + 1} of the line")
@@ -80,6 +80,19 @@ def _parse_json(line: bytes) -> object:
         return MalformedError(f"broken JSON: {error.msg} at character {error.pos + 1}")
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits, thousands of brackets
         return MalformedError(f"broken JSON: {error}")
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of JSON; a name that has two different values, of which readers would take the last, has none here."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        for name, value in pairs:
+            if value != fields[name]:
+                fields[name] = MalformedError(f"repeated field: '{name}' has more than one value")
+    return fields
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)
 
 
 def _read_text(file: io.BufferedReader, name: str, fields: Sequence[str]) -> Rows:
@@ -95,6 +108,7 @@ def _read_text(file: io.BufferedReader, name: str, fields: Sequence[str]) -> Row
 
 def _read_parquet(file: io.BufferedReader, name: str, fields: Sequence[str]) -> Rows:
     with pq.ParquetFile(file, pre_buffer=False, page_checksum_verification=True) as parquet:
+        check_columns(parquet.schema_arrow, name, fields)
         columns = [
             path
             for path in (parquet.schema.column(index).path for index in range(len(parquet.schema)))
@@ -115,6 +129,34 @@ def _size(metadata: pq.FileMetaData) -> int:
     # What Arrow says of a row group's single columns would be closer, but asking aborts the process on damaged files.
     sizes: list[int] = [metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups)]
     return max(1, sum(sizes))
+
+
+def check_columns(schema: pa.Schema, where: str, fields: Sequence[str]) -> None:
+    """Refuse a table in which a wanted field, or one that it lies within, is not one column, or holds JSON.
+
+    Raises:
+        DataError: the name stands twice, or its values are JSON (with quotes and escapes) and not what JSON spells.
+    """
+    for field in fields:
+        # A column may be called a.b; else b lies within the column a.
+        names = [field] if field in schema.names else field.split(".")
+        within: pa.Schema | pa.DataType = schema
+        for depth, name in enumerate(names, start=1):
+            found = within.get_all_field_indices(name)
+            column = ".".join(names[:depth])
+            if len(found) > 1:
+                raise DataError(f"{where}: {len(found)} columns are called '{column}': rename or remove all but one")
+            if not found:
+                break
+            within = within.field(found[0]).type
+            # What datasets makes of a column of JSON lines as soon as one of its values is of another type.
+            if isinstance(within, pa.BaseExtensionType) and within.extension_name == "arrow.json":
+                raise DataError(
+                    f"{where}: the column '{column}' holds JSON, in quotes and with escapes, and not what it spells: "
+                    "write it anew with one type of value, or name another field"
+                )
+            if not pa.types.is_struct(within):
+                break
 
 
 def rows_of(batches: Iterable[pa.RecordBatch]) -> Rows:

@@ -96,6 +96,9 @@ def test_blank_lines_and_a_byte_order_mark_are_no_records(tmp_path: Path) -> Non
         (b'{"body": "a", "id": 1}', "no field 'text': the record has body, id"),
         (b"{}", "no field 'text': the record has none"),
         (b'{"text": null}', "'text' is null"),
+        (b'{"text": "a", "text": "b"}', "repeated field: 'text' has more than one value"),
+        (b'{"text": "a", "date": "2001-01-01", "date": "2020-01-01"}', "repeated field: 'date'"),
+        (b'{"text": "a", "licence": ["MIT", 2]}', "'licence' is no string: its type is int"),
         (b'{"text": 5}', "'text' is no string: its type is int"),
         (b'{"text": ["a"]}', "'text' is no string: its type is list"),
         (b'{"text": "a\\ud800"}', "'text' is no Unicode text: it holds half of a surrogate pair"),
@@ -135,6 +138,20 @@ def test_the_first_spelling_of_licence_that_says_something_counts(tmp_path: Path
     records = [{"text": "a", "licence": "MIT", "license": "CC0"}, {"text": "b", "licence": "", "license": "CC0"}]
     (tmp_path / "a.jsonl").write_bytes(lines(records))
     assert [document.licence for document in read(tmp_path / "a.jsonl")[0]] == ["MIT", "CC0"]
+
+
+@pytest.mark.parametrize(
+    ("licence", "expected"),
+    [(["cc-by", "mit"], "cc-by, mit"), (["MIT"], "MIT"), ([], "CC0"), ("MIT", "MIT")],
+)
+def test_a_list_of_licences_is_one_text_from_every_reader(tmp_path: Path, licence: object, expected: str) -> None:
+    records = [{"text": "a", "license": licence}]
+    (tmp_path / "a.jsonl").write_bytes(lines(records))
+    pq.write_table(pa.Table.from_pylist(records), tmp_path / "a.parquet")
+    for name in ("a.jsonl", "a.parquet"):
+        documents, bad = read(tmp_path / name, licence=["CC0"])
+        assert not bad
+        assert [document.licence for document in documents] == [expected]
 
 
 @pytest.mark.parametrize(
