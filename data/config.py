@@ -2,10 +2,11 @@
 
 import datetime
 import math
-import re
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field, NonNegativeInt, PositiveInt, field_validator, model_validator
+
+from data.date_format import check_date_format
 
 SMALLEST_SHARE_FOUND = 0.9  # of the near-duplicates at the threshold, by any settings that are accepted
 REASONABLE_HASHES = 256  # in a signature that an error message advises
@@ -36,10 +37,15 @@ class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     id_field: str = "id"
     """Field that holds the document's id; a record without one is named by its file and line."""
     date_field: str = "date"
-    """Field that holds the date, in ISO 8601 (2018-12-31, or with a time after it)."""
+    """Field that holds the date, in ISO 8601 (2018-12-31, or with a time after it). Of a time with an offset or zone,
+    the day in UTC counts; else the day as it is written."""
     date_format: str | None = None
-    """How a date is written where it is not ISO 8601: in the letters of strptime (%d.%m.%Y, %Y%m%d), or as a number of
-    seconds or milliseconds since 1970 (UTC)."""
+    """How a date is written where it is not ISO 8601: in the letters of strptime (%d.%m.%Y, %Y%m%d), which must name
+    one day, or as a number of seconds or milliseconds since 1970 (UTC)."""
+    earliest_date: datetime.date = datetime.date(1400, 1, 1)
+    """A record with a date before this is malformed, as its date cannot be right."""
+    latest_date: datetime.date = datetime.date(2099, 12, 31)
+    """A record with a date after this is malformed too."""
     licence: str | None = None
     """Licence of documents whose record names none; a list of several becomes one text with commas."""
     licence_field: str | None = None
@@ -71,11 +77,22 @@ class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
 
     @field_validator("date_format")
     @classmethod
-    def _date_format_names_the_year(cls, written: str | None) -> str | None:
-        # strptime would take 1900 for the year, and every document would be older than the cutoff.
-        if written not in (None, "seconds", "milliseconds") and not re.search("%[YyGcx]", written):
-            raise ValueError(f"'{written}' has no year: write letters of strptime with %Y, or seconds or milliseconds")
+    def _date_format_names_a_day(cls, written: str | None) -> str | None:
+        # strptime would take the first of January of 1900 for what is not there.
+        if written not in (None, "seconds", "milliseconds"):
+            check_date_format(written)
         return written
+
+    @model_validator(mode="after")
+    def _dates_are_of_one_century(self) -> Self:
+        if self.earliest_date > self.latest_date:
+            raise ValueError(f"earliest_date {self.earliest_date} is after latest_date {self.latest_date}")
+        if "%y" in (self.date_format or "") and self.latest_date.year - self.earliest_date.year >= 100:
+            raise ValueError(
+                f"'{self.date_format}' has %y, which leaves the century open: set earliest_date and latest_date less "
+                "than 100 years apart"
+            )
+        return self
 
 
 class CleaningConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
