@@ -2,7 +2,7 @@
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
@@ -21,8 +21,10 @@ def available_cpus() -> int:
 
 def in_parallel(
     function: Callable[[Job], Result], jobs: Sequence[Job], workers: int | None, description: str, unit: str = "parts"
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Call `function` with every job and yield the results in order; one worker, or one job, stays in this process.
+
+    Whoever may stop in between closes it (`contextlib.closing`), or jobs that have not begun are still done.
 
     Args:
         function: a function of a module, as the workers import it.

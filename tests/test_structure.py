@@ -152,7 +152,6 @@ ELSEWHERE = {
     "data/errors": "data/sources/test_documents",
     "domainlm/arguments": "domainlm/test_main",
     "data/sources/dates": "data/sources/test_documents",
-    "data/sources/parts": "data/sources/test_documents",
     "domainlm/commands": "domainlm/test_main",
     "domainlm/doctor/collectives": "domainlm/doctor/test_examine",
     "domainlm/export": "domainlm/test_stages",

@@ -1,30 +1,31 @@
 """Documents to corpus: cleaned, de-duplicated, decontaminated, split by date and by chance, and every loss counted.
 
-Three phases: each part of the input (a file, or a shard of a hub dataset) is staged on its own; digests and signatures
-alone decide which documents stay; each part writes those. The first and the last run on all CPUs and go on, after an
-interruption, where they were; the first can be spread over the tasks of a Slurm array.
+Three phases: each group of parts of the input (a large file, some small ones, or a shard of a hub dataset) is staged on
+its own; digests and signatures alone decide which documents stay; each group writes those. The first and the last run
+on all CPUs and go on, after an interruption, where they were; the first can be spread over the tasks of a Slurm array.
 """
 
 import contextlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.config import DataConfig
 from data.corpus.counts import Counts, merged
 from data.corpus.decontaminate import item_stamps, load_items
-from data.corpus.deduplicate import Digests, Forgotten, Indices, Staged, as_digests, decide
+from data.corpus.deduplicate import Decision, Forgotten, Staged, decide, decide_by_name
 from data.corpus.near_duplicates import ALGORITHM, map_signatures
+from data.corpus.repeated_ids import read_digests, repeated_records, staged_rows, watch_ids
 from data.corpus.report import balance, check_dates, check_malformed, check_splits, check_sum, corpus_report
 from data.corpus.samples import shown_samples
 from data.corpus.split import SPLITS
-from data.corpus.staging import STAGING, StagingJob, finished_counts, stage_part, staging_job
+from data.corpus.staging import STAGING, StagingJob, finished_counts, quarantine_line, stage_part, staging_job
 from data.corpus.tombstones import TOMBSTONES, read_tombstones
 from data.corpus.write_kept import KeepJob, Kept, keep_part, sampled_rows
 from data.errors import UnreachableError
@@ -37,12 +38,13 @@ from data.files import (
     is_finished,
     write_atomically,
 )
+from data.lock import only_writer
 from data.parallel import in_parallel
 from data.progress import say
 from data.sources.documents import input_parts
-from data.sources.parts import Part
+from data.sources.parts import Part, grouped
 
-FORMAT = 2
+FORMAT = 3
 REPORT = "report.json"
 QUARANTINE = "quarantine.jsonl"
 # What is decided later, or changes nothing: it may change without making the corpus anew.
@@ -60,16 +62,16 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
     number of workers and shards. What `data.corpus.tombstones` has noted beside `folder` is left out.
 
     Args:
-        shard: (i, n) stages every n-th part from the i-th on (from 0) and no more; a call without it finishes.
+        shard: (i, n) stages every n-th group from the i-th on (from 0) and no more; a call without it finishes.
 
     Returns:
         The report: for each source the records read, those kept by split (documents, characters, bytes of UTF-8, first
         and last date), and those dropped and quarantined by reason; read = kept + dropped + quarantined. Of a shard,
-        the number of `parts` that are `staged`, of all.
+        the number of `parts`, which are groups of files, that are `staged`, of all.
 
     Raises:
-        DataError: a source is missing, undated under a cutoff, or of too many malformed records; or no document is left
-            to train on, or, under a cutoff, to hold out.
+        DataError: a source is missing, undated under a cutoff, or of too many malformed records or repeated ids; or no
+            document is left to train on, or, under a cutoff, to hold out; or another process writes to `folder`.
     """
     parts, unreachable = _parts(config, folder)
     tombstones = folder.parent / TOMBSTONES
@@ -80,36 +82,34 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
     if unreachable:
         raise unreachable
     jobs = _staging_jobs(config, parts, inputs, folder, seed)
-    if shard is not None:
-        return _stage_shard(jobs, shard, config.workers)
-    begin_stage(folder, [QUARANTINE, REPORT])
-    staged = dict(zip(jobs, in_parallel(stage_part, jobs, config.workers, "reading"), strict=True))
-    _write_quarantine(folder, jobs)
-    for source in config.sources:
-        counts = merged(staged[job] for job in jobs if job.source == source)
-        check_dates(source, counts, config, folder / QUARANTINE)
-        check_malformed(source, counts, config, folder / QUARANTINE)
-    forgotten = read_tombstones(tombstones, config.near_duplicates)
-    keeping = _keep_jobs(config, jobs, forgotten)
-    kept = dict(zip(jobs, in_parallel(keep_part, keeping, config.workers, "writing"), strict=True))
-    _write_quarantine(folder, jobs)
-    results = _results(config, staged, kept, forgotten)
-    for source in config.sources:
-        check_malformed(source, results[source.name].counts, config, folder / QUARANTINE)
-        check_sum(source, results[source.name])
-    check_splits(results, config)
-    items = load_items(config.decontamination) if config.decontamination else None
-    report = corpus_report(config, seed, results, items, len(forgotten.texts))
-    files = {job.file(split) for job in keeping for split in kept[job.staged].splits}
-    _finish(folder, inputs, report, files)
+    with only_writer(folder, shard):
+        if shard is not None:
+            return _stage_shard(jobs, shard, config.workers)
+        begin_stage(folder, [QUARANTINE, REPORT])
+        forgotten = read_tombstones(tombstones, config.near_duplicates)
+        counts = _stage(config, jobs, folder / QUARANTINE)
+        keeping = _decide(config, jobs, forgotten, counts, folder / QUARANTINE)
+        kept = list(in_parallel(keep_part, keeping, config.workers, "writing"))
+        results = _results(config, counts, dict(zip(jobs, kept, strict=True)), forgotten)
+        for source in config.sources:
+            check_sum(source, results[source.name])
+        check_splits(results, config)
+        items = load_items(config.decontamination) if config.decontamination else None
+        report = corpus_report(config, seed, results, items, len(forgotten.texts))
+        files = {job.file(split) for job, written in zip(keeping, kept, strict=True) for split in written.splits}
+        _finish(folder, inputs, report, files)
+    _say_results(results)
+    say(f"corpus: {folder / REPORT}")
+    return report
+
+
+def _say_results(results: Mapping[str, Kept]) -> None:
     for name, result in results.items():
         say(f"corpus: {name}: {balance(result)}")
     for split in SPLITS:
         found = [result.splits[split] for result in results.values() if split in result.splits]
         documents, characters = (sum(figures[unit] for figures in found) for unit in ("documents", "characters"))
         say(f"corpus: {split}: {documents:,} documents, {characters:,} characters")
-    say(f"corpus: {folder / REPORT}")
-    return report
 
 
 def _parts(config: DataConfig, folder: Path) -> tuple[dict[str, list[Part]], UnreachableError | None]:
@@ -130,27 +130,54 @@ def _parts(config: DataConfig, folder: Path) -> tuple[dict[str, list[Part]], Unr
     return parts, unreachable
 
 
-def _keep_jobs(config: DataConfig, jobs: Sequence[StagingJob], forgotten: Forgotten) -> list[KeepJob]:
-    """Decide the fate of every staged document, and what is to be written of each part."""
+def _stage(config: DataConfig, jobs: Sequence[StagingJob], quarantine: Path) -> dict[str, Counts]:
+    """Phase one; returns what became of each source's records, after which dates and malformed records are checked."""
+    with closing(in_parallel(stage_part, jobs, config.workers, "reading")) as staging:
+        staged = dict(watch_ids(zip(jobs, staging, strict=True)))
+    _write_quarantine(quarantine, jobs)
+    counts = {source.name: merged(staged[job] for job in jobs if job.source == source) for source in config.sources}
+    for source in config.sources:
+        check_dates(source, counts[source.name], config, quarantine)
+        check_malformed(source, counts[source.name], config, quarantine)
+    return counts
+
+
+def _decide(
+    config: DataConfig,
+    jobs: Sequence[StagingJob],
+    forgotten: Forgotten,
+    counts: Mapping[str, Counts],
+    quarantine: Path,
+) -> list[KeepJob]:
+    """Phase two; documents with repeated ids are counted and set aside before similar texts are looked for."""
     near = config.near_duplicates
-    tables = [pq.read_table(job.documents, columns=["text_digest", "key", "split"]) for job in jobs]
-    ends = np.cumsum([table.num_rows for table in tables])
-    table = pa.concat_tables(tables)
-    del tables
     documents = Staged(
-        texts=_digests(table["text_digest"]),
-        keys=_digests(table["key"]),
-        splits=table["split"].to_numpy(),
+        texts=read_digests(jobs, "text_digest"),
+        keys=read_digests(jobs, "key"),
+        splits=np.concatenate([pq.read_table(job.documents, columns=["split"])["split"].to_numpy() for job in jobs]),
         signatures=lambda: (map_signatures(job.signatures, near) for job in jobs if near),
     )
-    del table
+    named = decide_by_name(documents, forgotten)
+    lines = []
+    for job, record in repeated_records(jobs, named):
+        counts[job.source.name].quarantine(record)
+        lines.append(quarantine_line(job.source, record))
+    _write_quarantine(quarantine, jobs, lines)
+    for source in config.sources:
+        check_malformed(source, counts[source.name], config, quarantine)
     say(f"corpus: looking for duplicates among {len(documents.splits):,} documents")
-    decision = decide(documents, forgotten, near)
+    return _keep_jobs(config, jobs, decide(documents, named, forgotten, near))
+
+
+def _keep_jobs(config: DataConfig, jobs: Sequence[StagingJob], decision: Decision) -> list[KeepJob]:
+    """What is to be written of each group."""
+    ends = np.cumsum([pq.read_metadata(job.documents).num_rows for job in jobs])
     numbers = [number for source in config.sources for number in range(sum(job.source == source for job in jobs))]
     fates, resembles = np.split(decision.fates, ends[:-1]), np.split(decision.resembles, ends[:-1])
-    rows = [sampled_rows(of_part) for of_part in fates]
-    resembled = [of_part[chosen] for of_part, chosen in zip(resembles, rows, strict=True)]
-    names = _names(jobs, ends, np.unique(np.concatenate(resembled)))
+    rows = [sampled_rows(of_group) for of_group in fates]
+    resembled = [of_group[chosen] for of_group, chosen in zip(resembles, rows, strict=True)]
+    found = staged_rows(jobs, np.unique(np.concatenate(resembled)))
+    names = {document: f"{row['job'].source.name}/{row['id']}" for document, row in found.items()}
     shown = [
         {row: names[other] for row, other in zip(chosen, others.tolist(), strict=True)}
         for chosen, others in zip(rows, resembled, strict=True)
@@ -158,47 +185,26 @@ def _keep_jobs(config: DataConfig, jobs: Sequence[StagingJob], forgotten: Forgot
     return list(map(KeepJob, jobs, numbers, fates, shown))
 
 
-def _names(jobs: Sequence[StagingJob], ends: Indices, documents: Indices) -> dict[int, str]:
-    """Source and id of some of the staged documents; those of part i are ends[i - 1] to ends[i] - 1."""
-    names = {}
-    parts = np.searchsorted(ends, documents, side="right")
-    for part in np.unique(parts).tolist():
-        ids = pq.read_table(jobs[part].documents, columns=["id"])["id"]
-        first = int(ends[part]) - len(ids)
-        for document in documents[parts == part].tolist():
-            names[document] = f"{jobs[part].source.name}/{ids[document - first].as_py()}"
-    return names
-
-
 def _results(
-    config: DataConfig,
-    staged: Mapping[StagingJob, Counts],
-    kept: Mapping[StagingJob, Kept],
-    forgotten: Forgotten,
+    config: DataConfig, counts: Mapping[str, Counts], kept: Mapping[StagingJob, Kept], forgotten: Forgotten
 ) -> dict[str, Kept]:
     """What became of each source, with the samples that may be shown."""
-    results = {source.name: Kept() for source in config.sources}
-    for job in staged:
-        results[job.source.name].counts.merge(staged[job])
-        results[job.source.name].merge(kept[job])
+    results = {name: Kept(counts=of_source) for name, of_source in counts.items()}
+    for job, written in kept.items():
+        results[job.source.name].merge(written)
     for name, result in results.items():
-        counts = result.counts
-        counts.samples = shown_samples(counts.samples, name, forgotten, config.near_duplicates)
+        samples = shown_samples(result.counts.samples, name, forgotten, config.near_duplicates)
+        result.counts.samples = samples
     return results
 
 
-def _digests(column: pa.ChunkedArray) -> Digests:
-    values = column.combine_chunks()
-    width = values.type.byte_width
-    return as_digests(memoryview(values.buffers()[1])[width * values.offset : width * (values.offset + len(values))])
-
-
-def _write_quarantine(folder: Path, jobs: Sequence[StagingJob]) -> None:
-    """What was malformed in each part, and the ids that were there before, as one file."""
-    with atomic_write(folder / QUARANTINE) as whole:
-        for file in [*(job.quarantine for job in jobs), *(job.repeated_ids for job in jobs)]:
-            with contextlib.suppress(FileNotFoundError), file.open("rb") as part:
+def _write_quarantine(file: Path, jobs: Sequence[StagingJob], repeated: Iterable[bytes] = ()) -> None:
+    """What was malformed in each group, and the documents whose id was there before, as one file."""
+    with atomic_write(file) as whole:
+        for job in jobs:
+            with job.quarantine.open("rb") as part:
                 shutil.copyfileobj(part, whole)
+        whole.writelines(repeated)
 
 
 def _finish(folder: Path, inputs: dict[str, Any], report: dict[str, Any], files: set[Path]) -> None:
@@ -235,25 +241,26 @@ def _inputs(config: DataConfig, parts: dict[str, list[Part]], seed: int, tombsto
 def _staging_jobs(
     config: DataConfig, parts: dict[str, list[Part]], inputs: dict[str, Any], folder: Path, seed: int
 ) -> list[StagingJob]:
-    """One job for each part, in the order of the sources and of their parts."""
+    """One job for each group of parts, in the order of the sources and of their parts."""
     jobs = []
     for source in config.sources:
-        # Not of a part: the other sources, its own other parts, and what is decided over all of them.
+        # Not of a group: the other sources, its own other parts, and what is decided over all of them.
         settings = {
             key: value
             for key, value in inputs.items()
             if not key.startswith("sources") and key not in ("tombstones", "maximum_bad_fraction")
         }
         settings |= source.model_dump(mode="json", exclude=NOT_OF_A_SOURCE - {"name"})
-        jobs += [staging_job(config, source, part, folder, seed, settings) for part in parts[source.name]]
+        jobs += [staging_job(config, source, group, folder, seed, settings) for group in grouped(parts[source.name])]
     return jobs
 
 
 def _stage_shard(jobs: Sequence[StagingJob], shard: Shard, workers: int | None) -> dict[str, Any]:
     index, count = shard
     mine = jobs[index::count]
-    for _ in in_parallel(stage_part, mine, workers, f"reading, shard {index} of {count}"):
-        pass
+    with closing(in_parallel(stage_part, mine, workers, f"reading, shard {index} of {count}")) as staging:
+        for _ in watch_ids(zip(mine, staging, strict=True)):
+            pass
     done = sum(finished_counts(job) is not None for job in jobs)
     say(f"corpus: {done:,} of {len(jobs):,} parts are staged; the same command without --shard finishes the corpus")
     return {"parts": len(jobs), "staged": done}

@@ -83,7 +83,20 @@ def as_digests(digests: bytes | bytearray | memoryview) -> Digests:
     return np.frombuffer(digests, dtype="<u8").reshape(-1, 2)
 
 
-def decide(staged: Staged, forgotten: Forgotten, near: NearDuplicateConfig | None) -> Decision:
+def decide_by_name(staged: Staged, forgotten: Forgotten) -> Decision:
+    """Decide what becomes of each document by its name and by what is to be forgotten of names and texts.
+
+    Returns:
+        KEPT, FORGOTTEN or REPEATED_ID; the last `resembles` the first document of its source with its id.
+    """
+    fates = np.full(len(staged.splits), Fate.KEPT, np.uint8)
+    is_first, first = keep_one_of_each(staged.keys, np.zeros_like(fates))
+    fates[~is_first] = Fate.REPEATED_ID
+    fates[_is_in(staged.texts, forgotten.texts) | _is_in(staged.keys, forgotten.keys)] = Fate.FORGOTTEN
+    return Decision(fates, np.where(fates == Fate.REPEATED_ID, first, -1))
+
+
+def decide(staged: Staged, named: Decision, forgotten: Forgotten, near: NearDuplicateConfig | None) -> Decision:
     """Decide what becomes of each document of a corpus.
 
     - FORGOTTEN: its name or its text was asked to be forgotten, or it is a near-duplicate of such a text, or a copy
@@ -97,13 +110,11 @@ def decide(staged: Staged, forgotten: Forgotten, near: NearDuplicateConfig | Non
     `find_near_duplicates` takes.
 
     Args:
+        named: what `decide_by_name` has found.
         near: how near-duplicates are found; with None they are not, and signatures are not asked for.
     """
     split_rank = (1 + staged.splits.max(initial=0) - staged.splits).astype(np.uint8)  # 0 is for what is forgotten
-    fates = np.full(len(split_rank), Fate.KEPT, np.uint8)
-    fates[~keep_one_of_each(staged.keys, np.zeros_like(fates))[0]] = Fate.REPEATED_ID
-    fates[_is_in(staged.texts, forgotten.texts) | _is_in(staged.keys, forgotten.keys)] = Fate.FORGOTTEN
-
+    fates = named.fates.copy()
     resembles = np.full(len(fates), -1, np.int64)
     is_chosen, chosen = keep_one_of_each(staged.texts, np.where(fates == Fate.KEPT, split_rank, _OUT))
     _mark(fates, resembles, np.flatnonzero(~is_chosen & (fates == Fate.KEPT)), chosen, staged.splits, Fate.DUPLICATE)

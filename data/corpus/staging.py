@@ -1,14 +1,14 @@
-"""Phase one of a corpus: each part of the input is read, cleaned, split and signed on its own, and staged on disk.
+"""Phase one of a corpus: each group of parts of the input is read, cleaned, split and signed on its own, and staged.
 
-A staged part is four files below staging/{source}/, named by a digest of the part's name: .parquet (the documents that
-are left, with what decides their fate), .signatures (their MinHash signatures), .quarantine (what is malformed) and
-.json (counts; written last). Phase three adds .repeated (what goes to the quarantine for an id that was there before).
+A staged group is four files below staging/{source}/, named by a digest of its first part's name: .parquet (the
+documents that are left, with what decides their fate), .signatures (their MinHash signatures), .quarantine (what is
+malformed) and .json (counts; written last).
 """
 
 import functools
 import json
 import multiprocessing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,8 +36,9 @@ from data.sources.parts import Part
 STAGING = "staging"
 ROWS_PER_GROUP = 1_000
 CHARACTERS_PER_GROUP = 16_000_000
-FORMAT = 2  # of what is staged; finished corpora do not depend on it
+FORMAT = 3  # of what is staged; finished corpora do not depend on it
 ALL_BAD = 1_000  # so many records, none of them good, are enough to stop at once
+MOST_REPEATED = 0.5  # as are so many documents of which a greater share has the id of another
 STAGED_SCHEMA = pa.schema(
     CORPUS_COLUMNS
     | {
@@ -52,18 +53,18 @@ STAGED_SCHEMA = pa.schema(
 
 @dataclass(frozen=True, eq=False)
 class StagingJob:
-    """One part to stage. Equal keys give equal files, so finished ones are kept."""
+    """One group of parts to stage. Equal keys give equal files, so finished ones are kept."""
 
     config: DataConfig
     source: SourceConfig
-    part: Part
+    parts: tuple[Part, ...]
     corpus: Path
     seed: int
     key: str
 
     @property
     def stem(self) -> Path:
-        name = new_digest(self.part.name.encode()).hexdigest()
+        name = new_digest(self.parts[0].name.encode()).hexdigest()
         return self.corpus / STAGING / self.source.name / name
 
     @property
@@ -79,10 +80,6 @@ class StagingJob:
         return self.stem.with_suffix(".quarantine")
 
     @property
-    def repeated_ids(self) -> Path:
-        return self.stem.with_suffix(".repeated")
-
-    @property
     def counts(self) -> Path:
         return self.stem.with_suffix(".json")
 
@@ -95,18 +92,24 @@ class _Row(NamedTuple):
 
 
 def staging_job(
-    config: DataConfig, source: SourceConfig, part: Part, corpus: Path, seed: int, settings: dict[str, Any]
+    config: DataConfig,
+    source: SourceConfig,
+    parts: Sequence[Part],
+    corpus: Path,
+    seed: int,
+    settings: dict[str, Any],
 ) -> StagingJob:
-    """The job of one part; `settings` is all else that decides what a part becomes, as JSON values."""
-    key = value_digest([FORMAT, settings, asdict(part), seed])
-    return StagingJob(config, source, part, corpus, seed, key)
+    """The job of one group; `settings` is all else that decides what its parts become, as JSON values."""
+    key = value_digest([FORMAT, settings, [asdict(part) for part in parts], seed])
+    return StagingJob(config, source, tuple(parts), corpus, seed, key)
 
 
 def stage_part(job: StagingJob) -> Counts:
-    """Stage a part, unless that was done before from the same input and settings, and return its counts.
+    """Stage a group, unless that was done before from the same input and settings, and return its counts.
 
     Raises:
-        DataError: the part cannot be found, or its first ALL_BAD records are all malformed.
+        DataError: a part cannot be found, its first ALL_BAD records are all malformed, or most of its first ALL_BAD
+            documents repeat an id.
     """
     if (kept := finished_counts(job)) is not None:
         return kept
@@ -125,7 +128,7 @@ def stage_part(job: StagingJob) -> Counts:
 
 
 def finished_counts(job: StagingJob) -> Counts | None:
-    """The counts of a part that is staged already; None where it is not, or was staged from something else."""
+    """The counts of a group that is staged already; None where it is not, or was staged from something else."""
     try:
         kept = json.loads(job.counts.read_bytes())
     except (OSError, ValueError):
@@ -140,7 +143,7 @@ def quarantine_line(source: SourceConfig, record: BadRecord) -> bytes:
 
 
 def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
-    """The documents of a part that are left after cleaning, with everything else counted."""
+    """The documents of a group that are left after cleaning, with everything else counted."""
     source, config = job.source, job.config
 
     def quarantine(record: BadRecord) -> None:
@@ -163,7 +166,7 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
 
     items = _evaluation_items(config.decontamination) if config.decontamination else None
     removing = config.decontamination is not None and config.decontamination.action == "remove"
-    documents = read_part(source, job.part, quarantine)
+    documents = _with_ids_watched(job, (it for part in job.parts for it in read_part(source, part, quarantine)))
     if multiprocessing.parent_process() is None:  # bars of several processes would overwrite each other
         documents = progress(documents, f"reading {source.name}")
     for document in documents:
@@ -188,6 +191,34 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
             drop("contaminated", document)
         else:
             yield _Row(document, cleaned.text, digest, SPLITS.index(where))
+
+
+def _with_ids_watched(job: StagingJob, documents: Iterable[Document]) -> Iterator[Document]:
+    """Pass the documents on; ends early where most of the first ones repeat an id, which then is none."""
+    first: dict[str, str] = {}
+    repeated = 0
+    for number, document in enumerate(documents, start=1):
+        if number <= ALL_BAD:
+            place = f"{document.file}:{document.line}"
+            if (other := first.setdefault(document.id, place)) != place:
+                repeated += 1
+            if repeated > max(MOST_REPEATED, job.config.maximum_bad_fraction) * ALL_BAD:
+                raise too_many_repeated(job.source, repeated, number, f"{place}: {duplicate_id(document.id, other)}")
+        yield document
+
+
+def duplicate_id(name: str, place: str) -> str:
+    """Why a document is malformed whose id one that was read before it has, at file:line."""
+    return f"duplicate id: {name}, which {place} has"
+
+
+def too_many_repeated(source: SourceConfig, repeated: int, of: int, example: str) -> DataError:
+    """The error of a source whose ids cannot be meant."""
+    return DataError(
+        f"source '{source.name}': {repeated:,} of the first {of:,} documents have the id of another, such as "
+        f"{example}: name a field that differs in data.sources.{source.name}.id_field, or one that is not there, and "
+        "documents are named by file and line"
+    )
 
 
 def _evaluation_items(settings: DecontaminationConfig) -> Items:

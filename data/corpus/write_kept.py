@@ -1,4 +1,4 @@
-"""Phase three of a corpus: of each staged part, what is kept goes to its splits, and what is not is counted."""
+"""Phase three of a corpus: of each staged group, what is kept goes to its splits, and what is not is counted."""
 
 import json
 from collections import Counter
@@ -19,16 +19,15 @@ from data.corpus.deduplicate import DROP_REASONS, Fate
 from data.corpus.files import CORPUS_COLUMNS, CORPUS_SCHEMA
 from data.corpus.samples import make_sample
 from data.corpus.split import SPLITS
-from data.corpus.staging import StagingJob, quarantine_line
+from data.corpus.staging import StagingJob
 from data.files import atomic_write, value_digest, write_atomically
-from data.sources.documents import BadRecord
 
 UNKNOWN_LICENCE = "unknown"
 
 
 @dataclass(frozen=True, eq=False)
 class KeepJob:
-    """One staged part, the number of the files that it becomes, and the fate of each of its documents."""
+    """One staged group, the number of the files that it becomes, and the fate of each of its documents."""
 
     staged: StagingJob
     number: int
@@ -74,13 +73,13 @@ class Kept:
 
 
 def sampled_rows(fates: npt.NDArray[np.uint8]) -> list[int]:
-    """The rows of a part whose text is shown in the report: the first few of each fate but FORGOTTEN."""
+    """The rows of a group whose text is shown in the report: the first few of each fate but FORGOTTEN."""
     shown = [fate for fate in DROP_REASONS if fate != Fate.FORGOTTEN]  # whose text must not stand in a report
     return [row for fate in shown for row in np.flatnonzero(fates == fate)[:SAMPLES].tolist()]
 
 
 def keep_part(job: KeepJob) -> Kept:
-    """Write what is kept of a staged part, unless that was done before with the same fates."""
+    """Write what is kept of a staged group, unless that was done before with the same fates."""
     key = value_digest([job.staged.key, job.number, job.fates.tobytes().hex(), sorted(job.resembled.items())])
     try:
         done = json.loads(job.result.read_bytes())
@@ -93,7 +92,6 @@ def keep_part(job: KeepJob) -> Kept:
         job.file(split).unlink(missing_ok=True)
     with ExitStack() as stack:
         staged = stack.enter_context(pq.ParquetFile(job.staged.documents))
-        repeated = stack.enter_context(atomic_write(job.staged.repeated_ids))
         writers: dict[str, pq.ParquetWriter] = {}
         first = 0
         for group in range(staged.num_row_groups):
@@ -112,7 +110,6 @@ def keep_part(job: KeepJob) -> Kept:
                 _count_kept(kept, split, documents)
             _count_lost(kept.counts, fates)
             _sample(kept.counts, job, table, first - table.num_rows)
-            repeated.write(_repeated(kept.counts, job, table.filter(pa.array(fates == Fate.REPEATED_ID))))
     write_atomically(job.result, json.dumps({"key": key, **vars(kept), "counts": kept.counts.as_json()}))
     return kept
 
@@ -146,13 +143,3 @@ def _sample(counts: Counts, job: KeepJob, table: pa.Table, first: int) -> None:
         counts.samples.setdefault(reason, []).append(
             make_sample(document_id=sample.pop("id"), **sample, near=near, resembles=job.resembled.get(row))
         )
-
-
-def _repeated(counts: Counts, job: KeepJob, rows: pa.Table) -> bytes:
-    """Lines of the quarantine file for documents whose id an earlier one of their source has."""
-    lines = []
-    for row in rows.select(["id", "file", "line"]).to_pylist():
-        record = BadRecord(row["file"], row["line"], f"duplicate id: {row['id']}")
-        counts.quarantine(record)
-        lines.append(quarantine_line(job.staged.source, record))
-    return b"".join(lines)

@@ -54,7 +54,10 @@ def input_parts(source: SourceConfig) -> list[Part]:
     if not found:
         root = root_of(Path(source.path).expanduser())
         files = local_files(source)
-        return [Part(file.relative_to(root).as_posix(), str(file), _stamp(source, file)) for file in files]
+        return [
+            Part(file.relative_to(root).as_posix(), str(file), _stamp(source, file), file.stat().st_size)
+            for file in files
+        ]
     if scheme == "hub":
         return hub_shards(hub_dataset(source.path))
     if scheme == "demo":

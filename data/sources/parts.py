@@ -1,7 +1,12 @@
 """What a source is read by: parts, each on its own, and the rows of a part; a row that cannot be read says why."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+from data.files import new_digest
+
+GROUP_BYTES = 8_000_000  # of the files of a group, on average
+FILE_BYTES = 4_000  # that could be read while a file is opened
 
 
 @dataclass(frozen=True)
@@ -11,6 +16,24 @@ class Part:
     name: str  # stable below the source's path; documents without an id are named by it
     location: str  # path or address; that of a hub dataset's shard pins the revision that it was found at
     stamp: list[int | str]  # changes when the content does
+    size: int | None = None  # bytes as they are stored; None where that is not known
+
+
+def grouped(parts: Sequence[Part]) -> list[tuple[Part, ...]]:
+    """Cut a source's parts, in their order, into groups of small ones; a part of GROUP_BYTES or more stands alone.
+
+    Whether a part begins a group is drawn from its name, with a chance in proportion to its size. So a part that is
+    added, changed or removed changes the group that it is in, at most the one beside it too, and no other.
+    """
+    groups: list[tuple[Part, ...]] = []
+    is_large = True
+    for part in parts:
+        was_large, is_large = is_large, part.size is None or part.size >= GROUP_BYTES
+        draw = int.from_bytes(new_digest(part.name.encode()).digest()[:6]) / 256**6  # from 0 to below 1
+        if was_large or is_large or draw * GROUP_BYTES < FILE_BYTES + (part.size or 0):
+            groups.append(())
+        groups[-1] += (part,)
+    return groups
 
 
 class MalformedError(Exception):

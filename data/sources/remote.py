@@ -56,7 +56,10 @@ def remote_files(source: SourceConfig) -> list[Part]:
             )
         reader(name)
     # One file alone goes by its own name.
-    return [Part(name, system.unstrip_protocol(f"{root}{name}"), _stamp(files[name])) for name in names]
+    return [
+        Part(name, system.unstrip_protocol(f"{root}{name}"), _stamp(files[name]), files[name].get("size"))
+        for name in names
+    ]
 
 
 def _file_system(url: str) -> tuple[Any, str]:

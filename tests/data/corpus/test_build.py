@@ -20,6 +20,7 @@ from data.corpus.files import corpus_files
 from data.corpus.tombstones import TOMBSTONES, Request, forget
 from data.errors import DataError, UnreachableError
 from data.files import file_digest, stage_digest
+from data.sources import parts
 from train.config import CHECKOUT
 
 TALE = "the bank of England raised its rate while lenders in every district saw demand for credit fall again"
@@ -137,7 +138,7 @@ def test_every_loss_is_counted_by_reason(tmp_path: Path) -> None:
             "line": 10,
             "reason": "unreadable date: 'tomorrow' is not in ISO 8601, such as 2018-12-31",
         },
-        {"source": "source_0", "file": "a.jsonl", "line": 9, "reason": "duplicate id: d0"},
+        {"source": "source_0", "file": "a.jsonl", "line": 9, "reason": "duplicate id: d0, which a.jsonl:1 has"},
     ]
 
 
@@ -298,10 +299,19 @@ def test_fields_that_are_no_unicode_reach_the_quarantine_file(tmp_path: Path) ->
     assert quarantined(tmp_path / "corpus")[0]["reason"] == "no field 'text': the record has \ud800"
 
 
-def test_ids_that_are_none_stop_the_job(tmp_path: Path) -> None:
-    file = write_jsonl(tmp_path / "a.jsonl", [record(index, id="news") for index in range(10)])
-    with pytest.raises(DataError, match=r"9 of 10 records are malformed.*a\.jsonl:2: duplicate id: news"):
-        prepare_corpus(config_of(file), tmp_path / "corpus", seed=1)
+def test_repeated_ids_stop_the_job_before_anything_is_written(tmp_path: Path) -> None:
+    for name in "ab":
+        write_jsonl(tmp_path / f"{name}.jsonl", [record(index) for index in range(10)])
+    message = (
+        r"10 of 20 records are malformed, above .*: 10 duplicate id; the first are b\.jsonl:1: duplicate id: d0, which "
+        r"a\.jsonl:1 has; b\.jsonl:2: duplicate id: d1, which a\.jsonl:2 has; .*; all of them are in"
+    )
+    with pytest.raises(DataError, match=message):
+        prepare_corpus(config_of(tmp_path / "?.jsonl"), tmp_path / "corpus", seed=1)
+    assert len(quarantined(tmp_path / "corpus")) == 10
+    assert not (tmp_path / "corpus" / "train").exists()
+    report = prepare_corpus(config_of(tmp_path / "?.jsonl", maximum_bad_fraction=0.5), tmp_path / "corpus", seed=1)
+    assert report["sources"]["source_0"]["quarantined"] == {"duplicate id": 10}
 
 
 def test_a_wrong_field_is_noticed_early(tmp_path: Path) -> None:
@@ -347,12 +357,48 @@ def folder_of(tmp_path: Path, files: int, each: int) -> Path:
     return folder
 
 
+def test_small_files_are_staged_and_written_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = folder_of(tmp_path, files=300, each=2)
+    (folder / "100.jsonl").write_bytes(b"not json\n" + (folder / "100.jsonl").read_bytes())
+    config = config_of(folder, cutoff="2001-01-01")
+    prepare_corpus(config, tmp_path / "corpus", seed=1, shard=(0, 1))
+    assert len([path for path in (tmp_path / "corpus").rglob("*") if path.is_file()]) <= 12
+    source = prepare_corpus(config, tmp_path / "corpus", seed=1)["sources"]["source_0"]
+    assert source["read"] == total(source) == 601
+    assert [entry["file"] for entry in quarantined(tmp_path / "corpus")] == ["100.jsonl"]
+    assert len(digests(tmp_path / "corpus")) <= 9
+    monkeypatch.setattr(parts, "GROUP_BYTES", 1)  # one by one, as before
+    prepare_corpus(config, tmp_path / "alone", seed=1)
+    for split in ("train", "future"):
+        assert len(corpus_files(tmp_path / "alone", split)["source_0"]) > 100
+        assert rows(tmp_path / "corpus", split) == rows(tmp_path / "alone", split)
+
+
+def test_a_changed_file_makes_its_group_anew_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "GROUP_BYTES", 30_000)
+    folder = folder_of(tmp_path, files=60, each=2)
+    config = config_of(folder)
+
+    def staged() -> dict[Path, int]:
+        prepare_corpus(config, tmp_path / "corpus", seed=1, shard=(0, 1))
+        files = (tmp_path / "corpus" / "staging" / "source_0").glob("*.json")
+        return {file: file.stat().st_mtime_ns for file in files}
+
+    before = staged()
+    assert 5 <= len(before) < 30
+    write_jsonl(folder / "30.jsonl", [record(5_000)])
+    after = staged()
+    assert len(before.items() - after.items()) <= 2
+    assert 1 <= len(after.items() - before.items()) <= 2
+
+
 def digests(corpus: Path) -> dict[str, str]:
     files = [path for path in corpus.rglob("*") if path.is_file()]
     return {path.relative_to(corpus).as_posix(): file_digest(path) for path in files}
 
 
-def test_shards_and_workers_change_nothing(tmp_path: Path) -> None:
+def test_shards_and_workers_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "GROUP_BYTES", 15_000)
     folder = folder_of(tmp_path, files=7, each=12)
     (folder / "03.jsonl").write_text("")  # a part of which nothing is left
     (folder / "05.jsonl").write_bytes(b"not json\n" + (folder / "05.jsonl").read_bytes())
@@ -361,29 +407,28 @@ def test_shards_and_workers_change_nothing(tmp_path: Path) -> None:
     config = config_of(folder, workers=2, **settings)
     for index in (2, 0, 1):  # in whatever order the tasks of an array run
         done = prepare_corpus(config_of(folder, **settings), tmp_path / "array", seed=1, shard=(index, 3))
-        assert done["parts"] == 7
-    assert done["staged"] == 7
+    assert 1 < done["parts"] == done["staged"] < 7
     prepare_corpus(config, tmp_path / "array", seed=1)
     assert digests(tmp_path / "array") == digests(tmp_path / "one")
-    names = [file.name for file in corpus_files(tmp_path / "one", "train")["source_0"]]
-    assert names == [f"{number:05d}.parquet" for number in (0, 1, 2, 4)]  # 3 is empty; 5 and 6 are after the cutoff
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, seed: int) -> None:
+def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """kill -9 at a random moment: what was staged is not staged again, and the result is that of an undisturbed run."""
-    folder = folder_of(tmp_path, files=12, each=150)
+    monkeypatch.setattr(parts, "GROUP_BYTES", 100_000)
+    folder = folder_of(tmp_path, files=40, each=45)
     config = config_of(folder, workers=1, cutoff="2003-01-01", past_fraction=0.1)
     prepare_corpus(config, tmp_path / "whole", seed=1)
     corpus = tmp_path / "corpus"
     program = (
         "from pathlib import Path; from data.config import DataConfig; from data.corpus.build import prepare_corpus\n"
+        f"from data.sources import parts; parts.GROUP_BYTES = {parts.GROUP_BYTES}\n"
         f"prepare_corpus(DataConfig.model_validate_json({config.model_dump_json()!r}), Path({str(corpus)!r}), 1)"
     )
     process = subprocess.Popen([sys.executable, "-c", program], cwd=CHECKOUT, stderr=subprocess.DEVNULL)
-    parts = random.Random(seed).randrange(1, 12)
+    groups = random.Random(seed).randrange(1, 12)
     staging = corpus / "staging" / "source_0"
-    while len(list(staging.glob("*.json"))) < parts and process.poll() is None:
+    while len(list(staging.glob("*.json"))) < groups and process.poll() is None:
         time.sleep(0.001)
     process.kill()
     assert process.wait() in (0, -signal.SIGKILL)  # never for a fault of its own

@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from data.config import NearDuplicateConfig
 from data.corpus.deduplicate import (
     DROP_REASONS,
+    Decision,
     Digests,
     Fate,
     Forgotten,
     Staged,
     as_digests,
     decide,
+    decide_by_name,
     document_key,
     keep_one_of_each,
 )
@@ -49,6 +51,10 @@ def staged(texts: str, ids: Sequence[str], levels: str, part: int = 2) -> Staged
     return Staged(digests(texts), keys(ids), np.array([int(level) for level in levels], np.uint8), lambda: parts)
 
 
+def decided(documents: Staged, stones: Forgotten, near: NearDuplicateConfig | None) -> Decision:
+    return decide(documents, decide_by_name(documents, stones), stones, near)
+
+
 def forgotten(texts: str = "", ids: Sequence[str] = (), signed: str = "") -> Forgotten:
     return Forgotten(digests(texts), keys(ids), rows(signed))
 
@@ -76,7 +82,7 @@ def forgotten(texts: str = "", ids: Sequence[str] = (), signed: str = "") -> For
 def test_what_becomes_of_each(
     texts: str, ids: list[str], levels: str, expected: list[int], resembles: list[int]
 ) -> None:
-    decision = decide(staged(texts, ids, levels), forgotten(), SETTINGS)
+    decision = decided(staged(texts, ids, levels), forgotten(), SETTINGS)
     assert decision.fates.dtype == np.uint8
     assert decision.fates.tolist() == expected
     assert decision.resembles.tolist() == resembles
@@ -94,7 +100,7 @@ def test_what_becomes_of_each(
     ],
 )
 def test_what_is_forgotten(stones: Forgotten, expected: list[int]) -> None:
-    assert decide(staged("aAab", ["uvwx"], "0000"), stones, SETTINGS).fates.tolist() == expected
+    assert decided(staged("aAab", ["uvwx"], "0000"), stones, SETTINGS).fates.tolist() == expected
 
 
 def test_every_tombstone_counts_also_those_that_resemble_another() -> None:
@@ -103,7 +109,7 @@ def test_every_tombstone_counts_also_those_that_resemble_another() -> None:
     a, b, c = ([1, 1, 1, 1, 1, 1], [2, 2, 1, 1, 1, 1], [2, 2, 3, 3, 1, 1])
     documents = Staged(digests("c"), keys(["u"]), np.zeros(1, np.uint8), lambda: [np.array([c], np.uint8)])
     stones = Forgotten(digests("ab"), keys(["vw"]), np.array([a, b], np.uint8))
-    assert decide(documents, stones, near).fates.tolist() == [FORGOTTEN]
+    assert decided(documents, stones, near).fates.tolist() == [FORGOTTEN]
 
 
 def test_near_duplicates_stay_if_they_are_not_asked_for() -> None:
@@ -112,7 +118,7 @@ def test_near_duplicates_stay_if_they_are_not_asked_for() -> None:
 
     documents = staged("aAa", ["uvw"], "000")
     without = Staged(documents.texts, documents.keys, documents.splits, refuse)
-    assert decide(without, forgotten(texts="b"), None).fates.tolist() == [KEPT, KEPT, DUPLICATE]
+    assert decided(without, forgotten(texts="b"), None).fates.tolist() == [KEPT, KEPT, DUPLICATE]
 
 
 def reference(documents: list[tuple[str, str, int, int]], stones: Forgotten, stone_texts: str) -> list[int]:
@@ -152,7 +158,7 @@ def test_as_a_plain_implementation_decides(documents: list[tuple[str, str, int]]
     texts = "".join(text for text, _, _ in documents)
     ids = ["".join(name for _, name, _ in side) for side in (documents[:border], documents[border:])]
     levels = "".join(str(split) for _, _, split in documents)
-    decision = decide(staged(texts, ids, levels), forgotten(texts=stones, signed=stones), SETTINGS)
+    decision = decided(staged(texts, ids, levels), forgotten(texts=stones, signed=stones), SETTINGS)
     with_source = [(text, name, int(index >= border), split) for index, (text, name, split) in enumerate(documents)]
     assert decision.fates.tolist() == reference(with_source, forgotten(), stones)
     gone = [fate not in (KEPT, REPEATED_ID, FORGOTTEN) for fate in decision.fates]
@@ -164,7 +170,7 @@ def test_equal_halves_are_no_equal_digests() -> None:
     assert keep_one_of_each(same_half, np.zeros(3, np.uint8))[0].all()
     half = Staged(same_half, keys(["uvw"]), np.zeros(3, np.uint8), list)
     stones = Forgotten(as_digests(b"\1" * 8 + b"\3" * 8), keys([]), rows(""))
-    assert decide(half, stones, None).fates.tolist() == [KEPT] * 3
+    assert decided(half, stones, None).fates.tolist() == [KEPT] * 3
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 3)), max_size=30))
@@ -192,9 +198,9 @@ def test_memory_of_a_document() -> None:
     texts, names = random.integers(0, 2**63, (2, count, 2), np.uint64)
     matrix = random.integers(0, 256, (count, 15), np.uint8)
     documents = Staged(texts, names, np.zeros(count, np.uint8), lambda: [matrix])
-    decide(documents, forgotten(), SETTINGS)  # compiled before anything is measured
+    decided(documents, forgotten(), SETTINGS)  # compiled before anything is measured
     tracemalloc.start()
-    decision = decide(documents, forgotten(texts="a", ids=["u"], signed="a"), SETTINGS)
+    decision = decided(documents, forgotten(texts="a", ids=["u"], signed="a"), SETTINGS)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert (decision.fates == Fate.KEPT).all()

@@ -28,7 +28,7 @@ def job_of(tmp_path: Path, records: list[Any], settings: int = 1, **changes: Any
     content = {"sources": [{"name": "news", "path": str(path), **changes.pop("source", {})}], **changes}
     config = DataConfig.model_validate(content)
     source = config.sources[0]
-    return staging_job(config, source, input_parts(source)[0], tmp_path / "corpus", 1, {"settings": settings})
+    return staging_job(config, source, input_parts(source), tmp_path / "corpus", 1, {"settings": settings})
 
 
 def test_what_is_left_is_staged_with_what_decides_its_fate(tmp_path: Path) -> None:
@@ -99,3 +99,20 @@ def test_what_is_held_at_a_time_is_bounded_in_rows_and_in_characters(
     stage_part(job)
     footer = pq.read_metadata(job.documents)
     assert [footer.row_group(group).num_rows for group in range(footer.num_row_groups)] == [2, 2, 2, 4, 2]
+
+
+@pytest.mark.parametrize("fraction", [0.01, 1.0])
+def test_ids_that_cannot_be_meant_stop_it_early(tmp_path: Path, fraction: float) -> None:
+    records = [{"id": index % 400, "text": f"{TEXT} {index}"} for index in range(3_000)]
+    job = job_of(tmp_path, records, maximum_bad_fraction=fraction)
+    if fraction == 1:
+        assert stage_part(job).read == 3_000
+        return
+    message = (
+        r"^source 'news': 501 of the first 901 documents have the id of another, such as a\.jsonl:901: duplicate id: "
+        r"100, which a\.jsonl:101 has: name a field that differs in data\.sources\.news\.id_field, or one that is not "
+        r"there, and documents are named by file and line$"
+    )
+    with pytest.raises(DataError, match=message):
+        stage_part(job)
+    assert list(job.counts.parent.iterdir()) == []

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data.config import NearDuplicateConfig
-from data.corpus.deduplicate import Fate, Staged, as_digests, decide, document_key
+from data.corpus.deduplicate import Fate, Staged, as_digests, decide, decide_by_name, document_key
 from data.corpus.near_duplicates import signatures
 from data.corpus.tombstones import Request, forget, read_tombstones
 from data.errors import DataError
@@ -34,7 +34,8 @@ def test_a_document_is_found_again_by_name_text_and_resemblance(tmp_path: Path) 
     file = tmp_path / "run" / "tombstones.jsonl"
     assert forget(file, [Request("news", "17", TEXT)], NEAR, TODAY) == 1
     documents = corpus(("17", "quite another text under the old name"), ("a", TEXT), ("b", EDITED), ("c", OTHER))
-    fates = decide(documents, read_tombstones(file, NEAR), NEAR).fates
+    stones = read_tombstones(file, NEAR)
+    fates = decide(documents, decide_by_name(documents, stones), stones, NEAR).fates
     assert fates.tolist() == [Fate.FORGOTTEN, Fate.FORGOTTEN, Fate.FORGOTTEN, Fate.KEPT]
 
 
@@ -83,7 +84,9 @@ def test_without_near_duplicates_it_is_said_that_none_are_looked_for(
     found = read_tombstones(file, None)
     assert len(found.texts) == len(found.signatures) == 1  # the latter for the samples of the report
     assert "data.near_duplicates is null" in capsys.readouterr().err
-    assert decide(corpus(("b", TEXT), ("c", EDITED)), found, None).fates.tolist() == [Fate.FORGOTTEN, Fate.KEPT]
+    documents = corpus(("b", TEXT), ("c", EDITED))
+    named = decide_by_name(documents, found)
+    assert decide(documents, named, found, None).fates.tolist() == [Fate.FORGOTTEN, Fate.KEPT]
 
 
 @pytest.mark.parametrize("near", [NearDuplicateConfig(ngram=4), NearDuplicateConfig(bands=20)])

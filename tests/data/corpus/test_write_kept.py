@@ -33,7 +33,7 @@ def job_of(tmp_path: Path, fates: list[int]) -> KeepJob:
     content = {"sources": [{"name": "news", "path": str(file)}], "cutoff": "2000-01-01", "past_fraction": 0.0}
     config = DataConfig.model_validate(content)
     source = config.sources[0]
-    staged = staging_job(config, source, input_parts(source)[0], tmp_path / "corpus", 1, {})
+    staged = staging_job(config, source, input_parts(source), tmp_path / "corpus", 1, {})
     stage_part(staged)
     resembled = dict.fromkeys(sampled_rows(np.array(fates, np.uint8)), "other/x7")
     return KeepJob(staged, 4, np.array(fates, np.uint8), resembled)
@@ -52,13 +52,6 @@ def test_each_document_goes_where_its_fate_and_its_date_say(tmp_path: Path) -> N
     assert {reason: count for reason, count in kept.counts.dropped.items() if count} == dropped
     assert set(kept.counts.samples) == {"duplicate", "near-duplicate of held-out text"}  # nothing of what is forgotten
     assert [(one["id"], one["resembles"]) for one in kept.counts.samples["duplicate"]] == [("d1", "other/x7")]
-    assert kept.counts.quarantined == {"duplicate id": 1}
-    assert json.loads(job.staged.repeated_ids.read_text()) == {
-        "source": "news",
-        "file": "a.jsonl",
-        "line": 4,
-        "reason": "duplicate id: d3",
-    }
 
 
 def test_a_written_part_is_kept_until_its_fates_change(tmp_path: Path) -> None:
