@@ -35,7 +35,7 @@ class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     text_field: str = Field(default="text", min_length=1)
     """Field of a record that holds the text. In this and the other fields, metadata.date is date within metadata."""
     id_field: str = "id"
-    """Field that holds the document's id; a record without one is named by its file and line."""
+    """Field that holds the document's id; a record without one is named by its file and line, as all are by ""."""
     date_field: str = "date"
     """Field that holds the date, in ISO 8601 (2018-12-31, or with a time after it). Of a time with an offset or zone,
     the day in UTC counts; else the day as it is written."""

@@ -11,7 +11,7 @@ from data.sources.documents import BadRecord
 
 SAMPLES = 3  # of each reason
 TOUCHED = 20  # documents named for each evaluation item
-COUNTERS = ("dropped", "quarantined", "scrubbed", "touched")
+COUNTERS = ("dropped", "quarantined", "scrubbed", "touched", "met")
 NO_DATE = "no date"
 
 
@@ -23,6 +23,7 @@ class Counts:
     undated: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     quarantined: Counter[str] = field(default_factory=Counter)
+    met: Counter[str] = field(default_factory=Counter)  # parts with a value in the field that a setting names
     scrubbed: Counter[str] = field(default_factory=Counter)  # pieces of personal data replaced, by kind
     removed_lines: int = 0  # boilerplate
     offenders: list[str] = field(default_factory=list)  # the first malformed records

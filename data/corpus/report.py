@@ -11,6 +11,18 @@ from data.corpus.decontaminate import Items
 from data.corpus.split import SPLITS
 from data.corpus.write_kept import Kept
 from data.errors import DataError
+from data.sources.documents import named_fields
+
+
+def check_fields(source: SourceConfig, counts: Counts) -> None:
+    """Every field that the configuration names must have a value in some document; DataError where none has."""
+    documents = counts.read - counts.malformed
+    for setting, name in named_fields(source).items():
+        if documents and not counts.met[setting]:
+            raise DataError(
+                f"source '{source.name}': none of {documents:,} documents has a value in the field '{name}': correct "
+                f"data.sources.{source.name}.{setting}, or leave it out"
+            )
 
 
 def check_dates(source: SourceConfig, counts: Counts, config: DataConfig, quarantine: Path) -> None:

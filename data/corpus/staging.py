@@ -8,7 +8,7 @@ malformed) and .json (counts; written last).
 import functools
 import json
 import multiprocessing
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -166,7 +166,7 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
 
     items = _evaluation_items(config.decontamination) if config.decontamination else None
     removing = config.decontamination is not None and config.decontamination.action == "remove"
-    documents = _with_ids_watched(job, (it for part in job.parts for it in read_part(source, part, quarantine)))
+    documents = _with_ids_watched(job, (it for part in job.parts for it in _read(job, part, counts, quarantine)))
     if multiprocessing.parent_process() is None:  # bars of several processes would overwrite each other
         documents = progress(documents, f"reading {source.name}")
     for document in documents:
@@ -193,6 +193,13 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
             yield _Row(document, cleaned.text, digest, SPLITS.index(where))
 
 
+def _read(job: StagingJob, part: Part, counts: Counts, quarantine: Callable[[BadRecord], None]) -> Iterator[Document]:
+    """The documents of one part, and what counts for all of it."""
+    met: set[str] = set()
+    yield from read_part(job.source, part, quarantine, met)
+    counts.met.update(met)
+
+
 def _with_ids_watched(job: StagingJob, documents: Iterable[Document]) -> Iterator[Document]:
     """Pass the documents on; ends early where most of the first ones repeat an id, which then is none."""
     first: dict[str, str] = {}
@@ -216,8 +223,8 @@ def too_many_repeated(source: SourceConfig, repeated: int, of: int, example: str
     """The error of a source whose ids cannot be meant."""
     return DataError(
         f"source '{source.name}': {repeated:,} of the first {of:,} documents have the id of another, such as "
-        f"{example}: name a field that differs in data.sources.{source.name}.id_field, or one that is not there, and "
-        "documents are named by file and line"
+        f'{example}: name a field that differs in data.sources.{source.name}.id_field, or "" there to name '
+        "documents by file and line"
     )
 
 

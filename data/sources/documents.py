@@ -20,6 +20,8 @@ from data.sources.parts import MalformedError, Part, Rows, string_of
 from data.sources.remote import open_remote, remote_files
 from data.sources.token_files import is_token_file, read_token_file, token_stamp
 
+FIELD_SETTINGS = ("id_field", "date_field", "licence_field", "url_field")
+
 
 class Document(NamedTuple):
     """One text as it was read, and where it stands."""
@@ -70,8 +72,12 @@ def _stamp(source: SourceConfig, file: Path) -> list[int | str]:
     return [*file_stamp(file), *(token_stamp(source, file) if is_token_file(file.name) else ())]
 
 
-def read_part(source: SourceConfig, part: Part, quarantine: Callable[[BadRecord], None]) -> Iterator[Document]:
+def read_part(
+    source: SourceConfig, part: Part, quarantine: Callable[[BadRecord], None], met: set[str] | None = None
+) -> Iterator[Document]:
     """Read the documents of one part, always in the same order; malformed records go to `quarantine` instead.
+
+    To `met` are added those of `named_fields` whose field has a value in one of the documents.
 
     Of a damaged file, what stands before the damage is read, in packed ones but for the last 64 kB; and the rest is
     one malformed record.
@@ -79,13 +85,33 @@ def read_part(source: SourceConfig, part: Part, quarantine: Callable[[BadRecord]
     Raises:
         DataError: the part is not there any more or cannot be reached, or token files come without their tokenizer.
     """
+    unmet = named_fields(source) if met is not None else {}
     for line, fields in _undamaged(part, _rows(source, part)):
         try:
             document = _document(source, part.name, line, fields)
+            found = [setting for setting, name in unmet.items() if _has_value(fields, name)]
         except MalformedError as error:
             quarantine(BadRecord(part.name, line, str(error)))
         else:
+            if met is not None and found:
+                met.update(found)
+                unmet = {setting: name for setting, name in unmet.items() if setting not in met}
             yield document
+
+
+def named_fields(source: SourceConfig) -> dict[str, str]:
+    """The settings by which a configuration says where something stands in the records, and what they say."""
+    usual = SourceConfig.model_fields
+    named = {setting: getattr(source, setting) for setting in FIELD_SETTINGS}
+    return {
+        setting: name
+        for setting, name in named.items()
+        if name and (name != usual[setting].default or (setting == "date_field" and source.date_format))
+    }
+
+
+def _has_value(fields: object, name: str) -> bool:
+    return isinstance(fields, Mapping) and _value(fields, name) not in (None, "")
 
 
 def _undamaged(part: Part, rows: Rows) -> Rows:

@@ -273,6 +273,39 @@ def test_undated_documents_under_a_cutoff(tmp_path: Path) -> None:
     assert quarantined(tmp_path / "quarantine")[0]["reason"] == "no date: document d1"
 
 
+@pytest.mark.parametrize("setting", ["id_field", "date_field", "licence_field", "url_field"])
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_a_field_that_no_document_has_is_refused_by_name(tmp_path: Path, setting: str, kind: str) -> None:
+    """A typo must not make a whole source undated, or without ids or licences."""
+    folder = tmp_path / "input"
+    folder.mkdir()
+    records = [record(index, meta={"here": f"2001-01-{index + 1:02d}"}, empty=None) for index in range(20)]
+    if kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(records), folder / "a.parquet")
+    else:
+        write_jsonl(folder / "a.jsonl", records[:10])
+        write_jsonl(folder / "b.jsonl", records[10:])
+    source = {"name": "source_0", "path": str(folder), "undated": "train"}
+    for name in ("wrong", "meta.wrong", "empty"):
+        config = config_of(folder, cutoff="2010-01-01", sources=[source | {setting: name}])
+        with pytest.raises(
+            DataError,
+            match=rf"^source 'source_0': none of 20 documents has a value in the field '{name}': correct "
+            rf"data\.sources\.source_0\.{setting}, or leave it out$",
+        ):
+            prepare_corpus(config, tmp_path / "corpus", seed=1)
+    # One document with a value is enough: not every record has all fields.
+    config = config_of(folder, sources=[source | {setting: "meta.here"}])
+    prepare_corpus(config, tmp_path / "corpus", seed=1)
+
+
+def test_a_date_format_without_any_date_is_refused(tmp_path: Path) -> None:
+    file = write_jsonl(tmp_path / "a.jsonl", [record(index, date=None) for index in range(20)])
+    source = {"name": "source_0", "path": str(file), "undated": "train", "date_format": "%d.%m.%Y"}
+    with pytest.raises(DataError, match=r"in the field 'date': correct data\.sources\.source_0\.date_field"):
+        prepare_corpus(config_of(file, sources=[source]), tmp_path / "corpus", seed=1)
+
+
 def test_too_many_bad_records_stop_the_job_and_name_the_first(tmp_path: Path) -> None:
     records = [record(index) for index in range(100)]
     records[10]["text"] = 5
