@@ -59,6 +59,7 @@ QUARANTINE = "quarantine.jsonl"
 NOT_OF_THE_CORPUS = {"sources", "folder", "workers", "packing", "stages", "reshuffles", "period"}
 NOT_OF_THE_CORPUS |= {"shards", "cache", "cache_gigabytes"}
 NOT_OF_A_SOURCE = {"name", "weight", "domain", "maximum_epochs"}
+DECIDED_OVER_ALL = {"tombstones", "maximum_bad_fraction", "damaged_files"}
 Shard = tuple[int, int]
 
 
@@ -255,9 +256,7 @@ def _staging_jobs(
     for source in config.sources:
         # Not of a group: the other sources, its own other parts, and what is decided over all of them.
         settings = {
-            key: value
-            for key, value in inputs.items()
-            if not key.startswith("sources") and key not in ("tombstones", "maximum_bad_fraction")
+            key: value for key, value in inputs.items() if not key.startswith("sources") and key not in DECIDED_OVER_ALL
         }
         settings |= source.model_dump(mode="json", exclude=NOT_OF_A_SOURCE - {"name"})
         jobs += [staging_job(config, source, group, folder, seed, settings) for group in grouped(parts[source.name])]

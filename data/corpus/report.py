@@ -1,5 +1,6 @@
 """The account of a corpus: what must hold of its sources before it is used, and report.json."""
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,12 +38,22 @@ def check_dates(source: SourceConfig, counts: Counts, config: DataConfig, quaran
 
 def check_malformed(source: SourceConfig, counts: Counts, config: DataConfig, quarantine: Path) -> None:
     """Raise DataError when more of a source's records are malformed than the configuration allows."""
-    if counts.malformed > config.maximum_bad_fraction * counts.read:
+    if counts.bad_fraction > config.maximum_bad_fraction:
         raise DataError(
-            f"source '{source.name}': {counts.malformed:,} of {counts.read:,} records are malformed, above "
-            f"data.maximum_bad_fraction {config.maximum_bad_fraction:g}: {_reasons(counts.quarantined)}; the first are "
-            f"{'; '.join(counts.offenders)}; all of them are in {quarantine}"
+            f"source '{source.name}': {counts.malformed:,} of {counts.read:,} records are malformed{_lost(counts)}, "
+            f"above data.maximum_bad_fraction {config.maximum_bad_fraction:g}: {_reasons(counts.quarantined)}; the "
+            f"first are {'; '.join(counts.offenders)}; all of them are in {quarantine}"
         )
+
+
+def _lost(counts: Counts) -> str:
+    if not counts.lost:
+        return ""
+    files = ", ".join(itertools.islice(counts.lost, 3)) + (" and others" if len(counts.lost) > 3 else "")
+    return (
+        f", with files that are damaged or have no readable record ({files}: {counts.lost.total():,} of "
+        f"{counts.bytes:,} bytes)"
+    )
 
 
 def check_sum(source: SourceConfig, kept: Kept) -> None:
@@ -122,6 +133,7 @@ def _source(source: SourceConfig, kept: Kept, config: DataConfig) -> dict[str, A
         "kept": {split: kept.splits[split] for split in SPLITS if split in kept.splits},
         "dropped": by_reason(counts.dropped),
         "quarantined": by_reason(counts.quarantined),
+        "lost_files": by_reason(counts.lost),
         "scrubbed": {kind: counts.scrubbed[kind] for kind in sorted(config.cleaning.scrub)},
         "removed_lines": counts.removed_lines,
         "licences": by_reason(kept.licences),

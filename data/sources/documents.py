@@ -16,7 +16,7 @@ from data.sources.dates import day_of
 from data.sources.formats import DAMAGE, reader
 from data.sources.hub import hub_dataset, hub_rows, hub_shards
 from data.sources.local import local_files, root_of
-from data.sources.parts import MalformedError, Part, Rows, string_of
+from data.sources.parts import DAMAGED, MalformedError, Part, Rows, string_of
 from data.sources.remote import open_remote, remote_files
 from data.sources.token_files import is_token_file, read_token_file, token_stamp
 
@@ -79,8 +79,8 @@ def read_part(
 
     To `met` are added those of `named_fields` whose field has a value in one of the documents.
 
-    Of a damaged file, what stands before the damage is read, in packed ones but for the last 64 kB; and the rest is
-    one malformed record.
+    Of a damaged file, what stands before the place where the damage shows is read, and the rest is one malformed record
+    of the kind DAMAGED. A checksum shows damage only behind what it is of.
 
     Raises:
         DataError: the part is not there any more or cannot be reached, or token files come without their tokenizer.
@@ -125,7 +125,7 @@ def _undamaged(part: Part, rows: Rows) -> Rows:
         # Arrow's decoders raise OSErrors without a number; the others are the operating system's.
         if isinstance(error, OSError) and error.errno is not None:
             raise DataError(f"{part.location} cannot be read: {said}; finished parts are kept, try again") from error
-        yield line + 1, MalformedError(f"damaged file: {said}")
+        yield line + 1, MalformedError(f"{DAMAGED}: {said}")
 
 
 def _rows(source: SourceConfig, part: Part) -> Rows:
