@@ -2,10 +2,11 @@
 
 import datetime
 import math
-import re
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field, NonNegativeInt, PositiveInt, field_validator, model_validator
+
+from data.date_format import check_date_format
 
 SMALLEST_SHARE_FOUND = 0.9  # of the near-duplicates at the threshold, by any settings that are accepted
 REASONABLE_HASHES = 256  # in a signature that an error message advises
@@ -34,16 +35,21 @@ class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     text_field: str = Field(default="text", min_length=1)
     """Field of a record that holds the text. In this and the other fields, metadata.date is date within metadata."""
     id_field: str = "id"
-    """Field that holds the document's id; a record without one is named by its file and line."""
+    """Field that holds the document's id; a record without one is named by its file and line, as all are by ""."""
     date_field: str = "date"
-    """Field that holds the date, in ISO 8601 (2018-12-31, or with a time after it)."""
+    """Field that holds the date, in ISO 8601 (2018-12-31, or with a time after it). Of a time with an offset or zone,
+    the day in UTC counts; else the day as it is written."""
     date_format: str | None = None
-    """How a date is written where it is not ISO 8601: in the letters of strptime (%d.%m.%Y, %Y%m%d), or as a number of
-    seconds or milliseconds since 1970 (UTC)."""
+    """How a date is written where it is not ISO 8601: in the letters of strptime (%d.%m.%Y, %Y%m%d), which must name
+    one day, or as a number of seconds or milliseconds since 1970 (UTC)."""
+    earliest_date: datetime.date = datetime.date(1400, 1, 1)
+    """A record with a date before this is malformed, as its date cannot be right."""
+    latest_date: datetime.date = datetime.date(2099, 12, 31)
+    """A record with a date after this is malformed too."""
     licence: str | None = None
-    """Licence of documents whose record names none."""
+    """Licence of documents whose record names none; a list of several becomes one text with commas."""
     licence_field: str | None = None
-    """Field that holds the licence. None: `licence`, else `license`."""
+    """Field that holds the licence, or a list of them. None: `licence`, else `license`."""
     url_field: str = "url"
     """Field that holds the address that the text came from."""
     tokenizer: str | None = None
@@ -60,13 +66,33 @@ class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     """What happens to documents without a date where `cutoff` is set: refuse stops, quarantine leaves them out, train
     takes them as older than the cutoff."""
 
+    @field_validator("licence", mode="before")
+    @classmethod
+    def _several_licences_are_one_text(cls, licence: object) -> object:
+        return (
+            ", ".join(licence)
+            if isinstance(licence, list) and all(isinstance(one, str) for one in licence)
+            else licence
+        )
+
     @field_validator("date_format")
     @classmethod
-    def _date_format_names_the_year(cls, written: str | None) -> str | None:
-        # strptime would take 1900 for the year, and every document would be older than the cutoff.
-        if written not in (None, "seconds", "milliseconds") and not re.search("%[YyGcx]", written):
-            raise ValueError(f"'{written}' has no year: write letters of strptime with %Y, or seconds or milliseconds")
+    def _date_format_names_a_day(cls, written: str | None) -> str | None:
+        # strptime would take the first of January of 1900 for what is not there.
+        if written not in (None, "seconds", "milliseconds"):
+            check_date_format(written)
         return written
+
+    @model_validator(mode="after")
+    def _dates_are_of_one_century(self) -> Self:
+        if self.earliest_date > self.latest_date:
+            raise ValueError(f"earliest_date {self.earliest_date} is after latest_date {self.latest_date}")
+        if "%y" in (self.date_format or "") and self.latest_date.year - self.earliest_date.year >= 100:
+            raise ValueError(
+                f"'{self.date_format}' has %y, which leaves the century open: set earliest_date and latest_date less "
+                "than 100 years apart"
+            )
+        return self
 
 
 class CleaningConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -159,7 +185,10 @@ class DataConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
     maximum_characters: PositiveInt = 10_000_000
     """Longer documents are dropped."""
     maximum_bad_fraction: float = Field(default=0.01, ge=0, le=1)
-    """Share of a source's records that may be malformed; above it the job stops."""
+    """Share of a source's records that may be malformed; above it the job stops. Files that are damaged, or of which no
+    record can be read, count by their share of the source's bytes."""
+    damaged_files: Literal["stop", "quarantine"] = "stop"
+    """What happens when a file cannot be read to its end: stop names it; quarantine goes on without its rest."""
     packing: Literal["best_fit", "concatenate"] = "best_fit"
     """best_fit: rows of whole documents where they fit; concatenate: one long text cut every sequence_length tokens."""
     stages: tuple[StageConfig, ...] = ()

@@ -22,7 +22,15 @@ from data.corpus.decontaminate import item_stamps, load_items
 from data.corpus.deduplicate import Decision, Forgotten, Staged, decide, decide_by_name
 from data.corpus.near_duplicates import ALGORITHM, map_signatures
 from data.corpus.repeated_ids import read_digests, repeated_records, staged_rows, watch_ids
-from data.corpus.report import balance, check_dates, check_malformed, check_splits, check_sum, corpus_report
+from data.corpus.report import (
+    balance,
+    check_dates,
+    check_fields,
+    check_malformed,
+    check_splits,
+    check_sum,
+    corpus_report,
+)
 from data.corpus.samples import shown_samples
 from data.corpus.split import SPLITS
 from data.corpus.staging import STAGING, StagingJob, finished_counts, quarantine_line, stage_part, staging_job
@@ -51,6 +59,7 @@ QUARANTINE = "quarantine.jsonl"
 NOT_OF_THE_CORPUS = {"sources", "folder", "workers", "packing", "stages", "reshuffles", "period"}
 NOT_OF_THE_CORPUS |= {"shards", "cache", "cache_gigabytes"}
 NOT_OF_A_SOURCE = {"name", "weight", "domain", "maximum_epochs"}
+DECIDED_OVER_ALL = {"tombstones", "maximum_bad_fraction", "damaged_files"}
 Shard = tuple[int, int]
 
 
@@ -137,6 +146,7 @@ def _stage(config: DataConfig, jobs: Sequence[StagingJob], quarantine: Path) -> 
     _write_quarantine(quarantine, jobs)
     counts = {source.name: merged(staged[job] for job in jobs if job.source == source) for source in config.sources}
     for source in config.sources:
+        check_fields(source, counts[source.name])
         check_dates(source, counts[source.name], config, quarantine)
         check_malformed(source, counts[source.name], config, quarantine)
     return counts
@@ -246,9 +256,7 @@ def _staging_jobs(
     for source in config.sources:
         # Not of a group: the other sources, its own other parts, and what is decided over all of them.
         settings = {
-            key: value
-            for key, value in inputs.items()
-            if not key.startswith("sources") and key not in ("tombstones", "maximum_bad_fraction")
+            key: value for key, value in inputs.items() if not key.startswith("sources") and key not in DECIDED_OVER_ALL
         }
         settings |= source.model_dump(mode="json", exclude=NOT_OF_A_SOURCE - {"name"})
         jobs += [staging_job(config, source, group, folder, seed, settings) for group in grouped(parts[source.name])]

@@ -11,8 +11,13 @@ from data.sources.documents import BadRecord
 
 SAMPLES = 3  # of each reason
 TOUCHED = 20  # documents named for each evaluation item
-COUNTERS = ("dropped", "quarantined", "scrubbed", "touched")
+COUNTERS = ("dropped", "quarantined", "scrubbed", "touched", "met", "lost")
 NO_DATE = "no date"
+
+
+def kind_of(record: BadRecord) -> str:
+    """The reason without its details."""
+    return record.reason.partition(":")[0]
 
 
 @dataclass
@@ -21,8 +26,12 @@ class Counts:
 
     read: int = 0
     undated: int = 0
+    bytes: int = 0  # of the files
+    lost: Counter[str] = field(default_factory=Counter)  # bytes of files that are damaged or have no readable record
+    lost_records: int = 0  # how many of the malformed records stand for these files
     dropped: Counter[str] = field(default_factory=Counter)
     quarantined: Counter[str] = field(default_factory=Counter)
+    met: Counter[str] = field(default_factory=Counter)  # parts with a value in the field that a setting names
     scrubbed: Counter[str] = field(default_factory=Counter)  # pieces of personal data replaced, by kind
     removed_lines: int = 0  # boilerplate
     offenders: list[str] = field(default_factory=list)  # the first malformed records
@@ -37,8 +46,14 @@ class Counts:
         """Quarantined for what they are, not for a date that they lack."""
         return self.quarantined.total() - self.quarantined[NO_DATE]
 
+    @property
+    def bad_fraction(self) -> float:
+        """Share of the records that are malformed, plus the share of the bytes that lost files have."""
+        records = (self.malformed - self.lost_records) / max(self.read, 1)
+        return min(1.0, records + self.lost.total() / max(self.bytes, 1))
+
     def quarantine(self, record: BadRecord) -> None:
-        reason = record.reason.partition(":")[0]
+        reason = kind_of(record)
         self.quarantined[reason] += 1
         if reason != NO_DATE and len(self.offenders) < SAMPLES:
             self.offenders.append(f"{record.file}:{record.line}: {record.reason}")
@@ -63,6 +78,8 @@ class Counts:
     def merge(self, other: Self) -> None:
         self.read += other.read
         self.undated += other.undated
+        self.bytes += other.bytes
+        self.lost_records += other.lost_records
         self.removed_lines += other.removed_lines
         for name in COUNTERS:
             getattr(self, name).update(getattr(other, name))

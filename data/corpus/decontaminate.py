@@ -21,7 +21,8 @@ from data.config import DecontaminationConfig
 from data.corpus.shingles import Hashes, folded_characters, hash_words, roll, shingle
 from data.errors import DataError
 from data.files import file_stamp
-from data.sources.formats import ARROW_COMPRESSIONS, JSON_LINES, ROWS_PER_BATCH
+from data.sources import packed
+from data.sources.formats import JSON_LINES, ROWS_PER_BATCH
 from data.sources.local import found_files
 
 SLOTS_PER_HASH = 4
@@ -113,7 +114,7 @@ def _files(config: DecontaminationConfig) -> list[Path]:
         if _kind(file) not in {*JSON_LINES, ".txt"} and file.suffix != ".parquet":
             raise DataError(
                 f"decontamination: {file}: unknown extension: known are .jsonl, .json, .ndjson and .txt, each also "
-                "with .gz or .zst, and .parquet; name what to read with a glob, such as folder/**/*.jsonl"
+                "with .gz, .zst, .bz2 or .xz, and .parquet; name what to read with a glob, such as folder/**/*.jsonl"
             )
     return files
 
@@ -123,7 +124,7 @@ def _normalised(text: str) -> str:
 
 
 def _kind(file: Path) -> str:
-    return Path(file.stem).suffix if file.suffix in ARROW_COMPRESSIONS else file.suffix
+    return Path(file.stem).suffix if file.suffix in packed.DECOMPRESSORS else file.suffix
 
 
 def _records(file: Path) -> Iterator[tuple[int, list[str]]]:
@@ -135,12 +136,12 @@ def _records(file: Path) -> Iterator[tuple[int, list[str]]]:
                 rows = (row for batch in parquet.iter_batches(ROWS_PER_BATCH) for row in batch.to_pylist())
                 yield from enumerate(map(list, map(_strings, rows)), start=1)
             return
-        with pa.input_stream(str(file), compression=ARROW_COMPRESSIONS.get(file.suffix)) as stream:
-            for line, content in enumerate(io.BufferedReader(stream), start=1):
+        with io.BufferedReader(io.FileIO(file)) as stream:
+            for line, content in enumerate(packed.unpacked(stream, file.name), start=1):
                 if content.strip():
                     text = content.decode("utf-8-sig" if line == 1 else "utf-8")
                     yield line, list(_strings(json.loads(text))) if _kind(file) in JSON_LINES else [text]
-    except (OSError, ValueError, RecursionError, pa.ArrowException) as error:
+    except (OSError, ValueError, RecursionError, pa.ArrowException, *packed.DAMAGE) as error:
         raise DataError(
             f"decontamination: {file}:{line} cannot be read: {error}: mend the file, as its items could not be found"
         ) from None

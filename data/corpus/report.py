@@ -1,5 +1,6 @@
 """The account of a corpus: what must hold of its sources before it is used, and report.json."""
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,18 @@ from data.corpus.decontaminate import Items
 from data.corpus.split import SPLITS
 from data.corpus.write_kept import Kept
 from data.errors import DataError
+from data.sources.documents import named_fields
+
+
+def check_fields(source: SourceConfig, counts: Counts) -> None:
+    """Every field that the configuration names must have a value in some document; DataError where none has."""
+    documents = counts.read - counts.malformed
+    for setting, name in named_fields(source).items():
+        if documents and not counts.met[setting]:
+            raise DataError(
+                f"source '{source.name}': none of {documents:,} documents has a value in the field '{name}': correct "
+                f"data.sources.{source.name}.{setting}, or leave it out"
+            )
 
 
 def check_dates(source: SourceConfig, counts: Counts, config: DataConfig, quarantine: Path) -> None:
@@ -25,12 +38,22 @@ def check_dates(source: SourceConfig, counts: Counts, config: DataConfig, quaran
 
 def check_malformed(source: SourceConfig, counts: Counts, config: DataConfig, quarantine: Path) -> None:
     """Raise DataError when more of a source's records are malformed than the configuration allows."""
-    if counts.malformed > config.maximum_bad_fraction * counts.read:
+    if counts.bad_fraction > config.maximum_bad_fraction:
         raise DataError(
-            f"source '{source.name}': {counts.malformed:,} of {counts.read:,} records are malformed, above "
-            f"data.maximum_bad_fraction {config.maximum_bad_fraction:g}: {_reasons(counts.quarantined)}; the first are "
-            f"{'; '.join(counts.offenders)}; all of them are in {quarantine}"
+            f"source '{source.name}': {counts.malformed:,} of {counts.read:,} records are malformed{_lost(counts)}, "
+            f"above data.maximum_bad_fraction {config.maximum_bad_fraction:g}: {_reasons(counts.quarantined)}; the "
+            f"first are {'; '.join(counts.offenders)}; all of them are in {quarantine}"
         )
+
+
+def _lost(counts: Counts) -> str:
+    if not counts.lost:
+        return ""
+    files = ", ".join(itertools.islice(counts.lost, 3)) + (" and others" if len(counts.lost) > 3 else "")
+    return (
+        f", with files that are damaged or have no readable record ({files}: {counts.lost.total():,} of "
+        f"{counts.bytes:,} bytes)"
+    )
 
 
 def check_sum(source: SourceConfig, kept: Kept) -> None:
@@ -110,6 +133,7 @@ def _source(source: SourceConfig, kept: Kept, config: DataConfig) -> dict[str, A
         "kept": {split: kept.splits[split] for split in SPLITS if split in kept.splits},
         "dropped": by_reason(counts.dropped),
         "quarantined": by_reason(counts.quarantined),
+        "lost_files": by_reason(counts.lost),
         "scrubbed": {kind: counts.scrubbed[kind] for kind in sorted(config.cleaning.scrub)},
         "removed_lines": counts.removed_lines,
         "licences": by_reason(kept.licences),

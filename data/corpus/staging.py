@@ -8,7 +8,7 @@ malformed) and .json (counts; written last).
 import functools
 import json
 import multiprocessing
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from data.config import DataConfig, DecontaminationConfig, SourceConfig
 from data.corpus.clean import make_cleaner
-from data.corpus.counts import Counts
+from data.corpus.counts import Counts, kind_of
 from data.corpus.decontaminate import Items, item_stamps, load_items
 from data.corpus.deduplicate import document_key
 from data.corpus.files import CORPUS_COLUMNS
@@ -31,7 +31,7 @@ from data.errors import DataError
 from data.files import DIGEST_BYTES, atomic_write, new_digest, value_digest, write_atomically
 from data.progress import progress
 from data.sources.documents import BadRecord, Document, read_part
-from data.sources.parts import Part
+from data.sources.parts import DAMAGED, Part
 
 STAGING = "staging"
 ROWS_PER_GROUP = 1_000
@@ -108,10 +108,11 @@ def stage_part(job: StagingJob) -> Counts:
     """Stage a group, unless that was done before from the same input and settings, and return its counts.
 
     Raises:
-        DataError: a part cannot be found, its first ALL_BAD records are all malformed, or most of its first ALL_BAD
-            documents repeat an id.
+        DataError: a part cannot be found; one is damaged, unless these are quarantined; the first ALL_BAD records are
+            all malformed; or most of the first ALL_BAD documents repeat an id.
     """
-    if (kept := finished_counts(job)) is not None:
+    kept = finished_counts(job)
+    if kept is not None and not (kept.quarantined[DAMAGED] and job.config.damaged_files == "stop"):
         return kept
     counts = Counts()
     with ExitStack() as stack:
@@ -150,6 +151,11 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
         counts.read += 1
         counts.quarantine(record)
         log.write(quarantine_line(source, record))
+        if config.damaged_files == "stop" and kind_of(record) == DAMAGED:
+            raise DataError(
+                f"source '{source.name}': {record.file} cannot be read beyond record {record.line - 1:,}: "
+                f"{record.reason}: replace it, or set data.damaged_files: quarantine to do without the rest of it"
+            )
         if counts.malformed == counts.read == ALL_BAD:
             raise DataError(
                 f"source '{source.name}': the first {ALL_BAD:,} records of {record.file} are all malformed: "
@@ -166,7 +172,7 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
 
     items = _evaluation_items(config.decontamination) if config.decontamination else None
     removing = config.decontamination is not None and config.decontamination.action == "remove"
-    documents = _with_ids_watched(job, (it for part in job.parts for it in read_part(source, part, quarantine)))
+    documents = _with_ids_watched(job, (it for part in job.parts for it in _read(job, part, counts, quarantine)))
     if multiprocessing.parent_process() is None:  # bars of several processes would overwrite each other
         documents = progress(documents, f"reading {source.name}")
     for document in documents:
@@ -193,6 +199,21 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
             yield _Row(document, cleaned.text, digest, SPLITS.index(where))
 
 
+def _read(job: StagingJob, part: Part, counts: Counts, quarantine: Callable[[BadRecord], None]) -> Iterator[Document]:
+    """The documents of one part; a file that is lost counts by its bytes, as nobody knows how many records it has."""
+    met: set[str] = set()
+    documents, malformed, damaged = 0, counts.malformed, counts.quarantined[DAMAGED]
+    for document in read_part(job.source, part, quarantine, met):
+        documents += 1
+        yield document
+    counts.met.update(met)
+    counts.bytes += part.size or 0
+    nothing_read = counts.malformed > malformed and not documents
+    if part.size and (nothing_read or counts.quarantined[DAMAGED] > damaged):
+        counts.lost[part.name] += part.size
+        counts.lost_records += counts.malformed - malformed
+
+
 def _with_ids_watched(job: StagingJob, documents: Iterable[Document]) -> Iterator[Document]:
     """Pass the documents on; ends early where most of the first ones repeat an id, which then is none."""
     first: dict[str, str] = {}
@@ -216,8 +237,8 @@ def too_many_repeated(source: SourceConfig, repeated: int, of: int, example: str
     """The error of a source whose ids cannot be meant."""
     return DataError(
         f"source '{source.name}': {repeated:,} of the first {of:,} documents have the id of another, such as "
-        f"{example}: name a field that differs in data.sources.{source.name}.id_field, or one that is not there, and "
-        "documents are named by file and line"
+        f'{example}: name a field that differs in data.sources.{source.name}.id_field, or "" there to name '
+        "documents by file and line"
     )
 
 

@@ -16,9 +16,11 @@ from data.sources.dates import day_of
 from data.sources.formats import DAMAGE, reader
 from data.sources.hub import hub_dataset, hub_rows, hub_shards
 from data.sources.local import local_files, root_of
-from data.sources.parts import MalformedError, Part, Rows, string_of
+from data.sources.parts import DAMAGED, MalformedError, Part, Rows, string_of
 from data.sources.remote import open_remote, remote_files
 from data.sources.token_files import is_token_file, read_token_file, token_stamp
+
+FIELD_SETTINGS = ("id_field", "date_field", "licence_field", "url_field")
 
 
 class Document(NamedTuple):
@@ -70,22 +72,46 @@ def _stamp(source: SourceConfig, file: Path) -> list[int | str]:
     return [*file_stamp(file), *(token_stamp(source, file) if is_token_file(file.name) else ())]
 
 
-def read_part(source: SourceConfig, part: Part, quarantine: Callable[[BadRecord], None]) -> Iterator[Document]:
+def read_part(
+    source: SourceConfig, part: Part, quarantine: Callable[[BadRecord], None], met: set[str] | None = None
+) -> Iterator[Document]:
     """Read the documents of one part, always in the same order; malformed records go to `quarantine` instead.
 
-    Of a damaged file, what stands before the damage is read, in packed ones but for the last 64 kB; and the rest is
-    one malformed record.
+    To `met` are added those of `named_fields` whose field has a value in one of the documents.
+
+    Of a damaged file, what stands before the place where the damage shows is read, and the rest is one malformed record
+    of the kind DAMAGED. A checksum shows damage only behind what it is of.
 
     Raises:
         DataError: the part is not there any more or cannot be reached, or token files come without their tokenizer.
     """
+    unmet = named_fields(source) if met is not None else {}
     for line, fields in _undamaged(part, _rows(source, part)):
         try:
             document = _document(source, part.name, line, fields)
+            found = [setting for setting, name in unmet.items() if _has_value(fields, name)]
         except MalformedError as error:
             quarantine(BadRecord(part.name, line, str(error)))
         else:
+            if met is not None and found:
+                met.update(found)
+                unmet = {setting: name for setting, name in unmet.items() if setting not in met}
             yield document
+
+
+def named_fields(source: SourceConfig) -> dict[str, str]:
+    """The settings by which a configuration says where something stands in the records, and what they say."""
+    usual = SourceConfig.model_fields
+    named = {setting: getattr(source, setting) for setting in FIELD_SETTINGS}
+    return {
+        setting: name
+        for setting, name in named.items()
+        if name and (name != usual[setting].default or (setting == "date_field" and source.date_format))
+    }
+
+
+def _has_value(fields: object, name: str) -> bool:
+    return isinstance(fields, Mapping) and _value(fields, name) not in (None, "")
 
 
 def _undamaged(part: Part, rows: Rows) -> Rows:
@@ -99,7 +125,7 @@ def _undamaged(part: Part, rows: Rows) -> Rows:
         # Arrow's decoders raise OSErrors without a number; the others are the operating system's.
         if isinstance(error, OSError) and error.errno is not None:
             raise DataError(f"{part.location} cannot be read: {said}; finished parts are kept, try again") from error
-        yield line + 1, MalformedError(f"damaged file: {said}")
+        yield line + 1, MalformedError(f"{DAMAGED}: {said}")
 
 
 def _rows(source: SourceConfig, part: Part) -> Rows:
@@ -150,17 +176,25 @@ def _document(source: SourceConfig, file: str, line: int, fields: object) -> Doc
 
 
 def _value(fields: Mapping[str, object], name: str) -> object:
-    """The field of this name; where there is none, a.b is the field b of the object a."""
+    """The field of this name; where there is none, a.b is the field b of the object a.
+
+    Raises MalformedError where there is more than one.
+    """
     value = fields.get(name)
+    if isinstance(value, MalformedError):
+        raise value
     if value is None and "." in name:
         outer, _, inner = name.partition(".")
-        below = fields.get(outer)
+        below = _value(fields, outer)
         return _value(below, inner) if isinstance(below, Mapping) else None
     return value
 
 
 def _optional_string(fields: Mapping[str, object], field: str) -> str | None:
+    """A field that is a string, or a list of strings, as of several licences, which is one with commas."""
     value = _value(fields, field)
+    if isinstance(value, list):
+        return ", ".join(string_of(item, field) for item in value)
     return None if value is None else string_of(value, field)
 
 

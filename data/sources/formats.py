@@ -1,39 +1,32 @@
 """Formats: JSON lines, plain text and Parquet, packed or not, as rows in order; rows that cannot be read say why."""
 
-import bz2
 import codecs
 import functools
 import io
 import itertools
 import json
-import lzma
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.errors import DataError
 from data.files import READ_BYTES
+from data.sources import packed
 from data.sources.parts import MalformedError, Rows
 
 JSON_LINES = {".jsonl", ".json", ".ndjson"}
-# What Arrow unpacks, under its names for them. Its streams, unlike zstandard's, say when a file is cut off.
-ARROW_COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
-DECOMPRESSORS: dict[str, Callable[[], Any]] = {".bz2": bz2.BZ2Decompressor, ".xz": lzma.LZMADecompressor}
-COMPRESSIONS = (*ARROW_COMPRESSIONS, *DECOMPRESSORS)
 KNOWN = (
     "known are .jsonl, .json, .ndjson and .txt, each also with .gz, .zst, .bz2 or .xz; .parquet; and the token files "
     ".bin, .npy and .ds"
 )
 ARRAY = "JSON array: a record a line is read, which `jq -c '.[]' FILE` makes of an array"
-UNPACKED_BYTES = 1 << 16  # taken at a time of a packed file: of a damaged one, so much before the damage may be lost
 LONGEST_RECORD = 1 << 28  # bytes of a line or of a text file; longer ones are never held
 ROWS_PER_BATCH = 1_000
 BATCH_BYTES = 16_000_000
 # What a damaged file raises. Errors of the operating system, which have a number, and of the network are none of these.
-DAMAGE = (pa.ArrowException, lzma.LZMAError, EOFError, ValueError, OverflowError, NotImplementedError)
+DAMAGE = (pa.ArrowException, *packed.DAMAGE, ValueError, OverflowError, NotImplementedError)
 
 Reader = Callable[[io.BufferedReader, str, Sequence[str]], Rows]
 
@@ -48,7 +41,7 @@ def reader(name: str) -> Reader:
         DataError: the extension is unknown.
     """
     path = PurePosixPath(name)
-    kind = PurePosixPath(path.stem).suffix if path.suffix in COMPRESSIONS else path.suffix
+    kind = PurePosixPath(path.stem).suffix if path.suffix in packed.DECOMPRESSORS else path.suffix
     if kind in JSON_LINES:
         return _read_json_lines
     if kind == ".txt":
@@ -60,46 +53,8 @@ def reader(name: str) -> Reader:
     )
 
 
-def _unpacked(file: io.BufferedReader, name: str) -> io.BufferedReader:
-    suffix = PurePosixPath(name).suffix
-    if suffix not in COMPRESSIONS:
-        return file
-    if not file.peek(1):
-        raise EOFError("it is empty, which no packed file is")
-    if suffix in DECOMPRESSORS:
-        return io.BufferedReader(_Streams(file, DECOMPRESSORS[suffix]), UNPACKED_BYTES)
-    return io.BufferedReader(pa.input_stream(file, compression=ARROW_COMPRESSIONS[suffix]), UNPACKED_BYTES)
-
-
-class _Streams(io.RawIOBase):
-    """All streams of a file that is packed by bzip2 or xz; the library's readers take a damaged one for the end."""
-
-    def __init__(self, file: io.BufferedReader, make: Callable[[], Any]) -> None:
-        self._file, self._make, self._stream = file, make, make()
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        content = b""
-        while not content:
-            packed = b""
-            if self._stream.eof:
-                packed = self._stream.unused_data.lstrip(b"\0")  # padding
-                while not packed and (more := self._file.read(READ_BYTES)):
-                    packed = more.lstrip(b"\0")
-                if not packed:
-                    return 0
-                self._stream = self._make()
-            elif self._stream.needs_input and not (packed := self._file.read(READ_BYTES)):
-                raise EOFError("it is cut off")
-            content = self._stream.decompress(packed, len(buffer))
-        buffer[: len(content)] = content
-        return len(content)
-
-
 def _read_json_lines(file: io.BufferedReader, name: str, fields: Sequence[str]) -> Rows:
-    stream = _unpacked(file, name)
+    stream = packed.unpacked(file, name)
     for number, line in enumerate(iter(functools.partial(stream.readline, LONGEST_RECORD + 1), b""), start=1):
         if len(line) > LONGEST_RECORD:
             _skip_line(stream, line)
@@ -117,7 +72,7 @@ def _parse_json(line: bytes) -> object:
     if line.removeprefix(codecs.BOM_UTF8).strip() == b"[":
         return MalformedError(ARRAY)
     try:
-        value = json.loads(line.removeprefix(codecs.BOM_UTF8).decode())
+        value = _DECODER.decode(line.removeprefix(codecs.BOM_UTF8).decode())
         return MalformedError(ARRAY) if isinstance(value, list) else value
     except UnicodeDecodeError as error:
         return MalformedError(f"invalid UTF-8: byte {error.start + 1} of the line")
@@ -127,8 +82,21 @@ def _parse_json(line: bytes) -> object:
         return MalformedError(f"broken JSON: {error}")
 
 
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of JSON; a name that has two different values, of which readers would take the last, has none here."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        for name, value in pairs:
+            if value != fields[name]:
+                fields[name] = MalformedError(f"repeated field: '{name}' has more than one value")
+    return fields
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)
+
+
 def _read_text(file: io.BufferedReader, name: str, fields: Sequence[str]) -> Rows:
-    content = _unpacked(file, name).read(LONGEST_RECORD + 1)
+    content = packed.unpacked(file, name).read(LONGEST_RECORD + 1)
     if len(content) > LONGEST_RECORD:
         yield 1, MalformedError(f"record too long: above {LONGEST_RECORD:,} bytes")
         return
@@ -140,6 +108,7 @@ def _read_text(file: io.BufferedReader, name: str, fields: Sequence[str]) -> Row
 
 def _read_parquet(file: io.BufferedReader, name: str, fields: Sequence[str]) -> Rows:
     with pq.ParquetFile(file, pre_buffer=False, page_checksum_verification=True) as parquet:
+        check_columns(parquet.schema_arrow, name, fields)
         columns = [
             path
             for path in (parquet.schema.column(index).path for index in range(len(parquet.schema)))
@@ -160,6 +129,34 @@ def _size(metadata: pq.FileMetaData) -> int:
     # What Arrow says of a row group's single columns would be closer, but asking aborts the process on damaged files.
     sizes: list[int] = [metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups)]
     return max(1, sum(sizes))
+
+
+def check_columns(schema: pa.Schema, where: str, fields: Sequence[str]) -> None:
+    """Refuse a table in which a wanted field, or one that it lies within, is not one column, or holds JSON.
+
+    Raises:
+        DataError: the name stands twice, or its values are JSON (with quotes and escapes) and not what JSON spells.
+    """
+    for field in fields:
+        # A column may be called a.b; else b lies within the column a.
+        names = [field] if field in schema.names else field.split(".")
+        within: pa.Schema | pa.DataType = schema
+        for depth, name in enumerate(names, start=1):
+            found = within.get_all_field_indices(name)
+            column = ".".join(names[:depth])
+            if len(found) > 1:
+                raise DataError(f"{where}: {len(found)} columns are called '{column}': rename or remove all but one")
+            if not found:
+                break
+            within = within.field(found[0]).type
+            # What datasets makes of a column of JSON lines as soon as one of its values is of another type.
+            if isinstance(within, pa.BaseExtensionType) and within.extension_name == "arrow.json":
+                raise DataError(
+                    f"{where}: the column '{column}' holds JSON, in quotes and with escapes, and not what it spells: "
+                    "write it anew with one type of value, or name another field"
+                )
+            if not pa.types.is_struct(within):
+                break
 
 
 def rows_of(batches: Iterable[pa.RecordBatch]) -> Rows:

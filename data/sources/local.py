@@ -1,14 +1,25 @@
 """The files of a source on this machine: a file, a folder or a glob, in the order of names."""
 
+import functools
 import glob
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from data.config import SourceConfig
 from data.errors import DataError
+from data.progress import say
 from data.sources.formats import reader
 from data.sources.token_files import is_token_file, without_companions
+
+# What programs put beside data for themselves: hidden files; Hadoop and Spark, Delta Lake, Databricks; zip on macOS.
+# Any other name that begins with an underscore may well be data's.
+MARKS = re.compile(
+    r"\..*|_SUCCESS|_temporary|_(?:common_)?metadata|_spark_metadata|_delta_log|_change_data|_symlink_format_manifest"
+    r"|_(?:started|committed)_.*|__MACOSX"
+)
+_say_once = functools.cache(say)
 
 
 def local_files(source: SourceConfig) -> list[Path]:
@@ -44,7 +55,7 @@ def found_files(path: Path) -> list[Path]:
     pattern = path.relative_to(root).as_posix()
     # pathlib's ** follows no links
     names = _names_below(root) if path.is_dir() else glob.glob(pattern, root_dir=root, recursive=True)  # noqa: PTH207
-    found = [root / name for name in data_files(names)]
+    found = [root / name for name in data_files(str(path), names, "" if path.is_dir() else pattern)]
     for file in found:
         if not file.exists():
             raise DataError(f"{file} is a link to {file.readlink()}, where nothing is: mend or remove it")
@@ -59,10 +70,20 @@ def _names_below(root: Path) -> Iterator[str]:
         yield from ((here / name).relative_to(root).as_posix() for name in names)
 
 
-def data_files(names: Iterable[str]) -> list[str]:
-    """The names, below a source's path, of the files that are data, sorted."""
-    # Names that begin with a dot or an underscore are other programs' marks, such as .git and _SUCCESS.
-    return without_companions(sorted(name for name in names if not any(part[0] in "._" for part in name.split("/"))))
+def data_files(path: str, names: Iterable[str], pattern: str) -> list[str]:
+    """The names, below a source's path, of the files that are data, sorted; what is passed over is said.
+
+    MARKS are passed over, but for those that begin as a part of the pattern does, such as _metadata by _*.
+    """
+    asked = {part[0] for part in pattern.split("/") if part}
+    marks, data = [], []
+    for name in sorted(names):
+        is_mark = any(MARKS.fullmatch(part) and part[0] not in asked for part in name.split("/"))
+        (marks if is_mark else data).append(name)
+    if marks:
+        some = ", ".join(marks[:3]) + (" and others" if len(marks) > 3 else "")
+        _say_once(f"{path}: passed over {len(marks):,} marks of other programs ({some}); a glob can name them")
+    return without_companions(data)
 
 
 def nothing_found(source: SourceConfig, what: str) -> DataError:

@@ -36,6 +36,9 @@ def grouped(parts: Sequence[Part]) -> list[tuple[Part, ...]]:
     return groups
 
 
+DAMAGED = "damaged file"  # the kind of what a file that cannot be read to its end has in place of its rest
+
+
 class MalformedError(Exception):
     """Why a row is not a record: its kind, or "kind: details"."""
 

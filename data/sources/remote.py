@@ -46,7 +46,7 @@ def remote_files(source: SourceConfig) -> list[Part]:
         raise nothing_found(source, "does not exist") from None
     except Exception as error:  # each store has its own kinds
         raise _unreachable(source.path, error) from error
-    names = data_files(files)
+    names = data_files(source.path, files, "" if system.isdir(path) else path.removeprefix(root))
     if not names:
         raise nothing_found(source, "fits no file" if glob.has_magic(path) else "holds no files")
     for name in names:

@@ -45,6 +45,8 @@ class SourceReport(BaseModel, frozen=True, use_attribute_docstrings=True):
     """By split."""
     dropped: dict[str, NonNegativeInt]
     quarantined: dict[str, NonNegativeInt]
+    lost_files: dict[str, NonNegativeInt] = {}
+    """Bytes of the files that are damaged, or of which no record can be read."""
     scrubbed: dict[str, NonNegativeInt]
     """Pieces of personal data that were replaced, by kind."""
     removed_lines: NonNegativeInt

@@ -126,6 +126,18 @@ def fates_tables(report: CorpusReport) -> list[Table]:
     return _beside(lines, list(sources), sum(read.values()))
 
 
+def lost_files_table(report: CorpusReport) -> Table:
+    """Files that are damaged or have no readable record; no rows where there are none."""
+    return Table(
+        ["source", "bytes"],
+        [
+            Row(file, 0, [name, f"{size:,}"])
+            for name, source in report.sources.items()
+            for file, size in source.lost_files.items()
+        ],
+    )
+
+
 def licence_tables(report: CorpusReport) -> list[Table]:
     """Documents kept under each licence, by source."""
     by_source = {name: source.licences for name, source in report.sources.items()}

@@ -28,6 +28,8 @@ KINDS = (
     "damaged file",
     "no field",
     "unreadable date",
+    "implausible date",
+    "repeated field",
     "unreadable value",
     "record too long",
     "'[a-z.]+' is (null|no string|no Unicode text)",

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -273,6 +274,39 @@ def test_undated_documents_under_a_cutoff(tmp_path: Path) -> None:
     assert quarantined(tmp_path / "quarantine")[0]["reason"] == "no date: document d1"
 
 
+@pytest.mark.parametrize("setting", ["id_field", "date_field", "licence_field", "url_field"])
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_a_field_that_no_document_has_is_refused_by_name(tmp_path: Path, setting: str, kind: str) -> None:
+    """A typo must not make a whole source undated, or without ids or licences."""
+    folder = tmp_path / "input"
+    folder.mkdir()
+    records = [record(index, meta={"here": f"2001-01-{index + 1:02d}"}, empty=None) for index in range(20)]
+    if kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(records), folder / "a.parquet")
+    else:
+        write_jsonl(folder / "a.jsonl", records[:10])
+        write_jsonl(folder / "b.jsonl", records[10:])
+    source = {"name": "source_0", "path": str(folder), "undated": "train"}
+    for name in ("wrong", "meta.wrong", "empty"):
+        config = config_of(folder, cutoff="2010-01-01", sources=[source | {setting: name}])
+        with pytest.raises(
+            DataError,
+            match=rf"^source 'source_0': none of 20 documents has a value in the field '{name}': correct "
+            rf"data\.sources\.source_0\.{setting}, or leave it out$",
+        ):
+            prepare_corpus(config, tmp_path / "corpus", seed=1)
+    # One document with a value is enough: not every record has all fields.
+    config = config_of(folder, sources=[source | {setting: "meta.here"}])
+    prepare_corpus(config, tmp_path / "corpus", seed=1)
+
+
+def test_a_date_format_without_any_date_is_refused(tmp_path: Path) -> None:
+    file = write_jsonl(tmp_path / "a.jsonl", [record(index, date=None) for index in range(20)])
+    source = {"name": "source_0", "path": str(file), "undated": "train", "date_format": "%d.%m.%Y"}
+    with pytest.raises(DataError, match=r"in the field 'date': correct data\.sources\.source_0\.date_field"):
+        prepare_corpus(config_of(file, sources=[source]), tmp_path / "corpus", seed=1)
+
+
 def test_too_many_bad_records_stop_the_job_and_name_the_first(tmp_path: Path) -> None:
     records = [record(index) for index in range(100)]
     records[10]["text"] = 5
@@ -291,6 +325,67 @@ def test_too_many_bad_records_stop_the_job_and_name_the_first(tmp_path: Path) ->
         prepare_corpus(config, tmp_path / "corpus", seed=1)
     assert len(quarantined(tmp_path / "corpus")) == 2
     assert not (tmp_path / "corpus" / "manifest.json").exists()
+
+
+def damaged_gzip(folder: Path) -> bytes:
+    """3,000 documents in a file of which one byte is flipped, in the middle."""
+    lines = "".join(json.dumps(record(index)) + "\n" for index in range(1_000, 4_000))
+    content = bytearray(gzip.compress(lines.encode()))
+    content[len(content) // 2] ^= 0xFF
+    (folder / "b.jsonl.gz").write_bytes(content)
+    return bytes(content)
+
+
+def damaged_parquet(folder: Path) -> bytes:
+    """5,000 rows without the footer."""
+    pq.write_table(pa.Table.from_pylist([record(index) for index in range(1_000, 6_000)]), folder / "b.parquet")
+    content = (folder / "b.parquet").read_bytes()[:-100]
+    (folder / "b.parquet").write_bytes(content)
+    return content
+
+
+@pytest.mark.parametrize("damage", [damaged_gzip, damaged_parquet])
+def test_a_damaged_file_stops_the_stage_unless_it_may_be_lost(tmp_path: Path, damage: Callable[[Path], bytes]) -> None:
+    folder, corpus = tmp_path / "input", tmp_path / "corpus"
+    folder.mkdir()
+    write_jsonl(folder / "a.jsonl", [record(index) for index in range(150)])
+    size = len(damage(folder))
+    (name,) = (file.name for file in folder.glob("b.*"))
+    stops = (
+        rf"^source 'source_0': {name} cannot be read beyond record [\d,]+: damaged file: .*: replace it, or set "
+        r"data\.damaged_files: quarantine to do without the rest of it$"
+    )
+    with pytest.raises(DataError, match=stops):
+        prepare_corpus(config_of(folder), corpus, seed=1)
+    share = rf"have no readable record \({name}: {size:,} of [\d,]+ bytes\), above data\.maximum_bad_fraction 0\.01"
+    with pytest.raises(DataError, match=share):
+        prepare_corpus(config_of(folder, damaged_files="quarantine"), corpus, seed=1)
+    with pytest.raises(DataError, match=stops):  # also where it was staged when it might be lost
+        prepare_corpus(config_of(folder), corpus, seed=1)
+    allowed = config_of(folder, damaged_files="quarantine", maximum_bad_fraction=1.0)
+    source = prepare_corpus(allowed, corpus, seed=1)["sources"]["source_0"]
+    assert source["lost_files"] == {name: size}
+    assert source["quarantined"]["damaged file"] == 1
+    assert source["read"] == total(source)
+    with pytest.raises(DataError, match=stops):
+        prepare_corpus(config_of(folder), corpus, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("array.json", json.dumps([record(index) for index in range(1_000, 4_000)]).encode()),
+        ("old.jsonl", b"\r".join(json.dumps(record(index)).encode() for index in range(1_000, 4_000))),
+    ],
+)
+def test_a_file_without_a_readable_record_is_lost_with_all_its_bytes(tmp_path: Path, name: str, content: bytes) -> None:
+    """It is one line, and so one malformed record beside 150 good ones, but 3,000 documents."""
+    folder = tmp_path / "input"
+    folder.mkdir()
+    write_jsonl(folder / "good.jsonl", [record(index) for index in range(150)])
+    (folder / name).write_bytes(content)
+    with pytest.raises(DataError, match=rf"no readable record \({name}: {len(content):,} of"):
+        prepare_corpus(config_of(folder), tmp_path / "corpus", seed=1)
 
 
 def test_fields_that_are_no_unicode_reach_the_quarantine_file(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+from collections import Counter
 from functools import partial
 
 from hypothesis import given
@@ -16,6 +17,14 @@ def test_reasons_lose_their_details_and_the_first_offenders_are_named() -> None:
     assert counts.quarantined == {"broken JSON": 5, "no date": 1}
     assert counts.malformed == 5
     assert counts.offenders == [f"a.jsonl:{line}: broken JSON: at character 7" for line in range(3)]
+
+
+def test_lost_files_count_by_their_bytes_and_no_record_of_theirs_counts_twice() -> None:
+    counts = Counts(read=100, bytes=1_000, lost=Counter(a=20, b=30), lost_records=2)
+    counts.quarantined.update({"damaged file": 1, "broken JSON": 3})
+    assert counts.bad_fraction == 0.02 + 0.05
+    counts.lost["c"] = 940
+    assert counts.bad_fraction == 1.0
 
 
 def test_samples_are_few_and_made_only_where_they_are_taken() -> None:

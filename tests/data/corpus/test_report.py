@@ -45,6 +45,7 @@ def test_the_report_has_every_count(tmp_path: Any) -> None:
     train = {"documents": 4, "characters": 35, "bytes": 36, "first_date": "1998-01-01", "last_date": "1999-01-01"}
     assert news["kept"] == {"train": train}
     assert (news["read"], news["dropped"], news["quarantined"]) == (6, {"duplicate": 1}, {"broken JSON": 1})
+    assert news["lost_files"] == {}
     assert news["licences"] == {"CC0": 4}
 
 

@@ -110,8 +110,8 @@ def test_ids_that_cannot_be_meant_stop_it_early(tmp_path: Path, fraction: float)
         return
     message = (
         r"^source 'news': 501 of the first 901 documents have the id of another, such as a\.jsonl:901: duplicate id: "
-        r"100, which a\.jsonl:101 has: name a field that differs in data\.sources\.news\.id_field, or one that is not "
-        r"there, and documents are named by file and line$"
+        r"100, which a\.jsonl:101 has: name a field that differs in data\.sources\.news\.id_field, or \"\" there to "
+        r"name documents by file and line$"
     )
     with pytest.raises(DataError, match=message):
         stage_part(job)

@@ -96,6 +96,9 @@ def test_blank_lines_and_a_byte_order_mark_are_no_records(tmp_path: Path) -> Non
         (b'{"body": "a", "id": 1}', "no field 'text': the record has body, id"),
         (b"{}", "no field 'text': the record has none"),
         (b'{"text": null}', "'text' is null"),
+        (b'{"text": "a", "text": "b"}', "repeated field: 'text' has more than one value"),
+        (b'{"text": "a", "date": "2001-01-01", "date": "2020-01-01"}', "repeated field: 'date'"),
+        (b'{"text": "a", "licence": ["MIT", 2]}', "'licence' is no string: its type is int"),
         (b'{"text": 5}', "'text' is no string: its type is int"),
         (b'{"text": ["a"]}', "'text' is no string: its type is list"),
         (b'{"text": "a\\ud800"}', "'text' is no Unicode text: it holds half of a surrogate pair"),
@@ -107,6 +110,8 @@ def test_blank_lines_and_a_byte_order_mark_are_no_records(tmp_path: Path) -> Non
             b'{"text": "a", "date": "2001-02-30"}',
             "unreadable date: '2001-02-30' is not in ISO 8601, such as 2018-12-31",
         ),
+        (b'{"text": "a", "date": "2001-W05"}', "unreadable date: '2001-W05' is not in ISO 8601"),
+        (b'{"text": "a", "date": "2001W05 10:00"}', "unreadable date: '2001W05 10:00' is not in ISO 8601"),
         (b'{"text": "a", "date": "2001"}', "unreadable date: '2001' is not in ISO 8601, such as 2018-12-31"),
         (b'{"text": "a", "date": 20010203}', "'date' is no string: its type is int"),
     ],
@@ -121,7 +126,11 @@ def test_a_malformed_record_is_set_aside_with_its_reason(tmp_path: Path, line: b
         ("2001-02-03", datetime.date(2001, 2, 3)),
         ("20010203", datetime.date(2001, 2, 3)),
         ("2001-02-03 04:05:06", datetime.date(2001, 2, 3)),
-        ("2001-02-03T23:30:00-11:00", datetime.date(2001, 2, 3)),
+        ("2001-02-03T23:30:00", datetime.date(2001, 2, 3)),
+        ("2001-02-03T23:30:00-11:00", datetime.date(2001, 2, 4)),  # in UTC
+        ("2001-02-03T00:30:00+01:00", datetime.date(2001, 2, 2)),
+        ("2001-02-03T23:59:59Z", datetime.date(2001, 2, 3)),
+        ("2001-W05-6", datetime.date(2001, 2, 3)),
         ("", None),
         (None, None),
     ],
@@ -138,19 +147,36 @@ def test_the_first_spelling_of_licence_that_says_something_counts(tmp_path: Path
 
 
 @pytest.mark.parametrize(
+    ("licence", "expected"),
+    [(["cc-by", "mit"], "cc-by, mit"), (["MIT"], "MIT"), ([], "CC0"), ("MIT", "MIT")],
+)
+def test_a_list_of_licences_is_one_text_from_every_reader(tmp_path: Path, licence: object, expected: str) -> None:
+    records = [{"text": "a", "license": licence}]
+    (tmp_path / "a.jsonl").write_bytes(lines(records))
+    pq.write_table(pa.Table.from_pylist(records), tmp_path / "a.parquet")
+    for name in ("a.jsonl", "a.parquet"):
+        documents, bad = read(tmp_path / name, licence=["CC0"])
+        assert not bad
+        assert [document.licence for document in documents] == [expected]
+
+
+@pytest.mark.parametrize(
     ("value", "written", "expected"),
     [
         ("03.02.2001", "%d.%m.%Y", datetime.date(2001, 2, 3)),
         ("February 3, 2001", "%B %d, %Y", datetime.date(2001, 2, 3)),
         (20010203, "%Y%m%d", datetime.date(2001, 2, 3)),
-        ("2001", "%Y", datetime.date(2001, 1, 1)),
+        ("3.2.2001", "%d.%m.%Y", datetime.date(2001, 2, 3)),
+        ("03FEB2001", "%d%b%Y", datetime.date(2001, 2, 3)),
+        ("2001 05 6", "%G %V %u", datetime.date(2001, 2, 3)),
+        ("2001-02-03 23:30 -0500", "%Y-%m-%d %H:%M %z", datetime.date(2001, 2, 4)),
         (981_158_400, "seconds", datetime.date(2001, 2, 3)),
         (981_158_399.5, "seconds", datetime.date(2001, 2, 2)),
         ("981158400", "seconds", datetime.date(2001, 2, 3)),
         (981_158_399_999, "milliseconds", datetime.date(2001, 2, 2)),
-        (-1, "seconds", datetime.date(1969, 12, 31)),
+        (-86_400, "seconds", datetime.date(1969, 12, 31)),
         (None, "seconds", None),
-        ("", "%Y", None),
+        ("", "%Y-%m-%d", None),
     ],
 )
 def test_dates_in_a_declared_format(
@@ -165,11 +191,19 @@ def test_dates_in_a_declared_format(
 @pytest.mark.parametrize(
     ("value", "written", "expected"),
     [
+        (b"201912", "%Y%m%d", "unreadable date: 201912 is not of the date_format '%Y%m%d'"),
+        (b'"1022001"', "%d%m%Y", "unreadable date: '1022001' is not of"),
+        (b"1577836800", "milliseconds", "implausible date: 1577836800 may be seconds instead of milliseconds"),
+        (b"18262", "seconds", "implausible date: 18262 may be days instead of seconds, or mean no date"),
+        (b"0", "milliseconds", "implausible date: 0 may be seconds"),
+        (b"-1", "seconds", "implausible date: -1 may be days"),
+        (b"1577836800000", "seconds", "unreadable date: 1577836800000 is not of the date_format 'seconds'"),
+        (b"15778368000", "seconds", "implausible date: 15778368000 is 2469-12-30, after the source's latest_date"),
         (b'"2001-02-03"', "%d.%m.%Y", "unreadable date: '2001-02-03' is not of the date_format '%d.%m.%Y'"),
         (b"1e300", "seconds", "unreadable date: 1e+300 is not of the date_format 'seconds'"),
         (b"NaN", "milliseconds", "unreadable date: nan is not of the date_format 'milliseconds'"),
         (b"true", "seconds", "'day' is no string: its type is bool"),
-        (b"[1]", "%Y", "'day' is no string: its type is list"),
+        (b"[1]", "%Y%m%d", "'day' is no string: its type is list"),
     ],
 )
 def test_dates_that_are_not_of_the_declared_format(tmp_path: Path, value: bytes, written: str, expected: str) -> None:
@@ -178,9 +212,22 @@ def test_dates_that_are_not_of_the_declared_format(tmp_path: Path, value: bytes,
     )
 
 
-def test_a_date_format_without_a_year_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"'%d\.%m\.' has no year"):
-        SourceConfig(name="news", path="a", date_format="%d.%m.")
+def test_days_beyond_the_limits_of_the_source_are_none(tmp_path: Path) -> None:
+    days = ["0202-01-05", "1399-12-31", "1400-01-01", "2099-12-31", "2109-01-05"]
+    records = [{"text": day, "date": day} for day in days]
+    (tmp_path / "a.jsonl").write_bytes(lines(records))
+    typed = [record | {"date": datetime.date.fromisoformat(record["date"])} for record in records]
+    pq.write_table(pa.Table.from_pylist(typed), tmp_path / "a.parquet")
+    for name in ("a.jsonl", "a.parquet"):
+        documents, bad = read(tmp_path / name)
+        assert [document.text for document in documents] == days[2:4]
+        assert [record.reason.rpartition(" is ")[2] for record in bad] == [
+            "0202-01-05, before the source's earliest_date 1400-01-01",
+            "1399-12-31, before the source's earliest_date 1400-01-01",
+            "2109-01-05, after the source's latest_date 2099-12-31",
+        ]
+        assert {record.reason.partition(":")[0] for record in bad} == {"implausible date"}
+    assert len(read(tmp_path / "a.jsonl", earliest_date="0001-01-01", latest_date="9999-12-31")[0]) == 5
 
 
 def test_fields_within_fields(tmp_path: Path) -> None:

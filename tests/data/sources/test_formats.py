@@ -38,10 +38,53 @@ def test_only_line_feeds_end_lines() -> None:
     assert rows("a.jsonl", content) == [(1, {"text": "a\u2028b\u0085c"}), (2, {"text": "d"})]
 
 
-def test_numbers_and_repeated_keys_are_as_json_has_them() -> None:
-    assert rows("a.jsonl", b'{"id": 123456789012345678901234567890, "x": 1e400, "x": 2}') == [
-        (1, {"id": 123456789012345678901234567890, "x": 2})
+def test_numbers_are_as_json_has_them() -> None:
+    assert rows("a.jsonl", b'{"id": 123456789012345678901234567890, "x": 1e2}') == [
+        (1, {"id": 123456789012345678901234567890, "x": 100.0})
     ]
+
+
+def test_of_a_name_with_two_values_in_json_none_is_taken() -> None:
+    ((_, fields),) = rows("a.jsonl", b'{"x": 1, "x": 2, "y": 3, "y": 3, "in": {"z": 4, "z": 5}}')
+    assert isinstance(fields, dict)
+    assert str(fields["x"]) == "repeated field: 'x' has more than one value"
+    assert fields["y"] == 3
+    assert isinstance(fields["in"]["z"], MalformedError)
+
+
+@pytest.mark.parametrize(
+    ("names", "column"), [(["text", "text"], "text"), (["text", "id", "id"], "id"), (["text", "meta", "meta"], "meta")]
+)
+def test_parquet_with_two_columns_of_a_wanted_name_is_refused(tmp_path: Path, names: list[str], column: str) -> None:
+    columns = {"meta": pa.array([{"date": "2001-02-03"}])}
+    arrays = [columns.get(name, pa.array([f"{name} {number}"])) for number, name in enumerate(names)]
+    pq.write_table(pa.Table.from_arrays(arrays, names), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=rf"a\.parquet: 2 columns are called '{column}': rename or remove all but one"):
+        rows("a.parquet", (tmp_path / "a.parquet").read_bytes())
+
+
+def test_columns_of_one_name_that_is_not_wanted_are_passed_over(tmp_path: Path) -> None:
+    table = pa.Table.from_arrays([pa.array(["a"]), pa.array([1]), pa.array([2])], ["text", "other", "other"])
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert rows("a.parquet", (tmp_path / "a.parquet").read_bytes()) == [(1, {"text": "a"})]
+
+
+def test_fields_of_one_name_within_a_column_are_refused(tmp_path: Path) -> None:
+    twice = pa.StructArray.from_arrays([pa.array(["2001-01-01"]), pa.array(["2020-01-01"])], ["date", "date"])
+    pq.write_table(pa.table({"text": ["a"], "meta": twice}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"2 columns are called 'meta\.date'"):
+        rows("a.parquet", (tmp_path / "a.parquet").read_bytes())
+
+
+@pytest.mark.parametrize("column", ["text", "id", "meta", "meta.date"])
+def test_parquet_whose_column_holds_json_is_refused(tmp_path: Path, column: str) -> None:
+    written = pa.ExtensionArray.from_storage(pa.json_(), pa.array(['"a\\nb"']))
+    table = {"text": pa.array(["a"]), "other": written, column.partition(".")[0]: written}
+    if column == "meta.date":
+        table["meta"] = pa.StructArray.from_arrays([written], ["date"])
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=rf"a\.parquet: the column '{column}' holds JSON"):
+        rows("a.parquet", (tmp_path / "a.parquet").read_bytes())
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.txt"])

@@ -13,8 +13,60 @@ def found(path: Path | str) -> list[str]:
 
 def test_marks_and_what_describes_token_files_are_no_data() -> None:
     names = ["b.bin", "b.idx", "_SUCCESS", "x/.git/a.txt", "c.npy", "c.csv.gz", "a.jsonl", "d.ds", "d.ds.index"]
-    assert data_files([*names, "d.ds.metadata"]) == ["a.jsonl", "b.bin", "c.npy", "d.ds"]
-    assert data_files(["b.idx", "c.csv.gz"]) == ["b.idx", "c.csv.gz"]
+    assert data_files("here", [*names, "d.ds.metadata"], "") == ["a.jsonl", "b.bin", "c.npy", "d.ds"]
+    assert data_files("here", ["b.idx", "c.csv.gz"], "") == ["b.idx", "c.csv.gz"]
+
+
+MARKS = [
+    "_SUCCESS",
+    "_metadata",
+    "_common_metadata",
+    "_temporary/0/part-0.parquet",
+    "_delta_log/00000000000000000000.json",
+    "_change_data/part-0.parquet",
+    "_spark_metadata/0",
+    "_started_7180452331",
+    "_committed_7180452331",
+    "_committed_vacuum823",
+    "__MACOSX/a.txt",
+    "__MACOSX/._a.txt",
+    ".a.jsonl.crc",
+    "year=2019/_SUCCESS",
+]
+DATA = ["_2019.jsonl", "_index.txt", "_logs/a.txt", "_meta.jsonl", "__init__.txt", "_started.txt", "a_b/_c/d.txt"]
+
+
+def test_only_known_marks_are_passed_over_and_they_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in (*MARKS, *DATA):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert [file.relative_to(tmp_path).as_posix() for file in found_files(tmp_path)] == sorted(DATA)
+    assert capsys.readouterr().err == (
+        f"{tmp_path}: passed over {len(MARKS)} marks of other programs (.a.jsonl.crc, _SUCCESS, "
+        "__MACOSX/._a.txt and others); a glob can name them\n"
+    )
+    found_files(tmp_path)
+    assert capsys.readouterr().err == ""  # once is enough
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("_*", ["_2019.jsonl", "_SUCCESS", "_index.txt", "_meta.jsonl", "_metadata", "_started.txt"]),
+        ("_delta_log/*.json", ["_delta_log/0.json"]),
+        ("[_]delta_log/*.json", []),
+        ("*_log/*.json", []),
+        (".hidden/*.txt", [".hidden/a.txt"]),
+        ("*", ["_2019.jsonl", "_index.txt", "_meta.jsonl", "_started.txt"]),
+        ("_SUCCESS", ["_SUCCESS"]),
+    ],
+)
+def test_a_glob_that_names_marks_takes_them(tmp_path: Path, pattern: str, names: list[str]) -> None:
+    marks = ["_SUCCESS", "_metadata", "_delta_log/0.json", ".hidden/a.txt"]
+    for name in (*marks, "_2019.jsonl", "_index.txt", "_meta.jsonl", "_started.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert [file.relative_to(tmp_path).as_posix() for file in found_files(tmp_path / pattern)] == names
 
 
 def test_an_index_without_its_tokens_is_refused(tmp_path: Path) -> None:

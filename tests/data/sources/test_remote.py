@@ -63,6 +63,17 @@ def test_a_folder_a_pattern_and_a_file(store: Any) -> None:
     assert [document.id for document in read("memory://corpus/a.jsonl")[0]] == ["a.jsonl:1"]
 
 
+def test_marks_are_passed_over_unless_they_are_named(store: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("_SUCCESS", "_2019.jsonl", "a.jsonl", "_delta_log/0.json"):
+        store.pipe(f"/corpus/{name}", content(name))
+    assert [part.name for part in input_parts(source("memory://corpus"))] == ["_2019.jsonl", "a.jsonl"]
+    said = "memory://corpus: passed over 2 marks of other programs (_SUCCESS, _delta_log/0.json)"
+    assert said in capsys.readouterr().err
+    assert [part.name for part in input_parts(source("memory://corpus/_*.jsonl"))] == ["_2019.jsonl"]
+    assert [part.name for part in input_parts(source("memory://corpus/_delta_log/*"))] == ["0.json"]
+    assert [part.name for part in input_parts(source("memory://corpus/_delta_log/0.json"))] == ["0.json"]
+
+
 def test_a_folder_reads_the_same_from_anywhere(store: Any, tmp_path: Path) -> None:
     fill(store)
     store.get("/corpus/", str(tmp_path / "corpus"), recursive=True)

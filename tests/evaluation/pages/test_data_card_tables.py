@@ -16,6 +16,7 @@ from evaluation.pages.data_card_tables import (
     key_figures,
     language_table,
     licence_tables,
+    lost_files_table,
     removal_tables,
     sample_tables,
     source_tables,
@@ -219,3 +220,10 @@ def test_samples_come_from_different_sources_first() -> None:
     assert reason == "too short"
     assert [row.cells[1] for row in table.rows] == ["a0", "b0", "a1", "a2"]
     assert table.rows[0] == Row("a", 0, ["f:0", "a0", "x"])
+
+
+def test_files_that_were_lost_are_named_with_their_source_and_size() -> None:
+    sources = {"a": make_source(3), "b": make_source(3, lost_files={"x/1.gz": 12_345, "x/2.gz": 7})}
+    rows = [Row("x/1.gz", 0, ["b", "12,345"]), Row("x/2.gz", 0, ["b", "7"])]
+    assert lost_files_table(make_report(sources)) == Table(["source", "bytes"], rows)
+    assert not lost_files_table(make_report({"a": make_source(3)})).rows

@@ -1,0 +1,69 @@
+"""Which date formats, in the letters of strptime, name one day, and what a text that fills one looks like."""
+
+import datetime
+import functools
+import re
+
+# Digits of the directives that are numbers (Python's table of them); a fraction may be shorter.
+WIDTHS = dict.fromkeys("dmyHIMSUWV", "2") | {"Y": "4", "G": "4", "j": "3", "w": "1", "u": "1", "f": "1,6"}
+KNOWN = {*WIDTHS, *"aAbBpz%"}
+WEEKDAYS = set("uwaA")
+SAMPLE = datetime.datetime(2001, 2, 3, 4, 5, 6, 789_000, datetime.UTC)
+
+
+def check_date_format(written: str) -> None:
+    """Raise ValueError, which says what to write, where a date of this format is not one day wherever it is read."""
+    letters = re.findall("%(.?)", written)
+    if "Z" in letters:
+        raise ValueError(
+            f"'{written}' has %Z, the name of a time zone, which not every machine knows: write %z, or UTC as it is"
+        )
+    if {"c", "x", "X"} & {*letters}:
+        raise ValueError(f"'{written}' has %c, %x or %X, which are the machine's own: write out what stands there")
+    if unknown := next((letter for letter in letters if letter not in KNOWN), None):
+        raise ValueError(f"'{written}' has %{unknown}, which is no letter of strptime: write such as %Y-%m-%d")
+    if missing := _missing({*letters}):
+        raise ValueError(f"'{written}' has no {missing}, so it names no day: add it, or leave date_format out")
+    try:
+        read = datetime.datetime.strptime(SAMPLE.strftime(written), written)
+    except (ValueError, re.error) as error:
+        raise ValueError(f"'{written}' cannot be read back: {error}") from None
+    if read.date() != SAMPLE.date():
+        raise ValueError(f"'{written}' turns {SAMPLE.date()} into {read.date()}: write such as %Y-%m-%d")
+
+
+def _missing(letters: set[str]) -> str | None:
+    """What of a day the letters do not say, and how it is written."""
+    weekday = None if letters & WEEKDAYS else "day of the week (%u, %w, %a or %A)"
+    if "G" in letters:
+        return weekday if "V" in letters else "week (%V)"
+    if not letters & set("Yy"):
+        return "year (%Y)"
+    if "j" in letters:
+        return None
+    if letters & set("UW"):
+        return weekday
+    month, day = letters & set("mbB"), "d" in letters
+    if month:
+        return None if day else "day of the month (%d)"
+    return "month (%m, %b or %B)" if day else "month and day (%m and %d)"
+
+
+@functools.cache
+def full_width(written: str) -> re.Pattern[str]:
+    """What a text of this format matches in which numbers that nothing separates have all their digits.
+
+    strptime would read 201912 as January the 2nd by %Y%m%d.
+    """
+    pattern = ""
+    for piece in re.findall(rf"(?:%[{''.join(WIDTHS)}])+|%.|\s+|[^%\s]+", written):
+        letters = piece[1::2]
+        if piece.isspace():
+            pattern += r"\s+"
+        elif piece[0] != "%" or piece == "%%":
+            pattern += re.escape(piece[-1] if piece == "%%" else piece)
+        elif letters[0] not in WIDTHS:
+            pattern += r"(?:Z|[+-][\d:.]+)" if letters == "z" else "[A-Za-z]+"
+        else:
+            pattern += "".join(f"[0-9]{{{WIDTHS[letter]}}}" for letter in letters) if len(letters) > 1 else r" ?\d+"
+    return re.compile(pattern, re.IGNORECASE)
