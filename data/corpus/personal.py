@@ -4,22 +4,25 @@ A cheap expression finds what could be one; what can be checked is checked, so t
 version numbers stay:
 
 - email: a local part, @ and a domain that ends in letters.
-- phone: + and 8 to 15 digits (ITU E.164), between which single spaces, dots, hyphens or parentheses may stand, but no
-  signed decimal number; or the North American form, (212) 555-0123, 212-555-0123 or 212.555.0123, neither area nor
-  exchange beginning with 0 or 1. Other countries' numbers without + look like any number and stay.
-- ip: a valid and public IPv4 or IPv6 address; others are nobody's. Four numbers after a letter, or after a word
-  such as `version`, stay.
+- phone: see phones.py.
+- ip: a valid and public IPv4 or IPv6 address; others are nobody's. Four numbers stay behind a word such as `version`,
+  `Clause` or a currency, and small ones, as sections and versions have, stay unless a word such as `IP` or `server`
+  stands before them, or a port or the length of a prefix behind.
 - card: the digits in one piece, in fours or as American Express writes them, of a length and with first digits that an
-  issuer gives out, with the right check digit (Luhn, ISO/IEC 7812).
-- iban: an account number of the form of its country, with the right check digits (ISO 13616).
+  issuer gives out, with the right check digit (Luhn, ISO/IEC 7812), and no code of goods.
+- iban: an account number of the form of its country, with the right check digits (ISO 13616), in capitals or not.
+
+Between digits may stand the spaces and hyphens of HTML and PDF text, as in phones.py.
 """
 
+import functools
 import ipaddress
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 
 from data.config import PersonalData
+from data.corpus.phones import CURRENCIES, DASHES, SPACES, UNIT_BEHIND, find_phones
 
 MARKS: dict[PersonalData, str] = {
     "email": "<EMAIL>",
@@ -30,31 +33,52 @@ MARKS: dict[PersonalData, str] = {
 }
 
 # Looking behind from the second place on lets the search jump to a first character.
-EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]{1,64}@(?:[\w-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![\w-])")
-INTERNATIONAL_PHONE = re.compile(r"\+(?<![\w+]\+)[1-9](?:[ .-]?\(?\d\)?){6,13}[ .-]?\d(?!\w)")
-AMERICAN_PHONE = re.compile(
-    r"[(1-9](?<![\w.(-].)(?:(?<=1)[-. ][(2-9])?"
-    r"(?:(?<=\()[2-9]\d\d\) ?[2-9]\d\d[-. ]|(?<=[2-9])\d\d([-.])[2-9]\d\d\1)\d{4}(?![\w-]|\.\d)"
+EMAIL = re.compile(
+    "(?<![\\w.+%\u2010\u2011-])[\\w.+%\u2010\u2011-]{1,64}@(?:[\\w\u2010\u2011-]{1,63}\\.){1,8}[A-Za-z]{2,24}(?![\\w-])"
 )
-DECIMAL = re.compile(r"\+\d+\.\d+")
-IPV4 = re.compile(r"\d(?<![\w.].)\d{0,2}(?:\.\d{1,3}){3}(?!\w|\.\w)")
+# To look for a point or a colon first is the speed of memory.
+MAYBE_IPV4 = re.compile(r"\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]")
+MAYBE_IPV6 = re.compile(r":[0-9A-Fa-f]{0,4}:")
+IPV4 = re.compile(r"[0-9](?<![\w.].)[0-9]{0,2}(?:\.[0-9]{1,3}){3}(?!\w|\.\w)")
 IPV6 = re.compile(r"[23](?<![\w:.].)[0-9A-Fa-f]{3}:[0-9A-Fa-f:]{1,34}(?:(?<!:)|(?<=::))(?!\w|:[\w:])")
 GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
-VERSION_BEFORE = re.compile(
-    r"(?:\b(?:v|ver|version|release|firmware|build|revision|chapter|section)\b\.?|§)\s*\Z", re.I
+CONTEXT = 40  # characters before a number that may say what it is
+ADDRESS_BEFORE = re.compile(
+    r"(?:\b(?:ips?|ipv4|address(?:es)?|hosts?|servers?|dns|resolvers?|gateways?|ping|routers?|clients?|proxy|peers?|subnet"
+    r"|logged in|connections?|requests?|adresse|serveur|servidor|dirección)\b[^.\n]{0,20}"
+    rf"(?:\d[\d.:/\]]*(?:,|and|or|to|\[|[{SPACES}]){{1,4}}){{0,3}}|://|@|\[)\Z",
+    re.I,
+)
+ADDRESS_BEHIND = re.compile(r"\]?:\d{1,5}\b|/[0-3]?\d\b")
+OTHER_BEFORE = re.compile(
+    r"(?:\b(?:v|ver|versions?|releases?|firmware|build|revision|rev|driver|chapters?|sections?|sec|clauses?|articles?|art"
+    r"|artikel|paragraphs?|paras?|rules?|schedules?|annex|appendix|exhibits?|items?|tables?|figures?|fig|parts?|notes?"
+    r"|ziffer|abschnitt|absatz|nr|no|nos|punto|sección|cláusula|kapitel|chapitre|requirements?|controls?|ec|cath|oid"
+    rf"|{CURRENCIES}|Rp|Rs|lei|kr)\b\.?|§|[$€£¥₹])"
+    rf"[{SPACES}\n:#]*(?:\d[\d.]*(?:,|and|or|to|[{SPACES}])+){{0,4}}\Z",
+    re.I,
+)
+CARD_BEFORE = re.compile(r"\b(?:card|visa|mastercard|amex|credit)\b[^\d\n]{0,20}\Z", re.I)
+GOODS_BEFORE = re.compile(
+    r"\b(?:ean|gtin|imei|isbn|upc|sscc|barcode|batch|lot|serial|invoice|order|voucher)\b[^\d\n]{0,12}\Z", re.I
 )
 CARD = re.compile(
-    r"[2-6](?<![\w.,-].)(?:\d{12,18}|\d{3}([ -])(?:\d{4}\1\d{4}\1\d{1,4}(?:\1\d{1,3})?|\d{6}\1\d{4,5}))(?![\w-])"
+    rf"[2-68](?<![\w.,{DASHES}].)(?:(?<!2)|(?=[2-7]))(?:\d{{12,18}}"
+    rf"|\d{{3}}([{SPACES}{DASHES}])(?:\d{{4}}\1\d{{4}}\1\d{{1,4}}(?:\1\d{{1,3}})?|\d{{6}}\1\d{{4,5}}))(?![\w{DASHES}])"
 )
 ISSUED = re.compile(
-    r"4\d{12}(?:\d{3}){0,2}"  # Visa
-    r"|(?:5[1-5]|2[2-7])\d{14}"  # Mastercard
+    r"4\d{15}(?:\d{3})?"  # Visa; of 13 digits only long ago, and so are many codes of goods
+    r"|(?:5[1-5]|2[2-7])\d{14}"  # Mastercard, Mir
+    r"|(?:50[1-6]\d|6304|6759|676[1-3])\d{12,15}"  # Maestro
     r"|3[47]\d{13}"  # American Express
     r"|3(?:0[0-5]|[68]\d)\d{11}"  # Diners Club
     r"|35\d{14}"  # JCB
+    r"|8[12]\d{14}"  # RuPay, UnionPay
     r"|6(?:011|4[4-9]\d|[25]\d\d)\d{12,15}"  # Discover, UnionPay
 )
-IBAN = re.compile(r"[A-Z](?<!\w.)[A-Z]\d\d(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?!\w)")
+ISSUED_LONG_AGO = re.compile(rf"{ISSUED.pattern}|4\d{{12}}")
+# The first two digits of an account number, behind the letters of its country.
+IBAN = re.compile(rf"[0-9](?<=[A-Za-z]{{2}}[0-9])(?<!\w[A-Za-z]{{2}}[0-9])[0-9](?=[{SPACES}{DASHES}]?[A-Za-z0-9])")
 
 
 def make_scrubber(kinds: Iterable[PersonalData]) -> Callable[[str], tuple[str, Counter[str]]]:
@@ -73,20 +97,15 @@ def make_scrubber(kinds: Iterable[PersonalData]) -> Callable[[str], tuple[str, C
     return scrub_all
 
 
-def _replace(
-    text: str, expression: re.Pattern[str], kind: PersonalData, holds: Callable[[re.Match[str]], bool]
-) -> tuple[str, int]:
-    """Put the mark of a kind for each match that holds."""
-    count = 0
-
-    def mark(match: re.Match[str]) -> str:
-        nonlocal count
-        if not holds(match):
-            return match[0]
-        count += 1
-        return MARKS[kind]
-
-    return expression.sub(mark, text), count
+def _mark(text: str, kind: PersonalData, spans: Iterable[tuple[int, int]]) -> tuple[str, int]:
+    """Put the mark of a kind in the place of each span; those that overlap are one."""
+    pieces, count, done = [], 0, 0
+    for begin, end in sorted(spans):
+        if begin >= done or not count:
+            pieces += [text[done:begin], MARKS[kind]]
+            count += 1
+        done = max(done, end)
+    return ("".join([*pieces, text[done:]]), count) if count else (text, 0)
 
 
 def scrub_emails(text: str) -> tuple[str, int]:
@@ -96,25 +115,38 @@ def scrub_emails(text: str) -> tuple[str, int]:
 
 def scrub_phones(text: str) -> tuple[str, int]:
     """Replace phone numbers."""
-    text, international = _replace(text, INTERNATIONAL_PHONE, "phone", lambda match: not DECIMAL.fullmatch(match[0]))
-    text, american = AMERICAN_PHONE.subn(MARKS["phone"], text)
-    return text, international + american
+    return _mark(text, "phone", find_phones(text))
 
 
 def scrub_ips(text: str) -> tuple[str, int]:
     """Replace public IP addresses."""
-    text, old = _replace(text, IPV4, "ip", _is_public_ipv4)
-    text, new = _replace(text, IPV6, "ip", _is_public_ipv6)
+    old = new = 0
+    if MAYBE_IPV4.search(text):
+        text, old = _mark(text, "ip", (match.span() for match in IPV4.finditer(text) if _is_public_ipv4(match)))
+    if MAYBE_IPV6.search(text):
+        text, new = _mark(text, "ip", (match.span() for match in IPV6.finditer(text) if _is_public_ipv6(match)))
     return text, old + new
 
 
 def _is_public_ipv4(match: re.Match[str]) -> bool:
-    if VERSION_BEFORE.search(match.string, max(0, match.start() - 20), match.start()):
-        return False
+    """Whether four numbers are a public address and nothing says that they are a section's, a version's or an amount's.
+
+    Sections and versions count up from one: numbers below 100, or but for one below 32, are an address only where the
+    text says so.
+    """
     try:
-        return ipaddress.IPv4Address(match[0]).is_global
+        if not ipaddress.IPv4Address(match[0]).is_global:
+            return False
     except ValueError:
         return False
+    text, (begin, end) = match.string, match.span()
+    before = text[max(0, begin - CONTEXT) : begin]
+    if OTHER_BEFORE.search(before) or UNIT_BEHIND.match(text, end):
+        return False
+    if ADDRESS_BEFORE.search(before) or ADDRESS_BEHIND.match(text, end):
+        return True
+    numbers = [int(number) for number in match[0].split(".")]
+    return max(numbers) >= 100 and sum(number < 32 for number in numbers) < 3
 
 
 def _is_public_ipv6(match: re.Match[str]) -> bool:
@@ -127,33 +159,45 @@ def _is_public_ipv6(match: re.Match[str]) -> bool:
 
 def scrub_cards(text: str) -> tuple[str, int]:
     """Replace numbers of payment cards."""
-    return _replace(text, CARD, "card", _is_card)
+    return _mark(text, "card", (match.span() for match in CARD.finditer(text) if _is_card(match)))
 
 
 def _is_card(match: re.Match[str]) -> bool:
     from stdnum import luhn
 
-    digits = match[0].replace(" ", "").replace("-", "")
-    return ISSUED.fullmatch(digits) is not None and bool(luhn.is_valid(digits))
+    digits = re.sub(r"\D", "", match[0])
+    before = match.string[max(0, match.start() - CONTEXT) : match.start()]
+    issued = (ISSUED_LONG_AGO if CARD_BEFORE.search(before) else ISSUED).fullmatch(digits)
+    return issued is not None and luhn.is_valid(digits) and not GOODS_BEFORE.search(before)
 
 
 def scrub_ibans(text: str) -> tuple[str, int]:
     """Replace numbers of bank accounts; words in capitals that follow one are not part of it."""
+    return _mark(text, "iban", filter(None, map(_iban_span, IBAN.finditer(text))))
+
+
+def _iban_span(match: re.Match[str]) -> tuple[int, int] | None:
+    """Where an account number stands whose first two digits are matched, if there is one of its country's length."""
     from stdnum import iban
 
-    count = 0
+    text, begin = match.string, match.start() - 2
+    expression = _iban_of(text[begin : begin + 2].upper())
+    if not expression or not (whole := expression.match(text, begin)):
+        return None
+    number = re.sub(rf"[{SPACES}{DASHES}]", "", whole[0])
+    return whole.span() if iban.is_valid(number, check_country=False) else None
 
-    def mark(match: re.Match[str]) -> str:
-        nonlocal count
-        number = match[0]
-        while number:
-            if iban.is_valid(number, check_country=False):
-                count += 1
-                return MARKS["iban"] + match[0][len(number) :]
-            number = number.rpartition(" ")[0]
-        return match[0]
 
-    return IBAN.sub(mark, text), count
+@functools.cache
+def _iban_of(country: str) -> re.Pattern[str] | None:
+    """As many letters and digits as an account number of a country has, between which one space or hyphen may stand."""
+    from stdnum import numdb
+
+    structure = numdb.get("iban").info(country)[0][1].get("bban")
+    if not structure:
+        return None
+    length = sum(map(int, re.findall(r"\d+", structure)))
+    return re.compile(rf"[A-Za-z]{{2}}\d\d(?:[{SPACES}{DASHES}]?[A-Za-z0-9]){{{length}}}(?!\w)")
 
 
 _SCRUBBERS: dict[PersonalData, Callable[[str], tuple[str, int]]] = {
