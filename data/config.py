@@ -74,6 +74,8 @@ class CleaningConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
 
     fix_mojibake: bool = True
     """Undo text that was decoded with the wrong encoding (ftfy)."""
+    drop_repetitive: bool = True
+    """Drop a text that is a character or a few words over and over; tables, leaders and rules are not meant."""
     boilerplate_lines: tuple[str, ...] = ()
     """Regular expressions: a line that one of them matches as a whole is removed."""
     filters: tuple[Filter, ...] = ()
