@@ -6,14 +6,16 @@ interruption, where they were; the first can be spread over the tasks of a Slurm
 """
 
 import contextlib
+import itertools
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from data.config import DataConfig
@@ -21,8 +23,18 @@ from data.corpus.counts import Counts, merged
 from data.corpus.decontaminate import item_stamps, load_items
 from data.corpus.deduplicate import Digests, Forgotten, Indices, Staged, as_digests, decide
 from data.corpus.near_duplicates import ALGORITHM, map_signatures
-from data.corpus.report import balance, check_dates, check_malformed, check_splits, check_sum, corpus_report
+from data.corpus.report import (
+    balance,
+    check_dates,
+    check_malformed,
+    check_splits,
+    check_sum,
+    contamination_report,
+    contamination_warnings,
+    corpus_report,
+)
 from data.corpus.samples import shown_samples
+from data.corpus.shingles import Hashes
 from data.corpus.split import SPLITS
 from data.corpus.staging import STAGING, StagingJob, finished_counts, stage_part, staging_job
 from data.corpus.tombstones import TOMBSTONES, read_tombstones
@@ -42,7 +54,7 @@ from data.progress import say
 from data.sources.documents import input_parts
 from data.sources.parts import Part
 
-FORMAT = 2
+FORMAT = 3
 REPORT = "report.json"
 QUARANTINE = "quarantine.jsonl"
 # What is decided later, or changes nothing: it may change without making the corpus anew.
@@ -90,7 +102,7 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
         check_dates(source, counts, config, folder / QUARANTINE)
         check_malformed(source, counts, config, folder / QUARANTINE)
     forgotten = read_tombstones(tombstones, config.near_duplicates)
-    keeping = _keep_jobs(config, jobs, forgotten)
+    keeping, common = _keep_jobs(config, jobs, forgotten)
     kept = dict(zip(jobs, in_parallel(keep_part, keeping, config.workers, "writing"), strict=True))
     _write_quarantine(folder, jobs)
     results = _results(config, staged, kept, forgotten)
@@ -98,18 +110,25 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
         check_malformed(source, results[source.name].counts, config, folder / QUARANTINE)
         check_sum(source, results[source.name])
     check_splits(results, config)
-    items = load_items(config.decontamination) if config.decontamination else None
-    report = corpus_report(config, seed, results, items, len(forgotten.texts))
+    contamination = None
+    if met := config.decontamination:
+        contamination = contamination_report(met, load_items(met), common, results)
+    report = corpus_report(config, seed, results, contamination, len(forgotten.texts))
     files = {job.file(split) for job in keeping for split in kept[job.staged].splits}
     _finish(folder, inputs, report, files)
+    for line in [*_summary(results), *contamination_warnings(contamination), str(folder / REPORT)]:
+        say(f"corpus: {line}")
+    return report
+
+
+def _summary(results: Mapping[str, Kept]) -> Iterator[str]:
+    """What became of each source, and how much each split has."""
     for name, result in results.items():
-        say(f"corpus: {name}: {balance(result)}")
+        yield f"{name}: {balance(result)}"
     for split in SPLITS:
         found = [result.splits[split] for result in results.values() if split in result.splits]
         documents, characters = (sum(figures[unit] for figures in found) for unit in ("documents", "characters"))
-        say(f"corpus: {split}: {documents:,} documents, {characters:,} characters")
-    say(f"corpus: {folder / REPORT}")
-    return report
+        yield f"{split}: {documents:,} documents, {characters:,} characters"
 
 
 def _parts(config: DataConfig, folder: Path) -> tuple[dict[str, list[Part]], UnreachableError | None]:
@@ -130,10 +149,10 @@ def _parts(config: DataConfig, folder: Path) -> tuple[dict[str, list[Part]], Unr
     return parts, unreachable
 
 
-def _keep_jobs(config: DataConfig, jobs: Sequence[StagingJob], forgotten: Forgotten) -> list[KeepJob]:
-    """Decide the fate of every staged document, and what is to be written of each part."""
+def _keep_jobs(config: DataConfig, jobs: Sequence[StagingJob], forgotten: Forgotten) -> tuple[list[KeepJob], Hashes]:
+    """Decide the fate of every staged document, what is to be written of each part, and which phrases are common."""
     near = config.near_duplicates
-    tables = [pq.read_table(job.documents, columns=["text_digest", "key", "split"]) for job in jobs]
+    tables = [pq.read_table(job.documents, columns=["text_digest", "key", "split", "grams"]) for job in jobs]
     ends = np.cumsum([table.num_rows for table in tables])
     table = pa.concat_tables(tables)
     del tables
@@ -142,10 +161,12 @@ def _keep_jobs(config: DataConfig, jobs: Sequence[StagingJob], forgotten: Forgot
         keys=_digests(table["key"]),
         splits=table["split"].to_numpy(),
         signatures=lambda: (map_signatures(job.signatures, near) for job in jobs if near),
+        grams=pc.list_flatten(table["grams"]).to_numpy(),
+        touched=pc.list_parent_indices(table["grams"].combine_chunks()).to_numpy(),
     )
     del table
     say(f"corpus: looking for duplicates among {len(documents.splits):,} documents")
-    decision = decide(documents, forgotten, near)
+    decision = decide(documents, forgotten, near, config.decontamination)
     numbers = [number for source in config.sources for number in range(sum(job.source == source for job in jobs))]
     fates, resembles = np.split(decision.fates, ends[:-1]), np.split(decision.resembles, ends[:-1])
     rows = [sampled_rows(of_part) for of_part in fates]
@@ -155,7 +176,7 @@ def _keep_jobs(config: DataConfig, jobs: Sequence[StagingJob], forgotten: Forgot
         {row: names[other] for row, other in zip(chosen, others.tolist(), strict=True)}
         for chosen, others in zip(rows, resembled, strict=True)
     ]
-    return list(map(KeepJob, jobs, numbers, fates, shown))
+    return list(map(KeepJob, jobs, numbers, fates, shown, itertools.repeat(decision.common))), decision.common
 
 
 def _names(jobs: Sequence[StagingJob], ends: Indices, documents: Indices) -> dict[int, str]:
