@@ -100,6 +100,8 @@ class CleaningConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
 
     fix_mojibake: bool = True
     """Undo text that was decoded with the wrong encoding (ftfy)."""
+    drop_repetitive: bool = True
+    """Drop a text that is a character or a few words over and over; tables, leaders and rules are not meant."""
     boilerplate_lines: tuple[str, ...] = ()
     """Regular expressions: a line that one of them matches as a whole is removed."""
     filters: tuple[Filter, ...] = ()
@@ -112,7 +114,8 @@ class NearDuplicateConfig(BaseModel, frozen=True, extra="forbid", use_attribute_
     """Near-duplicates by MinHash (Broder 1997) and locality-sensitive hashing in bands."""
 
     threshold: float = Field(default=0.8, gt=0, le=1)
-    """Documents of this Jaccard similarity of word n-grams or more are near-duplicates."""
+    """Documents of about this Jaccard similarity of word n-grams or more are near-duplicates; the estimate is not sharp:
+    the report has the share that is found by similarity."""
     ngram: PositiveInt = 5
     """Words in an n-gram."""
     bands: PositiveInt = 16
@@ -149,6 +152,9 @@ class DecontaminationConfig(BaseModel, frozen=True, extra="forbid", use_attribut
     """Words that a training document must share in a row with an item to count as contaminated."""
     minimum_words: PositiveInt = 8
     """Items of fewer words are not looked for, as any text may have them; they are counted in the report."""
+    common_documents: PositiveInt = 10
+    """Words in a row that more training documents than this share are a common phrase and do not contaminate (Brown et
+    al. 2020, GPT-3, appendix C); near-duplicates count as one. What is left for this reason is in the report."""
     action: Literal["remove", "flag"] = "remove"
     """remove: the document leaves the training split; flag: it stays and is reported."""
 

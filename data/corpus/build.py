@@ -6,14 +6,17 @@ on all CPUs and go on, after an interruption, where they were; the first can be 
 """
 
 import contextlib
+import itertools
 import json
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from data.config import DataConfig
@@ -29,9 +32,12 @@ from data.corpus.report import (
     check_malformed,
     check_splits,
     check_sum,
+    contamination_report,
+    contamination_warnings,
     corpus_report,
 )
 from data.corpus.samples import shown_samples
+from data.corpus.shingles import Hashes
 from data.corpus.split import SPLITS
 from data.corpus.staging import STAGING, StagingJob, finished_counts, quarantine_line, stage_part, staging_job
 from data.corpus.tombstones import TOMBSTONES, read_tombstones
@@ -97,28 +103,31 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
         begin_stage(folder, [QUARANTINE, REPORT])
         forgotten = read_tombstones(tombstones, config.near_duplicates)
         counts = _stage(config, jobs, folder / QUARANTINE)
-        keeping = _decide(config, jobs, forgotten, counts, folder / QUARANTINE)
+        keeping, common = _decide(config, jobs, forgotten, counts, folder / QUARANTINE)
         kept = list(in_parallel(keep_part, keeping, config.workers, "writing"))
         results = _results(config, counts, dict(zip(jobs, kept, strict=True)), forgotten)
         for source in config.sources:
             check_sum(source, results[source.name])
         check_splits(results, config)
-        items = load_items(config.decontamination) if config.decontamination else None
-        report = corpus_report(config, seed, results, items, len(forgotten.texts))
+        contamination = None
+        if met := config.decontamination:
+            contamination = contamination_report(met, load_items(met), common, results)
+        report = corpus_report(config, seed, results, contamination, len(forgotten.texts))
         files = {job.file(split) for job, written in zip(keeping, kept, strict=True) for split in written.splits}
         _finish(folder, inputs, report, files)
-    _say_results(results)
-    say(f"corpus: {folder / REPORT}")
+    for line in [*_summary(results), *contamination_warnings(contamination), str(folder / REPORT)]:
+        say(f"corpus: {line}")
     return report
 
 
-def _say_results(results: Mapping[str, Kept]) -> None:
+def _summary(results: Mapping[str, Kept]) -> Iterator[str]:
+    """What became of each source, and how much each split has."""
     for name, result in results.items():
-        say(f"corpus: {name}: {balance(result)}")
+        yield f"{name}: {balance(result)}"
     for split in SPLITS:
         found = [result.splits[split] for result in results.values() if split in result.splits]
         documents, characters = (sum(figures[unit] for figures in found) for unit in ("documents", "characters"))
-        say(f"corpus: {split}: {documents:,} documents, {characters:,} characters")
+        yield f"{split}: {documents:,} documents, {characters:,} characters"
 
 
 def _parts(config: DataConfig, folder: Path) -> tuple[dict[str, list[Part]], UnreachableError | None]:
@@ -158,14 +167,20 @@ def _decide(
     forgotten: Forgotten,
     counts: Mapping[str, Counts],
     quarantine: Path,
-) -> list[KeepJob]:
-    """Phase two; documents with repeated ids are counted and set aside before similar texts are looked for."""
+) -> tuple[list[KeepJob], Hashes]:
+    """Phase two: what is to be written of each group, and which phrases of evaluation items are common.
+
+    Documents with repeated ids are counted and set aside before similar texts are looked for.
+    """
     near = config.near_duplicates
+    grams = pa.concat_tables(pq.read_table(job.documents, columns=["grams"]) for job in jobs)["grams"].combine_chunks()
     documents = Staged(
         texts=read_digests(jobs, "text_digest"),
         keys=read_digests(jobs, "key"),
         splits=np.concatenate([pq.read_table(job.documents, columns=["split"])["split"].to_numpy() for job in jobs]),
         signatures=lambda: (map_signatures(job.signatures, near) for job in jobs if near),
+        grams=pc.list_flatten(grams).to_numpy(),
+        touched=pc.list_parent_indices(grams).to_numpy(),
     )
     named = decide_by_name(documents, forgotten)
     lines = []
@@ -176,7 +191,8 @@ def _decide(
     for source in config.sources:
         check_malformed(source, counts[source.name], config, quarantine)
     say(f"corpus: looking for duplicates among {len(documents.splits):,} documents")
-    return _keep_jobs(config, jobs, decide(documents, named, forgotten, near))
+    decision = decide(documents, named, forgotten, near, config.decontamination)
+    return _keep_jobs(config, jobs, decision), decision.common
 
 
 def _keep_jobs(config: DataConfig, jobs: Sequence[StagingJob], decision: Decision) -> list[KeepJob]:
@@ -192,7 +208,7 @@ def _keep_jobs(config: DataConfig, jobs: Sequence[StagingJob], decision: Decisio
         {row: names[other] for row, other in zip(chosen, others.tolist(), strict=True)}
         for chosen, others in zip(rows, resembled, strict=True)
     ]
-    return list(map(KeepJob, jobs, numbers, fates, shown))
+    return list(map(KeepJob, jobs, numbers, fates, shown, itertools.repeat(decision.common)))
 
 
 def _results(

@@ -24,8 +24,11 @@ SPACE_BEFORE_NEWLINE = re.compile(r"\n(?<=[^\S\n]\n)")  # begins with a letter t
 TRAILING_SPACE = re.compile(r"[^\S\n]+(?=\n)")
 BLANK_LINES = re.compile(r"\n{4,}")
 # No language stacks a thousand marks or symbols; the time that NFC takes grows with the square of such a run.
-SYMBOL = re.compile(r"[^\w\x00-\x7f]")
+# Lines of tables and leaders are no such symbols.
+LAYOUT_CHARACTERS = r"\-.=_~*#+|:·•‐-―․‥…─-╿・"  # of a regular expression's class
+SYMBOL = re.compile(rf"[^\w\s\x00-\x7f{LAYOUT_CHARACTERS}]")
 LONGEST_SYMBOL_RUN = 999
+LAYOUT = re.compile(rf"[\s{LAYOUT_CHARACTERS}]{{4,}}")
 
 # Where ftfy could see mojibake, said so that the search is quick: at a control character or a letter with which misread
 # UTF-8 begins, where two characters outside ASCII but of no other alphabet follow one another, and where such a one
@@ -42,6 +45,7 @@ MAYBE_MOJIBAKE = re.compile(
 LARGEST_SHARE_OF_ONE_CHARACTER = 0.5
 LEAST_BYTE_ENTROPY = 1.5  # bits a byte; prose has 4 to 5, a genome 2
 LARGEST_COMPRESSION = 50
+LEAST_SHARE_WITHOUT_LAYOUT = 0.05
 COMPRESSED_BLOCK = 1_024
 EMPTY_COMPRESSED = 8  # bytes that zlib makes of nothing
 
@@ -66,7 +70,8 @@ def make_cleaner(config: DataConfig, source: SourceConfig) -> Callable[[str], Cl
     blank lines beyond two in a row go; then boilerplate lines, the lines that C4 leaves out, and personal data.
 
     Dropped, for the first of these reasons: `no lines left`, `empty`, `too short`, `too long`, `repetitive`
-    (see `is_repetitive`), a filter and its rule as in `gopher_quality: words`, another language as in `language: de`.
+    (see `is_repetitive`; unless turned off), a filter and its rule as in `gopher_quality: words`, another language as
+    in `language: de`.
 
     Raises DataError for a boilerplate expression that is none and for a language that cannot be told.
     """
@@ -134,7 +139,7 @@ def _make_judge(config: DataConfig, source: SourceConfig) -> Callable[[str], str
             return "too short"
         if len(text) > config.maximum_characters:
             return "too long"
-        if is_repetitive(text):
+        if config.cleaning.drop_repetitive and is_repetitive(text):
             return "repetitive"
         if filter_reason and (reason := filter_reason(text)):
             return reason
@@ -202,7 +207,16 @@ def is_repetitive(text: str) -> bool:
 
     One character other than space makes up more than half of it, or a thousand symbols outside ASCII stand in a row,
     or its bytes have less than 1.5 bits of entropy each, or zlib compresses it more than 50-fold (prose: 2 to 4-fold).
+    Layout is no repetition: this must be so too where four or more spaces, dots, dashes and other characters of leaders
+    and rules in a row are one space, or less than 5 % of the text is then left.
     """
+    if not _repeats(text):
+        return False
+    rest = LAYOUT.sub(" ", text).strip()
+    return len(rest) < LEAST_SHARE_WITHOUT_LAYOUT * len(text) or _repeats(rest)
+
+
+def _repeats(text: str) -> bool:
     if has_symbol_run(text):
         return True
     encoded = text.encode()

@@ -11,7 +11,7 @@ from data.sources.documents import BadRecord
 
 SAMPLES = 3  # of each reason
 TOUCHED = 20  # documents named for each evaluation item
-COUNTERS = ("dropped", "quarantined", "scrubbed", "touched", "met", "lost")
+COUNTERS = ("dropped", "quarantined", "scrubbed", "touched", "common", "met", "lost")
 NO_DATE = "no date"
 
 
@@ -39,6 +39,7 @@ class Counts:
     touched: Counter[str] = field(
         default_factory=Counter
     )  # training documents that share words with an evaluation item
+    common: Counter[str] = field(default_factory=Counter)  # and those that share only common phrases with it
     touched_first: dict[str, list[str]] = field(default_factory=dict)  # and the first of them, as source/id
 
     @property

@@ -1,12 +1,16 @@
 """Evaluation items in training text: which of them share a run of words with a document.
 
-The measure is that of GPT-3 (Brown et al. 2020, appendix C): n-grams of 13 words, and none of fewer than 8.
+The measure is that of GPT-3 (Brown et al. 2020, appendix C): n-grams of 13 words, and none of fewer than 8. Those that
+more than 10 training documents have do not count: most are legal boilerplate and other common phrases (ibid.).
+
+A word at the end of a line may have been broken there or may have its hyphen anyway ("under-" and "writer", "long-" and
+"term"), so each text is read both ways.
 """
 
 import io
 import json
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.config import DecontaminationConfig
-from data.corpus.shingles import Hashes, folded_characters, hash_words, roll, shingle
+from data.corpus.shingles import MOST_WORDS_PER_BYTE, Hashes, composed, folding, hash_words, roll, shingle
 from data.errors import DataError
 from data.files import file_stamp
 from data.sources import packed
@@ -40,14 +44,27 @@ class Items:
     owners: npt.NDArray[np.int64]
     slots: npt.NDArray[np.int64]  # open addressing by a hash's low bits, linear probing: index into `hashes`, or -1
 
-    def touched(self, text: str) -> list[str]:
-        """Names of the items that share an n-gram with the text, in the order of the files."""
-        utf8 = np.frombuffer(_normalised(text).encode(), np.uint8)
-        found = _find(utf8, folded_characters(), self.sizes, self.hashes, self.slots)
-        if not len(found):
-            return []
-        owners = [self.owners[self.offsets[index] : self.offsets[index + 1]] for index in found]
-        return [self.names[item] for item in np.unique(np.concatenate(owners))]
+    def found(self, text: str) -> Hashes:
+        """The items' n-grams that stand in a text (in NFC), ascending, each once."""
+        utf8 = np.frombuffer(composed(text).encode(), np.uint8)
+        places: npt.NDArray[np.int64] = _find(utf8, folding(), self.sizes, self.hashes, self.slots)
+        return self.hashes[np.unique(places)]
+
+    def names_of(self, grams: Hashes) -> list[str]:
+        """Names of the items that have one of these n-grams (of `found`), in the order of the files."""
+        return [self.names[item] for item in np.unique(self._owners_of(grams))]
+
+    def shares(self, grams: Hashes) -> dict[str, tuple[int, int]]:
+        """By the name of each item that has some of these n-grams: how many of its own they are, and of how many."""
+        theirs, everything = (
+            np.bincount(owners, minlength=len(self.names)) for owners in (self._owners_of(grams), self.owners)
+        )
+        return {self.names[item]: (int(theirs[item]), int(everything[item])) for item in np.flatnonzero(theirs)}
+
+    def _owners_of(self, grams: Hashes) -> npt.NDArray[np.int64]:
+        places = np.searchsorted(self.hashes, grams)
+        owners = [self.owners[self.offsets[place] : self.offsets[place + 1]] for place in places]
+        return np.concatenate([np.empty(0, np.int64), *owners])
 
 
 def item_stamps(config: DecontaminationConfig) -> dict[str, list[int]]:
@@ -73,33 +90,46 @@ def load_items(config: DecontaminationConfig) -> Items:
     items: list[int] = []  # of each text
     for file in _files(config):
         for line, strings in _records(file):
-            texts += map(_normalised, strings)
+            texts += (unicodedata.normalize("NFC", string) for string in strings)
             items += [len(names)] * len(strings)
             names.append(f"{file}:{line}")
-    shingles = shingle(texts, config.ngram)
-    is_long = shingles.words >= config.minimum_words
-    if not is_long.any():
+    grams, owners, sizes = (
+        np.concatenate(parts)
+        for parts in zip(*(_grams(texts, items, config, way) for way in (True, False)), strict=True)
+    )
+    if not len(grams):
         raise DataError(
             f"decontamination: none of the {len(names):,} items in {', '.join(config.paths)} has "
             f"{config.minimum_words} words in a string (data.decontamination.minimum_words)"
         )
-    counts = np.diff(shingles.offsets)
-    owners = np.repeat(np.array(items), counts)
-    taken = np.repeat(is_long, counts)
-    grams, owners = shingles.hashes[taken], owners[taken]
     order = np.lexsort((owners, grams))
-    hashes, first = np.unique(grams[order], return_index=True)
+    grams, owners = grams[order], owners[order]
+    is_new = np.append(True, (np.diff(grams) != 0) | (np.diff(owners) != 0))
+    grams, owners = grams[is_new], owners[is_new]
+    hashes, first = np.unique(grams, return_index=True)
     slots = np.full(1 << (SLOTS_PER_HASH * len(hashes)).bit_length(), -1)
     _fill(hashes, slots)
     return Items(
         names=tuple(names),
         too_short=len(names) - len(np.unique(owners)),
-        sizes=np.unique(np.minimum(shingles.words[is_long], config.ngram)),
+        sizes=np.unique(sizes),
         hashes=hashes,
         offsets=np.append(first, len(grams)),
-        owners=owners[order],
+        owners=owners,
         slots=slots,
     )
+
+
+def _grams(
+    texts: Sequence[str], items: Sequence[int], config: DecontaminationConfig, joining: bool
+) -> tuple[Hashes, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The n-grams of all texts that are long enough, the item of each, and the lengths of these n-grams."""
+    shingles = shingle(texts, config.ngram, joining)
+    is_long = shingles.words >= config.minimum_words
+    counts = np.diff(shingles.offsets)
+    taken = np.repeat(is_long, counts)
+    owners = np.repeat(np.array(items, np.int64), counts)[taken]
+    return shingles.hashes[taken], owners, np.minimum(shingles.words[is_long], config.ngram)
 
 
 def _files(config: DecontaminationConfig) -> list[Path]:
@@ -117,10 +147,6 @@ def _files(config: DecontaminationConfig) -> list[Path]:
                 "with .gz, .zst, .bz2 or .xz, and .parquet; name what to read with a glob, such as folder/**/*.jsonl"
             )
     return files
-
-
-def _normalised(text: str) -> str:
-    return unicodedata.normalize("NFC", text)
 
 
 def _kind(file: Path) -> str:
@@ -167,19 +193,22 @@ def _fill(hashes: Any, slots: Any) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _find(utf8: Any, folded: Any, sizes: Any, hashes: Any, slots: Any) -> Any:
+def _find(utf8: Any, folding: Any, sizes: Any, hashes: Any, slots: Any) -> Any:
     """Indices of the hashes that n-grams of the text have; one may come several times."""
-    words = np.empty(len(utf8) // 2 + 1, np.uint64)
-    count = hash_words(utf8, 0, len(utf8), folded, words)
-    grams = np.empty(count, np.uint64)
+    words = np.empty(MOST_WORDS_PER_BYTE * len(utf8) + 1, np.uint64)
+    grams = np.empty(len(words), np.uint64)
     mask = np.uint64(len(slots) - 1)
     found = []
-    for size in sizes:
-        for place in range(roll(words, count, size, grams)):
-            slot = grams[place] & mask
-            while slots[slot] >= 0:
-                if hashes[slots[slot]] == grams[place]:
-                    found.append(slots[slot])
-                    break
-                slot = (slot + np.uint64(1)) & mask
+    for joining in (True, False):
+        count, is_parted = hash_words(utf8, 0, len(utf8), folding, joining, words)
+        for size in sizes:
+            for place in range(roll(words, count, size, grams)):
+                slot = grams[place] & mask
+                while slots[slot] >= 0:
+                    if hashes[slots[slot]] == grams[place]:
+                        found.append(slots[slot])
+                        break
+                    slot = (slot + np.uint64(1)) & mask
+        if not is_parted:
+            break
     return np.array(found, dtype=np.int64)

@@ -1,18 +1,18 @@
 """Phase two of a corpus: what becomes of each document, decided on digests and signatures alone, without the texts.
 
-In order: what was asked to be forgotten goes, then repeated ids, then all but one of equal texts, then near-duplicates.
-What goes for one reason takes no part in what follows.
+In order: what was asked to be forgotten goes, then repeated ids, then all but one of equal texts, then training text
+with evaluation items in it, then near-duplicates. What goes for one reason takes no part in what follows.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
-from data.config import NearDuplicateConfig
+from data.config import DecontaminationConfig, NearDuplicateConfig
 from data.files import new_digest
 
 Digests = npt.NDArray[np.uint64]  # (documents, 2): the halves of a digest of 128 bits
@@ -32,6 +32,7 @@ class Fate(IntEnum):
     DUPLICATE_OF_HELD_OUT_TEXT = 4
     NEAR_DUPLICATE = 5
     NEAR_DUPLICATE_OF_HELD_OUT_TEXT = 6
+    CONTAMINATED = 7
 
 
 # What reports call the fates of documents that are dropped; a repeated id is a malformed record.
@@ -41,6 +42,7 @@ DROP_REASONS = {
     Fate.DUPLICATE_OF_HELD_OUT_TEXT: "duplicate of held-out text",
     Fate.NEAR_DUPLICATE: "near-duplicate",
     Fate.NEAR_DUPLICATE_OF_HELD_OUT_TEXT: "near-duplicate of held-out text",
+    Fate.CONTAMINATED: "contaminated",
 }
 
 
@@ -52,6 +54,9 @@ class Staged:
     keys: Digests  # `document_key` of each
     splits: npt.NDArray[np.uint8]  # (documents,): index into SPLITS; the later held out, the higher
     signatures: Callable[[], Iterable[npt.NDArray[np.uint8]]]  # `Parts` of near_duplicates.py: maps of their files
+    # (grams,): evaluation items' n-grams that stand in training text, and the document of each; none has one twice
+    grams: npt.NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
+    touched: Indices = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,8 @@ class Forgotten:
 
     texts: Digests
     keys: Digests
-    signatures: npt.NDArray[np.uint8]  # (those signed with the present settings, bands * rows)
+    signatures: npt.NDArray[np.uint8]  # (those that can be compared, bands * rows)
+    complete: bool  # whether all can, and were signed as the corpus is
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,8 @@ class Decision:
     # (documents,): of a duplicate, the one that was chosen of its equals; of a near-duplicate, the kept one that it
     # resembles; else -1.
     resembles: Indices
+    # Evaluation items' n-grams that are common phrases.
+    common: npt.NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
 
 
 def document_key(source: str, document: str) -> bytes:
@@ -96,7 +104,13 @@ def decide_by_name(staged: Staged, forgotten: Forgotten) -> Decision:
     return Decision(fates, np.where(fates == Fate.REPEATED_ID, first, -1))
 
 
-def decide(staged: Staged, named: Decision, forgotten: Forgotten, near: NearDuplicateConfig | None) -> Decision:
+def decide(
+    staged: Staged,
+    named: Decision,
+    forgotten: Forgotten,
+    near: NearDuplicateConfig | None,
+    decontamination: DecontaminationConfig | None = None,
+) -> Decision:
     """Decide what becomes of each document of a corpus.
 
     - FORGOTTEN: its name or its text was asked to be forgotten, or it is a near-duplicate of such a text, or a copy
@@ -105,6 +119,7 @@ def decide(staged: Staged, named: Decision, forgotten: Forgotten, near: NearDupl
     - DUPLICATE, NEAR_DUPLICATE: it equals, or resembles, one that comes before it: held-out splits come before the
       training split, the latest first, and within a split the order is that of the documents. Across a split's border
       it is called ..._OF_HELD_OUT_TEXT. So held-out text is never trained on, and the first source's text is kept.
+    - CONTAMINATED: it has an n-gram of an evaluation item that is no common phrase, and such text is to be removed.
 
     Memory beside `staged`: 75 bytes for each document, and for the few that share a band of their signatures what
     `find_near_duplicates` takes.
@@ -112,6 +127,7 @@ def decide(staged: Staged, named: Decision, forgotten: Forgotten, near: NearDupl
     Args:
         named: what `decide_by_name` has found.
         near: how near-duplicates are found; with None they are not, and signatures are not asked for.
+        decontamination: what a common phrase is, and whether contaminated text is removed; None keeps it.
     """
     split_rank = (1 + staged.splits.max(initial=0) - staged.splits).astype(np.uint8)  # 0 is for what is forgotten
     fates = named.fates.copy()
@@ -119,13 +135,19 @@ def decide(staged: Staged, named: Decision, forgotten: Forgotten, near: NearDupl
     is_chosen, chosen = keep_one_of_each(staged.texts, np.where(fates == Fate.KEPT, split_rank, _OUT))
     _mark(fates, resembles, np.flatnonzero(~is_chosen & (fates == Fate.KEPT)), chosen, staged.splits, Fate.DUPLICATE)
     del is_chosen, chosen
+    common = np.empty(0, np.uint64)
+    if decontamination and len(staged.grams):
+        common = _common_phrases(staged, forgotten, fates == Fate.KEPT, split_rank, near, decontamination)
+        touched = staged.touched[~np.isin(staged.grams, common)]
+        if decontamination.action == "remove":
+            fates[touched[fates[touched] == Fate.KEPT]] = Fate.CONTAMINATED
     if near:
         found = _near_duplicates(staged, forgotten, fates == Fate.KEPT, split_rank, near)
         fates[found < -1] = Fate.FORGOTTEN
         copies = (resembles >= 0) & (fates[resembles] == Fate.FORGOTTEN)
         fates[copies], resembles[copies] = Fate.FORGOTTEN, -1
         _mark(fates, resembles, np.flatnonzero(found >= 0), found, staged.splits, Fate.NEAR_DUPLICATE)
-    return Decision(fates, resembles)
+    return Decision(fates, resembles, common)
 
 
 def _mark(
@@ -157,6 +179,32 @@ def _near_duplicates(
     ranks[first:] = np.where(is_left, split_rank, TAKES_NO_PART)
     found = find_near_duplicates(lambda: chain([forgotten.signatures], staged.signatures()), ranks, near)[first:]
     return np.where(found < 0, -1, np.where(found < first, -2, found - first))
+
+
+def _common_phrases(
+    staged: Staged,
+    forgotten: Forgotten,
+    is_left: Mask,
+    split_rank: npt.NDArray[np.uint8],
+    near: NearDuplicateConfig | None,
+    decontamination: DecontaminationConfig,
+) -> npt.NDArray[np.uint64]:
+    """Evaluation items' n-grams that more than `common_documents` of the documents left have.
+
+    Of near-duplicates one counts, so that an item on the many copies of a page is none.
+    """
+
+    def shared_by(documents: Mask) -> npt.NDArray[np.uint64]:
+        grams, counts = np.unique(staged.grams[documents[staged.touched]], return_counts=True)
+        return grams[counts > decontamination.common_documents]
+
+    common = shared_by(is_left)
+    if near and len(common):
+        is_touched = np.zeros_like(is_left)
+        is_touched[staged.touched] = True
+        found = _near_duplicates(staged, forgotten, is_left & is_touched, split_rank, near)
+        common = shared_by(is_left & (found == -1))
+    return common
 
 
 def keep_one_of_each(digests: Digests, rank: npt.NDArray[np.uint8]) -> tuple[Mask, Indices]:

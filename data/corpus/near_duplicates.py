@@ -5,6 +5,8 @@ A signature has one byte for each hash: the lowest eight bits of the least hash 
 a byte with the probability J + (1 - J) / 256, where J is the Jaccard similarity of their sets of n-grams.
 """
 
+import functools
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,10 @@ Signatures = npt.NDArray[np.uint8]  # (documents, bands * rows)
 Indices = npt.NDArray[np.int64]
 Parts = Callable[[], Iterable[Signatures]]  # called for each reading; gives the parts in order
 
-ALGORITHM: int = RMinHash.ALGORITHM_VERSION  # signatures of different ones cannot be compared
+# Signatures of different algorithms cannot be compared. Those of EARLIER were made of words that were told apart by
+# ligatures, soft hyphens and ends of lines: they are of the same kind, but such texts have others now.
+EARLIER: int = RMinHash.ALGORITHM_VERSION
+ALGORITHM: int = 100 + RMinHash.ALGORITHM_VERSION
 SEED = 1  # of the permutations; signatures of different seeds cannot be compared
 CHANCE = 1 / 256  # that two different hashes agree in their lowest byte
 MARGIN = 2  # standard errors that an estimate may lie below the threshold
@@ -58,6 +63,22 @@ def required_agreements(settings: NearDuplicateConfig) -> int:
     threshold, hashes = settings.threshold, settings.bands * settings.rows
     similarity = max(threshold - MARGIN * (threshold * (1 - threshold) / hashes) ** 0.5, 0.0)
     return int(np.ceil(hashes * (similarity + (1 - similarity) * CHANCE)))
+
+
+def share_found(similarity: float, settings: NearDuplicateConfig) -> float:
+    """The probability that two documents of this Jaccard similarity of their n-grams are found to resemble each other.
+
+    They must agree in the whole of a band and in `required_agreements` bytes: the probability of the latter, less that
+    of it without a whole band, with the bytes as independent.
+    """
+    agrees = similarity + (1 - similarity) * CHANCE
+    rows = settings.rows
+    of_band = np.array([math.comb(rows, k) * agrees**k * (1 - agrees) ** (rows - k) for k in range(rows + 1)])
+    enough = [
+        functools.reduce(np.convolve, [band] * settings.bands)[required_agreements(settings) :].sum()
+        for band in (of_band, np.append(of_band[:-1], 0))
+    ]
+    return float(enough[0] - enough[1])
 
 
 def find_near_duplicates(parts: Parts, rank: npt.NDArray[np.uint8], settings: NearDuplicateConfig) -> Indices:

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from data.config import DataConfig, SourceConfig
+from data.config import DataConfig, DecontaminationConfig, NearDuplicateConfig, SourceConfig
 from data.corpus.counts import Counts, by_reason, merged
 from data.corpus.decontaminate import Items
+from data.corpus.deduplicate import DROP_REASONS, Fate
+from data.corpus.near_duplicates import share_found
+from data.corpus.shingles import Hashes
 from data.corpus.split import SPLITS
 from data.corpus.write_kept import Kept
 from data.errors import DataError
@@ -24,6 +27,10 @@ def check_fields(source: SourceConfig, counts: Counts) -> None:
                 f"source '{source.name}': none of {documents:,} documents has a value in the field '{name}': correct "
                 f"data.sources.{source.name}.{setting}, or leave it out"
             )
+
+
+WIDESPREAD = 0.01  # share of a source's training documents that an evaluation item touches
+NAMED = 5  # items in a message
 
 
 def check_dates(source: SourceConfig, counts: Counts, config: DataConfig, quarantine: Path) -> None:
@@ -95,32 +102,89 @@ def check_splits(kept: Mapping[str, Kept], config: DataConfig) -> None:
 
 
 def corpus_report(
-    config: DataConfig, seed: int, kept: Mapping[str, Kept], items: Items | None, forgotten: int
+    config: DataConfig, seed: int, kept: Mapping[str, Kept], contamination: dict[str, Any] | None, forgotten: int
 ) -> dict[str, Any]:
     """The content of report.json.
 
     Args:
         kept: what became of each source.
-        items: evaluation items that the training text was compared with, if it was.
+        contamination: what `contamination_report` says, if the training text was compared with evaluation items.
         forgotten: tombstones that were in force.
     """
-    whole = merged(result.counts for result in kept.values())
-    touched = {item: {"documents": count, "first": whole.touched_first[item]} for item, count in whole.touched.items()}
     return {
         "seed": seed,
         "cutoff": config.cutoff.isoformat() if config.cutoff else None,
-        "near_duplicates": config.near_duplicates.model_dump() if config.near_duplicates else None,
-        "contamination": {
-            "items": len(items.names),
-            "too_short": items.too_short,
-            "action": config.decontamination.action,
-            "touched": touched,
-        }
-        if config.decontamination and items
-        else None,
+        "near_duplicates": _near_duplicates(config.near_duplicates) if config.near_duplicates else None,
+        "contamination": contamination,
         "tombstones": forgotten,
         "sources": {source.name: _source(source, kept[source.name], config) for source in config.sources},
     }
+
+
+def _near_duplicates(near: NearDuplicateConfig) -> dict[str, Any]:
+    """The settings, and by similarity the share of such pairs that is found."""
+    found = {f"{percent / 100:g}": round(share_found(percent / 100, near), 4) for percent in range(5, 101, 5)}
+    return {**near.model_dump(), "found": found}
+
+
+def contamination_report(
+    settings: DecontaminationConfig, items: Items, common: Hashes, kept: Mapping[str, Kept]
+) -> dict[str, Any]:
+    """What report.json says of evaluation items.
+
+    `touched`: by item the training documents that share words with it. `common`: by each other item the training
+    documents that share common phrases with it and nothing else, and how many of its n-grams such phrases are.
+    `widespread`: items that share words of either kind with more than WIDESPREAD of a source's training documents.
+    """
+    whole = merged(result.counts for result in kept.values())
+    shares = items.shares(common)
+    widespread = []
+    for source, result in kept.items():
+        removed = result.counts.dropped[DROP_REASONS[Fate.CONTAMINATED]]
+        documents = result.splits.get("train", {}).get("documents", 0) + removed
+        for item, count in sorted((result.counts.touched + result.counts.common).items()):
+            if count > WIDESPREAD * documents:
+                contaminated = result.counts.touched[item]
+                found = {"documents": count, "contaminated": contaminated, "of": documents}
+                widespread.append({"item": item, "source": source, **found})
+    return {
+        "items": len(items.names),
+        "too_short": items.too_short,
+        "action": settings.action,
+        "common_documents": settings.common_documents,
+        "touched": {
+            item: {"documents": count, "first": whole.touched_first[item]} for item, count in whole.touched.items()
+        },
+        "common": {
+            item: {"documents": count, "ngrams": shares[item][0], "of": shares[item][1]}
+            for item, count in sorted(whole.common.items())
+            if item not in whole.touched
+        },
+        "widespread": widespread,
+    }
+
+
+def contamination_warnings(contamination: Mapping[str, Any] | None) -> list[str]:
+    """What of `contamination_report` a person should look at, a line each."""
+    if not contamination:
+        return []
+    removed = "removed" if contamination["action"] == "remove" else "left where they are"
+    lines = [
+        f"evaluation item {found['item']} shares words with {found['documents']:,} of {found['of']:,} training "
+        f"documents of source {found['source']}: {found['contaminated']:,} of them {removed}, the others share common "
+        "phrases with it"
+        for found in contamination["widespread"]
+    ]
+    rest = len(lines) - NAMED
+    lines = lines[:NAMED] + ([f"{rest:,} more evaluation items do so: see report.json"] if rest > 0 else [])
+    if common := contamination["common"]:
+        named = ", ".join(list(common)[:NAMED]) + (", and others in report.json" if len(common) > NAMED else "")
+        lines.append(
+            f"evaluation items of which only what more than {contamination['common_documents']:,} training documents "
+            f"have was found, which counts as a common phrase: {len(common):,}: {named}; if they have leaked, raise "
+            "data.decontamination.common_documents"
+        )
+    return lines
 
 
 def _source(source: SourceConfig, kept: Kept, config: DataConfig) -> dict[str, Any]:

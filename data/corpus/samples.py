@@ -44,7 +44,7 @@ def shown_samples(
     has the name of one that is to be forgotten or resembles one; and all go where one was signed with other settings,
     so that nobody can tell.
     """
-    if len(forgotten.signatures) < len(forgotten.texts):
+    if not forgotten.complete:
         return {}
     names = {key.tobytes() for key in forgotten.keys}
     required = required_agreements(near or NearDuplicateConfig())

@@ -3,9 +3,15 @@
 A word is a maximal run of letters, marks and digits (Unicode categories L, M, N) in folded case; everything else only
 separates. Chinese characters and Japanese kana, which are written without spaces, are words of their own; a run of
 Thai, Lao, Khmer or Burmese counts as one word.
+
+What looks the same is the same: each character counts as its compatibility form (NFKC: ligatures, full-width letters,
+superscripts), characters that are not shown (Default_Ignorable_Code_Point: soft hyphens, joiners, variation selectors)
+do not count, and a word that a hyphen and white space part, as at the end of a line, is one. This is for comparing
+alone: no text is changed.
 """
 
 import functools
+import re
 import unicodedata
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -27,6 +33,19 @@ UNSPACED = (
 )
 FOLDED_CHARACTERS = 0x20000  # code points in the table; of those above it, only ideographs are parts of words
 LAST_IDEOGRAPH = 0x3FFFF
+# Default_Ignorable_Code_Point, first and past the last (DerivedCoreProperties.txt of Unicode 17).
+NOT_SHOWN = (
+    *((0xAD, 0xAE), (0x34F, 0x350), (0x61C, 0x61D), (0x115F, 0x1161), (0x17B4, 0x17B6), (0x180B, 0x1810)),
+    *((0x200B, 0x2010), (0x202A, 0x202F), (0x2060, 0x2070), (0x3164, 0x3165), (0xFE00, 0xFE10), (0xFEFF, 0xFF00)),
+    *((0xFFA0, 0xFFA1), (0xFFF0, 0xFFF9), (0x1BCA0, 0x1BCA4), (0x1D173, 0x1D17B), (0xE0000, 0xE1000)),
+)
+# Their compatibility forms are letters, with which a name would be another word than without the sign.
+TRADE_MARKS = "\u2120\u2122"
+# Kana and their voicing marks are one character in full width and two in half width.
+HALF_WIDTH_VOICED = re.compile("[\uff66-\uff9d][\uff9e\uff9f]")
+IGNORED = 1 << 21  # in the table, past the last code point: does not count
+EXPANDED = 1 << 22  # and from here on: several characters, which begin in the expansions so many places on
+MOST_WORDS_PER_BYTE = 2  # the three bytes of U+3316 count as six kana
 
 # FNV-1a over code points; each hash is then mixed, as FNV leaves the high bits of short words poorly spread.
 _OFFSET, _PRIME = np.uint64(FNV_OFFSET), np.uint64(FNV_PRIME)
@@ -42,52 +61,83 @@ class Shingles(NamedTuple):
     words: npt.NDArray[np.int64]  # (texts,): how many words each text has
 
 
-def shingle(texts: Sequence[str], ngram: int) -> Shingles:
+class Folding(NamedTuple):
+    """What each code point below FOLDED_CHARACTERS counts as."""
+
+    table: npt.NDArray[np.int32]
+    """0: it parts words; positive: the code point that it counts as; negative: that one, which is a word of its own;
+    IGNORED; or EXPANDED and the place of its expansion."""
+    expansions: npt.NDArray[np.int32]
+    """One after the other: how many values of the first three kinds follow, and these."""
+
+
+def shingle(texts: Sequence[str], ngram: int, joining: bool = True) -> Shingles:
     """Hash every run of `ngram` words of each text.
 
     A text of fewer words is one n-gram as a whole, and a text of no words at all is one by its bytes.
 
     Args:
-        texts: without lone surrogates.
+        texts: in NFC, without lone surrogates.
         ngram: words in an n-gram, from 1.
+        joining: whether what a hyphen and white space part is one word.
     """
-    column = pa.array(texts, pa.large_string())
+    column = pa.array(map(composed, texts), pa.large_string(), size=len(texts))
     _, offset_bytes, utf8 = column.buffers()
     offsets = np.frombuffer(offset_bytes, np.int64, len(texts) + 1) if len(texts) else np.zeros(1, np.int64)
     content = np.frombuffer(utf8, np.uint8) if utf8 else np.zeros(0, np.uint8)
-    # A word and what parts it from the next take two bytes, so that this many hashes are enough; what is not written
-    # takes no memory.
-    hashes = np.empty(int(offsets[-1]) // 2 + 2 * len(texts), np.uint64)
-    ends, words = _shingle(content, offsets, folded_characters(), ngram, hashes)
+    # So many hashes are enough; what is not written takes no memory.
+    hashes = np.empty(MOST_WORDS_PER_BYTE * int(offsets[-1]) + len(texts), np.uint64)
+    ends, words = _shingle(content, offsets, folding(), ngram, joining, hashes)
     return Shingles(hashes[: ends[-1]], ends, words)
 
 
-@functools.cache
-def folded_characters() -> npt.NDArray[np.int32]:
-    """For each code point below FOLDED_CHARACTERS: 0 if it parts words, else the code point that it counts as.
+def composed(text: str) -> str:
+    """A text in NFC without the half-width kana whose full-width form is not that of each character."""
+    if "\uff9e" in text or "\uff9f" in text:
+        return HALF_WIDTH_VOICED.sub(lambda pair: unicodedata.normalize("NFKC", pair[0]), text)
+    return text
 
-    This is negative for a character that is a word of its own. Case is folded where one code point stays one.
-    """
-    table = np.zeros(FOLDED_CHARACTERS, np.int32)
-    for code in range(FOLDED_CHARACTERS):
-        character = chr(code)
-        if unicodedata.category(character)[0] in "LMN":
-            folded = character.casefold()
-            table[code] = ord(folded if len(folded) == 1 else character.lower()[0])
+
+@functools.cache
+def folding() -> Folding:
+    """The table by which texts are compared."""
+    characters = [chr(code) for code in range(FOLDED_CHARACTERS)]
+    table = np.array([unicodedata.category(each)[0] in "LMN" for each in characters]) * np.arange(FOLDED_CHARACTERS)
     for first, end in UNSPACED:
         table[first:end] *= -1
-    return table
+    # All forms at once, with a character between them that is never changed and changes none.
+    forms = unicodedata.normalize("NFKC", "\0".join(characters[1:])).casefold()
+    values = table.tolist()  # of the characters that are their own form
+    expansions: list[int] = []
+    for code, form in enumerate(unicodedata.normalize("NFKC", forms).split("\0"), start=1):
+        if form == characters[code] or not (values[code] or _has_letter(form)):
+            continue  # a spacing accent, whose form is a space and a mark, parts words as others do
+        of_form = [values[ord(part)] if ord(part) < FOLDED_CHARACTERS else -ord(part) for part in form]
+        table[code] = of_form[0] if len(of_form) == 1 else EXPANDED + len(expansions)
+        expansions += [len(of_form), *of_form] if len(of_form) > 1 else []
+    table[list(map(ord, TRADE_MARKS))] = 0
+    for first, end in NOT_SHOWN:
+        table[first:end] = IGNORED
+    return Folding(table.astype(np.int32), np.array(expansions, np.int32))
+
+
+def _has_letter(text: str) -> bool:
+    return any(unicodedata.category(character)[0] in "LN" for character in text)
 
 
 @numba.njit(cache=True, nogil=True)
-def hash_words(utf8: Any, begin: int, end: int, folded: Any, words: Any) -> int:
-    """Write the hash of each word of the UTF-8 text utf8[begin:end] to `words`; returns how many there are.
+def hash_words(utf8: Any, begin: int, end: int, folding: Any, joining: bool, words: Any) -> Any:
+    """Write the hash of each word of the UTF-8 text utf8[begin:end] to `words`.
 
     Args:
-        folded: `folded_characters()`.
-        words: uint64, of length (end - begin) // 2 + 1 or more.
+        folding: `folding()`.
+        joining: whether what a hyphen and white space part is one word.
+        words: uint64, of length MOST_WORDS_PER_BYTE * (end - begin) + 1 or more.
+
+    Returns:
+        How many there are, and whether there are words so parted.
     """
-    count, place, value, inside = 0, begin, _OFFSET, False
+    count, place, value, inside, parted = 0, begin, _OFFSET, False, False
     while place < end:
         byte = np.int64(utf8[place])
         if byte < 0x80:
@@ -100,20 +150,61 @@ def hash_words(utf8: Any, begin: int, end: int, folded: Any, words: Any) -> int:
             code = (byte & 0x07) << 18 | (utf8[place + 1] & 0x3F) << 12
             code, length = code | (utf8[place + 2] & 0x3F) << 6 | (utf8[place + 3] & 0x3F), 4
         place += length
-        letter = np.int64(folded[code]) if code < FOLDED_CHARACTERS else -code if code <= LAST_IDEOGRAPH else 0
-        if letter > 0:
+        letter = np.int64(folding.table[code]) if code < FOLDED_CHARACTERS else _unlisted(code)
+        if 0 < letter < IGNORED:
             value, inside = (value ^ np.uint64(letter)) * _PRIME, True
             continue
-        if inside:
-            words[count] = _mix(value)
-            count, value, inside = count + 1, _OFFSET, False
-        if letter < 0:
-            words[count] = _mix((_OFFSET ^ np.uint64(-letter)) * _PRIME)
-            count += 1
+        if letter >= EXPANDED:
+            first = letter - EXPANDED + 1
+            for index in range(first, first + folding.expansions[first - 1]):
+                value, inside, count = _take(np.int64(folding.expansions[index]), value, inside, words, count)
+            continue
+        if inside and (code == 0x2D or code == 0xAD or code == 0x2010 or code == 0x2011):
+            ahead = _past_break(utf8, place - length, place, end)
+            parted |= ahead > place
+            if joining and ahead > place:
+                place = ahead
+                continue
+        if letter != IGNORED:
+            value, inside, count = _take(letter, value, inside, words, count)
+    _, _, count = _take(0, value, inside, words, count)
+    return count, parted
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _unlisted(code: int) -> int:
+    """What a code point past the table's counts as."""
+    if code <= LAST_IDEOGRAPH:
+        return -code
+    return IGNORED if 0xE0000 <= code < 0xE1000 else 0
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _take(letter: int, value: Any, inside: bool, words: Any, count: int) -> Any:
+    """Go on with a word, or end it, by a value of the table's first three kinds."""
+    if letter > 0:
+        return (value ^ np.uint64(letter)) * _PRIME, True, count
     if inside:
         words[count] = _mix(value)
         count += 1
-    return count
+    if letter < 0:
+        words[count] = _mix((_OFFSET ^ np.uint64(-letter)) * _PRIME)
+        count += 1
+    return _OFFSET, False, count
+
+
+@numba.njit(cache=True, nogil=True)
+def _past_break(utf8: Any, hyphen: int, place: int, end: int) -> int:
+    """Where a word goes on that the hyphen before `place` and white space part; `place` where nothing does so.
+
+    Ranges of numbers are no such words.
+    """
+    ahead = place
+    while ahead < end and (utf8[ahead] == 0x20 or 0x09 <= utf8[ahead] <= 0x0D):
+        ahead += 1
+    if ahead == end or 0x30 <= utf8[hyphen - 1] <= 0x39 or 0x30 <= utf8[ahead] <= 0x39:
+        return place
+    return ahead
 
 
 @numba.njit(cache=True, nogil=True)
@@ -136,15 +227,15 @@ def roll(words: Any, count: int, ngram: int, hashes: Any) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def _shingle(utf8: Any, offsets: Any, folded: Any, ngram: int, hashes: Any) -> Any:
+def _shingle(utf8: Any, offsets: Any, folding: Any, ngram: int, joining: bool, hashes: Any) -> Any:
     longest = 0
     for text in range(len(offsets) - 1):
         longest = max(longest, offsets[text + 1] - offsets[text])
-    words = np.empty(longest // 2 + 1, np.uint64)
+    words = np.empty(MOST_WORDS_PER_BYTE * longest + 1, np.uint64)
     ends, counts = np.zeros(len(offsets), np.int64), np.zeros(len(offsets) - 1, np.int64)
     for text in range(len(offsets) - 1):
         begin, end, first = offsets[text], offsets[text + 1], ends[text]
-        counts[text] = hash_words(utf8, begin, end, folded, words)
+        counts[text], _ = hash_words(utf8, begin, end, folding, joining, words)
         if counts[text]:
             written = roll(words, counts[text], min(counts[text], ngram), hashes[first:])
         else:

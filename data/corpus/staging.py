@@ -26,6 +26,7 @@ from data.corpus.files import CORPUS_COLUMNS
 from data.corpus.near_duplicates import signatures
 from data.corpus.personal import make_scrubber
 from data.corpus.samples import make_sample
+from data.corpus.shingles import Hashes
 from data.corpus.split import SPLITS, is_sampled, split
 from data.errors import DataError
 from data.files import DIGEST_BYTES, atomic_write, new_digest, value_digest, write_atomically
@@ -47,6 +48,7 @@ STAGED_SCHEMA = pa.schema(
         "text_digest": pa.binary(DIGEST_BYTES),
         "key": pa.binary(DIGEST_BYTES),  # `document_key`
         "split": pa.uint8(),  # index into SPLITS
+        "grams": pa.list_(pa.uint64()),  # evaluation items' n-grams in it
     }
 )
 
@@ -89,6 +91,7 @@ class _Row(NamedTuple):
     text: str  # cleaned
     text_digest: bytes
     split: int  # index into SPLITS
+    grams: Hashes | None  # evaluation items' n-grams in it; None where it was not searched
 
 
 def staging_job(
@@ -170,8 +173,7 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
             lambda: make_sample(it.id, it.file, it.line, it.text, config.near_duplicates, lambda text: scrub(text)[0]),
         )
 
-    items = _evaluation_items(config.decontamination) if config.decontamination else None
-    removing = config.decontamination is not None and config.decontamination.action == "remove"
+    items = evaluation_items(config.decontamination) if config.decontamination else None
     documents = _with_ids_watched(job, (it for part in job.parts for it in _read(job, part, counts, quarantine)))
     if multiprocessing.parent_process() is None:  # bars of several processes would overwrite each other
         documents = progress(documents, f"reading {source.name}")
@@ -191,12 +193,8 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
         if where == "future" and not is_sampled(digest, config.future_fraction, job.seed):
             drop("after the cutoff, not sampled", document)
             continue
-        touched = items.touched(cleaned.text) if items and where == "train" else []
-        counts.touch(touched, f"{source.name}/{document.id}")
-        if touched and removing:
-            drop("contaminated", document)
-        else:
-            yield _Row(document, cleaned.text, digest, SPLITS.index(where))
+        grams = items.found(cleaned.text) if items and where == "train" else None
+        yield _Row(document, cleaned.text, digest, SPLITS.index(where), grams)
 
 
 def _read(job: StagingJob, part: Part, counts: Counts, quarantine: Callable[[BadRecord], None]) -> Iterator[Document]:
@@ -242,7 +240,8 @@ def too_many_repeated(source: SourceConfig, repeated: int, of: int, example: str
     )
 
 
-def _evaluation_items(settings: DecontaminationConfig) -> Items:
+def evaluation_items(settings: DecontaminationConfig) -> Items:
+    """The items of a configuration, read once by each process."""
     return _load_items(settings, json.dumps(item_stamps(settings)))
 
 
@@ -272,5 +271,6 @@ def _table(group: list[_Row]) -> pa.Table:
         "text_digest": [row.text_digest for row in group],
         "key": [document_key(row.document.source, row.document.id) for row in group],
         "split": [row.split for row in group],
+        "grams": [row.grams for row in group],
     }
     return pa.table(columns, schema=STAGED_SCHEMA)

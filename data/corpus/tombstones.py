@@ -86,7 +86,7 @@ def read_tombstones(file: Path, near: NearDuplicateConfig | None) -> Forgotten:
     """
     stones = list(_tombstones(file))
     settings = near or NearDuplicateConfig()
-    comparable = list(_comparable(stones, settings)) if stones else []
+    comparable, earlier = _comparable(stones, settings) if stones else ([], 0)
     if stones and not near:
         say(
             f"tombstones: data.near_duplicates is null: of the {len(stones):,} in {file}, the documents and their "
@@ -98,23 +98,31 @@ def read_tombstones(file: Path, near: NearDuplicateConfig | None) -> Forgotten:
             "data.near_duplicates settings: their documents and exact copies are dropped, near-duplicates are not "
             "found; the report shows no samples of what is dropped"
         )
+    if earlier:
+        say(
+            f"tombstones: {earlier:,} of {len(stones):,} in {file} were signed by an earlier version: of their "
+            "near-duplicates those may be missed whose words have ligatures or soft hyphens or are parted at the end "
+            "of a line; the report shows no samples of what is dropped"
+        )
     return Forgotten(
         texts=as_digests(b"".join(bytes.fromhex(stone.text) for stone in stones)),
         keys=as_digests(b"".join(document_key(stone.source, stone.id) for stone in stones)),
         signatures=np.frombuffer(b"".join(comparable), np.uint8).reshape(
             len(comparable), settings.bands * settings.rows
         ),
+        complete=not earlier and len(comparable) == len(stones),
     )
 
 
-def _comparable(stones: Sequence[Tombstone], near: NearDuplicateConfig) -> Iterator[bytes]:
-    """The signatures that those made with `near` can be compared with."""
-    from data.corpus.near_duplicates import ALGORITHM
+def _comparable(stones: Sequence[Tombstone], near: NearDuplicateConfig) -> tuple[list[bytes], int]:
+    """The signatures that those made with `near` can be compared with, and how many are of an earlier version."""
+    from data.corpus.near_duplicates import ALGORITHM, EARLIER
 
-    for stone in stones:
-        signature = bytes.fromhex(stone.signature)
-        if (stone.ngram, stone.algorithm, len(signature)) == (near.ngram, ALGORITHM, near.bands * near.rows):
-            yield signature
+    of_settings = [
+        stone for stone in stones if (stone.ngram, len(stone.signature) // 2) == (near.ngram, near.bands * near.rows)
+    ]
+    found = [stone for stone in of_settings if stone.algorithm in (ALGORITHM, EARLIER)]
+    return [bytes.fromhex(stone.signature) for stone in found], sum(stone.algorithm == EARLIER for stone in found)
 
 
 def _tombstones(file: Path) -> Iterator[Tombstone]:

@@ -18,8 +18,9 @@ from data.corpus.counts import SAMPLES, Counts
 from data.corpus.deduplicate import DROP_REASONS, Fate
 from data.corpus.files import CORPUS_COLUMNS, CORPUS_SCHEMA
 from data.corpus.samples import make_sample
+from data.corpus.shingles import Hashes
 from data.corpus.split import SPLITS
-from data.corpus.staging import StagingJob
+from data.corpus.staging import StagingJob, evaluation_items
 from data.files import atomic_write, value_digest, write_atomically
 
 UNKNOWN_LICENCE = "unknown"
@@ -33,6 +34,7 @@ class KeepJob:
     number: int
     fates: npt.NDArray[np.uint8]
     resembled: Mapping[int, str]  # of the rows that are sampled, the source/id of the document that each repeats
+    common: Hashes  # evaluation items' n-grams that do not contaminate
 
     @property
     def result(self) -> Path:
@@ -80,7 +82,8 @@ def sampled_rows(fates: npt.NDArray[np.uint8]) -> list[int]:
 
 def keep_part(job: KeepJob) -> Kept:
     """Write what is kept of a staged group, unless that was done before with the same fates."""
-    key = value_digest([job.staged.key, job.number, job.fates.tobytes().hex(), sorted(job.resembled.items())])
+    decided = [job.fates.tobytes().hex(), sorted(job.resembled.items()), job.common.tobytes().hex()]
+    key = value_digest([job.staged.key, job.number, *decided])
     try:
         done = json.loads(job.result.read_bytes())
     except (OSError, ValueError):
@@ -109,6 +112,7 @@ def keep_part(job: KeepJob) -> Kept:
                 writers[split].write_table(documents)
                 _count_kept(kept, split, documents)
             _count_lost(kept.counts, fates)
+            _count_touched(kept.counts, job, table, fates)
             _sample(kept.counts, job, table, first - table.num_rows)
     write_atomically(job.result, json.dumps({"key": key, **vars(kept), "counts": kept.counts.as_json()}))
     return kept
@@ -131,6 +135,20 @@ def _count_kept(kept: Kept, split: str, documents: pa.Table) -> None:
 def _count_lost(counts: Counts, fates: npt.NDArray[np.uint8]) -> None:
     for fate, reason in DROP_REASONS.items():
         counts.dropped[reason] += int((fates == fate).sum())
+
+
+def _count_touched(counts: Counts, job: KeepJob, table: pa.Table, fates: npt.NDArray[np.uint8]) -> None:
+    """Count the documents left that share words with evaluation items, those that share common phrases alone apart."""
+    if not (settings := job.staged.config.decontamination):
+        return
+    is_left = (fates == Fate.KEPT) | (fates == Fate.CONTAMINATED)
+    has_grams = pc.list_value_length(table["grams"]).fill_null(0).to_numpy() > 0
+    rows = table.select(["id", "grams"]).filter(pa.array(is_left & has_grams))
+    for row in rows.to_pylist():
+        grams, items = np.array(row["grams"], np.uint64), evaluation_items(settings)
+        touched = items.names_of(grams[~np.isin(grams, job.common)])
+        counts.touch(touched, f"{job.staged.source.name}/{row['id']}")
+        counts.common.update(set(items.names_of(grams)).difference(touched))
 
 
 def _sample(counts: Counts, job: KeepJob, table: pa.Table, first: int) -> None:

@@ -77,11 +77,21 @@ class SourceReport(BaseModel, frozen=True, use_attribute_docstrings=True):
         return self
 
 
-class NearDuplicateSettings(BaseModel, frozen=True):
+class NearDuplicateSettings(BaseModel, frozen=True, use_attribute_docstrings=True):
     threshold: float
     bands: int
     rows: int
     ngram: int
+    found: dict[str, float] = {}
+    """By Jaccard similarity, the share of such pairs that is found; older corpora do not say it."""
+
+    @property
+    def curve(self) -> str:
+        """Where the share rises, such as "0.7: 29 %, 0.75: 73 %"."""
+        rising = {similarity: share for similarity, share in self.found.items() if 0.005 <= share < 0.9995}
+        return ", ".join(
+            f"{similarity}: {100 * share:.{1 if share > 0.99 else 0}f} %" for similarity, share in rising.items()
+        )
 
 
 class Touched(BaseModel, frozen=True):
@@ -91,6 +101,24 @@ class Touched(BaseModel, frozen=True):
     first: list[str]
 
 
+class CommonPhrases(BaseModel, frozen=True):
+    """Training documents that share with an evaluation item only n-grams that many have; and how many of its own."""
+
+    documents: NonNegativeInt
+    ngrams: NonNegativeInt
+    of: NonNegativeInt
+
+
+class Widespread(BaseModel, frozen=True):
+    """An evaluation item that shares words with more than 1 % of a source's training documents."""
+
+    item: str
+    source: str
+    documents: NonNegativeInt
+    contaminated: NonNegativeInt
+    of: NonNegativeInt
+
+
 class Contamination(BaseModel, frozen=True):
     """Items of evaluation sets, and those of them that share words with training documents."""
 
@@ -98,6 +126,10 @@ class Contamination(BaseModel, frozen=True):
     too_short: NonNegativeInt  # of the items, to be looked for
     action: Literal["remove", "flag"]
     touched: dict[str, Touched]
+    # What older corpora do not say.
+    common_documents: NonNegativeInt | None = None
+    common: dict[str, CommonPhrases] = {}
+    widespread: list[Widespread] = []
 
 
 class CorpusReport(BaseModel, frozen=True):

@@ -72,6 +72,7 @@ def write_data_card(
         duplicates=tables.duplicates_found(report),
         removals=tables.removal_tables(report),
         contamination=tables.contamination_table(report.contamination),
+        common=tables.common_table(report.contamination),
         years=tables.year_tables(report, counts),
         samples=tables.sample_tables(report),
     )

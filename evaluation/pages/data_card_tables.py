@@ -189,6 +189,19 @@ def contamination_table(contamination: Contamination | None) -> Table:
     return Table(["documents", "which"], rows)
 
 
+def common_table(contamination: Contamination | None) -> Table:
+    """Evaluation items of which training documents have common phrases alone, those with the most documents first."""
+    common = contamination.common if contamination else {}
+    ordered = sorted(common.items(), key=lambda entry: (-entry[1].documents, entry[0]))
+    rows = [
+        Row(item, 0, [f"{found.documents:,}", f"{found.ngrams:,} of {found.of:,}"])
+        for item, found in ordered[:MOST_ROWS]
+    ]
+    if rest := ordered[MOST_ROWS:]:
+        rows.append(Row(f"{len(rest):,} other items", 0, [f"{sum(found.documents for _, found in rest):,}", "–"]))
+    return Table(["documents", "n-grams that are common"], rows)
+
+
 def year_tables(report: CorpusReport, counts: SplitCounts) -> list[Table]:
     """Tokens by year of the text, or by a longer period where there are many years, and by source."""
     tokens: dict[str, Counter[int | None]] = {name: Counter() for name in report.sources}

@@ -562,6 +562,67 @@ def test_near_duplicates_leave_the_training_side_of_the_date(tmp_path: Path) -> 
     assert ids(tmp_path / "kept", "train") == [f"d{index}" for index in range(7)]
 
 
+STOCK = (
+    "IN WITNESS WHEREOF, the parties hereto have caused this Agreement to be duly executed as of the day and year "
+    "first above written by their respective officers thereunto duly authorized"
+)
+
+
+def test_a_phrase_that_many_documents_share_does_not_contaminate(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The item's own words do: those of a handful of documents, and of a page that many near-copies have."""
+    leaked = " ".join(f"question{number}" for number in range(30))
+    copied = " ".join(f"riddle{number}" for number in range(30))
+    texts = [f"{long_text(number)} {STOCK if number < 180 else ''}" for number in range(200)]
+    texts[190:200] = [f"{long_text(number)} {leaked}" for number in range(190, 200)]
+    page = long_text(500)
+    texts += [f"{changed(page, place)} {copied}" for place in range(0, 195, 13)]  # near-duplicates, 15 of them
+    file = write_jsonl(tmp_path / "a.jsonl", [record(index, text=text) for index, text in enumerate(texts)])
+    questions = [f"{STOCK}: what follows?", leaked, copied, STOCK + ", unseen words" * 8]
+    items = write_jsonl(tmp_path / "items.jsonl", [{"question": question} for question in questions])
+    config = config_of(file, past_fraction=0.0, decontamination={"paths": [str(items)]})
+    report = prepare_corpus(config, tmp_path / "corpus", seed=1)
+    assert ids(tmp_path / "corpus", "train") == [f"d{index}" for index in range(190)]
+    assert report["sources"]["source_0"]["dropped"] == {"contaminated": 25}
+    met = report["contamination"]
+    assert {item: found["documents"] for item, found in met["touched"].items()} == {f"{items}:2": 10, f"{items}:3": 15}
+    assert {item: found["documents"] for item, found in met["common"].items()} == {f"{items}:1": 180, f"{items}:4": 180}
+    assert [found["item"] for found in met["widespread"]] == [f"{items}:{line}" for line in (1, 2, 3, 4)]
+    said = capsys.readouterr().err
+    assert f"item {items}:1 shares words with 180 of 215 training documents of source source_0" in said
+    assert "raise data.decontamination.common_documents" in said
+    more = config.model_copy(
+        update={"decontamination": config.decontamination.model_copy(update={"common_documents": 500})}
+    )
+    assert prepare_corpus(more, tmp_path / "more", seed=1)["sources"]["source_0"]["dropped"] == {"contaminated": 205}
+    flag = config.model_copy(update={"decontamination": config.decontamination.model_copy(update={"action": "flag"})})
+    flagged = prepare_corpus(flag, tmp_path / "flag", seed=1)
+    assert flagged["contamination"]["touched"][f"{items}:2"]["documents"] == 10
+    assert flagged["sources"]["source_0"]["kept"]["train"]["documents"] == 201
+
+
+def test_near_duplicates_and_items_are_found_however_their_letters_are_written(tmp_path: Path) -> None:
+    text = " ".join(f"the office of finance {word}" for word in long_text(1).split()[:60])
+    item = "the official affidavit of the firm was filed with five different offices in the first fiscal half"
+
+    def written(text: str) -> str:
+        """As the text layer of a PDF file has it."""
+        text = text.replace("ffi", "ﬃ").replace("fi", "ﬁ").replace("na", "na\xad").replace("off", "o\u200cff")
+        return text.replace("fiscal", "ﬁs-\ncal").replace("the o", "ｔｈｅ o")
+
+    new = write_jsonl(tmp_path / "new.jsonl", [record(0, date="2001-01-01", text=text)])
+    texts = [written(text), f"{long_text(2)} {written(item)}", long_text(3)]
+    old = write_jsonl(tmp_path / "old.jsonl", [record(index, text=each) for index, each in enumerate(texts)])
+    items = write_jsonl(tmp_path / "items.jsonl", [item])
+    config = config_of(old, new, cutoff="2001-01-01", past_fraction=0.0, decontamination={"paths": [str(items)]})
+    report = prepare_corpus(config, tmp_path / "corpus", seed=1)["sources"]["source_0"]
+    assert report["dropped"] == {"contaminated": 1, "near-duplicate of held-out text": 1}
+    assert ids(tmp_path / "corpus", "train") == ["d2"]
+    kept = pq.read_table(tmp_path / "corpus" / "future")["text"].to_pylist()
+    assert kept == [text]  # no text is changed
+
+
 def test_what_is_forgotten_goes_with_all_that_resembles_it(tmp_path: Path) -> None:
     texts = [long_text(0), changed(long_text(0), 7), long_text(1), long_text(2), "short and secret"]
     file = write_jsonl(tmp_path / "a.jsonl", [record(index, text=text) for index, text in enumerate(texts)])

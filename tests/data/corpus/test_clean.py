@@ -249,6 +249,36 @@ def test_limits_of_repetition(text: str, expected: bool) -> None:
     assert is_repetitive(text) is expected
 
 
+PARTIES = ["seller", "buyer", "agent", "lender", "trustee", "issuer", "guarantor", "notary", "auditor", "broker"]
+ROWS = [(party, 7919 * number + 1013) for number, party in enumerate(PARTIES)]
+LAID_OUT = {
+    "leaders": "\n".join(f"{party.title()} {'.' * 70} {number}" for party, number in ROWS),
+    "spaced leaders": "\n".join(f"{party.title()} {'. ' * 60}{number}" for party, number in ROWS * 20),
+    "ellipses": "\n".join(f"{party.title()} {'…' * 30} {number}" for party, number in ROWS),
+    "rules": "\n".join(f"{'=' * 80}\n{party} {number}" for party, number in ROWS),
+    "a table with rules": "\n".join(f"+{'-' * 20}+{'-' * 12}+\n|{party:20}|{number:12}|" for party, number in ROWS),
+    "box drawing": f"{'─' * 60}\n".join(f"{party} {number}\n" for party, number in ROWS),
+    "a long rule": f"{PROSE} {'─' * 1_000} {PROSE}",
+    "wide spacing": "\n".join(f"{party:>90}{number:>40}" for party, number in ROWS),
+    "a form": "\n".join(f"{party}: {'_' * 60}" for party in PARTIES),
+}
+
+
+@pytest.mark.parametrize("name", LAID_OUT)
+def test_layout_is_no_repetition(name: str) -> None:
+    assert clean(LAID_OUT[name]) == kept(LAID_OUT[name].strip("\n"))
+
+
+def test_layout_with_next_to_nothing_in_it_is_repetitive() -> None:
+    for text in ("-" * 500, "Ab" + "-" * 80, ". " * 5_000 + "end", " \n| |" * 900 + "x", "buy now ----- " * 500):
+        assert is_repetitive(text), text[:20]
+
+
+def test_repetition_can_be_kept() -> None:
+    for text in ("\\" * 500, "buy now " * 500, "a" + "\u0301\u0323" * 20_000):
+        assert clean(text, drop_repetitive=False) == kept(text.rstrip())
+
+
 def test_a_page_over_and_over_is_repetitive_and_a_long_text_is_not() -> None:
     chance = random.Random(2)
     page = " ".join("".join(chance.choices("abcdefghijklmnop", k=6)) for _ in range(300))

@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import tracemalloc
 from collections.abc import Iterable, Sequence
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.config import NearDuplicateConfig
+from data.config import DecontaminationConfig, NearDuplicateConfig
 from data.corpus.deduplicate import (
     DROP_REASONS,
     Decision,
@@ -26,6 +27,7 @@ from data.corpus.split import SPLITS
 
 KEPT, REPEATED_ID, FORGOTTEN = Fate.KEPT, Fate.REPEATED_ID, Fate.FORGOTTEN
 DUPLICATE, HELD_OUT = Fate.DUPLICATE, Fate.DUPLICATE_OF_HELD_OUT_TEXT
+CONTAMINATED = Fate.CONTAMINATED
 NEAR, NEAR_HELD_OUT = Fate.NEAR_DUPLICATE, Fate.NEAR_DUPLICATE_OF_HELD_OUT_TEXT
 SETTINGS = NearDuplicateConfig(bands=5, rows=3)
 
@@ -44,19 +46,30 @@ def rows(names: Iterable[str]) -> np.ndarray:
     return signatures([f"{name.lower()} {name.lower() * 2}" for name in names], SETTINGS)
 
 
-def staged(texts: str, ids: Sequence[str], levels: str, part: int = 2) -> Staged:
-    """Texts are equal if they are the same letter, and near-duplicates if they are in the other case."""
+def staged(texts: str, ids: Sequence[str], levels: str, grams: Sequence[str] = (), part: int = 2) -> Staged:
+    """Texts are equal if they are the same letter, and near-duplicates if they are in the other case.
+
+    The digits of `grams` are what of evaluation items is in each.
+    """
     matrix = rows(texts)
     parts = [matrix[first : first + part] for first in range(0, len(matrix), part)]
-    return Staged(digests(texts), keys(ids), np.array([int(level) for level in levels], np.uint8), lambda: parts)
+    met = [(int(gram), document) for document, found in enumerate(grams) for gram in found]
+    hashes, touched = np.array([gram for gram, _ in met], np.uint64), np.array([it for _, it in met], np.int64)
+    splits = np.array([int(level) for level in levels], np.uint8)
+    return Staged(digests(texts), keys(ids), splits, lambda: parts, hashes, touched)
 
 
-def decided(documents: Staged, stones: Forgotten, near: NearDuplicateConfig | None) -> Decision:
-    return decide(documents, decide_by_name(documents, stones), stones, near)
+def decided(
+    documents: Staged,
+    stones: Forgotten,
+    near: NearDuplicateConfig | None,
+    decontamination: DecontaminationConfig | None = None,
+) -> Decision:
+    return decide(documents, decide_by_name(documents, stones), stones, near, decontamination)
 
 
 def forgotten(texts: str = "", ids: Sequence[str] = (), signed: str = "") -> Forgotten:
-    return Forgotten(digests(texts), keys(ids), rows(signed))
+    return Forgotten(digests(texts), keys(ids), rows(signed), complete=True)
 
 
 @pytest.mark.parametrize(
@@ -107,9 +120,40 @@ def test_every_tombstone_counts_also_those_that_resemble_another() -> None:
     """b resembles a and c resembles b, but c does not resemble a."""
     near = NearDuplicateConfig(bands=3, rows=2, threshold=0.9)
     a, b, c = ([1, 1, 1, 1, 1, 1], [2, 2, 1, 1, 1, 1], [2, 2, 3, 3, 1, 1])
-    documents = Staged(digests("c"), keys(["u"]), np.zeros(1, np.uint8), lambda: [np.array([c], np.uint8)])
-    stones = Forgotten(digests("ab"), keys(["vw"]), np.array([a, b], np.uint8))
+    signed = [np.array([c], np.uint8)]
+    documents = dataclasses.replace(staged("c", ["u"], "0"), signatures=lambda: signed)
+    stones = Forgotten(digests("ab"), keys(["vw"]), np.array([a, b], np.uint8), complete=True)
     assert decided(documents, stones, near).fates.tolist() == [FORGOTTEN]
+
+
+@pytest.mark.parametrize(
+    ("texts", "grams", "stones", "expected", "common"),
+    [
+        ("abcd", ["1", "2", "", "12"], "", [CONTAMINATED, CONTAMINATED, KEPT, CONTAMINATED], []),
+        ("abcd", ["1", "12", "1", ""], "", [KEPT, CONTAMINATED, KEPT, KEPT], [1]),  # more than two have 1
+        ("abcd", ["1", "1", "1", "1"], "a", [FORGOTTEN, KEPT, KEPT, KEPT], [1]),
+        ("abcd", ["1", "1", "1", ""], "a", [FORGOTTEN, CONTAMINATED, CONTAMINATED, KEPT], []),
+        ("aabb", ["1", "1", "1", "1"], "", [CONTAMINATED, DUPLICATE, CONTAMINATED, DUPLICATE], []),  # copies are one
+        ("aAbB", ["1", "1", "1", "1"], "", [CONTAMINATED] * 4, []),  # near-duplicates are one
+        ("aAbc", ["1", "1", "1", "1"], "", [KEPT, NEAR, KEPT, KEPT], [1]),
+        ("aAbc", ["1", "", "", ""], "", [CONTAMINATED, KEPT, KEPT, KEPT], []),  # what goes takes nothing with it
+    ],
+)
+def test_evaluation_items(texts: str, grams: list[str], stones: str, expected: list[int], common: list[int]) -> None:
+    settings = DecontaminationConfig(paths=("items.jsonl",), common_documents=2)
+    documents, stone = staged(texts, ["uvwx"], "0000", grams), forgotten(texts=stones)
+    decision = decided(documents, stone, SETTINGS, settings)
+    assert decision.fates.tolist() == expected
+    assert decision.common.tolist() == common
+    flagged = decided(documents, stone, SETTINGS, settings.model_copy(update={"action": "flag"}))
+    assert CONTAMINATED not in flagged.fates
+    assert flagged.common.tolist() == common
+
+
+def test_evaluation_items_without_near_duplicates() -> None:
+    settings = DecontaminationConfig(paths=("items.jsonl",), common_documents=2)
+    decision = decided(staged("aAbB", ["uvwx"], "0000", ["1"] * 4), forgotten(), None, settings)
+    assert (decision.fates.tolist(), decision.common.tolist()) == ([KEPT] * 4, [1])
 
 
 def test_near_duplicates_stay_if_they_are_not_asked_for() -> None:
@@ -169,7 +213,7 @@ def test_equal_halves_are_no_equal_digests() -> None:
     same_half = as_digests(b"\1" * 16 + b"\1" * 8 + b"\2" * 8 + b"\2" * 8 + b"\1" * 8)
     assert keep_one_of_each(same_half, np.zeros(3, np.uint8))[0].all()
     half = Staged(same_half, keys(["uvw"]), np.zeros(3, np.uint8), list)
-    stones = Forgotten(as_digests(b"\1" * 8 + b"\3" * 8), keys([]), rows(""))
+    stones = Forgotten(as_digests(b"\1" * 8 + b"\3" * 8), keys([]), rows(""), complete=True)
     assert decided(half, stones, None).fates.tolist() == [KEPT] * 3
 
 

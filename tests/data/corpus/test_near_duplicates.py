@@ -15,6 +15,7 @@ from data.corpus.near_duplicates import (
     find_near_duplicates,
     map_signatures,
     required_agreements,
+    share_found,
     signatures,
 )
 
@@ -72,6 +73,29 @@ def test_agreement_estimates_similarity() -> None:
     error = (agreement - expected) / np.sqrt(expected * (1 - expected) / pairs.shape[2])
     assert abs(error.mean()) < 0.2
     assert 0.6 < error.std() < 1.2
+
+
+@pytest.mark.parametrize(
+    ("settings", "similarities"),
+    [(NEAR, (0.6, 0.72, 0.76, 0.8, 0.9)), (NearDuplicateConfig(threshold=0.6, bands=30, rows=4), (0.4, 0.5, 0.6, 0.7))],
+)
+def test_the_share_that_is_found(settings: NearDuplicateConfig, similarities: tuple[float, ...]) -> None:
+    """Of 800 pairs of texts of 300 words that have so many in common, as the guide and the data card say."""
+    for similarity in similarities:
+        shared = round(2 * 300 * similarity / (1 + similarity))
+        exact = shared / (600 - shared)
+        texts = [
+            " ".join(f"w{pair}x{word}" for word in (*range(shared), *range(first, first + 300 - shared)))
+            for pair in range(800)
+            for first in (1_000, 2_000)
+        ]
+        matrix = signatures(texts, settings.model_copy(update={"ngram": 1}))
+        found = find_near_duplicates(lambda: [matrix], np.ones(len(texts), np.uint8), settings)  # noqa: B023
+        assert (found[::2] == -1).all()
+        assert (found[1::2] >= 0).mean() == pytest.approx(share_found(exact, settings), abs=0.08), similarity
+    rising = [share_found(percent / 100, settings) for percent in range(101)]
+    assert (np.diff(rising) > -1e-12).all()
+    assert rising[-1] == pytest.approx(1)
 
 
 def test_the_agreement_that_is_required() -> None:

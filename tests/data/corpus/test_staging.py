@@ -3,11 +3,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from data.config import DataConfig
 from data.corpus import staging
+from data.corpus.decontaminate import load_items
 from data.corpus.near_duplicates import map_signatures, signatures
 from data.corpus.split import SPLITS
 from data.corpus.staging import StagingJob, finished_counts, stage_part, staging_job
@@ -67,19 +69,20 @@ def test_the_sample_of_the_held_out_text(tmp_path: Path) -> None:
     assert pq.read_metadata(job.documents).num_rows == 400 - left_out
 
 
-@pytest.mark.parametrize("action", ["remove", "flag"])
-def test_evaluation_items_in_the_training_text(tmp_path: Path, action: str) -> None:
+def test_evaluation_items_in_the_training_text(tmp_path: Path) -> None:
     items = write(tmp_path / "items.jsonl", [{"question": f"Q: {TEXT.upper()}, or not?"}, {"question": "other " * 20}])
     records = [
         {"id": "old", "text": f"As was said, {TEXT}.", "date": "1999-01-01"},
         {"id": "new", "text": f"Then, {TEXT}.", "date": "2001-01-01"},
         {"id": "clean", "text": "nothing of the kind stands here " * 3, "date": "1999-01-01"},
     ]
-    settings = {"paths": [str(items)], "action": action}
+    settings = {"paths": [str(items)]}
     job = job_of(tmp_path, records, cutoff="2000-01-01", past_fraction=0.0, decontamination=settings)
-    counts = stage_part(job)
-    assert counts.touched_first == {f"{items}:1": ["news/old"]}  # held-out text is measured, not trained on
-    assert counts.dropped == ({"contaminated": 1} if action == "remove" else {})
+    assert not stage_part(job).dropped  # that is decided when all parts are staged
+    found = {row["id"]: row["grams"] for row in pq.read_table(job.documents, columns=["id", "grams"]).to_pylist()}
+    assert job.config.decontamination
+    assert load_items(job.config.decontamination).names_of(np.array(found["old"], np.uint64)) == [f"{items}:1"]
+    assert (found["new"], found["clean"]) == (None, [])  # held-out text is measured, not trained on
 
 
 def test_a_part_of_nothing_but_broken_records_stops_early(tmp_path: Path) -> None:

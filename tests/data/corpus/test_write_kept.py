@@ -36,7 +36,7 @@ def job_of(tmp_path: Path, fates: list[int]) -> KeepJob:
     staged = staging_job(config, source, input_parts(source), tmp_path / "corpus", 1, {})
     stage_part(staged)
     resembled = dict.fromkeys(sampled_rows(np.array(fates, np.uint8)), "other/x7")
-    return KeepJob(staged, 4, np.array(fates, np.uint8), resembled)
+    return KeepJob(staged, 4, np.array(fates, np.uint8), resembled, np.empty(0, np.uint64))
 
 
 def test_each_document_goes_where_its_fate_and_its_date_say(tmp_path: Path) -> None:

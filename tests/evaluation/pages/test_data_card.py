@@ -27,12 +27,23 @@ SOURCE_FIELDS: dict[str, Any] = {
     "samples": {"too short": [{"id": MARKUP, "file": f"{MARKUP}.jsonl", "line": 4, "text": MARKUP * 3}]},
 }
 REPORT_FIELDS: dict[str, Any] = {
-    "near_duplicates": {"threshold": 0.8, "bands": 14, "rows": 8, "ngram": 5},
+    "near_duplicates": {
+        "threshold": 0.8,
+        "bands": 14,
+        "rows": 8,
+        "ngram": 5,
+        "found": {"0.5": 0.0, "0.75": 0.7, "0.85": 0.998, "0.9": 1.0},
+    },
     "contamination": {
         "items": 9,
         "too_short": 2,
         "action": "flag",
         "touched": {f"{MARKUP}:1": {"documents": 2, "first": ["n1", "n2"]}},
+        "common_documents": 10,
+        "common": {f"{MARKUP}:3": {"documents": 180, "ngrams": 9, "of": 12}},
+        "widespread": [
+            {"item": f"{MARKUP}:3", "source": "news", "documents": 180, "contaminated": 0, "of": 200},
+        ],
     },
     "tombstones": 1,
     "cutoff": "2017-01-01",
@@ -135,7 +146,10 @@ def test_the_page_begins_with_what_the_corpus_is_and_escapes_data(
     assert order == sorted(order)
     assert page.words.count(MARKUP) >= 8
     assert "None of the" in page.words
-    assert "5-word sequences is 0.8 or more" in page.words
+    assert "5-word sequences is about 0.8 or more" in page.words
+    assert "this share is found and one of the two dropped: 0.75: 70 %, 0.85: 99.8 %." in page.words
+    assert "more than 10 training documents have are common phrases" in page.words
+    assert "shares words with 180 of 200 training documents of news, 0 of them contaminated" in page.words
     images = [attributes for tag, attributes in page.tags if tag == "img"]
     assert len(images) == 4 == len(list((folders.corpus.parent / "reports").glob("*.png")))
 

@@ -6,10 +6,19 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.pages.corpus_report import Contamination, CorpusReport, KeptDocuments, Sample, SourceReport, Touched
+from evaluation.pages.corpus_report import (
+    CommonPhrases,
+    Contamination,
+    CorpusReport,
+    KeptDocuments,
+    Sample,
+    SourceReport,
+    Touched,
+)
 from evaluation.pages.data_card_tables import (
     MOST_ROWS,
     SOURCES_BESIDE,
+    common_table,
     contamination_table,
     duplicates_found,
     fates_tables,
@@ -207,6 +216,15 @@ def test_contaminated_items_with_the_most_documents_come_first_and_the_others_ar
     assert table.rows[0] == Row(f"item:{MOST_ROWS + 2}", 0, ["42", "d0, d1, d2, d3, d4 and 37 more"])
     assert table.rows[-1] == Row("2 other items", 0, ["3", "–"])
     assert contamination_table(None).rows == []
+
+
+def test_items_left_for_their_common_phrases() -> None:
+    common = {f"i{index:03}": CommonPhrases(documents=index, ngrams=1, of=2) for index in range(11, 60)}
+    met = Contamination(items=99, too_short=1, action="remove", touched={}, common=common)
+    rows = common_table(met).rows
+    assert (rows[0].label, rows[0].cells) == ("i059", ["59", "1 of 2"])
+    assert rows[-1].cells[0] == f"{sum(range(11, 60 - MOST_ROWS)):,}"
+    assert common_table(None).rows == []
 
 
 def test_samples_come_from_different_sources_first() -> None:
