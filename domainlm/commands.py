@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from data.progress import say
+from data.progress import go_on_unread, say
 from train.config import RunConfig
 from train.config_file import ConfigError, load_config
 from train.hardware import HardwareConfig
@@ -80,6 +80,7 @@ def tokenize(arguments: argparse.Namespace, config: RunConfig) -> Result:
 def train(arguments: argparse.Namespace, config: RunConfig) -> Result:
     from domainlm import stages
 
+    go_on_unread()
     return stages.train(config, Path(arguments.config), arguments.overrides)
 
 
@@ -239,6 +240,7 @@ def run(arguments: argparse.Namespace, config: RunConfig) -> Result:
     from domainlm.plan.build import plan as make_plan
     from domainlm.plan.text import describe
 
+    go_on_unread()
     stages.prepare(config)
     stages.tokenize(config)
     say(describe(make_plan(config)))

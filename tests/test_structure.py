@@ -156,7 +156,6 @@ ELSEWHERE = {
     "domainlm/commands": "domainlm/test_main",
     "domainlm/doctor/collectives": "domainlm/doctor/test_examine",
     "domainlm/export": "domainlm/test_stages",
-    "domainlm/launcher": "train/test_training",
     "train/checkpoints/trained": "domainlm/test_stages",
     "train/config": "train/test_config_file",
     "train/engine/engine": "train/test_training",

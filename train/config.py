@@ -260,6 +260,11 @@ class RunConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
         return self.run_folder / "metrics.jsonl"
 
     @property
+    def stop_file(self) -> Path:
+        """Whoever makes it asks the run to stop."""
+        return self.run_folder / "STOP"
+
+    @property
     def checkpoints(self) -> Path:
         return self.run_folder / "checkpoints"
 

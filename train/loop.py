@@ -26,7 +26,7 @@ from train.schedule import check_ranks, consumed_samples
 from train.spikes.skip_rules import is_skipped
 from train.start import describe, only_writer, open_records, recall, take_over
 from train.step import step_metrics, take_step
-from train.stop import StopRequest
+from train.stop import StopRequest, stop_stamp
 from train.token_stream import open_stream
 
 
@@ -118,7 +118,11 @@ def _finish(run: Run, step: int, stopped: bool) -> None:
     assert run.monitor is not None
     assert run.journal is not None
     if stopped:
-        run.journal.event("stop", step=step, reason=run.stop.reason or "another rank was asked to stop")
+        # With it the STOP file is met, whatever the reason was, and the next start takes it away.
+        stamp = stop_stamp(run.config.stop_file)
+        run.journal.event(
+            "stop", step=step, reason=run.stop.reason or "another rank was asked to stop", stop_file=stamp
+        )
         say(f"stopped after step {step} ({run.stop.reason or 'another rank'}); the same command goes on from there")
         return
     tokens = consumed_samples(run.config.training, step) * run.config.model.sequence_length
