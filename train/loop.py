@@ -19,7 +19,7 @@ from train.checkpoints.saving import Saver, warn_of_space
 from train.config import RunConfig
 from train.engine import engine
 from train.held_out import evaluate, is_due
-from train.process import find_rank, peak_flops, use_machine
+from train.process import check_device, find_rank, peak_flops, use_machine
 from train.records.throughput import Pace, Stragglers, describe_stragglers
 from train.run import Run
 from train.schedule import check_ranks, consumed_samples
@@ -46,6 +46,8 @@ def train(config: RunConfig, stop: StopRequest) -> None:
         if rank.is_first:
             say(finished)
         return
+    check_device(config.training)
+    engine.check_settings(config.training)
     stream = open_stream(config)
     check_writable(config.run_folder)
     check_writable(config.checkpoints)
