@@ -1,16 +1,42 @@
-"""Progress of long work on stderr: a bar in a terminal, plain lines in a log."""
+"""Progress of long work on stderr: a bar in a terminal, plain lines in a log; and that nobody need read it."""
 
+import io
 import math
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sized
-from typing import TypeVar
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 SECONDS_BETWEEN_LINES = 10.0
 
 Item = TypeVar("Item")
+
+
+class _Unread(io.FileIO):
+    """A file descriptor that takes everything: what cannot be written is lost."""
+
+    def write(self, content: Any) -> int:
+        with suppress(OSError):
+            return super().write(content)
+        return len(content)
+
+
+def go_on_unread() -> None:
+    """From now on this process outlives the readers of its output: a closed terminal, a pipe's end, a full disk."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed before this process began
+            nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+            setattr(sys, name, nowhere)
+        elif stream is getattr(sys, f"__{name}__"):  # nobody has put another one in its place
+            raw = _Unread(stream.fileno(), "w", closefd=False)
+            buffer = io.BufferedWriter(raw)
+            setattr(sys, name, io.TextIOWrapper(buffer, stream.encoding, stream.errors, line_buffering=True))
 
 
 def say(message: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from data.progress import say
+from data.progress import go_on_unread, say
 from domainlm.paths import begun_in, found_elsewhere
 from train.config import RunConfig
 from train.config_file import ConfigError, load_config, recorded_folder
@@ -101,6 +101,7 @@ def tokenize(arguments: argparse.Namespace, config: RunConfig) -> Result:
 def train(arguments: argparse.Namespace, config: RunConfig) -> Result:
     from domainlm import stages
 
+    go_on_unread()
     return stages.train(config, Path(arguments.config), arguments.overrides)
 
 
@@ -260,6 +261,7 @@ def run(arguments: argparse.Namespace, config: RunConfig) -> Result:
     from domainlm.plan.build import plan as make_plan
     from domainlm.plan.text import describe
 
+    go_on_unread()
     stages.prepare(config)
     stages.tokenize(config)
     say(describe(make_plan(config)))

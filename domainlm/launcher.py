@@ -16,42 +16,49 @@ from train.checkpoints.folders import finished_step
 from train.config import CHECKOUT, RunConfig
 from train.process import free_port, name_accelerator
 from train.records.journal import read_journal
+from train.stop import catchable_signals, discard_met_request
 
 
 def launch(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> int:
     """Run `deepspeed --module train CONFIG` with the configured number of ranks.
 
-    The ranks are in a session of their own: Ctrl-C, SIGTERM and SIGUSR1 reach this process only, which asks the run to
-    stop by its STOP file, so that all ranks agree on a step and save it. A second signal kills them.
+    The ranks are in a session of their own: Ctrl-C, SIGTERM, SIGUSR1 and SIGHUP reach this process only, which asks the
+    run to stop by its STOP file, so that all ranks agree on a step and save it. The same one again kills them, but for
+    SIGHUP: of a terminal that closes, kernel and shell send one each.
 
     Returns:
         0 when the run is done or was stopped on request, which the journal says: the launcher itself returns 0 when its
         child was killed by a signal, and leaves the ranks behind.
     """
-    events_before = len(read_journal(config.run_folder))
-    ranks = start_ranks(config, config_file, overrides)
-    asked = False
+    earlier = read_journal(config.run_folder)
+    discard_met_request(config.stop_file, earlier)
+    asked: set[int] = set()
+    ranks: subprocess.Popen[bytes] | None = None
 
     def pass_on(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
+        if ranks is not None and number in asked and number != signal.SIGHUP:
             os.killpg(ranks.pid, signal.SIGKILL)
-        asked = True
-        (config.run_folder / "STOP").touch()
+        asked.add(number)
+        config.stop_file.touch()
 
-    previous = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    # Before the ranks: a request that comes while they are started is theirs.
+    previous = {number: signal.signal(number, pass_on) for number in catchable_signals()}
     try:
+        ranks = start_ranks(config, config_file, overrides)
         code = ranks.wait()
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-    events = read_journal(config.run_folder)[events_before:]
+    events = read_journal(config.run_folder)[len(earlier) :]
     ended_well = finished_step(config.run_folder) >= config.training.steps or (events and events[-1]["event"] == "stop")
     if code == 0 and not ended_well:
         say("training: the launcher was killed; the same command goes on from the newest checkpoint")
         with suppress(ProcessLookupError):
             os.killpg(ranks.pid, signal.SIGKILL)
         return 1
+    if code > 128:  # what is left of a negative code, which DeepSpeed's launcher takes for its own
+        killer = signal.Signals(256 - code).name if 256 - code in set(signal.Signals) else f"signal {256 - code}"
+        say(f"training: a rank was ended by {killer}; the same command goes on from the newest checkpoint")
     return code
 
 
@@ -66,7 +73,8 @@ def deepspeed_command(ranks: int, module: str, *words: str) -> tuple[list[str], 
     name_accelerator()
     environment = dict(os.environ)
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(CHECKOUT), environment.get("PYTHONPATH", "")]))
-    options = ("--num_gpus", str(ranks), "--master_port", str(free_port()), "--log_level", "error")
+    # A rank says itself why it ends, and `launch` what ended it.
+    options = ("--num_gpus", str(ranks), "--master_port", str(free_port()), "--log_level", "critical")
     return [sys.executable, "-m", "deepspeed.launcher.runner", *options, "--module", module, *words], environment
 
 

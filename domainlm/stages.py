@@ -99,7 +99,9 @@ def train(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> dic
         return result
     from domainlm import launcher
     from train.engine.initial_weights import check_initial_weights
+    from train.process import check_device
 
+    check_device(config.training)
     open_stream(config)  # a wrong input is named here once, before ranks are started
     check_initial_weights(config, fresh=not saved_steps(config.checkpoints))
     check_writable(config.run_folder)

@@ -110,10 +110,48 @@ def render(config: RunConfig, job: Job, folder: Path) -> str:
         "SPARE": str(job.spare),
         "RETRY_CRASHES": str(int(job.retry_crashes)),
     }
+    script = SCRIPT.read_text("utf-8")
+    _check_time(options["time"], options.get("signal") or _given(script, "signal"))
     exported = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
-    return write_in(
-        SCRIPT.read_text("utf-8"), options, [f"export {exported}", f"set -- {shlex.quote(str(folder / 'config.yaml'))}"]
-    )
+    return write_in(script, options, [f"export {exported}", f"set -- {shlex.quote(str(folder / 'config.yaml'))}"])
+
+
+def _given(script: str, option: str) -> str:
+    """What a batch script itself sets an option of sbatch to."""
+    found = re.search(rf"^#SBATCH --{option}=(.*)$", script, re.M)
+    return found[1] if found else ""
+
+
+def _check_time(limit: str, warning: str) -> None:
+    """Raise ConfigError when a job would be asked to stop before it has had as long to train as it has to stop.
+
+    Args:
+        limit: sbatch's --time.
+        warning: sbatch's --signal, such as B:USR1@300: how many seconds before the limit, 60 where it does not say.
+            Slurm may send it up to a minute early.
+    """
+    seconds = slurm_seconds(limit)
+    _, at, lead = warning.partition("@")
+    if not warning or seconds is None or (at and not lead.isdecimal()):
+        return  # no limit, no warning, or what sbatch itself will refuse
+    needed = 2 * int(lead or 60)
+    if seconds < needed:
+        raise ConfigError(
+            f"--time {limit} is {seconds} s, and the job is asked to stop {needed // 2} s before its end (--signal "
+            f"{warning}): it would be queued again and again without a step. Take --time {-(-needed // 60)} (minutes) "
+            f"or longer, or a later warning such as --sbatch signal=B:USR1@{max(10, seconds // 2)}"
+        )
+
+
+def slurm_seconds(limit: str) -> int | None:
+    """Seconds of a time as sbatch takes it: M, M:S, H:M:S, D-H, D-H:M or D-H:M:S; None for any other, as UNLIMITED."""
+    match = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", limit)
+    if not match:
+        return None
+    days, first, second, third = (int(part or 0) for part in match.groups())
+    if match[1] is not None or match[4] is not None:
+        return 86_400 * days + 3600 * first + 60 * second + third
+    return 60 * first + second
 
 
 def submit(config: RunConfig, job: Job, script: str, folder: Path) -> list[str]:

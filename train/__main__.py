@@ -4,18 +4,21 @@ import argparse
 import os
 import sys
 import traceback
+from typing import TYPE_CHECKING
 
-from data.errors import DataError
-from train.checkpoints.folders import CheckpointError
-from train.config import RunConfig
-from train.config_file import ConfigError, load_config
-from train.spikes.skip_rules import DivergedError
-from train.stop import END_TIME, StopRequest
-from train.watchdog import show_stacks_on_request
+from train.stop import END_TIME, StopRequest, discard_met_request
+
+if TYPE_CHECKING:
+    from train.config import RunConfig
+
+EARLIEST, LATEST = 1e9, 1e10
+"""Bounds of a time limit, in seconds since 1970: 2001 and 2286. Outside are lengths of time, and milliseconds."""
 
 
 def main() -> int:
     """Train as one rank and leave with the exit code: 0 done or stopped on request, 1 failed, 2 refused to start."""
+    # From here on a signal is a request, which the loop meets. All else is loaded after it, which takes seconds.
+    stop = StopRequest()
     parser = argparse.ArgumentParser(
         prog="train",
         description="Train one rank of a run, or go on from its newest checkpoint. Start one process a GPU with "
@@ -28,12 +31,20 @@ def main() -> int:
         "overrides", nargs="*", default=[], metavar="section.key=value", help="changes to the file's values"
     )
     arguments = parser.parse_args()
+    from data.errors import DataError
+    from data.progress import go_on_unread
+    from train.checkpoints.folders import CheckpointError
+    from train.config_file import ConfigError, load_config
+    from train.spikes.skip_rules import DivergedError
+    from train.watchdog import show_stacks_on_request
+
+    go_on_unread()
     try:
         config = load_config(arguments.config, arguments.overrides)
-        # From here on a signal is a request, which the loop meets, and SIGUSR2 shows where this rank is.
-        show_stacks_on_request()
-        stop = _stop_request(config)
-        # After the configuration is known to be good: these load torch and DeepSpeed, which takes seconds.
+        show_stacks_on_request()  # on SIGUSR2
+        if _rank() == "0":
+            _watch(config, stop)
+        # After the configuration is known to be good: these load torch and DeepSpeed.
         from train.process import name_accelerator
 
         name_accelerator()
@@ -52,15 +63,21 @@ def main() -> int:
     os._exit(0)
 
 
-def _stop_request(config: RunConfig) -> StopRequest:
-    """What asks this rank to stop. Rank 0 watches the STOP file and the job's time limit for all."""
-    if _rank() != "0":
-        return StopRequest(None)
-    end_time = os.environ.get(END_TIME)
-    try:
-        return StopRequest(config.run_folder / "STOP", float(end_time) if end_time else None)
-    except ValueError:
-        raise ConfigError(f"{END_TIME}={end_time} is not a time: set it to seconds since 1970") from None
+def _watch(config: "RunConfig", stop: StopRequest) -> None:
+    """Have rank 0 watch the STOP file and the job's time limit for all."""
+    from train.config_file import ConfigError
+    from train.records.journal import read_journal
+
+    if given := os.environ.get(END_TIME):
+        try:
+            stop.end_time = float(given)
+            in_bounds = EARLIEST <= stop.end_time <= LATEST  # false for nan
+        except ValueError:
+            in_bounds = False
+        if not in_bounds:
+            raise ConfigError(f"{END_TIME}={given} is not a time: set it to seconds since 1970")
+    discard_met_request(config.stop_file, read_journal(config.run_folder))
+    stop.stop_file = config.stop_file
 
 
 def _refuse(message: str) -> int:

@@ -18,7 +18,7 @@ from pydantic import (
 from data.config import DataConfig, TokenizerConfig
 from data.files import value_digest
 from model.config import ModelConfig
-from train.deepspeed_settings import without_owned_keys
+from train.deepspeed_settings import own_settings
 from train.hardware import HardwareConfig
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -111,9 +111,9 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
     @classmethod
     def _deepspeed_leaves_ours_alone(cls, value: dict[str, Any]) -> dict[str, Any]:
         for key in ("offload_optimizer", "offload_param"):
-            if value.get("zero_optimization", {}).get(key, {}).get("device") == "nvme":
+            if ((value.get("zero_optimization") or {}).get(key) or {}).get("device") == "nvme":
                 raise ValueError(f"{key} to NVMe is not supported, checkpoints cannot reach it: set its device to cpu")
-        return without_owned_keys(value)
+        return own_settings(value)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -260,6 +260,11 @@ class RunConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
     def metrics(self) -> Path:
         """Lines of the steps, evaluations and saves."""
         return self.run_folder / "metrics.jsonl"
+
+    @property
+    def stop_file(self) -> Path:
+        """Whoever makes it asks the run to stop."""
+        return self.run_folder / "STOP"
 
     @property
     def checkpoints(self) -> Path:

@@ -19,14 +19,14 @@ from train.checkpoints.saving import Saver, warn_of_space
 from train.config import RunConfig
 from train.engine import engine
 from train.held_out import evaluate, is_due
-from train.process import find_rank, peak_flops, use_machine
+from train.process import check_device, find_rank, peak_flops, use_machine
 from train.records.throughput import Pace, Stragglers, describe_stragglers
 from train.run import Run
 from train.schedule import check_ranks, consumed_samples
 from train.spikes.skip_rules import is_skipped
 from train.start import describe, only_writer, open_records, recall, take_over
 from train.step import step_metrics, take_step
-from train.stop import StopRequest
+from train.stop import StopRequest, stop_stamp
 from train.token_stream import open_stream
 
 
@@ -46,6 +46,8 @@ def train(config: RunConfig, stop: StopRequest) -> None:
         if rank.is_first:
             say(finished)
         return
+    check_device(config.training)
+    engine.check_settings(config.training)
     stream = open_stream(config)
     check_writable(config.run_folder)
     check_writable(config.checkpoints)
@@ -118,7 +120,11 @@ def _finish(run: Run, step: int, stopped: bool) -> None:
     assert run.monitor is not None
     assert run.journal is not None
     if stopped:
-        run.journal.event("stop", step=step, reason=run.stop.reason or "another rank was asked to stop")
+        # With it the STOP file is met, whatever the reason was, and the next start takes it away.
+        stamp = stop_stamp(run.config.stop_file)
+        run.journal.event(
+            "stop", step=step, reason=run.stop.reason or "another rank was asked to stop", stop_file=stamp
+        )
         say(f"stopped after step {step} ({run.stop.reason or 'another rank'}); the same command goes on from there")
         return
     tokens = consumed_samples(run.config.training, step) * run.config.model.sequence_length

@@ -2,16 +2,19 @@
 
 import ctypes
 import os
+import re
 import socket
 import sys
 import time
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 
 import psutil
 import torch
 
+from train.config import TrainingConfig
 from train.config_file import ConfigError
+from train.deepspeed_settings import needs_gpu
 from train.hardware import Machine, bf16_peak
 
 
@@ -39,33 +42,61 @@ def find_rank(environment: MutableMapping[str, str]) -> Rank:
     process is the only rank.
 
     Raises:
-        ConfigError: under srun, the job script did not export the address of the first rank.
+        ConfigError: the address of the first rank is missing, or a variable is not what a launcher would set.
     """
     if "RANK" in environment:
-        local_size = environment.get("LOCAL_WORLD_SIZE", environment.get("LOCAL_SIZE", "1"))
-        return Rank(
-            int(environment["RANK"]),
-            int(environment.get("LOCAL_RANK", "0")),
-            int(environment.get("WORLD_SIZE", "1")),
-            int(local_size),
-        )
-    if "SLURM_STEP_ID" in environment and int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
-        missing = [name for name in ("MASTER_ADDR", "MASTER_PORT") if name not in environment]
-        if missing:
-            raise ConfigError(
-                f"under srun the job script must export {' and '.join(missing)}: see slurm/pretrain.sbatch"
+        _check_address(environment, "with RANK set, MASTER_ADDR and MASTER_PORT must be: start ranks with a launcher")
+        local_size = "LOCAL_WORLD_SIZE" if "LOCAL_WORLD_SIZE" in environment else "LOCAL_SIZE"
+        return _checked(
+            Rank(
+                _number(environment, "RANK"),
+                _number(environment, "LOCAL_RANK", "0"),
+                _number(environment, "WORLD_SIZE", "1"),
+                _number(environment, local_size, "1"),
             )
+        )
+    if "SLURM_STEP_ID" in environment and _number(environment, "SLURM_STEP_NUM_TASKS", "1") > 1:
+        _check_address(
+            environment, "under srun the job script must export MASTER_ADDR and MASTER_PORT: see slurm/pretrain.sbatch"
+        )
         tasks_per_node = environment.get("SLURM_STEP_TASKS_PER_NODE", "1")  # such as 8(x64)
-        rank = Rank(
-            int(environment["SLURM_PROCID"]),
-            int(environment["SLURM_LOCALID"]),
-            int(environment["SLURM_STEP_NUM_TASKS"]),
-            int(tasks_per_node.split("(")[0].split(",")[0]),
+        environment_of_step = {**environment, "SLURM_STEP_TASKS_PER_NODE": re.split("[(,]", tasks_per_node)[0]}
+        rank = _checked(
+            Rank(
+                _number(environment, "SLURM_PROCID"),
+                _number(environment, "SLURM_LOCALID"),
+                _number(environment, "SLURM_STEP_NUM_TASKS"),
+                _number(environment_of_step, "SLURM_STEP_TASKS_PER_NODE"),
+            )
         )
     else:
         rank = Rank(0, 0, 1)
         environment.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(free_port()))
     environment.update(RANK=str(rank.rank), LOCAL_RANK=str(rank.local_rank), WORLD_SIZE=str(rank.world_size))
+    return rank
+
+
+def _number(environment: Mapping[str, str], name: str, default: str | None = None) -> int:
+    value = environment.get(name, default)
+    if value is None or not (value.isascii() and value.isdecimal()):
+        given = "is not set" if value is None else f"is {value!r}, which is no whole number"
+        raise ConfigError(f"the environment's {name} {given}: it is for the launcher to set")
+    return int(value)
+
+
+def _check_address(environment: Mapping[str, str], what_to_do: str) -> None:
+    if "MASTER_ADDR" not in environment or "MASTER_PORT" not in environment:
+        raise ConfigError(what_to_do)
+    if not 0 < _number(environment, "MASTER_PORT") < 1 << 16:
+        raise ConfigError(f"the environment's MASTER_PORT is {environment['MASTER_PORT']}, which is no port")
+
+
+def _checked(rank: Rank) -> Rank:
+    if rank.rank >= rank.world_size or rank.local_rank >= rank.local_size > 1:
+        raise ConfigError(
+            f"the environment names rank {rank.rank} of {rank.world_size}, on its machine {rank.local_rank} of "
+            f"{rank.local_size}: start the ranks with one launcher"
+        )
     return rank
 
 
@@ -109,6 +140,13 @@ def name_accelerator() -> None:
     """Tell DeepSpeed that a machine without a GPU is meant: it looks when it is imported, and warns when not told."""
     if not torch.cuda.is_available():
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
+
+
+def check_device(training: TrainingConfig) -> None:
+    """Raises ConfigError where the run needs a GPU and there is none."""
+    needed = needs_gpu(training.deepspeed)
+    if needed and not torch.cuda.is_available():
+        raise ConfigError(f"training.deepspeed: `{needed}` works on CUDA GPUs alone, and there is none: take it out")
 
 
 def peak_flops(device: torch.device) -> float:

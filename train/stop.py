@@ -2,33 +2,35 @@
 
 import signal
 import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import FrameType
-
-import psutil
+from typing import Any
 
 END_TIME = "DOMAINLM_END_TIME"
 """Environment variable of a job's time limit, in seconds since 1970."""
 MARGIN_SECONDS = 30.0
 """What must be left of the time limit after the longest step and save, to leave in good order."""
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
+
+
+def catchable_signals() -> list[signal.Signals]:
+    """The signals that ask this process to stop; not SIGHUP where whoever started it has it ignored, as nohup does."""
+    return [number for number in SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
 
 
 class StopRequest:
-    """Remembers that this process was asked to stop: SIGTERM, SIGUSR1, the first Ctrl-C, a STOP file, a time limit.
+    """Remembers that this process was asked to stop: SIGTERM, SIGUSR1, SIGHUP, the first Ctrl-C, a STOP file, a limit.
 
-    Signals are caught from its making on. A STOP file older than this process was meant for an earlier one, and is
-    removed.
+    Signals are caught from its making on. The STOP file and the time limit (seconds since 1970) are rank 0's to watch,
+    once it knows them.
     """
 
-    def __init__(self, stop_file: Path | None, end_time: float | None = None) -> None:
-        """`stop_file` and `end_time` (seconds since 1970) are rank 0's to watch."""
-        if stop_file and stop_file.exists() and stop_file.stat().st_mtime < psutil.Process().create_time():
-            stop_file.unlink()
-        self._stop_file, self._end_time = stop_file, end_time
+    def __init__(self, stop_file: Path | None = None, end_time: float | None = None) -> None:
+        self.stop_file, self.end_time = stop_file, end_time
         self._longest: dict[str, float] = {}
         self._reason = ""
-        for number in SIGNALS:
+        for number in catchable_signals():
             signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -45,10 +47,29 @@ class StopRequest:
         """Why to stop, or an empty string."""
         if self._reason:
             return self._reason
-        if self._stop_file is not None and self._stop_file.exists():
-            self._reason = f"{self._stop_file} exists"
-        elif self._end_time is not None:
-            left, needed = self._end_time - time.time(), sum(self._longest.values()) + MARGIN_SECONDS
+        if self.stop_file is not None and self.stop_file.exists():
+            self._reason = f"{self.stop_file} exists"
+        elif self.end_time is not None:
+            left, needed = self.end_time - time.time(), sum(self._longest.values()) + MARGIN_SECONDS
             if left < needed:
                 self._reason = f"{left:.0f} s are left of the time limit, a step and its save may need {needed:.0f}"
         return self._reason
+
+
+def stop_stamp(stop_file: Path) -> int | None:
+    """What tells one STOP file from the next: its modification time in nanoseconds; None where there is none."""
+    try:
+        return stop_file.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
+
+
+def discard_met_request(stop_file: Path, events: Iterable[Mapping[str, Any]]) -> None:
+    """Remove a STOP file by which the run has stopped before, as its journal says.
+
+    Any other one is a request, however old: who made it while ranks were starting must not wait in vain, and the clocks
+    of machines that share a file system differ.
+    """
+    met = {event.get("stop_file") for event in events if event["event"] == "stop"}
+    if stop_stamp(stop_file) in met - {None}:
+        stop_file.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""What each rank does when `domainlm doctor` tries the launcher: join, add up numbers with the others, time it.
+"""What each rank does when `domainlm doctor` tries the launcher: join, add up numbers, time it, compare gradients.
 
-deepspeed --num_gpus 2 --module domainlm.doctor.collectives OUT
+deepspeed --num_gpus 2 --module domainlm.doctor.collectives OUT [CONFIG ...]
 """
 
 import json
@@ -14,6 +14,8 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
+from domainlm.doctor.steps import compare
+from train.config_file import load_config
 from train.engine import engine
 from train.process import Rank, find_rank, use_machine
 
@@ -44,7 +46,8 @@ def measure(rank: Rank, device: torch.device, size: int) -> tuple[bool, float]:
 
 
 def main() -> None:
-    out = sys.argv[-1]
+    """Write what was seen to OUT: of the collectives first, then with the gradient of each small run."""
+    out, *configs = [word for word in sys.argv[1:] if not word.startswith("--local_rank")]
     rank = find_rank(os.environ)
     device = use_machine(rank)
     begin = time.perf_counter()
@@ -52,14 +55,17 @@ def main() -> None:
     dist.barrier()
     joined = time.perf_counter() - begin
     results = {size: measure(rank, device, size) for size in SIZES}
+    facts = {
+        "ranks": rank.world_size,
+        "backend": dist.get_backend(),
+        "seconds_to_join": joined,
+        "right": all(right for right, _ in results.values()),
+        "bytes_per_second": {size: speed for size, (_, speed) in results.items()},
+    }
     if rank.is_first:
-        facts = {
-            "ranks": rank.world_size,
-            "backend": dist.get_backend(),
-            "seconds_to_join": joined,
-            "right": all(right for right, _ in results.values()),
-            "bytes_per_second": {size: speed for size, (_, speed) in results.items()},
-        }
+        Path(out).write_text(json.dumps(facts))
+    facts["gradients"] = [compare(load_config(config), rank, device) for config in configs]
+    if rank.is_first:
         Path(out).write_text(json.dumps(facts))
     engine.disconnect()
 

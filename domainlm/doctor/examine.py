@@ -1,4 +1,4 @@
-"""Examines the machine before a run: software, GPUs, launcher, collectives, storage, signals, W&B, the run's data."""
+"""Examines the machine before a run: software, GPUs, launcher, gradients, storage, signals, W&B, the run's data."""
 
 import json
 import os
@@ -13,6 +13,7 @@ from data.errors import DataError
 from data.files import stage_digest
 from data.progress import say
 from domainlm.doctor.findings import Finding
+from domainlm.doctor.gradients import judge_gradients, small_run
 from domainlm.doctor.machine_checks import check_machine
 from domainlm.doctor.storage_checks import check_storage
 from domainlm.launcher import deepspeed_command, local_ranks
@@ -20,7 +21,8 @@ from domainlm.plan.build import machine_of
 from domainlm.plan.costs import host_memory
 from domainlm.plan.placement import step_memory
 from model.sizes import parameter_count
-from train.config import RunConfig
+from train.config import CHECKOUT, RunConfig, to_yaml
+from train.config_file import load_config
 from train.engine.placement import configured_placement
 from train.hardware import Machine
 from train.token_stream import open_stream
@@ -49,8 +51,8 @@ def examine(config: RunConfig | None, launch: bool = True) -> list[Finding]:
         findings += check_storage(Path.cwd(), 0, 0, nodes)
     if launch:
         started = max(2, ranks)
-        say(f"launcher: starts {started} ranks that add up numbers")
-        findings += check_launcher(started if not _has_gpus() else ranks)
+        say(f"launcher: starts {started} ranks that add up numbers and compare a step's gradient with plain torch's")
+        findings += check_launcher(started if not _has_gpus() else ranks, config)
     if config and machine:
         findings += [check_wandb(config), *check_data(config), check_memory_of_steps(config, machine)]
     return findings
@@ -71,11 +73,20 @@ def check_memory_of_steps(config: RunConfig, machine: Machine) -> Finding:
     return Finding("a step's memory", "ok", seen)
 
 
-def check_launcher(ranks: int) -> list[Finding]:
-    """Start ranks as a run does, and have them add up numbers."""
+def check_launcher(ranks: int, config: RunConfig | None = None) -> list[Finding]:
+    """Start ranks as a run does, have them add up numbers, and compare the gradient of a step with plain torch's.
+
+    Args:
+        config: whose settings of DeepSpeed are tried; without one, ZeRO 1 to 3.
+    """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "seen.json"
-        command, environment = deepspeed_command(ranks, "domainlm.doctor.collectives", str(out))
+        runs = [small_run(config, ranks)] if config else [small_run(_demo(), ranks, stage) for stage in (1, 2, 3)]
+        files = [Path(folder) / f"small-{number}.yaml" for number in range(len(runs))]
+        for file, run in zip(files, runs, strict=True):
+            file.write_text(to_yaml(run), "utf-8")
+        words = [str(out), *map(str, files)]
+        command, environment = deepspeed_command(ranks, "domainlm.doctor.collectives", *words)
         try:
             ended = subprocess.run(
                 command, env=environment, capture_output=True, text=True, timeout=LAUNCH_SECONDS, check=False
@@ -83,11 +94,20 @@ def check_launcher(ranks: int) -> list[Finding]:
         except subprocess.TimeoutExpired:
             seen = f"{ranks} ranks did not meet within {LAUNCH_SECONDS:.0f} s"
             return [Finding("launcher", "fail", seen, "look for a firewall, or a wrong NCCL_SOCKET_IFNAME")]
-        if ended.returncode or not out.exists():
-            lines = [line for line in (ended.stderr + ended.stdout).splitlines() if line.strip()]
+        facts = json.loads(out.read_text("utf-8")) if out.exists() else None
+        findings = judge_collectives(facts) if facts else []
+        if ended.returncode or facts is None:
+            lines = [line for line in (ended.stdout + ended.stderr).splitlines() if line.strip()]
             seen = f"exit code {ended.returncode}: {lines[-1] if lines else 'nothing was printed'}"
-            return [Finding("launcher", "fail", seen, f"try it by hand: {' '.join(command)}")]
-        return judge_collectives(json.loads(out.read_text("utf-8")))
+            name, to_do = "launcher", f"try it by hand: {' '.join(command)}"
+            if facts:
+                name, to_do = "gradient", "DeepSpeed cannot take a step with the settings of training.deepspeed"
+            return [*findings, Finding(name, "fail", seen, to_do)]
+        return [*findings, *judge_gradients(facts["gradients"], ranks)]
+
+
+def _demo() -> RunConfig:
+    return load_config(CHECKOUT / "configs" / "demo.yaml")
 
 
 def judge_collectives(facts: dict[str, Any]) -> list[Finding]:

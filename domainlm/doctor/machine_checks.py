@@ -146,4 +146,4 @@ def check_signals() -> Finding:
     if lost:
         to_do = "a run could not be asked to stop: do not start it from a shell or job that blocks them"
         return Finding("signals", "fail", f"{', '.join(lost)} do not arrive", to_do)
-    return Finding("signals", "ok", "SIGTERM, SIGUSR1 and SIGINT arrive")
+    return Finding("signals", "ok", "SIGTERM, SIGUSR1, SIGINT and SIGHUP arrive")

@@ -1,6 +1,7 @@
 """`domainlm submit`: what is written into the batch script, what is refused, and that a dry run leaves no trace."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from domainlm.arguments import parse
-from domainlm.submit import SCRIPT, describe, job_from, new_folder, render, submit, write_in
+from domainlm.submit import SCRIPT, describe, job_from, new_folder, render, slurm_seconds, submit, write_in
 from tests.launched.runs import run_domainlm
 from train.config import CHECKOUT, RunConfig
 from train.config_file import ConfigError
@@ -88,6 +89,36 @@ def test_what_cannot_run_is_refused_before_it_waits_in_a_queue(config: RunConfig
     (config.shards / "manifest.json").unlink()
     with pytest.raises(ConfigError, match="no shards to train on; run `domainlm tokenize`"):
         rendered(config, "--nodes 8")
+
+
+@pytest.mark.parametrize(
+    ("options", "refused"),
+    [
+        ("--time 3", "--time 3 is 180 s, and the job is asked to stop 300 s before its end (--signal B:USR1@300)"),
+        ("--time 0:09:59", "Take --time 10 (minutes) or longer, or a later warning such as --sbatch signal=B:USR1@299"),
+        ("--time 10", None),
+        ("--time 3 --sbatch signal=B:USR1@90", None),
+        ("--time 3 --sbatch signal=B:USR1@91", "--time 3 is 180 s"),
+        ("--time 1:59 --sbatch signal=B:USR1", "asked to stop 60 s before its end"),
+        ("--time 12:00:00 --sbatch time=5", "--time 5 is 300 s"),
+        ("--time 1-0 --sbatch signal=B:USR1@43200", None),
+        ("--time UNLIMITED", None),
+    ],
+)
+def test_a_job_that_would_stop_before_it_trains_is_refused(
+    config: RunConfig, options: str, refused: str | None
+) -> None:
+    if refused is None:
+        rendered(config, f"--nodes 8 {options}")
+    else:
+        with pytest.raises(ConfigError, match=re.escape(refused)):
+            rendered(config, f"--nodes 8 {options}")
+
+
+def test_times_as_slurm_reads_them() -> None:
+    times = {"5": 300, "5:30": 330, "1:00:00": 3600, "2-3": 183_600, "2-3:4": 183_840, "2-3:4:5": 183_845}
+    assert {text: slurm_seconds(text) for text in times} == times
+    assert slurm_seconds("INFINITE") is None
 
 
 def test_without_slurm_the_refusal_says_what_to_do(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,3 +76,52 @@ def test_an_array_prepares_and_tokenizes_what_one_process_does(
     stages.tokenize(alone)
     assert stage_digest(tmp_path / "array" / "corpus") == stage_digest(tmp_path / "alone" / "corpus")
     assert read_manifest(tmp_path / "array" / "shards").digest == read_manifest(tmp_path / "alone" / "shards").digest
+
+
+STAND_IN_FOR_SCONTROL = """#!/bin/bash
+case "$1 $2" in
+    "show job") echo "JobId=7 JobState=RUNNING Restarts=$SLURM_RESTART_COUNT EndTime=2030-01-01T00:00:00" ;;
+    "show hostnames") echo node1 ;;
+    requeue*) echo requeue >>"$RUN_FOLDER/asked-of-slurm" ;;
+esac
+"""
+STAND_IN_FOR_SRUN = """#!/bin/bash
+[ -z "$SAVED" ] || echo '{"event": "save", "time": "now", "step": '"$SAVED"'}' >>"$RUN_FOLDER/journal.jsonl"
+echo '{"event": "stop", "time": "now", "step": 0}' >>"$RUN_FOLDER/journal.jsonl"
+"""
+
+
+@pytest.mark.parametrize(
+    ("saved", "queued_again"),
+    [
+        (["", "", "", ""], [True, True, False, False]),
+        (["5", "", ""], [True, True, False]),
+        (["5", "", "9", "12"], [True, True, True, True]),
+    ],
+)
+def test_a_job_that_is_queued_again_twice_without_progress_ends(
+    saved: list[str], queued_again: list[bool], tmp_path: Path
+) -> None:
+    """slurm/pretrain.sbatch in Slurm's environment, its ranks asked to stop each time after they have saved, or not."""
+    (tmp_path / "bin").mkdir()
+    for name, content in (("scontrol", STAND_IN_FOR_SCONTROL), ("srun", STAND_IN_FOR_SRUN)):
+        (tmp_path / "bin" / name).write_text(content)
+        (tmp_path / "bin" / name).chmod(0o755)
+    run = tmp_path / "run"
+    asked = run / "asked-of-slurm"
+    for restart, (step, expected) in enumerate(zip(saved, queued_again, strict=True)):
+        before = asked.read_text() if asked.exists() else ""
+        done = subprocess.run(
+            ["bash", "slurm/pretrain.sbatch", "run.yaml"],
+            cwd=CHECKOUT,
+            env=os.environ
+            | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "node1"}
+            | {"RUN_FOLDER": str(run), "PYTHON": sys.executable, "PREFLIGHT": "0", "SAVED": step}
+            | {"SLURM_RESTART_COUNT": str(restart)},
+            capture_output=True,
+            text=True,
+        )
+        assert (asked.read_text() != before) == expected, done.stdout + done.stderr
+        assert (done.returncode == 0) == expected, done.stdout + done.stderr
+        if not expected and queued_again[restart - 1]:
+            assert "not queued again: twice it was, and no step after " + (saved[0] or "0") in done.stdout

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from train.stop import MARGIN_SECONDS, SIGNALS, StopRequest
+from train.stop import MARGIN_SECONDS, SIGNALS, StopRequest, discard_met_request, stop_stamp
 
 
 @pytest.fixture(autouse=True)
@@ -29,14 +29,28 @@ def test_signals_ask_to_stop(number: signal.Signals) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_a_stop_file_asks_to_stop(tmp_path: Path) -> None:
-    (tmp_path / "STOP").touch()
-    os.utime(tmp_path / "STOP", (0, 0))
-    stop = StopRequest(tmp_path / "STOP")
-    assert not (tmp_path / "STOP").exists(), "it was meant for an earlier process"
-    assert not stop.reason
-    (tmp_path / "STOP").touch()
-    assert stop.reason == f"{tmp_path / 'STOP'} exists"
+def test_a_stop_file_asks_to_stop_until_the_run_has_stopped_by_it(tmp_path: Path) -> None:
+    file = tmp_path / "STOP"
+    file.touch()
+    os.utime(file, (0, 0))
+    earlier = [{"event": "stop", "step": 3, "stop_file": None}, {"event": "start", "step": 3}]
+    discard_met_request(file, earlier)
+    assert StopRequest(file).reason == f"{file} exists", "nobody has met it, however old it is"
+    met = [*earlier, {"event": "stop", "step": 3, "stop_file": stop_stamp(file)}]
+    file.touch()
+    discard_met_request(file, met)
+    assert file.exists(), "it was made again"
+    discard_met_request(file, [*met, {"event": "stop", "step": 3, "stop_file": stop_stamp(file)}])
+    assert not StopRequest(file).reason
+    discard_met_request(file, met)
+
+
+def test_a_hangup_stays_ignored_where_it_was() -> None:
+    """As nohup leaves it to what it starts."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    stop = StopRequest()
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert stop.reason == ""
 
 
 def test_the_time_limit_leaves_room_for_the_longest_step_and_save() -> None:

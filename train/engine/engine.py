@@ -14,12 +14,14 @@ import torch.distributed as dist
 from deepspeed.ops import __compatible_ops__
 from deepspeed.runtime import compiler
 from deepspeed.runtime.bf16_optimizer import BF16_Optimizer
+from deepspeed.runtime.config import DeepSpeedConfig
 from deepspeed.utils import safe_get_local_grad
 from torch import nn
 
 from model.block import Block
 from model.transformer import Transformer
 from train.config import RunConfig, TrainingConfig
+from train.config_file import ConfigError
 from train.engine.initial_weights import set_initial_weights
 from train.engine.optimizer import build_optimizer, set_hyperparameters
 from train.schedule import accumulation
@@ -75,6 +77,19 @@ def deepspeed_config(training: TrainingConfig, world_size: int, step: int = 1) -
         # With both in fp32, ZeRO 1 to 3 agree to the bit across world sizes; without, they drift apart.
         owned |= {"data_types": {"grad_accum_dtype": "fp32"}, "communication_data_type": "fp32"}
     return {**training.deepspeed, **owned}
+
+
+def check_settings(training: TrainingConfig) -> None:
+    """Have DeepSpeed read its settings, before ranks are connected.
+
+    Raises:
+        ConfigError: it refuses one.
+    """
+    try:
+        DeepSpeedConfig(deepspeed_config(training, world_size=1))
+    except (AssertionError, TypeError, ValueError) as error:  # pydantic's is a ValueError
+        reason = " ".join(str(error).partition("For further information")[0].split())
+        raise ConfigError(f"training.deepspeed: DeepSpeed {deepspeed.__version__} refuses it: {reason}") from None
 
 
 def build_engine(config: RunConfig, device: torch.device, world_size: int, fresh: bool = True) -> Engine:

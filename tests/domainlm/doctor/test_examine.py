@@ -14,12 +14,14 @@ from train.config import RunConfig
 Make = Callable[..., RunConfig]
 
 
-def test_two_ranks_meet_and_add_up() -> None:
-    launcher, all_reduce = check_launcher(2)
+def test_two_ranks_meet_add_up_and_compare_gradients() -> None:
+    launcher, all_reduce, *gradients = check_launcher(2)
     assert launcher.verdict == "ok", launcher
     assert launcher.seen.startswith("2 ranks over gloo joined in")
     assert all_reduce.seen.startswith("right; 1 MB at")
     assert all_reduce.verdict in ("ok", "warn"), "a busy machine is slow"
+    assert [finding.verdict for finding in gradients] == ["ok"] * 3
+    assert [finding.name for finding in gradients] == [f"gradient, ZeRO-{stage}, fp32" for stage in (1, 2, 3)]
 
 
 def test_a_launcher_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
