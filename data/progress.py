@@ -8,14 +8,16 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from data.addresses import without_secrets
+
 SECONDS_BETWEEN_LINES = 10.0
 
 Item = TypeVar("Item")
 
 
 def say(message: str) -> None:
-    """Print one line to stderr, at once and without breaking a bar."""
-    tqdm.write(message, file=sys.stderr)
+    """Print one line to stderr without the secrets of addresses, at once and without breaking a bar."""
+    tqdm.write(without_secrets(message), file=sys.stderr)
     sys.stderr.flush()
 
 

@@ -5,6 +5,7 @@ import os
 import sys
 import traceback
 
+from data.addresses import without_secrets
 from data.errors import DataError
 from train.checkpoints.folders import CheckpointError
 from train.config import RunConfig
@@ -43,7 +44,7 @@ def main() -> int:
     except (ConfigError, DataError, CheckpointError, DivergedError) as error:
         return _refuse(str(error))
     except Exception:
-        print(f"rank {_rank()} failed:\n{traceback.format_exc()}", file=sys.stderr, flush=True)
+        print(f"rank {_rank()} failed:\n{without_secrets(traceback.format_exc())}", file=sys.stderr, flush=True)
         # Peers may sit in a collective for ever: leave at once, so that the launcher ends them with this exit code.
         os._exit(1)
     # All is written. An interpreter that ends takes torch's threads down in any order, which now and then aborts it.

@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from data.addresses import without_secrets
 from data.config import DataConfig, TokenizerConfig
 from data.files import value_digest
 from model.config import ModelConfig
@@ -248,7 +249,8 @@ class RunConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
             return self.data_folder / "shards"
         if not self.shards_are_remote:
             return Path(self.data.shards)
-        return Path(self.data.cache or self.run_folder / "shard-cache") / value_digest(self.data.shards)
+        copies = Path(self.data.cache or self.run_folder / "shard-cache")
+        return copies / value_digest(without_secrets(self.data.shards))
 
     @property
     def shards_are_remote(self) -> bool:
@@ -269,5 +271,5 @@ class RunConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
 
 
 def to_yaml(config: RunConfig) -> str:
-    """The resolved configuration as YAML; `load_config` reads it back to an equal one."""
+    """The resolved configuration as YAML; `load_config` reads it back to an equal one, but for secrets in addresses."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

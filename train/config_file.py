@@ -12,11 +12,15 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from data.addresses import without_secrets
 from train.config import CHECKOUT, RunConfig
 
 
 class ConfigError(Exception):
-    """A configuration that cannot be run; the message has one line for each thing that is wrong."""
+    """A configuration that cannot be run; the message has one line for each thing that is wrong, without secrets."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(without_secrets(message))
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -47,6 +47,9 @@ def without_owned_keys(settings: dict[str, Any]) -> dict[str, Any]:
         place = settings.get(section) if section else settings
         if isinstance(place, dict) and name in place:
             raise ValueError(f"DeepSpeed 0.19 has removed `{key}`: take it out of the DeepSpeed file; {instead}")
+    comet = settings.get("comet")
+    if isinstance(comet, dict) and comet.get("api_key"):
+        raise ValueError("`comet.api_key` would be written into the run's files: take it out, set COMET_API_KEY")
     for key, decides in OWNED_KEYS.items():
         if settings.get(key, "auto") != "auto":
             raise ValueError(f"`{key}` belongs to the framework: take it out of the DeepSpeed file, set {decides}")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from data.addresses import without_secrets
 from data.config import DataConfig, SourceConfig
 from data.corpus.counts import Counts, by_reason, merged
 from data.corpus.decontaminate import Items
@@ -103,7 +104,7 @@ def corpus_report(
 def _source(source: SourceConfig, kept: Kept, config: DataConfig) -> dict[str, Any]:
     counts = kept.counts
     return {
-        "path": source.path,
+        "path": without_secrets(source.path),
         "licence": source.licence,
         "language": source.language,
         "read": counts.read,

@@ -116,3 +116,10 @@ def test_the_hints_name_the_jobs(config: RunConfig) -> None:
     assert "scancel --batch --signal=USR1 12 " in shown
     assert str(config.run_folder / "STOP") in shown
     assert new_folder(config).parent == config.run_folder / "submitted"
+
+
+def test_secrets_do_not_go_into_a_jobs_configuration(make_config: MakeConfig) -> None:
+    config = make_config(training={"batch_size": 64, "micro_batch": 1})
+    data = config.data.model_copy(update={"shards": "https://anna:pa55@host/shards"})
+    with pytest.raises(ConfigError, match=r"data\.shards holds secrets.* leave them to the store's own settings"):
+        rendered(config.model_copy(update={"data": data}), "--nodes 8")
