@@ -4,8 +4,9 @@ import datetime
 import math
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field, NonNegativeInt, PositiveInt, field_validator, model_validator
+from pydantic import BaseModel, Field, NonNegativeInt, PlainSerializer, PositiveInt, field_validator, model_validator
 
+from data.addresses import without_secrets
 from data.date_format import check_date_format
 
 SMALLEST_SHARE_FOUND = 0.9  # of the near-duplicates at the threshold, by any settings that are accepted
@@ -14,6 +15,7 @@ END_OF_TEXT = "<|endoftext|>"
 LEAST_PIECES = 258
 Filter = Literal["gopher_quality", "gopher_repetition", "c4", "fineweb"]
 PersonalData = Literal["email", "phone", "ip", "card", "iban"]
+Address = Annotated[str, PlainSerializer(without_secrets)]  # whole here, and without secrets in all that is made of it
 
 
 class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -21,7 +23,7 @@ class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
 
     name: str = Field(pattern=r"^[a-z0-9_]+$")
     """Name in the mixture, the reports and the file names: lower-case letters, digits and underscores."""
-    path: str = Field(min_length=1)
+    path: Address = Field(min_length=1)
     """A file, a folder (read recursively) or a glob, here or remote (s3://, gs://, https:// and all else that fsspec
     opens); hub://OWNER/NAME[@revision][:configuration][/split]; or demo://NAME.
 
@@ -203,7 +205,7 @@ class DataConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
     """{step: seed}: from this step on, what each source's pass has not shown yet comes in another order."""
     workers: PositiveInt | None = None
     """Processes that prepare and tokenize; they change nothing in the result. None: one for each CPU."""
-    shards: str | None = None
+    shards: Address | None = None
     """Folder of finished shards to train on, local or remote (s3://bucket/shards). None: shards/ beside the corpus."""
     cache: str | None = None
     """Folder for local copies of remote shards. None: shard-cache/ in the run's folder."""

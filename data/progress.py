@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from data.addresses import without_secrets
+
 SECONDS_BETWEEN_LINES = 10.0
 
 Item = TypeVar("Item")
@@ -40,8 +42,8 @@ def go_on_unread() -> None:
 
 
 def say(message: str) -> None:
-    """Print one line to stderr, at once and without breaking a bar."""
-    tqdm.write(message, file=sys.stderr)
+    """Print one line to stderr without the secrets of addresses, at once and without breaking a bar."""
+    tqdm.write(without_secrets(message), file=sys.stderr)
     sys.stderr.flush()
 
 

@@ -22,10 +22,15 @@ from train.config import RunConfig
 from train.config_file import ConfigError
 
 ExportDtype = Literal["float32", "bfloat16"]
-FORMAT = 1
+FORMAT = 2
 
 OF_PRECISION: dict[str, ExportDtype] = {"fp32": "float32", "bf16": "bfloat16"}
-"""The dtype of an export unless one is asked for: that of the weights that training computed with."""
+"""The dtype of the weights that training computed with."""
+
+ALIBI_IN_BFLOAT16 = (
+    "transformers computes ALiBi's biases in the dtype of the weights; in bfloat16 those of near tokens become equal,"
+    " and the logits worse along the text: load the folder with dtype='float32', or export without --dtype"
+)
 
 
 def export(
@@ -41,7 +46,7 @@ def export(
     Args:
         folder: where to; None for export/ in the run's folder.
         step: of the checkpoint; None for the newest.
-        dtype: of the weights; None for that of training.
+        dtype: of the weights; None for that of training, but with ALiBi for float32 (see ALIBI_IN_BFLOAT16).
         max_file_gigabytes: weight files grow no larger, unless one tensor alone does.
 
     Raises:
@@ -54,7 +59,7 @@ def export(
     except ValueError as error:
         raise ConfigError(f"this model cannot be exported: {error}") from None
     found = find_checkpoint(config, step)
-    chosen = dtype or OF_PRECISION[config.training.precision]
+    chosen = dtype or _own_dtype(config)
     inputs = _inputs(config, found, chosen, max_file_gigabytes)
     result = {"folder": str(target), "step": found.step, "dtype": chosen, "class": class_name}
     if _is_finished(target, inputs):
@@ -63,8 +68,10 @@ def export(
     tokenizer, card = tokenizer_folder(found, config), model_card(_facts(config, found, class_name, chosen))
     weights = load_trained(config, found.step).model.state_dict()
     say(f"export: step {found.step} as {class_name} in {chosen} to {target}")
+    if chosen == "bfloat16" and config.model.positions == "alibi":
+        say(f"export: {ALIBI_IN_BFLOAT16}")
     try:
-        export_folder(
+        compared = export_folder(
             weights,
             config.model,
             target,
@@ -77,7 +84,13 @@ def export(
         )
     except (ValueError, FileExistsError) as error:
         raise ConfigError(f"export: {error}") from None
+    if not compared:
+        say("export: transformers is not installed here, so it was not tried whether AutoTokenizer gives these ids")
     return result
+
+
+def _own_dtype(config: RunConfig) -> ExportDtype:
+    return "float32" if config.model.positions == "alibi" else OF_PRECISION[config.training.precision]
 
 
 def _inputs(config: RunConfig, found: Checkpoint, dtype: str, max_file_gigabytes: float) -> dict[str, Any]:

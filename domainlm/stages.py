@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from data.addresses import without_secrets
 from data.corpus.build import Shard, prepare_corpus
 from data.corpus.split import held_out_of_nothing
 from data.files import stage_digest, write_atomically
@@ -68,7 +69,7 @@ def tokenize(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
     """
     if config.data.shards is not None:
         say(f"shards: those of data.shards are taken: {config.data.shards}")
-        return {"shards": config.data.shards}
+        return {"shards": without_secrets(config.data.shards)}
     if shard is not None:
         stage_digest(config.tokenizer_folder, "tokenizer")  # trained once, not by every task
     report = tokenizer(config) if shard is None else {}

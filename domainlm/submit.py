@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from data.addresses import without_secrets
 from data.files import write_atomically
 from data.progress import say
 from domainlm.paths import relative_paths
@@ -82,6 +83,11 @@ def render(config: RunConfig, job: Job, folder: Path) -> str:
         raise ConfigError(
             f"the job runs in {CHECKOUT}, where relative paths such as {paths[0]} lead elsewhere than here: submit "
             "from there, or make them absolute"
+        )
+    if config.data.shards and without_secrets(config.data.shards) != config.data.shards:
+        raise ConfigError(
+            "data.shards holds secrets, which are not written into a job's configuration: leave them to the store's own"
+            " settings (environment variables, ~/.aws, ~/.netrc)"
         )
     check_ranks(config.training, job.nodes * job.ranks_on_a_node)
     if not config.shards_are_remote and not (config.shards / "manifest.json").exists():
@@ -166,7 +172,7 @@ def submit(config: RunConfig, job: Job, script: str, folder: Path) -> list[str]:
     write_atomically(folder / "job.sbatch", script)
     write_atomically(folder / "config.yaml", to_yaml(config))
     write_atomically(folder / "code.txt", _git("describe", "--always", "--dirty") + _git("status", "--porcelain"))
-    write_atomically(folder / "code.diff", _git("diff", "HEAD"))
+    write_atomically(folder / "code.diff", without_secrets(_git("diff", "HEAD")))
     command = [str(CHAIN), str(job.chain)] if job.chain > 1 else ["sbatch", "--parsable"]
     done = subprocess.run([*command, str(folder / "job.sbatch")], cwd=CHECKOUT, text=True, capture_output=True)
     if done.returncode:

@@ -31,6 +31,7 @@ def main() -> int:
         "overrides", nargs="*", default=[], metavar="section.key=value", help="changes to the file's values"
     )
     arguments = parser.parse_args()
+    from data.addresses import without_secrets
     from data.errors import DataError
     from data.progress import go_on_unread
     from train.checkpoints.folders import CheckpointError
@@ -54,7 +55,7 @@ def main() -> int:
     except (ConfigError, DataError, CheckpointError, DivergedError) as error:
         return _refuse(str(error))
     except Exception:
-        print(f"rank {_rank()} failed:\n{traceback.format_exc()}", file=sys.stderr, flush=True)
+        print(f"rank {_rank()} failed:\n{without_secrets(traceback.format_exc())}", file=sys.stderr, flush=True)
         # Peers may sit in a collective for ever: leave at once, so that the launcher ends them with this exit code.
         os._exit(1)
     # All is written. An interpreter that ends takes torch's threads down in any order, which now and then aborts it.

@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from data.addresses import without_secrets
 from data.config import DataConfig, TokenizerConfig
 from data.files import value_digest
 from model.config import ModelConfig
@@ -154,7 +155,8 @@ class EvaluationConfig(BaseModel, frozen=True, extra="forbid", use_attribute_doc
     training_tokens: PositiveInt = 20_000
     """Tokens of each source and split that an evaluation during training scores: whole documents, evenly spread."""
     tokens: PositiveInt | None = None
-    """The same for the evaluation after training; its baselines measure the documents that the model does. None: all."""
+    """The same for the evaluation after training, whose baselines measure the documents that the model does. None: all.
+    """
     baselines: tuple[Literal["ngram", "xz", "zstd"], ...] = ("ngram", "xz", "zstd")
     """Models that need no GPU, measured on the same text."""
     prompts: tuple[str, ...] = ()
@@ -250,7 +252,8 @@ class RunConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
             return self.data_folder / "shards"
         if not self.shards_are_remote:
             return Path(self.data.shards)
-        return Path(self.data.cache or self.run_folder / "shard-cache") / value_digest(self.data.shards)
+        copies = Path(self.data.cache or self.run_folder / "shard-cache")
+        return copies / value_digest(without_secrets(self.data.shards))
 
     @property
     def shards_are_remote(self) -> bool:
@@ -276,5 +279,5 @@ class RunConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
 
 
 def to_yaml(config: RunConfig) -> str:
-    """The resolved configuration as YAML; `load_config` reads it back to an equal one."""
+    """The resolved configuration as YAML; `load_config` reads it back to an equal one, but for secrets in addresses."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

@@ -12,11 +12,15 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from data.addresses import without_secrets
 from train.config import CHECKOUT, RunConfig
 
 
 class ConfigError(Exception):
-    """A configuration that cannot be run; the message has one line for each thing that is wrong."""
+    """A configuration that cannot be run; the message has one line for each thing that is wrong, without secrets."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(without_secrets(message))
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -113,9 +117,9 @@ def _index(section: list[Any], key: str, override: str) -> int:
 def _resolve_folder(path: Path, content: dict[str, Any]) -> None:
     """A run that was moved, or copied, is where its config.yaml lies beside its journal, not where it was begun."""
     lies = path.parent
-    if path.name == "config.yaml" and (lies / "journal.jsonl").exists():
-        if _folder_of(content).resolve() != lies.resolve():
-            content["folder"] = str(lies)
+    is_own = path.name == "config.yaml" and (lies / "journal.jsonl").exists()
+    if is_own and _folder_of(content).resolve() != lies.resolve():
+        content["folder"] = str(lies)
 
 
 def _folder_of(content: dict[str, Any]) -> Path:

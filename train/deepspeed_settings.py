@@ -101,6 +101,9 @@ def own_settings(settings: dict[str, Any]) -> dict[str, Any]:
     for key, instead in REMOVED_KEYS.items():
         if _has(settings, key):
             raise ValueError(f"DeepSpeed 0.19 has removed `{key}`: take it out of the DeepSpeed file; {instead}")
+    comet = settings.get("comet")
+    if isinstance(comet, dict) and comet.get("api_key"):
+        raise ValueError("`comet.api_key` would be written into the run's files: take it out, set COMET_API_KEY")
     for key, decides in OWNED_KEYS.items():
         if settings.get(key, "auto") != "auto":
             raise ValueError(f"`{key}` belongs to the framework: take it out of the DeepSpeed file, set {decides}")

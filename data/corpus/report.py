@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from data.addresses import without_secrets
 from data.config import DataConfig, DecontaminationConfig, NearDuplicateConfig, SourceConfig
 from data.corpus.counts import Counts, by_reason, merged
 from data.corpus.decontaminate import Items
@@ -190,7 +191,7 @@ def contamination_warnings(contamination: Mapping[str, Any] | None) -> list[str]
 def _source(source: SourceConfig, kept: Kept, config: DataConfig) -> dict[str, Any]:
     counts = kept.counts
     return {
-        "path": source.path,
+        "path": without_secrets(source.path),
         "licence": source.licence,
         "language": source.language,
         "read": counts.read,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from data.addresses import NOT_WHOLE, is_whole
 from data.corpus.split import SPLITS
 from data.errors import DataError
 from data.files import MANIFEST, new_digest
@@ -63,6 +64,8 @@ class ShardCache:
         import fsspec
 
         self.location, self.folder, self.room = location.rstrip("/"), folder, room
+        if not is_whole(location):
+            raise DataError(f"data.shards: {location} cannot be opened: {NOT_WHOLE}")
         try:
             self._system, self._root = fsspec.core.url_to_fs(self.location)
         except (ImportError, ValueError) as error:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from data.addresses import NOT_WHOLE, is_whole, without_secrets
 from data.config import SourceConfig
 from data.errors import DataError, UnreachableError
 from data.progress import say
@@ -57,7 +58,12 @@ def remote_files(source: SourceConfig) -> list[Part]:
         reader(name)
     # One file alone goes by its own name.
     return [
-        Part(name, system.unstrip_protocol(f"{root}{name}"), _stamp(files[name]), files[name].get("size"))
+        Part(
+            without_secrets(name),
+            system.unstrip_protocol(f"{root}{name}"),
+            _stamp(files[name]),
+            files[name].get("size"),
+        )
         for name in names
     ]
 
@@ -65,6 +71,8 @@ def remote_files(source: SourceConfig) -> list[Part]:
 def _file_system(url: str) -> tuple[Any, str]:
     import fsspec
 
+    if not is_whole(url):
+        raise DataError(f"{url} cannot be opened: {NOT_WHOLE}")
     try:
         system, path = fsspec.core.url_to_fs(url)
     except ImportError as error:

@@ -58,10 +58,11 @@ def model_card(facts: CardFacts) -> str:
     scores, baselines = evaluation["sources"], evaluation.get("baselines", {})
     return environment.get_template("model_card.md.j2").render(
         facts=facts,
-        header=yaml.safe_dump(_header(sources), sort_keys=False, allow_unicode=True).rstrip(),
+        header=yaml.safe_dump(_header(sources, base_model(facts.config)), sort_keys=False, allow_unicode=True).rstrip(),
         parameters=number_in_words(facts.parameters),
         tokens=number_in_words(facts.tokens),
         domain=[name for name, source in sources.items() if source["domain"]],
+        rounded=facts.config["model"]["positions"] == "alibi" and facts.dtype != "float32",
         last_date=max(filter(None, last_dates), default=None),
         undated=not all(last_dates),
         sources=_source_rows(sources),
@@ -74,13 +75,24 @@ def model_card(facts: CardFacts) -> str:
     )
 
 
-def _header(sources: Mapping[str, Any]) -> dict[str, Any]:
+def base_model(config: Mapping[str, Any]) -> str | None:
+    """The name of the model that the run began from, without the place where it lies; None where there was none.
+
+    A folder of the hub's cache (models--OWNER--NAME/snapshots/COMMIT) has its name on the hub in it.
+    """
+    parts = [part for part in str(config.get("init_from") or "").split("/") if part]
+    cached = [part.removeprefix("models--").replace("--", "/") for part in parts if part.startswith("models--")]
+    return (cached or parts)[-1] if parts else None
+
+
+def _header(sources: Mapping[str, Any], base: str | None) -> dict[str, Any]:
     languages = sorted({source["language"] for source in sources.values() if source["language"]})
     return {
         "library_name": "transformers",
         "pipeline_tag": "text-generation",
         "license": "other",
         "license_name": "see-the-licences-of-the-training-text",
+        **({"base_model": base} if base else {}),
         **({"language": languages} if languages else {}),
         "tags": ["domainlm", "pretrained"],
     }
@@ -124,10 +136,10 @@ def _lineage(facts: CardFacts) -> list[tuple[str, str]]:
     config, training = facts.config, facts.config["training"]
     environment = facts.environment or {}
     versions = ", ".join(f"{name} {version}" for name, version in environment.get("versions", {}).items())
-    begun = config.get("init_from")
+    begun = base_model(config)
     rows = [
         ("run", config["name"]),
-        ("begun from", f"the weights of {str(begun).rstrip('/').rpartition('/')[2]}" if begun else "random weights"),
+        ("begun from", f"the weights of {begun}" if begun else "random weights"),
         ("seed", str(config["seed"])),
         ("step", f"{facts.step:,} of {training['steps']:,}"),
         ("tokens read", f"{facts.tokens:,}"),

@@ -106,6 +106,24 @@ def test_exported_folder_is_the_trained_model(finished: tuple[RunConfig, Any]) -
         torch.testing.assert_close(theirs(tokens).logits, load_trained(config).model(tokens), rtol=1e-4, atol=1e-4)
 
 
+def test_alibi_leaves_in_float32_though_it_was_trained_in_bfloat16(
+    finished: tuple[RunConfig, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In bfloat16 transformers adds biases in which near tokens are equal; what is exported is as near as ours."""
+    from transformers import AutoModelForCausalLM
+
+    config, _ = finished
+    trained = config.training.model_copy(update={"precision": "bf16"})
+    assert export(config.model_copy(update={"training": trained}), tmp_path / "own")["dtype"] == "float32"
+    theirs = AutoModelForCausalLM.from_pretrained(tmp_path / "own").eval()
+    tokens = torch.randint(400, (1, 2048), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(theirs(tokens).logits, load_trained(config).model(tokens), rtol=1e-4, atol=1e-4)
+    assert "near tokens" not in capsys.readouterr().err
+    assert export(config, tmp_path / "asked", dtype="bfloat16")["dtype"] == "bfloat16"
+    assert "in bfloat16 those of near tokens become equal" in capsys.readouterr().err
+
+
 def test_the_exported_card_tells_of_this_run(finished: tuple[RunConfig, Any]) -> None:
     config, _ = finished
     card = (config.run_folder / "export" / "README.md").read_text("utf-8")

@@ -158,3 +158,10 @@ def test_from_another_folder_relative_paths_are_refused(
     relative = config.model_copy(update={"folder": str(config.run_folder.relative_to(tmp_path))})
     with pytest.raises(ConfigError, match=rf"where relative paths such as {relative.folder} lead elsewhere than here"):
         rendered(relative, "--nodes 2")
+
+
+def test_secrets_do_not_go_into_a_jobs_configuration(make_config: MakeConfig) -> None:
+    config = make_config(training={"batch_size": 64, "micro_batch": 1})
+    data = config.data.model_copy(update={"shards": "https://anna:pa55@host/shards"})
+    with pytest.raises(ConfigError, match=r"data\.shards holds secrets.* leave them to the store's own settings"):
+        rendered(config.model_copy(update={"data": data}), "--nodes 8")

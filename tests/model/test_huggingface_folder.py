@@ -78,16 +78,6 @@ def test_the_tokenizer_comes_along(families, random_model, tmp_path):
     assert json.loads((folder / "special_tokens_map.json").read_text())["eos_token"] == END
 
 
-def test_a_tokenizers_own_description_is_kept(families, random_model, tmp_path):
-    folder = write_tokenizer(tmp_path)
-    own = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": END, "model_max_length": 7}
-    (folder / "tokenizer_config.json").write_text(json.dumps(own))
-    (folder / "chat_template.jinja").write_text("{{ messages }}")
-    exported = export(random_model(families["bloom"]), tmp_path / "export", tokenizer=folder)
-    assert json.loads((exported / "tokenizer_config.json").read_text()) == own
-    assert AutoTokenizer.from_pretrained(exported).chat_template == "{{ messages }}"
-
-
 def learnt_bpe():
     """Merges of a few words of several scripts, all bytes, and two special tokens."""
     special = [END, "<|user|>"]

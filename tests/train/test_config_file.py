@@ -186,3 +186,26 @@ def test_activation_checkpointing_is_a_switch_a_number_or_selective(written: str
 def test_other_activation_checkpointing_is_refused(written: str) -> None:
     with pytest.raises(ConfigError, match="activation_checkpointing"):
         load_config(CHECKOUT / "configs" / "demo.yaml", [f"training.activation_checkpointing={written}"])
+
+
+SECRET = "https://anna:pa55@host/news.jsonl?id=5&token=t0k"
+
+
+def test_secrets_of_addresses_are_not_in_what_is_written_nor_in_refusals(tmp_path: Path) -> None:
+    data = {"shards": SECRET, "sources": [{"name": "news", "path": SECRET}]}
+    config = load_config(write(tmp_path, changed(data=data)))
+    assert config.data.shards == config.data.sources[0].path == SECRET, "what is opened is whole"
+    saved = load_config(write(tmp_path, to_yaml(config)))
+    assert saved.data.shards == saved.data.sources[0].path == "https://***@host/news.jsonl?id=5&token=***"
+    assert saved.shards == config.shards, "the copies of remote shards are found by either"
+    shown = refusal(tmp_path, changed(data=data), "training.steps=few") + refusal(tmp_path, GOOD, f"data.path={SECRET}")
+    shown += refusal(tmp_path, GOOD, f"training.steps={SECRET}")
+    assert "pa55" not in shown
+    assert "t0k" not in shown
+
+
+def test_a_key_in_deepspeeds_file_is_refused(tmp_path: Path) -> None:
+    comet = {"zero_optimization": {"stage": 1}, "comet": {"enabled": True, "api_key": "k3y"}}
+    shown = refusal(tmp_path, changed(training={"deepspeed": comet}))
+    assert "`comet.api_key` would be written into the run's files" in shown
+    assert "k3y" not in shown

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from data.addresses import without_secrets
 from data.errors import DataError
 
 NAME = "journal.jsonl"
@@ -43,14 +44,15 @@ class Journal:
             os.close(self._descriptor)
 
     def event(self, name: str, **facts: Any) -> None:
-        """Add one event, which is on disk when this returns. What is not finite is written as null.
+        """Add one event, which is on disk when this returns. What is not finite is written as null, no secret at all.
 
         Raises:
             OSError: the disk is full or failing.
         """
         record = {"event": name, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **facts}
         # JSON has no NaN: reading it back as None leaves what every reader takes.
-        line = json.dumps(json.loads(json.dumps(record), parse_constant=lambda _: None)).encode() + b"\n"
+        finite = json.dumps(json.loads(json.dumps(record), parse_constant=lambda _: None))
+        line = without_secrets(finite).encode() + b"\n"
         while line:
             line = line[os.write(self._descriptor, line) :]
         os.fsync(self._descriptor)

@@ -3,10 +3,12 @@
 import os
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+from data.addresses import without_secrets
 from data.files import write_atomically
 from data.progress import say
 from train.config import RunConfig
@@ -19,7 +21,7 @@ FINISH_SECONDS = 300.0
 
 
 class Mirror:
-    """This run in W&B."""
+    """This run in W&B. What fails there is said and ends the mirror, never the run: metrics.jsonl is the truth."""
 
     def __init__(self, config: RunConfig, environment: Mapping[str, Any]) -> None:
         """Start the run, or go on with it under the id that the run's folder remembers.
@@ -27,40 +29,64 @@ class Mirror:
         A server that is asked for and does not answer within `monitoring.init_timeout_seconds` is said, and the run is
         mirrored offline.
         """
+        self._run: Any = None
         mode = os.environ.get("WANDB_MODE", "offline")
-        try:
-            self._run = _start(config, environment, mode)
-        except Exception as error:  # wandb has dozens of kinds; none of them is worth a training run
-            if mode != "online":
-                raise
-            cause = (str(error).strip() or type(error).__name__).splitlines()[0]
-            say(f"W&B cannot be reached ({cause}): this run is mirrored offline; `wandb sync` uploads it later")
-            import wandb
+        with self._giving_up():
+            try:
+                run = _start(config, environment, mode)
+            except Exception as error:
+                if mode != "online":
+                    raise
+                cause = _cause(error)
+                say(f"W&B cannot be reached ({cause}): this run is mirrored offline; `wandb sync` uploads it later")
+                import wandb
 
-            wandb.teardown()  # wandb's own process holds on to the id of a run that it could not start
-            self._run = _start(config, environment, "offline")
-        self._run.define_metric("*", step_metric="step")
-        for figures in SMALLEST_IS_BEST:
-            self._run.define_metric(figures, step_metric="step", summary="min,last")
+                wandb.teardown()  # wandb's own process holds on to the id of a run that it could not start
+                run = _start(config, environment, "offline")
+            run.define_metric("*", step_metric="step")
+            for figures in SMALLEST_IS_BEST:
+                run.define_metric(figures, step_metric="step", summary="min,last")
+            self._run = run
+
+    @contextmanager
+    def _giving_up(self) -> Iterator[None]:
+        """What fails in the block ends the mirror."""
+        try:
+            yield
+        except Exception as error:  # wandb has dozens of kinds; none of them is worth a training run
+            say(f"W&B: {_cause(error)}: the run goes on without its mirror; metrics.jsonl has all figures")
+            self._run = None
 
     def log(self, step: int, section: str, figures: Mapping[str, Any]) -> None:
         """Figures of one step under `section/`."""
-        self._run.log({"step": step, **{f"{section}/{name}": value for name, value in figures.items()}})
+        if self._run:
+            with self._giving_up():
+                self._run.log({"step": step, **{f"{section}/{name}": value for name, value in figures.items()}})
 
     def summarise(self, facts: Mapping[str, Any]) -> None:
         """Final figures, shown first by W&B."""
-        self._run.summary.update(dict(facts))
+        if self._run:
+            with self._giving_up():
+                self._run.summary.update(dict(facts))
 
     def keep(self, folder: Path, kind: str, name: str) -> None:
         """Keep a folder's files as an artifact."""
-        import wandb
+        if self._run:
+            import wandb
 
-        artifact = wandb.Artifact(name, type=kind)
-        artifact.add_dir(str(folder))
-        self._run.log_artifact(artifact)
+            with self._giving_up():
+                artifact = wandb.Artifact(name, type=kind)
+                artifact.add_dir(str(folder))
+                self._run.log_artifact(artifact)
 
     def finish(self, failed: bool = False) -> None:
-        self._run.finish(exit_code=1 if failed else 0)
+        if self._run:
+            with self._giving_up():
+                self._run.finish(exit_code=1 if failed else 0)
+
+
+def _cause(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _start(config: RunConfig, environment: Mapping[str, Any], mode: str) -> Any:
@@ -69,6 +95,7 @@ def _start(config: RunConfig, environment: Mapping[str, Any], mode: str) -> Any:
         say("W&B: a service of this run's own is started, not that of the process which started it (WANDB_SERVICE)")
     import wandb
 
+    sys.argv[1:] = map(without_secrets, sys.argv[1:])  # which W&B writes down
     identity = config.run_folder / "wandb_id"
     if not identity.exists():
         write_atomically(identity, secrets.token_hex(4))

@@ -243,3 +243,8 @@ def test_an_unknown_protocol_is_named(tmp_path: Path) -> None:
 def test_shards_that_are_not_there_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"memory://void/manifest.json could not be fetched .*FileNotFoundError"):
         open_cache("memory://void", tmp_path, ROOM, "best_fit", 16)
+
+
+def test_an_address_without_its_secrets_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"data\.shards: memory://\*\*\*@bucket cannot be opened: its secrets are not"):
+        open_cache("memory://***@bucket", tmp_path, ROOM, "best_fit", 16)

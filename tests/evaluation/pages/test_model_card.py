@@ -158,6 +158,30 @@ def test_continued_pretraining_names_where_it_began() -> None:
     assert "that the model has not seen" not in card
 
 
+@pytest.mark.parametrize(
+    ("begun", "name"),
+    [
+        ("/models/General-8B/", "General-8B"),
+        ("/home/me/.cache/huggingface/hub/models--Qwen--Qwen3-1.7B/snapshots/0a1b2c", "Qwen/Qwen3-1.7B"),
+    ],
+)
+def test_the_hub_reads_which_model_it_began_from(begun: str, name: str) -> None:
+    card = model_card(facts(config=CONFIG | {"init_from": begun}))
+    assert ModelCard(card).data.base_model == name
+    assert f"| begun from | the weights of {name} |" in card
+    assert ModelCard(model_card(facts())).data.base_model is None
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_example_computes_alibi_in_float32_and_the_card_says_why(dtype: str) -> None:
+    card = model_card(facts(dtype=dtype))
+    code = card.partition("```python\n")[2].partition("```")[0]
+    assert ('from_pretrained(folder, dtype="float32")' in code) == (dtype == "bfloat16")
+    assert "`transformers` computes the biases of ALiBi in the dtype of the weights" in card
+    rotated = CONFIG | {"model": {"positions": "rope", "sequence_length": 4096, "layers": 32}}
+    assert "ALiBi" not in model_card(facts(config=rotated, dtype=dtype))
+
+
 def test_events_of_the_journal_are_told() -> None:
     changed = {"event": "configuration changed", "time": "2026-01-02", "changes": {"training.learning_rate": "1e-4"}}
     card = model_card(facts(events=[{"event": "save", "step": 3}, changed]))

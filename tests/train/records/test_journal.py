@@ -78,3 +78,11 @@ def test_a_full_disk_leaves_whole_events_and_is_what_the_user_sees(tmp_path: Pat
     steps = [event["step"] for event in read_journal(tmp_path)]
     assert steps == list(range(len(steps)))
     assert len(steps) > 5
+
+
+def test_secrets_of_addresses_are_left_out(tmp_path: Path) -> None:
+    changes = {"data.shards": {"was": "s3://box/a", "now": "https://anna:pa55@host/a?token=t0k"}}
+    with Journal(tmp_path) as journal:
+        journal.event("configuration changed", changes=changes)
+    (event,) = read_journal(tmp_path)
+    assert event["changes"]["data.shards"] == {"was": "s3://box/a", "now": "https://***@host/a?token=***"}

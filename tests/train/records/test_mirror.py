@@ -153,3 +153,34 @@ def test_the_service_of_a_process_that_started_this_one_is_not_used(make_config:
     ended = run_python("-c", SCRIPT, config.run_folder.parent / "run.yaml", timeout=120, WANDB_SERVICE=service)
     assert ended.returncode == 0, ended.stderr
     assert [row["train/loss"] for row in history(config)] == [4.0]
+
+
+def test_what_cannot_be_mirrored_is_said_and_ends_the_mirror_only(
+    make_config: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file where W&B's folder would be: as a folder that is read-only, but for the superuser too."""
+    config = make_config(monitoring={"wandb": True, "artifacts": "report"})
+    config.reports.mkdir(parents=True)
+    (config.run_folder / "wandb").write_text("")
+    mirror = Mirror(config, {})
+    mirror.log(1, "train", {"loss": 4.0})
+    mirror.summarise({"tokens": 100})
+    mirror.finish()
+    keep_reports(config)
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2, said
+    assert all("the run goes on without its mirror; metrics.jsonl has all figures" in line for line in said)
+
+
+def test_secrets_of_addresses_are_not_written_down(make_config: Make, documents: Path) -> None:
+    sources = [{"name": "news", "path": "https://anna:pa55@host/x.jsonl", "domain": True}]
+    config = make_config(data={"sources": sources})
+    config.run_folder.mkdir()
+    override = "data.sources.news.path=https://anna:0pen@host/x.jsonl?token=t0k"
+    script = SCRIPT.replace("sys.argv[1]", "sys.argv[1], sys.argv[2:]")
+    ended = run_python("-c", script, config.run_folder.parent / "run.yaml", override, "monitoring.wandb=true")
+    assert ended.returncode == 0, ended.stderr
+    assert [row["train/loss"] for row in history(config)] == [4.0]
+    written = b"".join(file.read_bytes() for file in config.run_folder.rglob("*") if file.is_file())
+    assert b"https://***@host/x.jsonl?token=***" in written
+    assert not any(secret in written for secret in (b"pa55", b"0pen", b"t0k"))
