@@ -98,6 +98,7 @@ def train(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> dic
     if finished := describe_finished(config):  # no rank needs to start for that
         say(finished)
         return result
+    say("training: starting the ranks")  # before what takes seconds to load, and they more
     from domainlm import launcher
     from train.engine.initial_weights import check_initial_weights
     from train.process import check_device
@@ -178,8 +179,8 @@ def _notes(config: RunConfig, scores: BySplit) -> list[str]:
     measured = sum(score.tokens for splits in scores.values() for score in splits.values())
     if measured < there:
         notes.append(
-            f"{measured:,} of {there:,} held-out tokens were measured: of each source and split whole documents, "
-            f"evenly spread, of at most {config.evaluation.tokens:,} tokens (evaluation.tokens), also by the baselines"
+            f"{measured:,} of {there:,} held-out tokens were measured: whole documents, evenly spread, of at most "
+            f"{config.evaluation.tokens:,} tokens of each source and split (evaluation.tokens), for the baselines too"
         )
     return notes
 
