@@ -1,4 +1,4 @@
-"""Progress of long work on stderr, never silent for long: a bar in a terminal, plain lines in a log; nobody need read it."""
+"""Progress of long work on stderr, without long silences: a bar in a terminal, lines in a log; nobody need read it."""
 
 import io
 import math
