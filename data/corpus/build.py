@@ -202,11 +202,12 @@ def _keep_jobs(config: DataConfig, jobs: Sequence[StagingJob], decision: Decisio
     fates, resembles = np.split(decision.fates, ends[:-1]), np.split(decision.resembles, ends[:-1])
     rows = [sampled_rows(of_group) for of_group in fates]
     resembled = [of_group[chosen] for of_group, chosen in zip(resembles, rows, strict=True)]
-    found = staged_rows(jobs, np.unique(np.concatenate(resembled)))
+    others = np.unique(np.concatenate(resembled))
+    found = staged_rows(jobs, others[others >= 0])  # what is contaminated resembles none
     names = {document: f"{row['job'].source.name}/{row['id']}" for document, row in found.items()}
     shown = [
-        {row: names[other] for row, other in zip(chosen, others.tolist(), strict=True)}
-        for chosen, others in zip(rows, resembled, strict=True)
+        {row: names[other] for row, other in zip(chosen, of_group.tolist(), strict=True) if other >= 0}
+        for chosen, of_group in zip(rows, resembled, strict=True)
     ]
     return list(map(KeepJob, jobs, numbers, fates, shown, itertools.repeat(decision.common)))
 
