@@ -159,8 +159,8 @@ def _notes(config: RunConfig, scores: BySplit) -> list[str]:
     measured = sum(score.tokens for splits in scores.values() for score in splits.values())
     if measured < there:
         notes.append(
-            f"{measured:,} of {there:,} held-out tokens were measured: of each source and split whole documents, "
-            f"evenly spread, of at most {config.evaluation.tokens:,} tokens (evaluation.tokens); of the baselines the same"
+            f"{measured:,} of {there:,} held-out tokens were measured: whole documents, evenly spread, of at most "
+            f"{config.evaluation.tokens:,} tokens of each source and split (evaluation.tokens), for the baselines too"
         )
     return notes
 

@@ -154,7 +154,7 @@ class EvaluationConfig(BaseModel, frozen=True, extra="forbid", use_attribute_doc
     training_tokens: PositiveInt = 20_000
     """Tokens of each source and split that an evaluation during training scores: whole documents, evenly spread."""
     tokens: PositiveInt | None = None
-    """The same for the evaluation after training; its baselines measure the documents that the model does. None: all."""
+    """The same for the evaluation after training; its baselines measure the same documents. None: all."""
     baselines: tuple[Literal["ngram", "xz", "zstd"], ...] = ("ngram", "xz", "zstd")
     """Models that need no GPU, measured on the same text."""
     prompts: tuple[str, ...] = ()

@@ -91,6 +91,8 @@ class Machine:
     is_cpu: bool = False
     host_memory: int | None = None
     """Bytes of each machine itself; None: not known."""
+    step_flops: float | None = None
+    """Useful FLOP/s of one device in steps of the run's own model, measured; None: not measured."""
 
     @property
     def devices(self) -> int:

@@ -40,7 +40,7 @@ class Text:
 class Verdict:
     """Whether to train this model from scratch on this text."""
 
-    answer: Literal["train", "train, but", "do not", "unknown", "continue"]
+    answer: Literal["train", "train, but", "do not", "unknown", "continue", "demonstration"]
     reasons: list[str] = field(default_factory=list)
     """Each with the figures that decide."""
     would_change: list[str] = field(default_factory=list)
@@ -127,6 +127,18 @@ def verdict(parameters: int, texts: Mapping[str, Text], init_from: str | None = 
     if refused := _too_little_of_the_domain(parameters, domain, any(text.is_domain for text in texts.values())):
         return refused
     return _judge_use(parameters, texts)
+
+
+def of_demonstration(judged: Verdict) -> Verdict:
+    """What is said instead of the verdict on a run on demo texts alone, which shows the stages and makes no product."""
+    would = "; ".join(judged.reasons) or "there is text enough"
+    return Verdict(
+        "demonstration",
+        [
+            "it shows every stage on public text, in minutes: the model is to be looked at, not to be put to use",
+            f"of a model for use the same plan would say `{judged.answer}`: {would}",
+        ],
+    )
 
 
 def _too_little_of_the_domain(parameters: int, domain: int, is_marked: bool) -> Verdict | None:

@@ -1,8 +1,8 @@
 """What a run will be, before it is started: size, text, memory, time, money, and whether to start it at all."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from domainlm.plan.advice import SELECTIVE_COST, Advice, Text, Verdict, advise, verdict
+from domainlm.plan.advice import SELECTIVE_COST, Advice, Text, Verdict, advise, of_demonstration, verdict
 from domainlm.plan.costs import Costs, HostMemory, Saving, Traffic, costs, host_memory, saving, traffic
 from domainlm.plan.placement import Fit, StepMemory, fits, step_memory
 from domainlm.plan.scaling import Optimum, chinchilla, effective_tokens, width_for_depth
@@ -61,9 +61,9 @@ class Plan:
 
 
 def plan(config: RunConfig) -> Plan:
-    """Compute the plan of a run: builds no model, measures nothing but a CPU's speed when it is for this machine."""
+    """Compute the plan of a run; for this machine's CPU passes of the model are timed, else nothing is built."""
     model, training, hardware = config.model, config.training, config.hardware
-    machine = machine_of(config)
+    machine = _timed(config, machine_of(config))
     parameters = parameter_count(model)
     samples = consumed_samples(training, training.steps)
     tokens = samples * model.sequence_length
@@ -106,8 +106,14 @@ def plan(config: RunConfig) -> Plan:
         saving=saved,
         save_every=training.save_every,
         advice=advise(config, hardware, machine, found, computing, saved),
-        verdict=verdict(parameters, text.judged(config), config.init_from),
+        verdict=_verdict(config, parameters, text),
     )
+
+
+def _verdict(config: RunConfig, parameters: int, text: "_RunText") -> Verdict:
+    judged = verdict(parameters, text.judged(config), config.init_from)
+    is_demo = all(source.path.startswith("demo://") for source in config.data.sources)
+    return of_demonstration(judged) if is_demo else judged
 
 
 def machine_of(config: RunConfig) -> Machine:
@@ -118,6 +124,15 @@ def machine_of(config: RunConfig) -> Machine:
     from train.process import this_machine
 
     return this_machine(local_ranks(config))
+
+
+def _timed(config: RunConfig, machine: Machine) -> Machine:
+    """A CPU with the speed of the run's own steps; there is no data sheet to take it from."""
+    if not machine.is_cpu:
+        return machine
+    from domainlm.plan.measure import measured_flops
+
+    return replace(machine, step_flops=measured_flops(config, machine.devices))
 
 
 @dataclass(frozen=True)

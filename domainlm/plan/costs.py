@@ -91,21 +91,26 @@ class HostMemory:
         return self.of_steps + self.snapshots
 
 
-def assumed_mfu(model: ModelConfig, hardware: HardwareConfig | None, machine: Machine) -> float:
-    """The configured share, or what published runs reach: 0.45 up to 7 B on one machine, 0.40 above; 0.40 on CPUs."""
+def expected_mfu(model: ModelConfig, hardware: HardwareConfig | None, machine: Machine) -> float:
+    """The measured share, or the configured one, or what published runs reach.
+
+    These reach 0.45 up to 7 B on one machine, 0.40 above and on CPUs.
+    """
+    if machine.step_flops:
+        return machine.step_flops / machine.peak_flops
     if hardware and hardware.assumed_mfu:
         return hardware.assumed_mfu
     return 0.45 if not machine.is_cpu and machine.nodes == 1 and parameter_count(model) < 7.5e9 else 0.40
 
 
 def costs(config: RunConfig, hardware: HardwareConfig | None, machine: Machine, lost_share: float) -> Costs:
-    """Time and money at the assumed share of the peak.
+    """Time and money at the measured or assumed share of the peak.
 
     Args:
         lost_share: of all time, to saves and failures.
     """
     model, training = config.model, config.training
-    mfu = assumed_mfu(model, hardware, machine)
+    mfu = expected_mfu(model, hardware, machine)
     useful, recomputed_blocks = flop_per_token(model), configured_placement(training).recomputed_blocks(model.layers)
     tokens_per_second = mfu * machine.peak_flops * machine.devices / useful
     seconds = seconds_of_steps(config, tokens_per_second)

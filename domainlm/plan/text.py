@@ -19,6 +19,7 @@ ANSWERS = {
     "train, but": "TRAIN FROM SCRATCH, BUT:",
     "do not": "DO NOT TRAIN FROM SCRATCH:",
     "continue": "NOT FROM SCRATCH:",
+    "demonstration": "A DEMONSTRATION, which is worth training as it is:",
     "unknown": "WHETHER TO TRAIN FROM SCRATCH is not known yet:",
 }
 
@@ -133,8 +134,9 @@ def _figure(size: int) -> str:
 def _time(planned: Plan) -> list[tuple[str, str]]:
     costs, saved = planned.costs, planned.saving
     shares = f"MFU {costs.mfu:.1%} ({costs.mfu_of_parameters:.1%} by 6 N), HFU {costs.hfu:.1%}"
+    source = "timed on this machine" if planned.machine.step_flops else f"at an assumed {shares}"
     rows = [
-        ("a step", f"{costs.seconds_per_step:.3g} s, {short(costs.tokens_per_second)} tokens/s at an assumed {shares}"),
+        ("a step", f"{costs.seconds_per_step:.3g} s, {short(costs.tokens_per_second)} tokens/s {source}"),
         (
             "a device",
             f"{costs.tflops_of_parameters:.3g} TFLOP/s by 6 N (8 N recomputing), {costs.tflops:.3g} with attention",

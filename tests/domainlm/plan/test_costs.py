@@ -2,7 +2,7 @@
 
 import pytest
 
-from domainlm.plan.costs import CHECKPOINT_BYTES_PER_PARAMETER, assumed_mfu, costs, saving, traffic
+from domainlm.plan.costs import CHECKPOINT_BYTES_PER_PARAMETER, costs, expected_mfu, saving, traffic
 from model.sizes import flop_per_token
 from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
@@ -87,4 +87,4 @@ def test_what_share_of_the_peak_is_assumed() -> None:
         config = config_of(name, "hardware={gpu: A100-80GB}")
         assert config.hardware
         hardware = config.hardware.with_gpus(gpus)
-        assert assumed_mfu(config.model, hardware, planned_machine(hardware)) == share
+        assert expected_mfu(config.model, hardware, planned_machine(hardware)) == share
