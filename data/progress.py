@@ -1,14 +1,17 @@
-"""Progress of long work on stderr: a bar in a terminal, plain lines in a log."""
+"""Progress of long work on stderr: a bar in a terminal, plain lines in a log, and never a long silence."""
 
 import math
 import sys
+import threading
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import contextmanager
 from typing import TypeVar
 
 from tqdm import tqdm
 
 SECONDS_BETWEEN_LINES = 10.0
+SECONDS_BETWEEN_BARS = 1.0
 
 Item = TypeVar("Item")
 
@@ -35,7 +38,7 @@ def duration(seconds: float) -> str:
 def progress(
     iterable: Iterable[Item], description: str, total: int | None = None, unit: str = "documents"
 ) -> Iterator[Item]:
-    """Pass the items on and show how many are done, of how many, and how many a second.
+    """Pass the items on and show how many are done, of how many, and how many a second, also while one takes long.
 
     Args:
         total: number of items, where the iterable has no length.
@@ -44,13 +47,45 @@ def progress(
     if total is None and isinstance(iterable, Sized):
         total = len(iterable)
     if sys.stderr.isatty():
-        yield from tqdm(iterable, description, total, unit=f" {unit}", file=sys.stderr)
+        bar = tqdm(iterable, description, total, unit=f" {unit}", file=sys.stderr)
+        with _every(SECONDS_BETWEEN_BARS, lambda: bar.refresh()):
+            yield from bar
         return
-    begin = last_line = time.monotonic()
-    for done, item in enumerate(iterable, start=1):
-        yield item
-        now = time.monotonic()
-        if now - last_line >= SECONDS_BETWEEN_LINES:
-            of_total = f"/{total:,} ({done / total:.0%})" if total else ""
-            say(f"{description}: {done:,}{of_total} {unit}, {done / (now - begin):,.1f} a second")
-            last_line = now
+    begin, done = time.monotonic(), 0
+
+    def tell() -> None:
+        of_total = f"/{total:,} ({done / total:.0%})" if total else ""
+        say(f"{description}: {done:,}{of_total} {unit}, {done / (time.monotonic() - begin):,.1f} a second")
+
+    with _every(SECONDS_BETWEEN_LINES, tell):
+        for item in iterable:
+            yield item
+            done += 1
+
+
+@contextmanager
+def working(describe: Callable[[], str]) -> Iterator[None]:
+    """While work goes on that has no items to count, say every ten seconds how far it is and how long it has taken.
+
+    It is said from a thread: compiled code that the work calls must not keep the interpreter's lock.
+    """
+    begin = time.monotonic()
+    with _every(SECONDS_BETWEEN_LINES, lambda: say(f"{describe()}, {duration(time.monotonic() - begin)} so far")):
+        yield
+
+
+@contextmanager
+def _every(seconds: float, act: Callable[[], object]) -> Iterator[None]:
+    ended = threading.Event()
+
+    def repeat() -> None:
+        while not ended.wait(seconds):
+            act()
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

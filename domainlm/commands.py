@@ -255,6 +255,7 @@ def trace(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
 def run(arguments: argparse.Namespace, config: RunConfig) -> Result:
     """All stages in order; ends early, with nothing lost, when training is asked to stop."""
+    say(f"run: {config.run_folder.absolute()}")  # before what takes seconds to load
     from domainlm import stages
     from domainlm.export import export as export_model
     from domainlm.plan.build import plan as make_plan

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
+from data.progress import working
 from data.tokenizer.bpe_pairs import CHANGED, RIGHT, USED, Merge, Pairs, begin_words, count_pairs, longer, merge_pair
 from data.tokenizer.strings import Bytes, Int32s, Int64s, Strings, apart, new_strings, string_number
 
@@ -36,11 +37,12 @@ def learn_bpe(text: Bytes, offsets: Int64s, counts: Int64s, byte_order: bytes, s
         longest: bytes that a piece may have, at least 2.
     """
     pieces = new_strings(size, size * longest)
-    merges = _learn(text, offsets, counts, np.frombuffer(byte_order, np.uint8), pieces, longest)
+    with working(lambda: f"learning pieces: {pieces.used[0]:,} of {size:,}"):
+        merges = _learn(text, offsets, counts, np.frombuffer(byte_order, np.uint8), pieces, longest)
     return Bpe(apart(*pieces.content), [(left, right) for left, right in merges.tolist()])
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _learn(text: Bytes, offsets: Int64s, counts: Int64s, byte_order: Bytes, pieces: Strings, longest: int) -> Int32s:
     """Fill `pieces`; returns the merges (merges, 2)."""
     size = len(pieces.hashes)

@@ -1,10 +1,14 @@
 import io
+import re
 import sys
+import time
 
+import numpy as np
 import pytest
 
 import data.progress
-from data.progress import duration, progress, say
+from data.progress import duration, progress, say, working
+from data.tokenizer.bpe import learn_bpe
 
 
 class Terminal(io.StringIO):
@@ -13,25 +17,55 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time that the module sees, in seconds; a test sets it."""
-    now = [0.0]
-    monkeypatch.setattr(data.progress.time, "monotonic", lambda: now[0])
-    return now
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenth of a second stands for the ten seconds."""
+    monkeypatch.setattr(data.progress, "SECONDS_BETWEEN_LINES", 0.1)
 
 
-def test_a_log_gets_a_line_every_ten_seconds(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
-    for item in progress(range(50), "reading", unit="files"):
-        clock[0] = item + 1.0  # each takes a second
-    assert capsys.readouterr().err.splitlines() == [
-        f"reading: {done}/50 ({2 * done}%) files, 1.0 a second" for done in (10, 20, 30, 40, 50)
+@pytest.mark.usefixtures("impatient")
+def test_a_log_gets_a_line_again_and_again(capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in progress(range(50), "reading", unit="files"):
+        time.sleep(0.01)
+    lines = capsys.readouterr().err.splitlines()
+    assert 1 <= len(lines) <= 6
+    found = [re.fullmatch(r"reading: (\d+)/50 \((\d+)%\) files, \d+\.\d a second", line) for line in lines]
+    counts = [(int(match[1]), int(match[2])) for match in found if match]
+    assert len(counts) == len(lines)
+    assert counts == sorted(counts)
+    assert all(percent == 2 * done for done, percent in counts)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_one_item_that_takes_long_is_no_silence(capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in progress(iter(range(1)), "reading"):
+        time.sleep(0.35)
+    assert "reading: 0 documents, 0.0 a second\n" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("impatient")
+def test_work_without_items_is_no_silence(capsys: pytest.CaptureFixture[str]) -> None:
+    with working(lambda: "learning"):
+        time.sleep(0.35)
+    said = capsys.readouterr().err
+    assert said.startswith("learning, 0 s so far\n")
+    time.sleep(0.2)
+    assert not capsys.readouterr().err, "nothing is said of work that is over"
+
+
+def test_pieces_that_are_learnt_are_counted_while_they_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The compiled code lets the line through, and the count is of pieces that are there."""
+    monkeypatch.setattr(data.progress, "SECONDS_BETWEEN_LINES", 0.01)
+    chance = np.random.default_rng(0)
+    text, offsets = chance.integers(97, 123, 500_000, np.uint8), np.arange(0, 500_001, 100)
+    learn_bpe(text, offsets, np.ones(5_000, np.int64), bytes(range(256)), 2_000, 16)
+    counts = [
+        int(found.replace(",", ""))
+        for found in re.findall(r"learning pieces: ([\d,]+) of 2,000", capsys.readouterr().err)
     ]
-
-
-def test_without_a_total_only_what_is_done_is_said(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
-    for _ in progress(iter(range(3)), "reading"):
-        clock[0] += 6.0
-    assert capsys.readouterr().err == "reading: 2 documents, 0.2 a second\n"
+    assert len(counts) > 2
+    assert len(set(counts)) > 2, "the count stood still: the code kept the interpreter's lock"
 
 
 def test_short_work_is_silent_and_items_pass_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
