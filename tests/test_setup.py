@@ -1,0 +1,57 @@
+"""`make`: what the demo installs and what the tests install besides, as make itself says it would."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from train.config import CHECKOUT
+
+
+def would_run(target: str) -> str:
+    """The commands for a target where nothing is there yet; none of them is run."""
+    command = ["make", "--dry-run", "--always-make", target]
+    return subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
+
+
+def test_the_demo_goes_without_what_only_the_tests_need() -> None:
+    assert "--constraint constraints.txt --editable '.[fast]'" in would_run("demo")
+    assert "--constraint constraints.txt --editable '.[fast,test]'" in would_run("test")
+    for target in ("demo", "test"):
+        installs = [line for line in would_run(target).splitlines() if "pip install" in line]
+        assert len(installs) == 2, "one for all packages, one for texts whose digests are checked"
+        assert all("--no-compile" in line for line in installs)
+
+
+@pytest.fixture
+def endless(tmp_path: Path) -> Path:
+    """A copy of the Makefile in a folder whose .venv has an interpreter that takes its time."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt", "requirements-demo.txt"):
+        (tmp_path / name).write_bytes((CHECKOUT / name).read_bytes())
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho $$ >"$PWD/pid"; echo Collecting torch; exec sleep 60\n')
+    python.chmod(0o755)
+    return tmp_path
+
+
+def test_installing_is_no_silence_and_ends_with_make(endless: Path) -> None:
+    command, quiet = ["make", "demo"], subprocess.DEVNULL
+    with subprocess.Popen(
+        command, cwd=endless, stdout=subprocess.PIPE, stderr=quiet, text=True, process_group=0
+    ) as make:
+        assert make.stdout
+        first, second = make.stdout.readline(), make.stdout.readline()
+        os.killpg(make.pid, signal.SIGINT)
+    assert make.returncode != 0
+    assert first.startswith("set-up: Python packages")
+    assert second.strip().startswith("10 s: 0 packages are there; pip: Collecting torch")
+    pip = int((endless / "pid").read_text())
+    for _ in range(50):
+        if not Path(f"/proc/{pip}").exists():
+            return
+        time.sleep(0.1)
+    pytest.fail("pip goes on after make has ended")
