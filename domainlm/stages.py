@@ -96,6 +96,7 @@ def train(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> dic
     if finished := describe_finished(config):  # no rank needs to start for that
         say(finished)
         return result
+    say("training: starting the ranks")  # before what takes seconds to load, and they more
     from domainlm import launcher
     from train.engine.initial_weights import check_initial_weights
 
