@@ -9,7 +9,9 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from data.parallel import available_cpus
 from domainlm.plan.build import plan
+from domainlm.plan.measure import measured_flops
 from domainlm.plan.text import describe
 from model.initialise import initialise
 from model.transformer import Transformer
@@ -48,6 +50,14 @@ def test_a_busy_machine_is_not_taken_for_a_slow_one(monkeypatch: pytest.MonkeyPa
             other.kill()
             other.wait()
     assert beside < 2.5 * alone
+
+
+def test_more_ranks_than_processors_are_no_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    config = load_config(CHECKOUT / "configs" / "demo.yaml", ["model.sequence_length=128", "model.layers=1"])
+    few, many = available_cpus(), 4 * available_cpus()
+    speeds = {ranks: measured_flops(config, ranks) for ranks in (few, many)}
+    assert many * (speeds[many] or 0) < 2 * few * (speeds[few] or 0)
 
 
 def test_a_model_too_large_to_be_timed_is_reckoned_at_an_assumed_share(make_config: Make) -> None:
