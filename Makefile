@@ -60,9 +60,9 @@ lint: setup
 # The peers that the benchmarks stand beside, in an environment of their own.
 benchmark-setup: setup
 	test -x .venv-benchmarks/bin/python || $(PYTHON) -m venv .venv-benchmarks
-	.venv-benchmarks/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
-	.venv-benchmarks/bin/python -m pip install --quiet --disable-pip-version-check --requirement benchmarks/requirements.txt
-	.venv-benchmarks/bin/python -m pip install --quiet --disable-pip-version-check --no-deps dolma==1.2.1 mosaicml-streaming==0.13.0 ai2-olmo-core==3.0.0 litgpt==0.5.13 trl==1.16.0
+	.venv-benchmarks/bin/python -m pip install --disable-pip-version-check torch==2.13.0
+	.venv-benchmarks/bin/python -m pip install --disable-pip-version-check --requirement benchmarks/requirements.txt
+	.venv-benchmarks/bin/python -m pip install --disable-pip-version-check --no-deps dolma==1.2.1 mosaicml-streaming==0.13.0 ai2-olmo-core==3.0.0 litgpt==0.5.13 trl==1.16.0
 
 clean:
 	rm -rf .venv .venv-benchmarks runs/demo

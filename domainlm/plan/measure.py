@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import nn
 
+from data.parallel import available_cpus
 from data.progress import say
 from domainlm.plan.costs import largest_batch
 from model.sizes import flop_per_token, parameter_count
@@ -66,7 +67,8 @@ def _time_rank(config: RunConfig, ranks: int) -> tuple[float, float]:
     rows = max(1, min(config.training.micro_batch, int(SECONDS_OF_A_PASS / first)))
     best = min(_seconds(lambda: one_pass(rows)) for _ in range(PASSES))
     update = min(_seconds(optimizer.step) for _ in range(PASSES))
-    return _flop_of_a_row(config, config.model.layers) * rows / best, update
+    share = min(1.0, available_cpus() / (torch.get_num_threads() * ranks))  # of the time that a thread has a CPU
+    return share * _flop_of_a_row(config, config.model.layers) * rows / best, update / share
 
 
 def _random_model(config: RunConfig) -> nn.Module:

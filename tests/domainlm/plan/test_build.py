@@ -1,21 +1,14 @@
 """The plan's figures against the published ones, and what it says once the shards exist."""
 
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 
 import pytest
-import torch
 
 from data.errors import DataError
 from domainlm.plan.advice import Verdict, of_demonstration
 from domainlm.plan.build import Plan, plan
 from domainlm.plan.scaling import effective_tokens
 from domainlm.plan.text import describe
-from model.initialise import initialise
-from model.transformer import Transformer
 from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
 from train.token_stream import open_stream
@@ -107,45 +100,6 @@ def test_without_hardware_the_plan_is_for_this_machine(make_config: Make) -> Non
     assert planned.costs.money is None
     assert planned.advice.placement == planned.configured
     assert 1e8 < planned.machine.peak_flops < 1e14
-
-
-def test_a_step_is_timed_at_the_models_own_shape() -> None:
-    """Held against the passes that a rank makes: twice two micro-batches of a batch of 16 rows on two ranks."""
-    shape = ["training.batch_size=16", "training.micro_batch=4", "model.layers=2", "model.sequence_length=128"]
-    config = load_config(CHECKOUT / "configs" / "demo.yaml", shape)
-    model = Transformer(config.model)
-    initialise(model, seed=0)
-    tokens = torch.randint(4096, (4, 128))
-    seconds = []
-    for _ in range(4):
-        begin = time.thread_time()
-        model(tokens, tokens).backward()
-        seconds.append(time.thread_time() - begin)
-    planned = plan(config)
-    assert planned.costs.seconds_per_step == pytest.approx(2 * min(seconds), rel=0.5)
-    assert "tokens/s timed on this machine" in describe(planned)
-
-
-def test_a_busy_machine_is_not_taken_for_a_slow_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    config = load_config(CHECKOUT / "configs" / "demo.yaml")
-    alone = plan(config).costs.seconds_per_step
-    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(3 * (os.cpu_count() or 1))]
-    try:
-        beside = plan(config).costs.seconds_per_step
-    finally:
-        for other in others:
-            other.kill()
-            other.wait()
-    assert beside < 2.5 * alone
-
-
-def test_a_model_too_large_to_be_timed_is_reckoned_at_an_assumed_share(make_config: Make) -> None:
-    large = {"width": 2048, "heads": 16, "sequence_length": 2048, "vocabulary_size": 400}
-    planned = plan(make_config(model=large))
-    assert planned.machine.step_flops is None
-    assert planned.costs.mfu == 0.4
-    assert "at an assumed MFU 40.0%" in describe(planned)
 
 
 def test_a_demonstration_says_what_it_is_and_what_of_another_run_would_be_said() -> None:
