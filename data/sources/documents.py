@@ -137,7 +137,7 @@ def _rows(source: SourceConfig, part: Part) -> Rows:
     elif is_token_file(part.name):
         yield from read_token_file(source, Path(part.location))
     else:
-        content = open_remote(source, part.location) if found else io.FileIO(part.location)
+        content = open_remote(source.path, part.location) if found else io.FileIO(part.location)
         file: io.BufferedReader = io.BufferedReader(content, READ_BYTES)
         with file:
             yield from reader(part.name)(file, part.name, _wanted(source))

@@ -63,6 +63,22 @@ def _read_json_lines(file: io.BufferedReader, name: str, fields: Sequence[str]) 
             yield number, _parse_json(line)
 
 
+def read_json_array(file: io.BufferedReader, name: str) -> Rows | None:
+    """The values of a packed or plain file that is one JSON array, numbered from 1; None where it is none.
+
+    Raises:
+        DataError: the file is too long to be held; and as readers do.
+    """
+    stream = packed.unpacked(file, name)
+    if stream.peek(16).removeprefix(codecs.BOM_UTF8).lstrip()[:1] != b"[":
+        return None
+    content = stream.read(LONGEST_RECORD + 1)
+    if len(content) > LONGEST_RECORD:
+        raise DataError(f"{name} is a JSON array above {LONGEST_RECORD:,} bytes: write a record a line")
+    values = _DECODER.decode(content.decode("utf-8-sig"))
+    return iter(enumerate(values, start=1))
+
+
 def _skip_line(stream: io.BufferedReader, line: bytes) -> None:
     while line and not line.endswith(b"\n"):
         line = stream.readline(READ_BYTES)

@@ -1,5 +1,10 @@
-"""Datasets of the Hugging Face hub: streamed, and cut into the shards that the dataset has."""
+"""Datasets of the Hugging Face hub, cut into the shards that they have: streamed, but for JSON, which is read as files.
 
+The library (datasets 5.2) infers what is in JSON and changes it: one number in a column of strings makes JSON of every
+string in it, in quotes and with escapes, without a sign of it in the column's type from the second 10 MB of a file on.
+"""
+
+import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import DataError, UnreachableError
-from data.sources.formats import ROWS_PER_BATCH, rows_of
+from data.files import READ_BYTES
+from data.sources.formats import ROWS_PER_BATCH, check_columns, read_json_array, reader, rows_of
 from data.sources.parts import Part, Rows
+from data.sources.remote import open_remote
 
 # owner/name, then optionally @revision, :configuration, /split
 HUB_PATH = re.compile(r"hub://([\w.-]+/[\w.-]+)(?:@([\w./-]+?))?(?::([\w.-]+))?(?:/([\w.-]+))?")
+KNOWN_JSON = re.compile(r"\.(?:jsonl|json|ndjson)(?:\.gz|\.zst|\.bz2|\.xz)?$")
 
 
 @dataclass(frozen=True)
@@ -38,11 +46,15 @@ def hub_shards(dataset: HubDataset) -> list[Part]:
 
     Raises:
         UnreachableError: the dataset cannot be found or reached.
+        DataError: it is kept as JSON in files that cannot be read as they are written.
     """
     try:
         commit = dataset.revision if Path(dataset.name).is_dir() else _commit(dataset)
         pinned = replace(dataset, revision=commit)
-        count = _stream(pinned).num_shards
+        files = _json_files(pinned)
+        count = _stream(pinned, ()).num_shards if files is None else len(files)
+    except DataError:
+        raise
     except Exception as error:  # the library raises errors of many kinds, from its own to those of the network
         raise _unreadable(dataset, error) from error
     stem = f"{dataset.configuration}/{dataset.split}" if dataset.configuration else dataset.split
@@ -64,28 +76,86 @@ def hub_rows(location: str, fields: Sequence[str]) -> Rows:
 
 
 def shard_rows(dataset: HubDataset, index: int, count: int, fields: Sequence[str]) -> Rows:
-    """Stream shard `index` of `count` of a dataset: rows from 1, each with those of the fields that it has.
+    """Stream shard `index` of `count` of a dataset: rows from 1, each with the fields that it has of these, or all.
 
     Raises:
         UnreachableError: the dataset cannot be found, reached or read.
+        DataError: a field is no text as it was written; see `check_columns`.
     """
-    wanted = {field.partition(".")[0] for field in fields} | set(fields)
     try:
-        stream = _stream(dataset).shard(count, index).with_format("arrow")
-        tables = (
-            table.select([name for name in table.column_names if name in wanted])
-            for table in stream.iter(ROWS_PER_BATCH)
-        )
-        yield from rows_of(batch for table in tables for batch in table.to_batches())
+        files = _json_files(dataset)
+        yield from _streamed(dataset, index, count, fields) if files is None else _json_rows(files[index], fields)
+    except DataError:
+        raise
     except Exception as error:
         raise _unreadable(dataset, error) from error
 
 
-def _stream(dataset: HubDataset) -> Any:
+def _streamed(dataset: HubDataset, index: int, count: int, fields: Sequence[str]) -> Rows:
+    stream = _stream(dataset, fields).shard(count, index).with_format("arrow")
+    tables = (_chosen(table, dataset, fields) for table in stream.iter(ROWS_PER_BATCH))
+    yield from rows_of(batch for table in tables for batch in table.to_batches())
+
+
+def _chosen(table: Any, dataset: HubDataset, fields: Sequence[str]) -> Any:
+    check_columns(table.schema, f"hub dataset {dataset.name}", fields)
+    wanted = {field.partition(".")[0] for field in fields} | set(fields)
+    return table.select([name for name in table.column_names if name in wanted])
+
+
+def _json_rows(file: str, fields: Sequence[str]) -> Rows:
+    """The rows of a file of JSON lines, or of one JSON array, here or in the hub, as it is written."""
+    read_lines = reader(file)
+    with _opened(file) as content:
+        if (rows := read_json_array(content, file)) is not None:
+            yield from rows
+            return
+    with _opened(file) as content:
+        yield from read_lines(content, file, fields)
+
+
+def _opened(file: str) -> io.BufferedReader:
+    return io.BufferedReader(open_remote(file, file), READ_BYTES)
+
+
+def _builder(dataset: HubDataset) -> Any:
+    from datasets import load_dataset_builder
+
+    return load_dataset_builder(dataset.name, dataset.configuration, revision=dataset.revision)
+
+
+def _kind(builder: Any) -> str:
+    """What the library reads the dataset by: json, csv, parquet and so on."""
+    return type(builder).__module__.rpartition(".")[2]
+
+
+def _json_files(dataset: HubDataset) -> list[str] | None:
+    """The files of the split, each a shard, of a dataset that is kept as JSON; None for others.
+
+    Raises:
+        DataError: they are no files that can be read without the library.
+    """
+    builder = _builder(dataset)
+    files = (builder.config.data_files or {}).get(dataset.split)
+    if _kind(builder) != "json" or files is None:
+        return None
+    unknown = [file for file in files if not KNOWN_JSON.search(file)]
+    if unknown or builder.config.field:
+        raise DataError(
+            f"hub dataset {dataset.name}: {(unknown or files)[0]} is not JSON with a record a line, nor one array of "
+            "records: take the revision that the hub makes of it, by @refs/convert/parquet, or the files themselves"
+        )
+    return list(files)
+
+
+def _stream(dataset: HubDataset, fields: Sequence[str]) -> Any:
     from datasets import load_dataset
 
+    # Of CSV, the library would make numbers of texts, and nothing of the text "null".
+    as_text = {"converters": dict.fromkeys(fields, str), "keep_default_na": False}
+    options = as_text if _kind(_builder(dataset)) == "csv" else {}
     return load_dataset(
-        dataset.name, dataset.configuration, split=dataset.split, revision=dataset.revision, streaming=True
+        dataset.name, dataset.configuration, split=dataset.split, revision=dataset.revision, streaming=True, **options
     )
 
 

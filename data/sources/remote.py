@@ -115,13 +115,15 @@ def _stamp(info: Mapping[str, Any]) -> list[int | str]:
     return [int(info.get("size") or 0), *marks[:1]]
 
 
-def open_remote(source: SourceConfig, location: str) -> io.RawIOBase:
-    """Open a file of the source; a read that fails is tried again after each of RETRY_SECONDS.
+def open_remote(address: str, location: str) -> io.RawIOBase:
+    """Open a file of the store that `address`, such as a source's path, is in.
+
+    A read that fails is tried again after each of RETRY_SECONDS.
 
     Raises:
         UnreachableError: from opening and from every read, when the last attempt has failed too.
     """
-    return _PatientFile(_file_system(source.path)[0], location)
+    return _PatientFile(_file_system(address)[0], location)
 
 
 class _PatientFile(io.RawIOBase):
