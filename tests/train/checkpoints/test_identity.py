@@ -67,6 +67,10 @@ def test_a_figure_is_of_the_tokenizer_that_was_trained_with(change: Change, tmp_
     shutil.rmtree(config.reports)
     again = stages.evaluate(config)
     assert (again["sources"], again["inputs"]) == (truth["sources"], truth["inputs"])
+    again["inputs"]["checkpoint"] = "of a run that was here before"
+    (config.reports / "evaluate.json").write_text(json.dumps(again))
+    assert "evaluate.json is not of" in (said := refusal(stages.report, config))
+    assert "but of another checkpoint of step 12: run" in said
 
 
 def test_what_was_trained_on_is_not_called_held_out(change: Change) -> None:
