@@ -1,5 +1,6 @@
 """Corpus and tokenizer to shards: every document becomes token ids, in the order of the corpus, shard by shard."""
 
+import functools
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 from data.corpus.files import RowGroup, corpus_files, row_groups
 from data.corpus.split import SPLITS
 from data.errors import DataError
-from data.files import MANIFEST, file_digest, stage_digest, value_digest, write_atomically
+from data.files import MANIFEST, file_digest, file_stamp, stage_digest, value_digest, write_atomically
 from data.parallel import in_parallel
 from data.progress import say
 from data.shards.format import (
@@ -49,6 +50,7 @@ class ShardJob:
     name: str
     source: str
     row_groups: tuple[RowGroup, ...]
+    corpus_files: tuple[tuple[Path, str], ...]  # that these are in, with their digests
     dtype: str
     end_of_text: int
     inputs: str  # digest of everything that decides the shard's content, and of `without`
@@ -124,10 +126,12 @@ def _plan(corpus: Path, tokenizer: Path, folder: Path, dtype: str, inputs: Mappi
     for split in SPLITS:
         for source, files in corpus_files(corpus, split).items():
             for number, groups in enumerate(_runs(files, inputs["bytes_per_shard"])):
-                content = [(_listed(digests, corpus, file), group) for file, group in groups]
+                listed = {file: _listed(digests, corpus, file) for file, _ in groups}
+                content = [(listed[file], group) for file, group in groups]
                 made_from = value_digest([inputs["tokenizer_digest"], source, dtype, content, end_of_text])
                 name = shard_name(split, source, number)
-                jobs.append(ShardJob(tokenizer, folder, name, source, tuple(groups), dtype, end_of_text, made_from))
+                own = (tuple(groups), tuple(listed.items()))
+                jobs.append(ShardJob(tokenizer, folder, name, source, *own, dtype, end_of_text, made_from))
     return jobs
 
 
@@ -185,10 +189,19 @@ def _make_shard(job: ShardJob) -> ShardFile:
         return finished
     if parent_process() is not None:
         os.environ["TOKENIZERS_PARALLELISM"] = "false"  # every CPU has a worker already
+    for path, digest in job.corpus_files:
+        if _digest_of(path, *file_stamp(path)) != digest:
+            raise DataError(f"{path} is not as it was written: run `domainlm prepare CONFIG` again")
     encoder = load_encoder(job.tokenizer, without=job.without)
     file = write_shard(job.folder, job.name, _blocks(job, encoder), job.dtype)
     write_atomically(job.note, json.dumps({"inputs": job.inputs, "file": asdict(file)}))
     return file
+
+
+@functools.lru_cache(maxsize=1_000)
+def _digest_of(path: Path, size: int, changed: int) -> str:
+    """Taken once in a process, though a file's row groups may be of several shards."""
+    return file_digest(path)
 
 
 def _noted(job: ShardJob) -> ShardFile | None:

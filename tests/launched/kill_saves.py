@@ -34,7 +34,8 @@ def save(config: RunConfig, step: int) -> None:
         part = fragments.Fragment("weight", SHAPE, rank * ELEMENTS, (rank + 1) * ELEMENTS)
         fragments.write_rank(folder, rank, [part], [np.full(ELEMENTS, step, np.float32)] * 3, step)
     files, _ = fragments.merge_records(folder, RANKS)
-    publish(config, step, files)
+    digests = dict.fromkeys(("tokenizer_digest", "shards_digest", "data_digest"), "")
+    publish(config, step, files, samples=step, optimizer_step=step, **digests)
     retention.prune(config)
     with (config.run_folder / "ended").open("a") as ended:
         ended.write(f"{step}\n")

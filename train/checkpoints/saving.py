@@ -51,6 +51,11 @@ class Saver:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._carried = to_carry(run.config, run.stream)
+        if run.journal and not self._carried.files:
+            folder = run.config.tokenizer_folder
+            say(
+                f"no tokenizer lies in {folder}: the checkpoints carry none, `generate` and `export` will need it there"
+            )
         self._snapshot = state.Snapshot()
         self._save: _Save | None = None
         self._thread = threading.Thread()

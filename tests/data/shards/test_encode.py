@@ -256,6 +256,18 @@ def test_a_corpus_file_that_is_no_utf8_is_named(tokenizer: Path, tmp_path: Path)
         encode_corpus(corpus, tokenizer, tmp_path / "shards", seed=1, workers=1)
 
 
+def test_a_changed_byte_of_the_corpus_is_seen(tokenizer: Path, tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "corpus", {("train", "news"): ["The rate rose."]})
+    (file,) = corpus.rglob("*.parquet")
+    whole = file.read_bytes()
+    file.write_bytes(whole.replace(b"The rate rose.", b"The rate fell."))
+    assert pq.read_table(file)["text"].to_pylist() == ["The rate fell."], "it can be read"
+    with pytest.raises(DataError, match=rf"{file} is not as it was written: run `domainlm prepare CONFIG` again"):
+        encode_corpus(corpus, tokenizer, tmp_path / "shards", seed=0, workers=1)
+    file.write_bytes(whole)
+    assert encode_corpus(corpus, tokenizer, tmp_path / "shards", seed=0, workers=1)
+
+
 def test_a_file_that_the_corpus_does_not_know_is_refused(tokenizer: Path, tmp_path: Path) -> None:
     corpus = write_corpus(tmp_path / "corpus", {("train", "news"): ["A text."]})
     shutil.copy(corpus / "train/news/00000.parquet", corpus / "train/news/00009.parquet")

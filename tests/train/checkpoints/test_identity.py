@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from data.files import file_digest
 from domainlm import stages
 from domainlm.export import export
 from domainlm.generate import load_writer
+from tests.launched.runs import finish, metrics, start_process, wait_for
 from train.checkpoints.compatibility import check_continues
 from train.checkpoints.folders import CheckpointError, newest_checkpoint, read_checkpoint
-from train.checkpoints.identity import shards_in_use, to_carry
+from train.checkpoints.identity import shards_in_use
 from train.config import RunConfig, to_yaml
 from train.config_file import load_config
 from train.token_stream import open_stream
@@ -65,6 +67,10 @@ def test_a_figure_is_of_the_tokenizer_that_was_trained_with(change: Change, tmp_
     shutil.rmtree(config.reports)
     again = stages.evaluate(config)
     assert (again["sources"], again["inputs"]) == (truth["sources"], truth["inputs"])
+    again["inputs"]["checkpoint"] = "of a run that was here before"
+    (config.reports / "evaluate.json").write_text(json.dumps(again))
+    assert "evaluate.json is not of" in (said := refusal(stages.report, config))
+    assert "but of another checkpoint of step 12: run" in said
 
 
 def test_what_was_trained_on_is_not_called_held_out(change: Change) -> None:
@@ -96,13 +102,24 @@ def test_a_run_does_not_begin_on_shards_of_another_cutoff_or_tokenizer(change: C
         open_stream(change())
 
 
-def test_a_run_whose_shards_are_replaced_neither_measures_nor_saves(change: Change) -> None:
-    config = change()
-    stream = open_stream(config)
-    assert shards_in_use(config, stream).digest == to_carry(config, stream).facts["shards_digest"]
+def test_a_run_whose_shards_are_replaced_ends_and_its_checkpoints_stay_those_of_the_old_ones(
+    change: Change, tmp_path: Path
+) -> None:
+    config = change("training.steps=9999", "evaluation.every=20", "training.save_every=20")
+    (config.run_folder / "DONE").unlink()
+    (tmp_path / "long.yaml").write_text(to_yaml(config), "utf-8")
+    stream, manifest = open_stream(config), newest_checkpoint(config).manifest
+    process = start_process(sys.executable, "-m", "train", str(tmp_path / "long.yaml"))
+    wait_for(lambda: 13 in metrics(config), process)
     stages.tokenize(change("tokenizer.digits=triples"))
-    with pytest.raises(DataError, match=r"had the digest .* when the run began, and has .* now"):
+    said = finish(process, code=2)
+    assert "Traceback" not in said
+    with pytest.raises(DataError, match=r"had the digest .* when the run began, and has .* now") as refused:
         shards_in_use(config, stream)
+    assert f"error: {refused.value}" in said or "manifest.json does not exist" in said
+    newest = newest_checkpoint(config)
+    assert newest.manifest["shards_digest"] == manifest["shards_digest"]
+    assert file_digest(newest.folder / "tokenizer" / "tokenizer.json") == manifest["tokenizer_digest"]
 
 
 def test_an_older_checkpoint_is_known_by_its_data_and_takes_the_tokenizer_beside_it(
