@@ -76,7 +76,8 @@ def data_files(path: str, names: Iterable[str], pattern: str) -> list[str]:
     MARKS are passed over, but for those that begin as a part of the pattern does, such as _metadata by _*.
     """
     asked = {part[0] for part in pattern.split("/") if part}
-    marks, data = [], []
+    marks: list[str] = []
+    data: list[str] = []
     for name in sorted(names):
         is_mark = any(MARKS.fullmatch(part) and part[0] not in asked for part in name.split("/"))
         (marks if is_mark else data).append(name)

@@ -26,7 +26,7 @@ DECOMPRESSORS: dict[str, Callable[[], Any]] = {
 DAMAGE = (zlib.error, zstandard.ZstdError, lzma.LZMAError, EOFError)  # bzip2's is an OSError without a number
 
 
-def unpacked(file: io.BufferedReader, name: str) -> io.BufferedReader:
+def unpacked(file: "io.BufferedReader[Any]", name: str) -> "io.BufferedReader[Any]":
     """The content of an open file called `name`: unpacked where its ending says that it is packed, else as it is.
 
     Reading raises one of DAMAGE, or an OSError without a number, where the file is damaged or cut off.
@@ -43,7 +43,7 @@ class _Streams(io.RawIOBase):
     """All streams of a packed file, with the zeros that may stand between and after them; others' readers take a
     damaged second stream, or a cut, for the end."""
 
-    def __init__(self, file: io.BufferedReader, make: Callable[[], Any]) -> None:
+    def __init__(self, file: "io.BufferedReader[Any]", make: Callable[[], Any]) -> None:
         self._file, self._make, self._stream = file, make, make()
         self._content = memoryview(b"")
 
