@@ -24,6 +24,7 @@ from data.files import (
     value_digest,
     write_atomically,
 )
+from data.lock import only_writer
 from data.progress import say
 from data.tokenizer.report import Made, find_words, measure, piece_samples
 from data.tokenizer.text import bytes_by_source, measured_texts
@@ -54,7 +55,8 @@ def build_tokenizer(config: TokenizerConfig, corpus: Path, folder: Path, workers
         The report, as data/tokenizer/report.py describes it.
 
     Raises:
-        DataError: the corpus is not finished, too small for the vocabulary, or a given tokenizer does not fit.
+        DataError: the corpus is not finished, too small for the vocabulary, or a given tokenizer does not fit; or
+            another process writes to `folder`.
     """
     given = _given_file(config.path, "path") if config.path else None
     compared = {name: _given_file(path, f"compare.{name}") for name, path in sorted(config.compare.items())}
@@ -68,23 +70,24 @@ def build_tokenizer(config: TokenizerConfig, corpus: Path, folder: Path, workers
     elif is_finished("tokenizer", folder, inputs):
         report: dict[str, Any] = json.loads((folder / REPORT).read_bytes())
         return report
-    begin_stage(folder, [TOKENIZER, REPORT, *DESCRIPTIONS])
-    split, texts = measured_texts(corpus, REPORT_BYTES)
-    if given:
-        made = Made(_take(given, config))
-        with atomic_write(folder / TOKENIZER) as file:
-            file.write(given.read_bytes())  # byte for byte: a model that has it is known by its digest
-        for name in DESCRIPTIONS:
-            if given.with_name(name).exists():
-                write_atomically(folder / name, given.with_name(name).read_text("utf-8"))
-    else:
-        made = _train(config, corpus, texts, folder / WORK / value_digest(inputs), workers)
-        write_atomically(folder / TOKENIZER, made.tokenizer.to_str(pretty=True))
-    report = _report(config, made, load_tokenizer(folder), compared, texts) | {"split": split}
-    write_atomically(folder / REPORT, json.dumps(report, indent=1, ensure_ascii=False))
-    shutil.rmtree(folder / WORK, ignore_errors=True)
-    described = [folder / name for name in DESCRIPTIONS if (folder / name).exists()]
-    finish_stage(folder, inputs, [folder / TOKENIZER, folder / REPORT, *described])
+    with only_writer(folder):
+        begin_stage(folder, [TOKENIZER, REPORT, *DESCRIPTIONS])
+        split, texts = measured_texts(corpus, REPORT_BYTES)
+        if given:
+            made = Made(_take(given, config))
+            with atomic_write(folder / TOKENIZER) as file:
+                file.write(given.read_bytes())  # byte for byte: a model that has it is known by its digest
+            for name in DESCRIPTIONS:
+                if given.with_name(name).exists():
+                    write_atomically(folder / name, given.with_name(name).read_text("utf-8"))
+        else:
+            made = _train(config, corpus, texts, folder / WORK / value_digest(inputs), workers)
+            write_atomically(folder / TOKENIZER, made.tokenizer.to_str(pretty=True))
+        report = _report(config, made, load_tokenizer(folder), compared, texts) | {"split": split}
+        write_atomically(folder / REPORT, json.dumps(report, indent=1, ensure_ascii=False))
+        shutil.rmtree(folder / WORK, ignore_errors=True)
+        described = [folder / name for name in DESCRIPTIONS if (folder / name).exists()]
+        finish_stage(folder, inputs, [folder / TOKENIZER, folder / REPORT, *described])
     return report
 
 

@@ -1,7 +1,8 @@
 """Texts to token ids, by the fastest engine that gives exactly the ids of the `tokenizers` library.
 
 `tokenizer.json` is the truth and `tokenizers` its interpreter. A faster engine is taken only after it has given the
-same ids on a fixed set of probes, and whoever encodes much goes on comparing samples (`check_encoder`).
+same ids on a fixed set of probes, and whoever encodes much goes on comparing samples (`check_encoder`). Texts with
+characters that an engine of others may know from another version of Unicode are always left to `tokenizers`.
 """
 
 import functools
@@ -22,6 +23,7 @@ from data.config import END_OF_TEXT
 from data.files import file_digest
 from data.progress import say
 from data.tokenizer.build import TOKENIZER, load_tokenizer
+from data.tokenizer.code_points import has_unsure, probed_characters
 
 BATCH_BYTES = 4_000_000  # for `tokenizers`, whose encodings take tens of bytes for each character
 PROBE_STEP = 17  # one code point of so many is probed
@@ -99,10 +101,10 @@ def _gated(engine: str, file: Path, digest: str) -> Encoder | None:
     tokenizer = _load(file, digest)
     # As the library holds it: its reading of a score may differ in the last bit from Python's, and break other ties.
     definition = json.loads(tokenizer.to_str())
-    encode = ENGINES[engine](definition)
+    plain = _plain(tokenizer)
+    encode = ENGINES[engine](definition, plain.encode)
     if encode is None:
         return None
-    plain = _plain(tokenizer)
     encoder = Encoder(engine, plain.vocabulary_size, encode, plain.encode)
     try:
         check_encoder(encoder, pa.array([*_probes(), *_added_tokens(definition)], pa.large_string()))
@@ -132,6 +134,7 @@ def _split(encoded: Encoded) -> list[Ids]:
 
 def _probes() -> list[str]:
     points = [chr(point) for point in range(0, 0x20000, PROBE_STEP) if not 0xD800 <= point < 0xE000]
+    points += probed_characters()
     rows = ["".join(f"a{point} {point}1{point}" for point in points[start::64]) for start in range(64)]
     return [*PROBES, *rows]
 
@@ -164,7 +167,25 @@ def join_ids(ids: Sequence[Ids]) -> Encoded:
     return Encoded(whole, np.fromiter(map(len, ids), np.int64, len(ids)))
 
 
-def _gigatoken(definition: dict[str, Any]) -> Encode | None:
+def _exact_where_unsure(encode: Encode, exact: Encode) -> Encode:
+    """An engine, and `exact` for the texts that have characters which the engine may know otherwise."""
+
+    def encode_both(texts: pa.Array) -> Encoded:
+        unsure = has_unsure(texts)
+        if not unsure.any():
+            return encode(texts)
+        ids = np.empty(len(texts), object)
+        for chosen, engine in ((unsure, exact), (~unsure, encode)):
+            for place, of_text in zip(
+                np.flatnonzero(chosen), _split(engine(texts.filter(pa.array(chosen)))), strict=False
+            ):
+                ids[place] = of_text
+        return join_ids(ids.tolist())
+
+    return encode_both
+
+
+def _gigatoken(definition: dict[str, Any], exact: Encode) -> Encode | None:
     """gigatoken, which knows byte-level BPE with one of the published pre-tokenization patterns."""
     if definition["model"]["type"] != "BPE":
         return None
@@ -178,11 +199,16 @@ def _gigatoken(definition: dict[str, Any]) -> Encode | None:
         tokenizer = gigatoken.Tokenizer.from_json(json.dumps(definition | {"added_tokens": added}))
     except RuntimeError:  # a pattern or a model that it does not know
         return None
-    return lambda texts: join_ids([tokenizer.encode(text) for text in texts.cast(pa.large_binary()).to_pylist()])
+    return _exact_where_unsure(
+        lambda texts: join_ids([tokenizer.encode(text) for text in texts.cast(pa.large_binary()).to_pylist()]), exact
+    )
 
 
-def _pretoken_table(definition: dict[str, Any]) -> Encode | None:
-    """The project's own table of pre-tokens, which knows the project's own patterns, for BPE and Unigram."""
+def _pretoken_table(definition: dict[str, Any], _: Encode) -> Encode | None:
+    """The project's own table of pre-tokens, which knows the project's own patterns, for BPE and Unigram.
+
+    Its classes of characters are those of `tokenizers`.
+    """
     from data.tokenizer.model import BYTE_LETTERS
     from data.tokenizer.pretoken_table import PretokenTable, ids_by_merges, ids_by_model, ids_by_unigram
     from data.tokenizer.pretokens import known_pattern
@@ -207,8 +233,9 @@ def _pretoken_table(definition: dict[str, Any]) -> Encode | None:
     return lambda texts: Encoded(*table.encode(texts))
 
 
-# Fastest first; each takes the content of tokenizer.json and gives None where it does not know such a tokenizer.
-ENGINES: dict[str, Callable[[dict[str, Any]], Encode | None]] = {
+# Fastest first; each takes the content of tokenizer.json and how `tokenizers` encodes by it, and gives None where it
+# does not know such a tokenizer.
+ENGINES: dict[str, Callable[[dict[str, Any], Encode], Encode | None]] = {
     "gigatoken": _gigatoken,
     "pre-token table": _pretoken_table,
 }
