@@ -36,7 +36,7 @@ from data.sources.parts import Part
 STAGING = "staging"
 ROWS_PER_GROUP = 1_000
 CHARACTERS_PER_GROUP = 16_000_000
-FORMAT = 2  # of what is staged; finished corpora do not depend on it
+FORMAT = 3  # of what is staged; finished corpora do not depend on it
 ALL_BAD = 1_000  # so many records, none of them good, are enough to stop at once
 STAGED_SCHEMA = pa.schema(
     CORPUS_COLUMNS
