@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from data.config import DataConfig, SourceConfig
+from data.corpus.mojibake import MAYBE_MOJIBAKE, undo_mojibake
 from data.errors import DataError
 
 # Control characters but tab and newline; the byte order mark and the zero-width space, word joiner and Mongolian
@@ -29,18 +30,6 @@ LAYOUT_CHARACTERS = r"\-.=_~*#+|:·•‐-―․‥…─-╿・"  # of a regula
 SYMBOL = re.compile(rf"[^\w\s\x00-\x7f{LAYOUT_CHARACTERS}]")
 LONGEST_SYMBOL_RUN = 999
 LAYOUT = re.compile(rf"[\s{LAYOUT_CHARACTERS}]{{4,}}")
-
-# Where ftfy could see mojibake, said so that the search is quick: at a control character or a letter with which misread
-# UTF-8 begins, where two characters outside ASCII but of no other alphabet follow one another, and where such a one
-# follows a Greek or Cyrillic letter. tests/data/corpus/test_clean.py holds this against ftfy's own patterns.
-_MISREAD = "\xa0-\u02ff\u0384\u0385\u0490\u0491\u2010-\u25ff\uf8ff\ufb01\ufb02\ufffd"
-_MISREAD_BUT_QUOTES = "\xa0-\xaa\xac-\xba\xbc-\u02ff\u0490\u0491\u2020-\u2025\u2027-\u25ff\uf8ff\ufb01\ufb02\ufffd"
-MAYBE_MOJIBAKE = re.compile(
-    "[^\x00-\x7f](?:(?<=[\x80-\x9fÂÃŒœЂ])"
-    f"|(?<=[{_MISREAD}])[{_MISREAD}]"
-    f"|(?<=[\u0370-\u04ff])[{_MISREAD_BUT_QUOTES}]"
-    f"|(?<=[ВГРСΒΓΞΟ])[{_MISREAD}][ВГРСΒΓΞΟ])"
-)
 
 LARGEST_SHARE_OF_ONE_CHARACTER = 0.5
 LEAST_BYTE_ENTROPY = 1.5  # bits a byte; prose has 4 to 5, a genome 2
@@ -153,7 +142,7 @@ def _make_judge(config: DataConfig, source: SourceConfig) -> Callable[[str], str
 def normalise(text: str, fix_mojibake: bool) -> str:
     """A text without what no reader sees, or with other characters only for what a reader would have seen wrong."""
     if fix_mojibake and not text.isascii() and MAYBE_MOJIBAKE.search(text):
-        text = _fix_mojibake(text)
+        text = undo_mojibake(text)
     if INVISIBLE_OR_NEWLINES.search(text):
         text = INVISIBLE.sub("", NEWLINES.sub("\n", text))
     if not has_symbol_run(text):
@@ -163,13 +152,6 @@ def normalise(text: str, fix_mojibake: bool) -> str:
     if "\n\n\n\n" in text:
         text = BLANK_LINES.sub("\n\n\n", text)
     return text.rstrip().lstrip("\n")
-
-
-def _fix_mojibake(text: str) -> str:
-    """Each line decoded as it was meant: one line with the wrong encoding says nothing about the others'."""
-    from ftfy import fix_encoding
-
-    return "\n".join(fix_encoding(line) if MAYBE_MOJIBAKE.search(line) else line for line in text.split("\n"))
 
 
 def make_line_remover(expressions: tuple[str, ...]) -> Callable[[str], tuple[str, int]]:

@@ -1,0 +1,137 @@
+"""Mojibake, UTF-8 that was read as another encoding, undone where more than the piece itself says that it is some.
+
+ftfy finds what could be mojibake piece by piece: it makes an Arabic letter of the tolerance in `Ø±5 %`, and leaves the
+trademark in `Acmeâ„¢`. Here a piece is a run of characters outside ASCII, and is mended only when what comes out is
+likelier than what stands there:
+
+- control characters (U+0080 to U+009F) went, which nobody writes;
+- punctuation and symbols that are in common use come out of three characters, or of Â and one behind it;
+- Latin letters come out, next to letters and not lower case within capitals, or several of them;
+- two letters or more of one other alphabet come out;
+- the piece alone says too little, but others of the text were mended to the same alphabet.
+
+`voilà »`, `5 Å²`, `CAFÉ†`, `»AMANHû` and the like stay as they are.
+"""
+
+import re
+import unicodedata
+
+# Where ftfy could see mojibake, said so that the search is quick: at a control character or a letter with which misread
+# UTF-8 begins, where two characters outside ASCII but of no other alphabet follow one another, and where such a one
+# follows a Greek or Cyrillic letter. tests/data/corpus/test_mojibake.py holds this against ftfy's own patterns.
+_MISREAD = "\xa0-\u02ff\u0384\u0385\u0490\u0491\u2010-\u25ff\uf8ff\ufb01\ufb02\ufffd"
+_MISREAD_BUT_QUOTES = "\xa0-\xaa\xac-\xba\xbc-\u02ff\u0490\u0491\u2020-\u2025\u2027-\u25ff\uf8ff\ufb01\ufb02\ufffd"
+MAYBE_MOJIBAKE = re.compile(
+    "[^\x00-\x7f](?:(?<=[\x80-\x9fÂÃŒœЂ])"
+    f"|(?<=[{_MISREAD}])[{_MISREAD}]"
+    f"|(?<=[\u0370-\u04ff])[{_MISREAD_BUT_QUOTES}]"
+    f"|(?<=[ВГРСΒΓΞΟ])[{_MISREAD}][ВГРСΒΓΞΟ]"
+    "|(?<=в)(?:„[ў–]|њ“))"
+)
+
+
+def _misread(character: str, encoding: str) -> str:
+    """The UTF-8 of a character read as an encoding; bytes that it has no character for, as control characters."""
+    return "".join(bytes([byte]).decode(encoding, "ignore") or chr(byte) for byte in character.encode())
+
+
+# What ftfy leaves although no text has it otherwise: a common symbol that has become three characters, one of Latin-1
+# behind a Â that ends no word, and a letter behind small ones, or between letters of which the second is small.
+COMMON = "‐‑‒–—―‘’‚“”„†‡•…‰′″‹›€₹№™−←↑→↓≈≠≤≥∞√∑∂■□▪►▲▼●★✓ﬁﬂ"
+DASHED = re.compile("[–—][\xa0\u0400-\u04ff]")  # a dash between words, as in Київ–Європа
+SYMBOLS = {
+    misread: symbol
+    for encoding in ("cp1252", "mac_roman", "cp437", "cp1251")
+    for symbol in COMMON
+    if not DASHED.search(misread := _misread(symbol, encoding))
+}
+SIGNS = {f"Â{sign}": sign for sign in map(chr, range(0xA1, 0xC0)) if sign != "»"}
+LETTERS = {
+    _misread(letter, "cp1252"): letter
+    for letter in map(chr, [*range(0xC0, 0x180), *range(0x218, 0x21C), *range(0x1EA0, 0x1EFA)])
+    if letter.isalpha()
+}
+_SMALL = "[a-z\xdf-\xf6\xf8-\xff]"
+_SIGN, _LETTER = f"Â[{''.join(SIGNS.values())}]", f"(?:{'|'.join(LETTERS)})"
+LEFT = re.compile(
+    f"{'|'.join(SYMBOLS)}|(?<![«„“\"'‘A-Z\xc0-\xde]){_SIGN}"
+    f"|(?:(?<={_SMALL}{_SMALL})|(?<={_SMALL})(?=[ÃÄ])){_LETTER}"
+    f"|(?:(?<=[^\\W\\d_])|(?<![^\\W_])(?=[ÄÅ][šžœŸŒŽŠ]{_SMALL})){_LETTER}(?={_SMALL})"
+)
+MEANT = SYMBOLS | SIGNS | LETTERS
+MAYBE_LEFT = re.compile(f"[{''.join(sorted({piece[0] for piece in MEANT}))}][^\\x00-\\x7f]")
+ASCII = re.compile("([\x00-\x7f]+)")
+CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+SURE = re.compile("Ã[\xa0-\xbf ]|Â |â€")  # where a space is part of a piece, no run can be looked at by itself
+LATIN = re.compile("[A-Za-z\xc0-\u017f\u0218-\u021b\u1ea0-\u1eff]")  # that living languages are written with
+CAPITALS = re.compile("[A-Z][A-Z]\\Z")
+QUOTED = re.compile("[«»„“”‘’‹›]{2}")
+
+
+def undo_mojibake(text: str) -> str:
+    """A text with its mojibake undone, line by line: one line's encoding says nothing about the others'."""
+    from ftfy import fix_encoding
+
+    lines = text.split("\n")
+    suspects = [place for place, line in enumerate(lines) if MAYBE_MOJIBAKE.search(line)]
+    proposals = {place: fixed for place in suspects if (fixed := fix_encoding(lines[place])) != lines[place]}
+    alphabets: set[str] = set()
+    for _ in range(2 if proposals else 0):  # what is mended in the first pass counts in the second
+        for place, fixed in proposals.items():
+            lines[place] = _take(lines[place], fixed, alphabets)
+    for place in suspects:
+        if MAYBE_LEFT.search(lines[place]):
+            lines[place] = LEFT.sub(lambda piece: MEANT[piece[0]], lines[place])
+    return "\n".join(lines)
+
+
+def _take(line: str, fixed: str, alphabets: set[str]) -> str:
+    """A line with those of the proposed changes that are likelier than what stands there; adds their alphabets."""
+    old, new = ASCII.split(line), ASCII.split(fixed)
+    if old[1::2] != new[1::2]:
+        return fixed if SURE.search(line) and not CONTROL.search(fixed) else line
+    around = ["", *old, ""]
+    for place in range(0, len(old), 2):
+        if old[place] != new[place] and _is_likelier(
+            old[place], new[place], around[place], around[place + 2], alphabets
+        ):
+            alphabets.update(map(_alphabet, filter(str.isalpha, new[place])))
+            old[place] = new[place]
+    return "".join(old)
+
+
+def _is_likelier(old: str, new: str, before: str, behind: str, alphabets: set[str]) -> bool:
+    """Whether what a piece would become is likelier than the piece, by what stands before and behind it."""
+    if not new or CONTROL.search(new) or any(unicodedata.category(character) in ("Cn", "Co") for character in new):
+        return False
+    if CONTROL.search(old):
+        return True
+    letters = [character for character in new if character.isalpha() and character not in "ªµº"]
+    found = set(map(_alphabet, letters))
+    if not letters:
+        return _is_common(old, new, before)
+    if found == {"LATIN"}:
+        if not all(LATIN.match(letter) for letter in letters):
+            return False
+        if letters[0].islower() and CAPITALS.search(before):
+            return False
+        beside = before[-1:].isalpha() or behind[:1].isalpha()
+        return beside or len(letters) > 1 or (old[0] == "Ã" and len(old) == 2)
+    if found == {"GREEK"} and old[0] in "ÎÏ" and not CAPITALS.search(before):
+        return True  # as in α-helix
+    return found <= alphabets or (len(letters) > 1 and len(found - _EASTERN) <= 1 and not before[-1:].isalpha())
+
+
+def _is_common(old: str, new: str, before: str) -> bool:
+    """Whether symbols are in common use and do not come out of a capital and the quotes or the dash behind it."""
+    if QUOTED.fullmatch(new) or (old[0] == "Ã" and before[-1:].isupper()):
+        return False
+    return all(character in COMMON or character <= "\xff" or character in old for character in new)
+
+
+_EASTERN = {"CJK", "HIRAGANA", "KATAKANA"}  # one text has all of them
+
+
+def _alphabet(letter: str) -> str:
+    """The alphabet of a letter, which its name begins with: LATIN, CYRILLIC, CJK."""
+    return unicodedata.name(letter, "").partition(" ")[0]
