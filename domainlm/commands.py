@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from data.corpus.split import NOTHING_HELD_OUT
 from data.progress import say
 from train.config import RunConfig
 from train.config_file import ConfigError, load_config
@@ -266,6 +267,8 @@ def _show(arguments: argparse.Namespace, text: str) -> None:
 
 def _table(result: Mapping[str, Any]) -> str:
     """Bits per byte of the model and of each baseline, a line for each source and split."""
+    if not result["sources"]:
+        return f"bits per byte: {NOTHING_HELD_OUT}"
     names = list(result["baselines"])
     lines = [f"{'bits per byte':<36} {'model':>8} " + " ".join(f"{name:>12}" for name in names)]
     for source, splits in result["sources"].items():
