@@ -116,8 +116,8 @@ class NearDuplicateConfig(BaseModel, frozen=True, extra="forbid", use_attribute_
     """Near-duplicates by MinHash (Broder 1997) and locality-sensitive hashing in bands."""
 
     threshold: float = Field(default=0.8, gt=0, le=1)
-    """Documents of about this Jaccard similarity of word n-grams or more are near-duplicates; the estimate is not
-    sharp: the report has the share that is found by similarity."""
+    """Documents whose word n-grams have about this Jaccard similarity or more are near-duplicates. The estimate is not
+    sharp: the report has the share that is found, by similarity."""
     ngram: PositiveInt = 5
     """Words in an n-gram."""
     bands: PositiveInt = 16

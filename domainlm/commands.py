@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from data.corpus.split import NOTHING_HELD_OUT
 from data.progress import go_on_unread, say
 from domainlm.paths import begun_in, found_elsewhere
 from train.config import RunConfig
@@ -290,6 +291,8 @@ def _show(arguments: argparse.Namespace, text: str) -> None:
 
 def _table(result: Mapping[str, Any]) -> str:
     """Bits per byte of the model and of each baseline, a line for each source and split, and notes."""
+    if not result["sources"]:
+        return f"bits per byte: {NOTHING_HELD_OUT}"
     names = list(result["baselines"])
     lines = [f"{'bits per byte':<36} {'model':>8} " + " ".join(f"{name:>12}" for name in names)]
     for source, splits in result["sources"].items():

@@ -23,6 +23,7 @@ from data.config import DataConfig
 from data.corpus.counts import Counts, merged
 from data.corpus.decontaminate import item_stamps, load_items
 from data.corpus.deduplicate import Decision, Forgotten, Staged, decide, decide_by_name
+from data.corpus.files import CARD, dataset_card
 from data.corpus.near_duplicates import ALGORITHM, map_signatures
 from data.corpus.repeated_ids import read_digests, repeated_records, staged_rows, watch_ids
 from data.corpus.report import (
@@ -61,6 +62,7 @@ from data.sources.parts import Part, grouped
 FORMAT = 3
 REPORT = "report.json"
 QUARANTINE = "quarantine.jsonl"
+WRITTEN = (QUARANTINE, REPORT, CARD)  # beside the documents
 # What is decided later, or changes nothing: it may change without making the corpus anew.
 NOT_OF_THE_CORPUS = {"sources", "folder", "workers", "packing", "stages", "reshuffles", "period"}
 NOT_OF_THE_CORPUS |= {"shards", "cache", "cache_gigabytes"}
@@ -73,8 +75,8 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
     """Make the corpus of a configuration in `folder`, or recognise that it is there already.
 
     Written are {train,past,future}/{source}/{part}.parquet (id, text, source, date, licence, url) where there are such
-    documents, quarantine.jsonl, report.json, and manifest.json last. The same inputs give the same bytes, whatever the
-    number of workers and shards. What `data.corpus.tombstones` has noted beside `folder` is left out.
+    documents, quarantine.jsonl, report.json, README.md, and manifest.json last. The same inputs give the same bytes,
+    whatever the number of workers and shards. What `data.corpus.tombstones` has noted beside `folder` is left out.
 
     Args:
         shard: (i, n) stages every n-th group from the i-th on (from 0) and no more; a call without it finishes.
@@ -100,7 +102,7 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
     with only_writer(folder, shard):
         if shard is not None:
             return _stage_shard(jobs, shard, config.workers)
-        begin_stage(folder, [QUARANTINE, REPORT])
+        begin_stage(folder, WRITTEN)
         forgotten = read_tombstones(tombstones, config.near_duplicates)
         counts = _stage(config, jobs, folder / QUARANTINE)
         keeping, common = _decide(config, jobs, forgotten, counts, folder / QUARANTINE)
@@ -245,7 +247,8 @@ def _finish(folder: Path, inputs: dict[str, Any], report: dict[str, Any], files:
             (folder / split).rmdir()
     shutil.rmtree(folder / STAGING)
     write_atomically(folder / REPORT, json.dumps(report, indent=1, ensure_ascii=False))
-    finish_stage(folder, inputs, [*files, folder / QUARANTINE, folder / REPORT])
+    write_atomically(folder / CARD, dataset_card(report["sources"], report["cutoff"]))
+    finish_stage(folder, inputs, [*files, *(folder / name for name in WRITTEN)])
 
 
 def _inputs(config: DataConfig, parts: dict[str, list[Part]], seed: int, tombstones: Path) -> dict[str, Any]:

@@ -1,8 +1,12 @@
-"""Where a finished corpus keeps its documents: {split}/{source}/{part}.parquet, and how they are read."""
+"""Where a finished corpus keeps its documents: {split}/{source}/{part}.parquet, and how they are read.
 
-from collections.abc import Iterable, Iterator
+Other programs read them by README.md, the card that `datasets.load_dataset` looks for: without it, the library takes
+`train` alone.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +20,12 @@ CORPUS_COLUMNS = {
     "url": pa.string(),
 }
 CORPUS_SCHEMA = pa.schema(CORPUS_COLUMNS)
+CARD = "README.md"
+_MEANINGS = {
+    "train": "what models are trained on",
+    "past": "held out, from the same time as the training text",
+    "future": "held out, of the cutoff and later",
+}
 
 
 class RowGroup(NamedTuple):
@@ -45,3 +55,28 @@ def row_groups(files: Iterable[Path]) -> Iterator[tuple[RowGroup, int]]:
         text = footer.schema.names.index("text")
         for number in range(footer.num_row_groups):
             yield RowGroup(file, number), footer.row_group(number).column(text).total_uncompressed_size
+
+
+def dataset_card(sources: Mapping[str, Any], cutoff: str | None) -> str:
+    """The content of the card of a corpus: its splits, for people and for `datasets.load_dataset`.
+
+    Args:
+        sources: those of report.json.
+        cutoff: the day from which on documents are held out.
+    """
+    splits = [split for split in _MEANINGS if any(split in source["kept"] for source in sources.values())]
+    lines = ["---", "configs:", "- config_name: default", "  data_files:"]
+    for split in splits:
+        lines += [f"  - split: {split}", f"    path: {split}/*/*.parquet"]
+    lines += ["---", "# Corpus", "", "| split | source | documents | characters | first date | last date |"]
+    lines.append("|---|---|--:|--:|---|---|")
+    for split in splits:
+        for name, source in sources.items():
+            if kept := source["kept"].get(split):
+                dates = f"{kept['first_date'] or '–'} | {kept['last_date'] or '–'}"
+                lines.append(f"| {split} | {name} | {kept['documents']:,} | {kept['characters']:,} | {dates} |")
+    lines += ["", *(f"- `{split}`: {_MEANINGS[split]}" for split in splits), "", f"Cutoff: {cutoff or 'none'}.", ""]
+    lines.append(
+        "`report.json` says what was dropped and why, and the licences; `quarantine.jsonl`, what was unusable."
+    )
+    return "\n".join(lines) + "\n"

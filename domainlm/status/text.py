@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 
+from data.corpus.split import NOTHING_HELD_OUT
 from data.progress import duration
 from domainlm.status.goodput import describe as describe_ledger
 from domainlm.status.read import Status, read_status, sparkline
@@ -65,7 +66,7 @@ def _events(status: Status) -> list[tuple[str, str]]:
     if status.evaluation:
         bits = status.evaluation["evaluation"].items()
         figures = "  ".join(f"{source}/{split} {x:.3f}" for source, splits in bits for split, x in splits.items())
-        rows.append(("evaluated", f"step {status.evaluation['step']:,}, bits per byte: {figures}"))
+        rows.append(("evaluated", f"step {status.evaluation['step']:,}, bits per byte: {figures or NOTHING_HELD_OUT}"))
     if status.skipped:
         rows.append(("spikes", f"{len(status.skipped)}; {status.skipped[-1]}"))
     return rows

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from data.corpus.split import NOTHING_HELD_OUT
 from data.files import write_atomically
 from data.progress import duration, say
 from train.config import RunConfig
@@ -63,7 +64,8 @@ class Monitor:
         self._write({"step": step, "evaluation": bits_per_byte, "seconds": round(seconds, 3)})
         flat = {f"{source}/{split}": x for source, splits in bits_per_byte.items() for split, x in splits.items()}
         self.mirror(step, "evaluation", flat)
-        say(f"step {step}  bits per byte: " + "  ".join(f"{name} {value:.3f}" for name, value in flat.items()))
+        figures = "  ".join(f"{name} {value:.3f}" for name, value in flat.items())
+        say(f"step {step}  bits per byte: {figures or NOTHING_HELD_OUT}")
 
     def saved(self, step: int, facts: Mapping[str, Any]) -> None:
         """Record a checkpoint that has become whole, and how long training stood still for it."""

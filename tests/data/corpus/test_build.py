@@ -74,6 +74,7 @@ def test_the_layout_and_the_report(tmp_path: Path, hundred: Path) -> None:
     config = config_of(hundred, cutoff="2000-03-31", past_fraction=0.2)
     report = prepare_corpus(config, corpus, seed=1)
     assert sorted(path.relative_to(corpus).as_posix() for path in corpus.rglob("*") if path.is_file()) == [
+        "README.md",
         "future/source_0/00000.parquet",
         "manifest.json",
         "past/source_0/00000.parquet",
@@ -178,7 +179,7 @@ def test_the_same_inputs_give_the_same_bytes(tmp_path: Path, hundred: Path) -> N
     for name in ("one", "two"):
         prepare_corpus(config, tmp_path / name, seed=1)
     files = [path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file()]
-    assert len(files) == 6
+    assert len(files) == 7
     for file in files:
         assert file_digest(tmp_path / "one" / file) == file_digest(tmp_path / "two" / file), file
     prepare_corpus(config, tmp_path / "other_seed", seed=2)
@@ -560,6 +561,35 @@ def test_near_duplicates_leave_the_training_side_of_the_date(tmp_path: Path) -> 
     kept = config.model_copy(update={"near_duplicates": None})
     prepare_corpus(kept, tmp_path / "kept", seed=1)
     assert ids(tmp_path / "kept", "train") == [f"d{index}" for index in range(7)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "splits"),
+    [
+        ({"cutoff": "2000-03-01", "past_fraction": 0.2}, ["train", "past", "future"]),
+        ({"past_fraction": 0.2}, ["train", "past"]),
+        ({}, ["train"]),
+    ],
+)
+def test_datasets_loads_every_split_by_the_card(
+    changes: dict[str, Any], splits: list[str], tmp_path: Path, hundred: Path
+) -> None:
+    """Of two sources, one of which is of the training split alone."""
+    from datasets import load_dataset
+
+    early = write_jsonl(tmp_path / "early.jsonl", [record(0, text=long_text(0))])
+    corpus = tmp_path / "corpus"
+    report = prepare_corpus(config_of(hundred, early, **changes), corpus, seed=3)["sources"]
+    loaded = load_dataset(str(corpus), cache_dir=str(tmp_path / "cache"))
+    assert list(loaded) == splits
+    for split in splits:
+        assert sorted(loaded[split]["id"]) == sorted(ids(corpus, split) + ids(corpus, split, "source_1"))
+        kept = report["source_0"]["kept"][split]
+        assert (
+            f"| {split} | source_0 | {kept['documents']} | {kept['characters']:,} |"
+            in (corpus / "README.md").read_text()
+        )
+    assert loaded["train"].column_names == ["id", "text", "source", "date", "licence", "url"]
 
 
 STOCK = (
