@@ -64,7 +64,7 @@ def test_every_zero_stage_and_world_size_trains_the_same_run(small_run: Callable
         assert one["final"] == two["final"], f"ZeRO-{stage} bf16, clipped, to the bit, at one rank and at two"
     one, two = (results[world, dropped]["losses"] for world in (1, 2))
     assert one == pytest.approx(two, rel=1e-4), "what is dropped does not depend on the rank"
-    assert one != pytest.approx(results[1, "0:fp32:1.0"]["losses"][:8], rel=1e-2), "something is dropped"
+    assert one != pytest.approx(results[1, "0:fp32:1.0"]["losses"][:8], rel=1e-3), "something is dropped"
     bit_equal = {result["final"] for (_, case), result in results.items() if case in unclipped}
     assert len(bit_equal) == 1, "bf16 with fp32 accumulation, to the bit, at any stage, at one rank and at two"
 
