@@ -37,7 +37,8 @@ def launch(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> in
 
     def pass_on(number: int, frame: FrameType | None) -> None:
         if ranks is not None and number in asked and number != signal.SIGHUP:
-            os.killpg(ranks.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(ranks.pid, signal.SIGKILL)
         asked.add(number)
         config.stop_file.touch()
 
@@ -49,6 +50,8 @@ def launch(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> in
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+        if asked:  # met, or the ranks are dead: not the next start's
+            config.stop_file.unlink(missing_ok=True)
     events = read_journal(config.run_folder)[len(earlier) :]
     ended_well = finished_step(config.run_folder) >= config.training.steps or (events and events[-1]["event"] == "stop")
     if code == 0 and not ended_well:

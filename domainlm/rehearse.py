@@ -112,14 +112,13 @@ class _Trial:
     steps: int
 
     def settings(self, name: str, ranks: int) -> list[str]:
-        """Changes that make the run short, quiet and comparable; dropout, which depends on the rank, is left out."""
+        """Changes that make the run short, quiet and comparable."""
         run = self.original
         return [
             *self.overrides,
             f"folder={self.folder / name}",
             f"data.folder={run.data_folder}",
             f"data.cache={run.data.cache or run.run_folder / 'shard-cache'}",
-            f"model.dropout={0.0}",
             f"training.steps={self.steps}",
             f"training.warmup_steps={min(run.training.warmup_steps, self.steps // 2)}",
             f"training.save_every={SAVE_EVERY}",

@@ -117,7 +117,7 @@ def render(config: RunConfig, job: Job, folder: Path) -> str:
         "RETRY_CRASHES": str(int(job.retry_crashes)),
     }
     script = SCRIPT.read_text("utf-8")
-    _check_time(options["time"], options.get("signal") or _given(script, "signal"))
+    _check_time(options["time"] or "", options.get("signal") or _given(script, "signal"))
     exported = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
     return write_in(script, options, [f"export {exported}", f"set -- {shlex.quote(str(folder / 'config.yaml'))}"])
 

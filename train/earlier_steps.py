@@ -38,7 +38,7 @@ def read_history(lines: Iterable[Mapping[str, Any]], step: int, window: int) -> 
     found = [
         Figures(line["loss"], line["gradient_norm"])
         for line in lines
-        if "loss" in line and line["step"] <= step and None not in (line["loss"], line["gradient_norm"])
+        if line["step"] <= step and None not in (line.get("loss"), line.get("gradient_norm"))
     ]
     return found[-window:]
 

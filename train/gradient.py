@@ -47,12 +47,13 @@ def compute_gradient(run: Run, step: int) -> Gradient:
     weighs the same however the batch is divided.
     """
     training = run.config.training
-    # Dropout, the only other use of chance, is a function of seed, step and rank, so that a resumed run repeats it.
-    torch.manual_seed(hash((run.config.seed, step, run.rank.rank)))
     engine.set_step(run.engine, training, step, learning_rate(training, step))
     figures = torch.zeros(3, dtype=torch.float64, device=run.device)
     reading, forward = Stopwatch(), Stopwatch(run.device)
     for batch in reading.timed(micro_batches_of(run, step)):
+        # Dropout, the only other use of chance, is a function of the seed and of a micro-batch's first row, which no
+        # other step has: a resumed run repeats it, on any number of ranks.
+        torch.manual_seed(hash((run.config.seed, batch.first_sample)))
         share = (batch.targets != IGNORE).mean(dtype=torch.float32)
         with forward:
             loss = run.engine(batch.inputs, batch.targets, documents=batch.documents) * share

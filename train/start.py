@@ -16,7 +16,7 @@ from data.progress import say
 from data.stream.stream import TokenStream
 from model.sizes import parameter_count
 from train import diagnostics
-from train.checkpoints.folders import Checkpoint, CheckpointError, discard_partial
+from train.checkpoints.folders import Checkpoint, CheckpointError, discard_partial, misnamed_folders
 from train.config import RunConfig, to_yaml
 from train.earlier_steps import Past, read_examined, read_history, read_skips
 from train.engine import engine
@@ -87,7 +87,7 @@ def recall(config: RunConfig, rank: Rank, first_step: int, stop: StopRequest) ->
         lines = [json.loads(line) for line in config.metrics.read_bytes().splitlines()]
         for event in events:
             if event["event"] == "save":
-                stop.took("save", event["seconds"])
+                stop.took("save", event.get("seconds", 0.0))
         evaluated = any("evaluation" in line and line["step"] == first_step for line in lines)
         found = Past(
             read_history(lines, first_step, config.training.spikes.window),
@@ -103,6 +103,8 @@ def recall(config: RunConfig, rank: Rank, first_step: int, stop: StopRequest) ->
 def take_over(config: RunConfig, journal: Journal, found: Checkpoint | None, changed: Mapping[str, Any]) -> None:
     """Take over the run's folder from whatever trained there before (rank 0)."""
     discard_partial(config.checkpoints)
+    for folder in misnamed_folders(config.checkpoints):
+        say(f"WARNING: {folder} is not taken for a checkpoint: their names are step_ and six digits or more")
     write_atomically(config.run_folder / "config.yaml", to_yaml(config))
     if found:
         say(f"resuming from {found.folder}")

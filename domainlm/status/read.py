@@ -1,7 +1,6 @@
 """How a run is doing, from its folder alone: for `domainlm status`, on any machine that sees the files."""
 
 import fcntl
-import json
 import math
 import statistics
 import time
@@ -16,6 +15,7 @@ from domainlm.status.goodput import STARTS, Ledger, account, at
 from train.checkpoints.folders import damaged_folders, saved_steps
 from train.config import RunConfig
 from train.records.journal import REFUSED, SET_ASIDE, read_journal
+from train.records.metrics import read_record
 from train.schedule import consumed_samples
 
 RECENT_STEPS = 50
@@ -113,13 +113,8 @@ def read_metrics(file: Path) -> list[dict[str, Any]]:
     """The lines of metrics.jsonl; one that is being written, or was cut short, is left out."""
     if not file.exists():
         return []
-    lines = []
-    for line in file.read_bytes().split(b"\n")[:-1]:
-        try:
-            lines.append(json.loads(line))
-        except ValueError:
-            continue
-    return lines
+    records = map(read_record, file.read_bytes().split(b"\n")[:-1])
+    return [record for record in records if record is not None]
 
 
 def _silent_seconds(folder: Path, now: float) -> float | None:

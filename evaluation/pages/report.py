@@ -228,5 +228,5 @@ def _read_lines(path: Path) -> list[dict[str, Any]]:
     """The whole lines of a JSON-lines file: a run that was killed may leave a part of one at its end."""
     if not path.exists():
         return []
-    whole = path.read_text("utf-8").rpartition("\n")[0]
+    whole = path.read_bytes().rpartition(b"\n")[0]
     return [json.loads(line) for line in whole.splitlines()]

@@ -35,23 +35,25 @@ def test_a_signal_while_ranks_start_is_met(small_run: SmallRun) -> None:
     output = finish(process)
     assert "stopped after step 0" in output
     assert last_event(load_config(file)) == ("stop", 0)
+    assert not load_config(file).stop_file.exists(), "whoever passed it on takes it back"
 
 
 def test_a_stop_file_while_ranks_start_is_met_once_and_a_closed_pipe_is_no_request(small_run: SmallRun) -> None:
     file = small_run("once")
     config = load_config(file)
+    stop_file = config.run_folder / "STOP"
     process = start_process(*TRAIN, str(file))
     wait_for(lambda: bool(rank_processes(file)), process, pause=0.002)
-    config.stop_file.touch()
+    stop_file.touch()
     assert "stopped after step 0" in finish(process)
-    assert config.stop_file.exists(), "no rank deletes a request"
+    assert stop_file.exists(), "no rank deletes a request"
 
     process = start_process(*TRAIN, str(file))
     assert process.stdout
     process.stdout.close()
     assert process.wait(120) == 0
     assert last_event(config) == ("done", 12)
-    assert not config.stop_file.exists()
+    assert not stop_file.exists()
 
 
 def test_a_closed_terminal_asks_to_stop_and_loses_nothing(small_run: SmallRun) -> None:

@@ -171,10 +171,47 @@ def test_the_time_limit_is_met(small_run: SmallRun) -> None:
     assert newest_checkpoint(config).step == len(losses(config)) > 0
 
 
-def test_a_wrong_time_limit_is_refused(small_run: SmallRun) -> None:
-    output = run_python("-m", "train", small_run("wrong"), DOMAINLM_END_TIME="tomorrow")
+@pytest.mark.parametrize("given", ["tomorrow", "nan", "inf", "3600", "1764547200000"])
+def test_a_wrong_time_limit_is_refused(small_run: SmallRun, given: str) -> None:
+    """Also a length of time, and milliseconds."""
+    output = run_python("-m", "train", small_run("wrong"), DOMAINLM_END_TIME=given)
     assert (output.returncode, output.stdout) == (2, "")
-    assert output.stderr == "error: DOMAINLM_END_TIME=tomorrow is not a time: set it to seconds since 1970\n"
+    assert output.stderr == f"error: DOMAINLM_END_TIME={given} is not a time: set it to seconds since 1970\n"
+
+
+def test_files_that_are_damaged_are_a_line_each_and_no_traceback(small_run: SmallRun, undisturbed: RunConfig) -> None:
+    """What a start reads: the records, the journal, DONE, names of checkpoints."""
+    file = small_run("damaged-files")
+    config = load_config(file)
+    shutil.copytree(undisturbed.run_folder, config.run_folder)
+    shutil.rmtree(config.checkpoints / "step_000012")
+    shutil.copytree(config.checkpoints / "step_000008", config.checkpoints / "step_5")
+    (config.run_folder / "DONE").write_text("")
+    journal = config.run_folder / "journal.jsonl"
+    events = journal.read_bytes()
+
+    def refusal() -> str:
+        ended = run_python("-m", "train", file)
+        assert (ended.returncode, ended.stdout) == (2, "")
+        return ended.stderr.splitlines()[-1]
+
+    assert refusal() == (
+        f"error: {config.run_folder / 'DONE'} does not name the run's last step: delete it, and the run goes on from "
+        "its newest checkpoint"
+    )
+    (config.run_folder / "DONE").unlink()
+    journal.write_bytes(events + b'{"event": "skip", "first": 12}\n')
+    assert f"{journal}: line {len(events.splitlines()) + 1} is not an event" in refusal()
+    journal.write_bytes(events)
+    for name in ("metrics.jsonl", "diagnostics.jsonl"):
+        with (config.run_folder / name).open("ab") as records:
+            records.write(b'12\n{"step": "12"}\n\xff\xfe{"step"')
+    ended = run_python("-m", "train", file)
+    assert ended.returncode == 0, ended.stderr
+    assert f"WARNING: {config.metrics}: 2 lines are no records and are removed" in ended.stderr
+    assert f"WARNING: {config.checkpoints / 'step_5'} is not taken for a checkpoint" in ended.stderr
+    assert f"resuming from {config.checkpoints / 'step_000008'}" in ended.stderr
+    assert len(losses(config)) == 12
 
 
 def test_a_read_only_folder_is_refused_in_one_line(small_run: SmallRun, tmp_path: Path) -> None:

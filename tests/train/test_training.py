@@ -41,10 +41,11 @@ def test_every_zero_stage_and_world_size_trains_the_same_run(small_run: Callable
     config_file = small_run("stages", steps=50, batch_size=4)
     clipped = [f"{stage}:fp32:1.0" for stage in range(4)] + [f"{stage}:bf16:1.0" for stage in range(1, 4)]
     unclipped = [f"{stage}:bf16:0.0" for stage in range(1, 4)]
+    dropped = "1:fp32:1.0:model.dropout=0.3:training.steps=8"
     seen: dict[int, dict[str, Any]] = {}
     for world_size in (1, 2):
         out = tmp_path / f"world{world_size}.json"
-        run_script("compare_stages", config_file, out, *clipped, *unclipped, ranks=world_size)
+        run_script("compare_stages", config_file, out, *clipped, *unclipped, dropped, ranks=world_size)
         seen[world_size] = json.loads(out.read_text())
     results = {(world, case): result for world, cases_seen in seen.items() for case, result in cases_seen.items()}
 
@@ -61,6 +62,9 @@ def test_every_zero_stage_and_world_size_trains_the_same_run(small_run: Callable
     for stage in range(1, 4):
         one, two = (results[world, f"{stage}:bf16:1.0"] for world in (1, 2))
         assert one["final"] == two["final"], f"ZeRO-{stage} bf16, clipped, to the bit, at one rank and at two"
+    one, two = (results[world, dropped]["losses"] for world in (1, 2))
+    assert one == pytest.approx(two, rel=1e-4), "what is dropped does not depend on the rank"
+    assert one != pytest.approx(results[1, "0:fp32:1.0"]["losses"][:8], rel=1e-3), "something is dropped"
     bit_equal = {result["final"] for (_, case), result in results.items() if case in unclipped}
     assert len(bit_equal) == 1, "bf16 with fp32 accumulation, to the bit, at any stage, at one rank and at two"
 

@@ -191,8 +191,18 @@ def find_checkpoint(config: RunConfig, step: int | None = None, contents: bool =
 
 def saved_steps(checkpoints: Path) -> list[int]:
     """The steps that checkpoints are there for, ascending."""
-    numbers = (folder.name.removeprefix("step_") for folder in checkpoints.glob("step_*"))
-    return sorted(int(number) for number in numbers if number.isdigit())
+    return sorted(step for folder in checkpoints.glob("step_*") if (step := _step_of(folder)) is not None)
+
+
+def misnamed_folders(checkpoints: Path) -> list[Path]:
+    """What looks like a checkpoint, as step_5 does, and is not where one of its step would be sought."""
+    return sorted(folder for folder in checkpoints.glob("step_*") if _step_of(folder) is None)
+
+
+def _step_of(folder: Path) -> int | None:
+    digits = folder.name.removeprefix("step_")
+    step = int(digits) if digits.isdecimal() and digits.isascii() else None
+    return step if step is not None and step_folder(folder.parent, step) == folder else None
 
 
 def damaged_folders(checkpoints: Path) -> list[Path]:
@@ -292,9 +302,18 @@ def mark_finished(run_folder: Path, step: int, tokens: int) -> None:
 
 
 def finished_step(run_folder: Path) -> int:
-    """The step that the DONE file names, or -1 while there is none; a run that is extended goes on after it."""
+    """The step that the DONE file names, or -1 while there is none; a run that is extended goes on after it.
+
+    Raises:
+        CheckpointError: it names none.
+    """
     done = run_folder / "DONE"
-    return int(json.loads(done.read_text("utf-8"))["step"]) if done.exists() else -1
+    try:
+        return int(json.loads(done.read_bytes())["step"]) if done.exists() else -1
+    except (ValueError, TypeError, KeyError):
+        raise CheckpointError(
+            f"{done} does not name the run's last step: delete it, and the run goes on from its newest checkpoint"
+        ) from None
 
 
 def describe_finished(config: RunConfig) -> str | None:

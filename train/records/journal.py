@@ -17,6 +17,8 @@ from data.errors import DataError
 NAME = "journal.jsonl"
 SET_ASIDE, REFUSED = "checkpoint set aside", "refused"
 """Events of a start, which may come to nothing: no session of training need follow."""
+NEEDED = {"save": {"step"}, "skip": {"first", "last"}, "spike": {"step"}, "stop": {"step"}}
+"""What a start reads of events, by their names."""
 
 
 class Journal:
@@ -71,8 +73,9 @@ def read_journal(run_folder: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(file.read_bytes().split(b"\n")[:-1], start=1):
         try:
             event = json.loads(line)
-            event["event"]
-        except (ValueError, TypeError, KeyError):
+            if not event.keys() >= NEEDED.get(event["event"], set()):
+                raise KeyError
+        except (ValueError, TypeError, KeyError, AttributeError):
             raise DataError(
                 f"{file}: line {number} is not an event; the run cannot be repeated without it: restore the file"
             ) from None

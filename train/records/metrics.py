@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from data.corpus.split import NOTHING_HELD_OUT
-from data.files import write_atomically
+from data.files import atomic_write
 from data.progress import duration, say
 from train.config import RunConfig
 from train.records.mirror import Mirror
@@ -89,25 +89,31 @@ class Monitor:
                 self._mirror.keep(checkpoint, "model", f"{self._config.name}-checkpoint")
 
 
+def read_record(line: bytes) -> dict[str, Any] | None:
+    """A line of a file of records that have a `step`; None where it is none, as one that was cut short."""
+    try:
+        record = json.loads(line)
+        whole = isinstance(record, dict) and isinstance(record["step"], int)
+    except (ValueError, KeyError):  # what is not UTF-8 is a ValueError too
+        whole = False
+    return record if whole else None
+
+
 def drop_lines_after(file: Path, step: int) -> Dropped:
     """Remove from a file of lines with a `step` what lies after this one; those steps are run again.
 
-    A line that an interrupted write cut short is removed too.
+    A last line that an interrupted write cut short is removed too. So is one that is damaged elsewhere, which is said.
     """
     if not file.exists():
         return Dropped(0, 0.0, None)
     last_written = file.stat().st_mtime
-    kept, dropped, seconds = [], set(), 0.0
-    for line in file.read_text("utf-8").splitlines():
-        try:
-            record = json.loads(line)
-            number = int(record["step"])
-        except (ValueError, TypeError, KeyError):
-            continue
-        if number <= step:
-            kept.append(line)
-        else:
-            dropped.add(number)
-            seconds += record.get("seconds") or 0.0
-    write_atomically(file, "".join(f"{line}\n" for line in kept))
-    return Dropped(len(dropped), round(seconds, 3), last_written)
+    lines = file.read_bytes().splitlines(keepends=True)
+    records = [read_record(line) for line in lines]
+    kept = [line for line, record in zip(lines, records, strict=True) if record and record["step"] <= step]
+    later = [record for record in records if record and record["step"] > step]
+    if damaged := sum(record is None for record in records[:-1]):
+        say(f"WARNING: {file}: {damaged} lines are no records and are removed")
+    with atomic_write(file) as whole:
+        whole.writelines(line.rstrip(b"\r\n") + b"\n" for line in kept)
+    seconds = sum(record.get("seconds") or 0.0 for record in later)
+    return Dropped(len({record["step"] for record in later}), round(seconds, 3), last_written)
