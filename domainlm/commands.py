@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from data.progress import say
+from evaluation.pages.wording import NOTHING_HELD_OUT
 from train.config import RunConfig
 from train.config_file import ConfigError, load_config
 from train.hardware import HardwareConfig
@@ -266,6 +267,8 @@ def _show(arguments: argparse.Namespace, text: str) -> None:
 
 def _table(result: Mapping[str, Any]) -> str:
     """Bits per byte of the model and of each baseline, a line for each source and split."""
+    if not any(result["sources"].values()):
+        return NOTHING_HELD_OUT
     names = list(result["baselines"])
     lines = [f"{'bits per byte':<36} {'model':>8} " + " ".join(f"{name:>12}" for name in names)]
     for source, splits in result["sources"].items():
