@@ -216,6 +216,14 @@ def test_what_was_not_recorded_is_left_out(read_page: Callable[[Path], Any], tmp
     assert not re.search(r"\b(nan|None|Undefined)\b", page.words)
 
 
+def test_without_held_out_documents_the_page_says_so(
+    read_page: Callable[[Path], Any], inputs: ReportInputs, tmp_path: Path
+) -> None:
+    inputs.evaluation.write_text(json.dumps({"step": 3, "sources": {}, "periods": {}, "baselines": {"xz": {}}}))
+    page = read_page(write_report(inputs, tmp_path / "out"))
+    assert "no bits per byte: no documents are held out (data.past_fraction, data.cutoff)" in page.words
+
+
 def test_a_run_killed_while_writing_a_line_is_reported(inputs: ReportInputs, tmp_path: Path) -> None:
     text = inputs.metrics.read_text()
     inputs.metrics.write_text(text + '{"step": 1201, "loss": 2.')
