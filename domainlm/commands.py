@@ -14,9 +14,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from data.corpus.split import NOTHING_HELD_OUT
 from data.progress import go_on_unread, say
 from domainlm.paths import begun_in, found_elsewhere
+from evaluation.pages.wording import NOTHING_HELD_OUT
 from train.config import RunConfig
 from train.config_file import ConfigError, load_config, recorded_folder
 from train.hardware import HardwareConfig
@@ -291,8 +291,8 @@ def _show(arguments: argparse.Namespace, text: str) -> None:
 
 def _table(result: Mapping[str, Any]) -> str:
     """Bits per byte of the model and of each baseline, a line for each source and split, and notes."""
-    if not result["sources"]:
-        return f"bits per byte: {NOTHING_HELD_OUT}"
+    if not any(result["sources"].values()):
+        return NOTHING_HELD_OUT
     names = list(result["baselines"])
     lines = [f"{'bits per byte':<36} {'model':>8} " + " ".join(f"{name:>12}" for name in names)]
     for source, splits in result["sources"].items():

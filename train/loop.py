@@ -19,7 +19,7 @@ from train.checkpoints.saving import Saver, warn_of_space
 from train.config import RunConfig
 from train.engine import engine
 from train.held_out import evaluate, is_due
-from train.process import check_device, find_rank, peak_flops, use_machine
+from train.process import check_device, find_rank, stated_flops, use_machine
 from train.records.throughput import Pace, Stragglers, describe_stragglers
 from train.run import Run
 from train.schedule import check_ranks, consumed_samples
@@ -85,7 +85,7 @@ def train(config: RunConfig, stop: StopRequest) -> None:
 def _steps(run: Run, first_step: int) -> Checkpoint | None:
     """Run the steps after `first_step`; returns the checkpoint to go back to when there is a spike to avoid."""
     config, training, past = run.config, run.config.training, run.past
-    peak, pace, stragglers, saver = peak_flops(run.device), Pace(training, first_step), Stragglers(), Saver(run)
+    peak, pace, stragglers, saver = stated_flops(run.device), Pace(training, first_step), Stragglers(), Saver(run)
     step, stopping = first_step, run.asked_to_stop()
     if first_step == 0 and training.spikes.policy == "rewind":
         saver.save(0)  # so that there is always something to go back to

@@ -149,17 +149,17 @@ def check_device(training: TrainingConfig) -> None:
         raise ConfigError(f"training.deepspeed: `{needed}` works on CUDA GPUs alone, and there is none: take it out")
 
 
-def peak_flops(device: torch.device) -> float:
-    """FLOP/s that this rank's device can reach in matrix products: what MFU is a share of.
+def stated_flops(device: torch.device) -> float | None:
+    """Dense bf16 FLOP/s by the vendor's data sheet: what MFU is a share of; None for a CPU and for GPUs not listed.
 
-    For data-centre GPUs the dense bf16 figure of the vendor's data sheet; for a CPU, and for GPUs not listed, measured
-    with a product of 1,024 × 1,024 matrices.
+    What is measured instead is no peak: on a busy machine a run reaches more.
     """
-    if device.type == "cuda":
-        known = bf16_peak(torch.cuda.get_device_name(device))
-        if known is not None:
-            return known
-    return _measured_flops(device)
+    return bf16_peak(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
+
+
+def peak_flops(device: torch.device) -> float:
+    """FLOP/s to plan with: those of the data sheet, or measured with a product of 1,024 × 1,024 matrices."""
+    return stated_flops(device) or _measured_flops(device)
 
 
 def this_machine(local_ranks: int) -> Machine:

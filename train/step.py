@@ -97,19 +97,22 @@ def _prefetch(run: Run, first_step: int) -> None:
     run.stream.prefetch(np.add.outer(firsts, range(training.micro_batch)).ravel().astype(np.int64))
 
 
-def step_metrics(run: Run, result: StepResult, peak_flops: float) -> dict[str, float]:
+def step_metrics(run: Run, result: StepResult, stated_flops: float | None) -> dict[str, float]:
     """The step's line of metrics.jsonl.
 
     MFU counts the computation that the model calls for, attention included; HFU also what activation checkpointing
     computes a second time (Narayanan et al. 2021, Chowdhery et al. 2022).
 
     Args:
-        peak_flops: FLOP/s that a rank's device can reach.
+        stated_flops: FLOP/s of a rank's device by its data sheet; None leaves both out.
     """
     training, model, gradient = run.config.training, run.config.model, result.gradient
     tokens_per_second = batch_size(training, result.step) * model.sequence_length / result.seconds
-    recomputed_blocks = configured_placement(training).recomputed_blocks(model.layers)
-    share = tokens_per_second / (peak_flops * run.rank.world_size)
+    shares = {}
+    if stated_flops:
+        recomputed_blocks = configured_placement(training).recomputed_blocks(model.layers)
+        share = tokens_per_second / (stated_flops * run.rank.world_size)
+        shares = {"mfu": flop_per_token(model) * share, "hfu": flop_per_token(model, recomputed_blocks) * share}
     slowest = max(gradient.seconds_by_rank)
     return {
         "step": result.step,
@@ -118,8 +121,7 @@ def step_metrics(run: Run, result: StepResult, peak_flops: float) -> dict[str, f
         "gradient_norm": gradient.norm,
         "tokens": consumed_samples(training, result.step) * model.sequence_length,
         "tokens_per_second": tokens_per_second,
-        "mfu": flop_per_token(model) * share,
-        "hfu": flop_per_token(model, recomputed_blocks) * share,
+        **shares,
         "seconds": result.seconds,
         "data_wait": gradient.data_wait,
         "rank_seconds": statistics.median(gradient.seconds_by_rank),

@@ -9,7 +9,6 @@ from data.config import DataConfig
 
 Split = Literal["train", "past", "future"]
 SPLITS: tuple[Split, ...] = ("train", "past", "future")
-NOTHING_HELD_OUT = "nothing to measure, as no document is held out (data.past_fraction, data.cutoff)"
 
 
 def split(

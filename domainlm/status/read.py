@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from data.progress import duration
 from domainlm.status.goodput import STARTS, Ledger, account, at
+from evaluation.pages.wording import median_mfu
 from train.checkpoints.folders import damaged_folders, saved_steps
 from train.config import RunConfig
 from train.records.journal import REFUSED, SET_ASIDE, read_journal
@@ -41,7 +42,8 @@ class Status:
     """The newest step's line of metrics.jsonl."""
     tokens_per_second: float
     """Median of the newest steps, like `mfu` and `data_wait_share`."""
-    mfu: float
+    mfu: float | None
+    """None: no data sheet says what the devices can reach."""
     data_wait_share: float
     seconds_left: float | None
     """Of training alone, at this speed; divided by goodput it would be what the calendar says."""
@@ -89,7 +91,7 @@ def read_status(config: RunConfig, now: float | None = None) -> Status:
         steps=config.training.steps,
         newest=steps[-1] if steps else {},
         tokens_per_second=speed,
-        mfu=statistics.median(line["mfu"] for line in recent) if recent else 0.0,
+        mfu=median_mfu(recent),
         data_wait_share=_share(recent, "data_wait"),
         seconds_left=left / speed if speed else None,
         silent_seconds=silent,

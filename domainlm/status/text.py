@@ -4,10 +4,10 @@ import sys
 import time
 from collections.abc import Iterator
 
-from data.corpus.split import NOTHING_HELD_OUT
 from data.progress import duration
 from domainlm.status.goodput import describe as describe_ledger
 from domainlm.status.read import Status, read_status, sparkline
+from evaluation.pages.wording import NOTHING_HELD_OUT
 from train.config import RunConfig
 
 CLEAR = "\x1b[H\x1b[J"
@@ -46,7 +46,7 @@ def _progress(status: Status) -> list[tuple[str, str]]:
         ),
         (
             "speed",
-            f"{status.tokens_per_second:,.0f} tokens/s  MFU {status.mfu:.1%}  "
+            f"{status.tokens_per_second:,.0f} tokens/s  {'' if status.mfu is None else f'MFU {status.mfu:.1%}  '}"
             f"waiting for data {status.data_wait_share:.1%}",
         ),
     ]
@@ -66,7 +66,8 @@ def _events(status: Status) -> list[tuple[str, str]]:
     if status.evaluation:
         bits = status.evaluation["evaluation"].items()
         figures = "  ".join(f"{source}/{split} {x:.3f}" for source, splits in bits for split, x in splits.items())
-        rows.append(("evaluated", f"step {status.evaluation['step']:,}, bits per byte: {figures or NOTHING_HELD_OUT}"))
+        shown = f"bits per byte: {figures}" if figures else NOTHING_HELD_OUT
+        rows.append(("evaluated", f"step {status.evaluation['step']:,}, {shown}"))
     if status.skipped:
         rows.append(("spikes", f"{len(status.skipped)}; {status.skipped[-1]}"))
     return rows

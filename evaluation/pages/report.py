@@ -13,6 +13,7 @@ from evaluation.bits_per_byte import Figures
 from evaluation.pages.html import Row, Table, write_page
 from evaluation.pages.report_plots import baselines_plot, bits_per_byte_plot, periods_plot, training_plots
 from evaluation.pages.spending import Spending, spending_plot, spending_table
+from evaluation.pages.wording import NOTHING_HELD_OUT, median_mfu
 
 PAGE = "report.html"
 BASELINE_NAMES = {
@@ -97,6 +98,8 @@ def write_report(inputs: ReportInputs, folder: Path) -> Path:
             "spending_plots": spending_plot(inputs.spending) if inputs.spending else [],
         },
         step=evaluation.get("step"),
+        evaluated=bool(evaluation),
+        nothing=NOTHING_HELD_OUT,
         verdict=judge(sources, baselines, inputs.domain_sources),
         key_figures=key_figures(inputs.parameters, steps),
         results=compare(sources, baselines),
@@ -145,8 +148,8 @@ def key_figures(parameters: int, steps: Sequence[Mapping[str, Any]]) -> list[tup
         if all("seconds" in line for line in steps):
             figures.append(("training time", duration(sum(line["seconds"] for line in steps))))
         throughput = statistics.median(line["tokens_per_second"] for line in steps)
-        mfu = statistics.median(line["mfu"] for line in steps)
-        figures += [("tokens per second", f"{throughput:,.0f}"), ("MFU", f"{mfu:.1%}")]
+        mfu = median_mfu(steps)
+        figures += [("tokens per second", f"{throughput:,.0f}"), *([] if mfu is None else [("MFU", f"{mfu:.1%}")])]
     return figures
 
 

@@ -1,6 +1,10 @@
 """Numbers as people read them: short, in words, as sizes of text, as shares."""
 
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+NOTHING_HELD_OUT = "no bits per byte: no documents are held out (data.past_fraction, data.cutoff)"
 
 
 def short_number(value: float) -> str:
@@ -33,6 +37,16 @@ def share(part: float, whole: float) -> str:
     if 0.9995 * whole <= part < whole:
         return ">99.9%"
     return f"{part / whole:.1%}"
+
+
+def median_mfu(steps: Sequence[Mapping[str, Any]]) -> float | None:
+    """Of lines of metrics.jsonl; None where no data sheet says what the devices can reach.
+
+    Lines of earlier versions have a share of what was measured when the run began, which on a busy machine was less
+    than the run itself reached.
+    """
+    shares = [line["mfu"] for line in steps if line.get("mfu") is not None]
+    return statistics.median(shares) if shares and max(shares) <= 1 else None
 
 
 def _in_units(value: float, units: Mapping[str, float]) -> str:

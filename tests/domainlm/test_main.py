@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from domainlm.arguments import parse
+from domainlm.commands import _table
 from tests.launched.runs import run_domainlm
 
 
@@ -62,3 +63,8 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert command_line("plan", file, "--jsn")[0] == 2
     assert "required: config\n" in command_line("plan")[2]
     assert not (tmp_path / "run" / "checkpoints").exists(), "nothing half-written"
+
+
+def test_an_evaluation_of_nothing_says_so() -> None:
+    nothing = {"sources": {"news": {}}, "baselines": {"xz": {}}}
+    assert _table(nothing) == "no bits per byte: no documents are held out (data.past_fraction, data.cutoff)"

@@ -7,7 +7,7 @@ import torch
 
 from tests.launched.runs import run_python
 from train.config_file import ConfigError
-from train.process import Rank, find_rank, free_port, peak_flops
+from train.process import Rank, find_rank, free_port, peak_flops, stated_flops
 
 
 def test_launcher_variables_decide() -> None:
@@ -77,6 +77,10 @@ def test_free_port_can_be_listened_on() -> None:
 
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", free_port()))
+
+
+def test_no_data_sheet_says_what_a_cpu_can_reach() -> None:
+    assert stated_flops(torch.device("cpu")) is None
 
 
 def test_peak_flops_of_this_machine_is_plausible() -> None:

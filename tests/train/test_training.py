@@ -115,7 +115,7 @@ def test_a_finished_run_is_recognised(undisturbed: RunConfig) -> None:
     events = [event["event"] for event in read_journal(undisturbed.run_folder)]
     assert events == ["start", "save", "save", "save", "done"]
     first = metrics(undisturbed)[1]
-    wanted = {"step", "loss", "learning_rate", "gradient_norm", "tokens", "tokens_per_second", "mfu"}
+    wanted = {"step", "loss", "learning_rate", "gradient_norm", "tokens", "tokens_per_second"}
     assert wanted <= first.keys()
     evaluations = lines(undisturbed, "evaluation")
     assert [line["step"] for line in evaluations] == [6, 12]

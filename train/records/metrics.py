@@ -8,9 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from data.corpus.split import NOTHING_HELD_OUT
 from data.files import atomic_write
 from data.progress import duration, say
+from evaluation.pages.wording import NOTHING_HELD_OUT
 from train.config import RunConfig
 from train.records.mirror import Mirror
 
@@ -53,10 +53,11 @@ class Monitor:
         step = int(metrics["step"])
         self.mirror(step, "train", {name: value for name, value in metrics.items() if name != "step"})
         if step % self._config.training.log_every == 0 or step in (1, steps):
+            mfu = f"  MFU {metrics['mfu']:.1%}" if "mfu" in metrics else ""
             say(
                 f"step {step:>{len(str(steps))}}/{steps}  loss {metrics['loss']:.4f}  "
                 f"rate {metrics['learning_rate']:.2e}  gradient {metrics['gradient_norm']:.3f}  "
-                f"{metrics['tokens_per_second']:,.0f} tokens/s  MFU {metrics['mfu']:.1%}  {duration(seconds_left)} left"
+                f"{metrics['tokens_per_second']:,.0f} tokens/s{mfu}  {duration(seconds_left)} left"
             )
 
     def evaluation(self, step: int, bits_per_byte: Mapping[str, Mapping[str, float]], seconds: float) -> None:
@@ -65,7 +66,7 @@ class Monitor:
         flat = {f"{source}/{split}": x for source, splits in bits_per_byte.items() for split, x in splits.items()}
         self.mirror(step, "evaluation", flat)
         figures = "  ".join(f"{name} {value:.3f}" for name, value in flat.items())
-        say(f"step {step}  bits per byte: {figures or NOTHING_HELD_OUT}")
+        say(f"step {step}  " + (f"bits per byte: {figures}" if flat else NOTHING_HELD_OUT))
 
     def saved(self, step: int, facts: Mapping[str, Any]) -> None:
         """Record a checkpoint that has become whole, and how long training stood still for it."""

@@ -146,6 +146,9 @@ def test_key_figures_come_from_the_steps() -> None:
         ("tokens per second", "1,000"),
         ("MFU", "50.0%"),
     ]
+    # On a CPU nothing is known that it is a share of; earlier versions took what they measured, and came to 170.9 %.
+    for of_cpu in ({"mfu": None}, {"mfu": 1.709}):
+        assert "MFU" not in dict(key_figures(1_000, [line | of_cpu for line in steps]))
     assert key_figures(1_000, []) == [("parameters", "1,000")]
 
 
@@ -213,6 +216,14 @@ def test_what_was_not_recorded_is_left_out(read_page: Callable[[Path], Any], tmp
     page = read_page(write_report(bare, tmp_path / "reports"))
     assert [tag for tag, _ in page.tags if tag in ("img", "table", "h2", "blockquote")] == []
     assert not re.search(r"\b(nan|None|Undefined)\b", page.words)
+
+
+def test_without_held_out_documents_the_page_says_so(
+    read_page: Callable[[Path], Any], inputs: ReportInputs, tmp_path: Path
+) -> None:
+    inputs.evaluation.write_text(json.dumps({"step": 3, "sources": {}, "periods": {}, "baselines": {"xz": {}}}))
+    page = read_page(write_report(inputs, tmp_path / "out"))
+    assert "no bits per byte: no documents are held out (data.past_fraction, data.cutoff)" in page.words
 
 
 def test_a_run_killed_while_writing_a_line_is_reported(inputs: ReportInputs, tmp_path: Path) -> None:

@@ -51,7 +51,21 @@ def test_steps_after_the_checkpoint_are_forgotten_at_resume(
     shown = capsys.readouterr().err
     assert "step  1/12  loss 4.9000  rate 1.00e-03  gradient 1.500  1,000 tokens/s  MFU 25.0%  1 min 00 s left" in shown
     assert "step 6  bits per byte: news/past 1.500" in shown
-    assert "step 7  bits per byte: nothing to measure, as no document is held out (data.past_fraction" in shown
+    assert "step 7  no bits per byte: no documents are held out (data.past_fraction" in shown
+
+
+def test_what_cannot_be_said_is_left_out_and_what_was_not_measured_is_said(
+    make_config: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a CPU no data sheet says of what MFU is a share; without held-out documents there are no bits per byte."""
+    config = make_config()
+    config.run_folder.mkdir()
+    with Monitor(config, {}, resumed_at=0) as monitor:
+        monitor.step({key: value for key, value in metrics(1).items() if key != "mfu"}, 12, 60.0)
+        monitor.evaluation(6, {}, 0.5)
+    shown = capsys.readouterr().err
+    assert "1,000 tokens/s  1 min 00 s left" in shown
+    assert "step 6  no bits per byte: no documents are held out (data.past_fraction, data.cutoff)" in shown
 
 
 def test_no_metrics_file_is_nothing_to_drop(tmp_path: Path) -> None:
