@@ -177,10 +177,10 @@ def _notes(config: RunConfig, scores: BySplit) -> list[str]:
         for source in held_out.get(split, {}).values()
     )
     measured = sum(score.tokens for splits in scores.values() for score in splits.values())
-    if measured < there:
+    if config.evaluation.tokens and measured < there:
         notes.append(
-            f"{measured:,} of {there:,} held-out tokens were measured: whole documents, evenly spread, of at most "
-            f"{config.evaluation.tokens:,} tokens of each source and split (evaluation.tokens), for the baselines too"
+            f"{measured:,} of {there:,} held-out tokens were measured, for the baselines too: of each source and split "
+            f"whole documents, evenly spread, of {config.evaluation.tokens:,} tokens (evaluation.tokens), one at least"
         )
     return notes
 

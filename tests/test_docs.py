@@ -87,3 +87,11 @@ def test_the_licence_is_the_whole_apache_licence() -> None:
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
     assert (project["license"], project["license-files"]) == ("Apache-2.0", ["LICENSE"])
     assert "[Apache 2.0](LICENSE)" in (CHECKOUT / "README.md").read_text("utf-8")
+
+
+def test_a_guide_that_names_date_format_has_its_letters() -> None:
+    naming = [page for page in PAGES if page.parent.name == "docs" and "`date_format`" in page.read_text("utf-8")]
+    assert naming
+    for page in naming:
+        text = page.read_text("utf-8")
+        assert all(f"`{letters}`" in text for letters in ("%Y", "%m", "%d", "seconds", "milliseconds")), page.name
