@@ -151,7 +151,7 @@ def test_kinds_of_files_and_where_they_are_found(tmp_path: Path) -> None:
     (tmp_path / "sets" / "a.txt").write_text(f"\ufeff{FOX} first\n\n{FOX} third\n", "utf-8")
     (deep / "b.jsonl.gz").write_bytes(gzip.compress(json.dumps(FOX).encode() + b"\n\n"))
     (deep / "c.ndjson.zst").write_bytes(zstandard.compress(json.dumps({"q": FOX}).encode()))
-    (deep / "_d.parquet").write_bytes(b"no item")
+    (deep / "_metadata").write_bytes(b"no item")
     rows = [{"q": "short", "choices": ["a", FOX], "n": 3}, {"q": FOX.replace("dog", "cat"), "choices": None, "n": None}]
     pq.write_table(pa.Table.from_pylist(rows), deep / "e.parquet")
     folder = DecontaminationConfig(paths=(str(tmp_path / "sets"),))
