@@ -78,7 +78,7 @@ def sample_running_words(text: str) -> str:
         gap = (len(text) - STRETCH_CHARACTERS) // (STRETCHES - 1)
         stretches = (text[place : place + STRETCH_CHARACTERS] for place in range(0, STRETCHES * gap, gap))
         words = " ".join(run for stretch in stretches for run in _find_running(stretch))
-        if _is_enough(words):
+        if len(words) >= LARGEST_SAMPLE // 2:
             return words
     for find in (_find_running, _find_capitals):
         words = " ".join(_first(find(text), LARGEST_SAMPLE))
