@@ -195,11 +195,11 @@ def _fill(hashes: Any, slots: Any) -> None:
 def _find(utf8: Any, folding: Any, sizes: Any, hashes: Any, slots: Any) -> Any:
     """Indices of the hashes that n-grams of the text have; one may come several times."""
     words = np.empty(MOST_WORDS_PER_BYTE * len(utf8) + 1, np.uint64)
-    grams = np.empty(len(words), np.uint64)
     mask = np.uint64(len(slots) - 1)
     found = []
     for joining in (True, False):
         count, is_parted = hash_words(utf8, 0, len(utf8), folding, joining, words)
+        grams = np.empty(count, np.uint64)
         for size in sizes:
             for place in range(roll(words, count, size, grams)):
                 slot = grams[place] & mask
