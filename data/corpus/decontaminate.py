@@ -47,7 +47,7 @@ class Items:
         """The items' n-grams that stand in a text (in NFC), ascending, each once."""
         utf8 = np.frombuffer(composed(text).encode(), np.uint8)
         places: npt.NDArray[np.int64] = _find(utf8, folding(), self.sizes, self.hashes, self.slots)
-        return self.hashes[np.unique(places)]
+        return self.hashes[np.unique(places) if len(places) else places]
 
     def names_of(self, grams: Hashes) -> list[str]:
         """Names of the items that have one of these n-grams (of `found`), in the order of the files."""
