@@ -48,7 +48,7 @@ class Items:
         """The items' n-grams that stand in a text (in NFC), ascending, each once."""
         utf8 = np.frombuffer(composed(text).encode(), np.uint8)
         places: npt.NDArray[np.int64] = _find(utf8, folding(), self.sizes, self.hashes, self.slots)
-        return self.hashes[np.unique(places)]
+        return self.hashes[np.unique(places) if len(places) else places]
 
     def names_of(self, grams: Hashes) -> list[str]:
         """Names of the items that have one of these n-grams (of `found`), in the order of the files."""
@@ -196,11 +196,11 @@ def _fill(hashes: Any, slots: Any) -> None:
 def _find(utf8: Any, folding: Any, sizes: Any, hashes: Any, slots: Any) -> Any:
     """Indices of the hashes that n-grams of the text have; one may come several times."""
     words = np.empty(MOST_WORDS_PER_BYTE * len(utf8) + 1, np.uint64)
-    grams = np.empty(len(words), np.uint64)
     mask = np.uint64(len(slots) - 1)
     found = []
     for joining in (True, False):
         count, is_parted = hash_words(utf8, 0, len(utf8), folding, joining, words)
+        grams = np.empty(count, np.uint64)
         for size in sizes:
             for place in range(roll(words, count, size, grams)):
                 slot = grams[place] & mask

@@ -85,9 +85,7 @@ def shingle(texts: Sequence[str], ngram: int, joining: bool = True) -> Shingles:
     _, offset_bytes, utf8 = column.buffers()
     offsets = np.frombuffer(offset_bytes, np.int64, len(texts) + 1) if len(texts) else np.zeros(1, np.int64)
     content = np.frombuffer(utf8, np.uint8) if utf8 else np.zeros(0, np.uint8)
-    # So many hashes are enough; what is not written takes no memory.
-    hashes = np.empty(MOST_WORDS_PER_BYTE * int(offsets[-1]) + len(texts), np.uint64)
-    ends, words = _shingle(content, offsets, folding(), ngram, joining, hashes)
+    hashes, ends, words = _shingle(content, offsets, folding(), ngram, joining)
     return Shingles(hashes[: ends[-1]], ends, words)
 
 
@@ -137,27 +135,27 @@ def hash_words(utf8: Any, begin: int, end: int, folding: Any, joining: bool, wor
     Returns:
         How many there are, and whether there are words so parted.
     """
-    count, place, value, inside, parted = 0, begin, _OFFSET, False, False
+    table, count, place, value, inside, parted = folding.table, 0, begin, _OFFSET, False, False
     while place < end:
-        byte = np.int64(utf8[place])
-        if byte < 0x80:
-            code, length = byte, 1
-        elif byte < 0xE0:
-            code, length = (byte & 0x1F) << 6 | (utf8[place + 1] & 0x3F), 2
-        elif byte < 0xF0:
-            code, length = (byte & 0x0F) << 12 | (utf8[place + 1] & 0x3F) << 6 | (utf8[place + 2] & 0x3F), 3
+        code, length = np.int64(utf8[place]), 1
+        if code < 0x80:
+            letter = np.int64(table[code])
+            if letter > 0:
+                value, inside, place = (value ^ np.uint64(letter)) * _PRIME, True, place + 1
+                continue
+            if not inside:
+                place += 1
+                continue
+            if code != 0x2D:
+                words[count] = _mix(value)
+                count, value, inside, place = count + 1, _OFFSET, False, place + 1
+                continue
         else:
-            code = (byte & 0x07) << 18 | (utf8[place + 1] & 0x3F) << 12
-            code, length = code | (utf8[place + 2] & 0x3F) << 6 | (utf8[place + 3] & 0x3F), 4
+            code, length = _decode(utf8, place)
+            letter = np.int64(table[code]) if code < FOLDED_CHARACTERS else _unlisted(code)
         place += length
-        letter = np.int64(folding.table[code]) if code < FOLDED_CHARACTERS else _unlisted(code)
         if 0 < letter < IGNORED:
             value, inside = (value ^ np.uint64(letter)) * _PRIME, True
-            continue
-        if letter >= EXPANDED:
-            first = letter - EXPANDED + 1
-            for index in range(first, first + folding.expansions[first - 1]):
-                value, inside, count = _take(np.int64(folding.expansions[index]), value, inside, words, count)
             continue
         if inside and (code == 0x2D or code == 0xAD or code == 0x2010 or code == 0x2011):
             ahead = _past_break(utf8, place - length, place, end)
@@ -165,10 +163,31 @@ def hash_words(utf8: Any, begin: int, end: int, folding: Any, joining: bool, wor
             if joining and ahead > place:
                 place = ahead
                 continue
-        if letter != IGNORED:
-            value, inside, count = _take(letter, value, inside, words, count)
-    _, _, count = _take(0, value, inside, words, count)
+        if letter < IGNORED:
+            if inside:
+                words[count] = _mix(value)
+                count, value, inside = count + 1, _OFFSET, False
+            if letter < 0:
+                words[count] = _mix((_OFFSET ^ np.uint64(-letter)) * _PRIME)
+                count += 1
+        elif letter > IGNORED:
+            value, inside, count = _expand(folding.expansions, letter - EXPANDED, value, inside, words, count)
+    if inside:
+        words[count] = _mix(value)
+        count += 1
     return count, parted
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _decode(utf8: Any, place: int) -> Any:
+    """The code point outside ASCII that begins at `place`, and its bytes."""
+    byte = np.int64(utf8[place])
+    if byte < 0xE0:
+        return (byte & 0x1F) << 6 | (utf8[place + 1] & 0x3F), 2
+    if byte < 0xF0:
+        return (byte & 0x0F) << 12 | (utf8[place + 1] & 0x3F) << 6 | (utf8[place + 2] & 0x3F), 3
+    code = (byte & 0x07) << 18 | (utf8[place + 1] & 0x3F) << 12
+    return code | (utf8[place + 2] & 0x3F) << 6 | (utf8[place + 3] & 0x3F), 4
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
@@ -179,18 +198,21 @@ def _unlisted(code: int) -> int:
     return IGNORED if 0xE0000 <= code < 0xE1000 else 0
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
-def _take(letter: int, value: Any, inside: bool, words: Any, count: int) -> Any:
-    """Go on with a word, or end it, by a value of the table's first three kinds."""
-    if letter > 0:
-        return (value ^ np.uint64(letter)) * _PRIME, True, count
-    if inside:
-        words[count] = _mix(value)
-        count += 1
-    if letter < 0:
-        words[count] = _mix((_OFFSET ^ np.uint64(-letter)) * _PRIME)
-        count += 1
-    return _OFFSET, False, count
+@numba.njit(cache=True, nogil=True)
+def _expand(expansions: Any, first: int, value: Any, inside: bool, words: Any, count: int) -> Any:
+    """Go on with a word, end it and begin others by an expansion."""
+    for index in range(first + 1, first + 1 + expansions[first]):
+        letter = np.int64(expansions[index])
+        if letter > 0:
+            value, inside = (value ^ np.uint64(letter)) * _PRIME, True
+            continue
+        if inside:
+            words[count] = _mix(value)
+            count, value, inside = count + 1, _OFFSET, False
+        if letter < 0:
+            words[count] = _mix((_OFFSET ^ np.uint64(-letter)) * _PRIME)
+            count += 1
+    return value, inside, count
 
 
 @numba.njit(cache=True, nogil=True)
@@ -227,15 +249,19 @@ def roll(words: Any, count: int, ngram: int, hashes: Any) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def _shingle(utf8: Any, offsets: Any, folding: Any, ngram: int, joining: bool, hashes: Any) -> Any:
+def _shingle(utf8: Any, offsets: Any, folding: Any, ngram: int, joining: bool) -> Any:
     longest = 0
     for text in range(len(offsets) - 1):
         longest = max(longest, offsets[text + 1] - offsets[text])
     words = np.empty(MOST_WORDS_PER_BYTE * longest + 1, np.uint64)
     ends, counts = np.zeros(len(offsets), np.int64), np.zeros(len(offsets) - 1, np.int64)
+    # A word and what parts it from the next take two bytes or more, but for the characters that are several words.
+    hashes = np.empty(offsets[-1] // 2 + 2 * len(offsets), np.uint64)
     for text in range(len(offsets) - 1):
         begin, end, first = offsets[text], offsets[text + 1], ends[text]
         counts[text], _ = hash_words(utf8, begin, end, folding, joining, words)
+        if first + counts[text] >= len(hashes):
+            hashes = np.append(hashes[:first], np.empty(len(hashes) + counts[text], np.uint64))
         if counts[text]:
             written = roll(words, counts[text], min(counts[text], ngram), hashes[first:])
         else:
@@ -245,4 +271,4 @@ def _shingle(utf8: Any, offsets: Any, folding: Any, ngram: int, joining: bool, h
             hashes[first] = _mix(value)
             written = 1
         ends[text + 1] = first + written
-    return ends, counts
+    return hashes, ends, counts
