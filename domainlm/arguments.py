@@ -170,12 +170,14 @@ def _add_export(commands: Any) -> None:
         commands,
         "export",
         "checkpoint → Hugging Face folder with a model card, for transformers, vLLM and llama.cpp",
-        "--dtype bfloat16",
+        "--checkpoint 1200",
     )
     export.add_argument("--out", type=_path, help="the folder (default: export/ in the run's folder)")
     export.add_argument("--checkpoint", type=int, metavar="STEP", help="the checkpoint of this step, not the newest")
     export.add_argument(
-        "--dtype", choices=("float32", "bfloat16"), help="of the weights (default: what training computed with)"
+        "--dtype",
+        choices=("float32", "bfloat16"),
+        help="of the weights (default: what training computed with, but float32 with ALiBi)",
     )
     export.add_argument(
         "--shard-gigabytes", type=float, default=5.0, metavar="GB", help="largest file of weights (default: 5)"
