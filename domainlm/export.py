@@ -7,6 +7,7 @@ from typing import Any, Literal
 import torch
 
 from data.files import file_digest, value_digest
+from data.lock import only_writer
 from data.progress import say
 from data.tokenizer.build import TOKENIZER
 from evaluation.pages.model_card import CardFacts, model_card
@@ -47,6 +48,7 @@ def export(
     Raises:
         ConfigError: transformers has no class for this mixture of architectural switches, or `folder` is not an export.
         CheckpointError: there is no such checkpoint, or it is damaged.
+        DataError: another process writes to `folder`.
     """
     target = folder or config.run_folder / "export"
     try:
@@ -68,20 +70,21 @@ def export(
     weights = load_trained(config, found.step).model.state_dict()
     card = model_card(_facts(config, found, class_name, chosen))
     say(f"export: step {found.step} as {class_name} in {chosen} to {target}")
-    try:
-        export_folder(
-            weights,
-            config.model,
-            target,
-            config.tokenizer_folder,
-            config.tokenizer.end_of_text,
-            dtype=getattr(torch, chosen),
-            max_file_bytes=int(max_file_gigabytes * 1e9),
-            texts={"README.md": card, RECORD: json.dumps(inputs, indent=1)},
-            progress=_say_written,
-        )
-    except (ValueError, FileExistsError) as error:
-        raise ConfigError(f"export: {error}") from None
+    with only_writer(target):
+        try:
+            export_folder(
+                weights,
+                config.model,
+                target,
+                config.tokenizer_folder,
+                config.tokenizer.end_of_text,
+                dtype=getattr(torch, chosen),
+                max_file_bytes=int(max_file_gigabytes * 1e9),
+                texts={"README.md": card, RECORD: json.dumps(inputs, indent=1)},
+                progress=_say_written,
+            )
+        except (ValueError, FileExistsError) as error:
+            raise ConfigError(f"export: {error}") from None
     return result
 
 
