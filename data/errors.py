@@ -1,4 +1,21 @@
-"""The error of everything that is wrong with the user's data."""
+"""The error of everything that is wrong with the user's data, and a line about files that the system refuses."""
+
+import errno
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+# What may be done about an error of the operating system that is no fault of this program.
+TO_DO = {
+    errno.ENOSPC: "make room there, or choose another folder",
+    errno.EDQUOT: "make room within your quota, or choose another folder",
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f), or choose another folder",
+    errno.EROFS: "have it mounted for writing, or choose another folder",
+    errno.EACCES: "change its permissions, or choose another folder",
+    errno.EPERM: "change its permissions, or choose another folder",
+    errno.EIO: "the disk, or the network to it, is failing: mend it, or choose another folder",
+}
 
 from data.addresses import without_secrets
 
@@ -12,3 +29,26 @@ class DataError(Exception):
 
 class UnreachableError(DataError):
     """Data that is elsewhere and could not be asked for; it may be there all the same."""
+
+
+def refused_file(error: OSError) -> str | None:
+    """One line about a file that the system refuses: which, why, what its file system has free, and what to do.
+
+    None for errors that are no such refusal.
+    """
+    if error.errno not in TO_DO:
+        return None
+    return f"{_place(error)}: {TO_DO[error.errno]}, and run the same command again; what is finished is kept"
+
+
+def _place(error: OSError) -> str:
+    if error.filename is None:
+        others = f"{tempfile.gettempdir()}, or {os.environ['NUMBA_CACHE_DIR']} where compiled functions are kept"
+        return f"{error.strerror}, for a file that the system does not name: in the run's folder, {others}"
+    file = Path(os.fsdecode(error.filename)).absolute()
+    mount = next(folder for folder in (file, *file.parents) if os.path.ismount(folder))
+    usage, files = shutil.disk_usage(mount), os.statvfs(mount)
+    room = f"{usage.free / 1e9:,.2f} of {usage.total / 1e9:,.2f} GB free"
+    if files.f_files and not files.f_favail:
+        room += ", and room for no more files"
+    return f"{file}: {error.strerror} (its file system, at {mount}, has {room})"

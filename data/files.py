@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from data.errors import DataError
+from data.errors import TO_DO, DataError
 from data.progress import say
 
 MANIFEST = "manifest.json"
@@ -22,6 +22,10 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Open a binary file beside `path` that takes its name, synced to disk, when the block ends without an error.
 
     A reader sees the old content or the new, never a part. Missing parent folders are made.
+
+    Raises:
+        OSError: from writing, with the name of the file.
+        DataError: another process writes the same file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
@@ -30,7 +34,14 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
+        try:
+            partial.replace(path)
+        except FileNotFoundError:
+            raise DataError(f"{path}: another process has written it at the same time: let one run alone") from None
+    except OSError as error:
+        if error.errno in TO_DO and error.filename is None:  # the system does not say what it could not write
+            error.filename = str(path)
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

@@ -21,11 +21,12 @@ def only_writer(folder: Path, shard: tuple[int, int] | None = None) -> Iterator[
     Raises:
         DataError: another process writes to the folder.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    place = folder.resolve()
+    place.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        stack.enter_context(_locked(folder, folder.with_name(f".{folder.name}.lock"), shared=shard is not None))
+        stack.enter_context(_locked(folder, place.with_name(f".{place.name}.lock"), shared=shard is not None))
         if shard is not None:
-            own = folder.with_name(f".{folder.name}.{shard[0]}-of-{shard[1]}.lock")
+            own = place.with_name(f".{place.name}.{shard[0]}-of-{shard[1]}.lock")
             stack.enter_context(_locked(folder, own, shared=False))
         yield
 

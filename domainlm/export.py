@@ -8,6 +8,7 @@ import torch
 
 from data.config import END_OF_TEXT
 from data.files import file_digest
+from data.lock import only_writer
 from data.progress import say
 from data.tokenizer.build import TOKENIZER
 from evaluation.pages.model_card import CardFacts, model_card
@@ -52,6 +53,7 @@ def export(
     Raises:
         ConfigError: transformers has no class for this mixture of architectural switches, or `folder` is not an export.
         CheckpointError: there is no such checkpoint, it is damaged, or tokenizer or reports are of another.
+        DataError: another process writes to `folder`.
     """
     target = folder or config.run_folder / "export"
     try:
@@ -70,20 +72,21 @@ def export(
     say(f"export: step {found.step} as {class_name} in {chosen} to {target}")
     if chosen == "bfloat16" and config.model.positions == "alibi":
         say(f"export: {ALIBI_IN_BFLOAT16}")
-    try:
-        compared = export_folder(
-            weights,
-            config.model,
-            target,
-            tokenizer,
-            _end_of_text(found),
-            dtype=getattr(torch, chosen),
-            max_file_bytes=int(max_file_gigabytes * 1e9),
-            texts={"README.md": card, RECORD: json.dumps(inputs, indent=1)},
-            progress=_say_written,
-        )
-    except (ValueError, FileExistsError) as error:
-        raise ConfigError(f"export: {error}") from None
+    with only_writer(target):
+        try:
+            compared = export_folder(
+                weights,
+                config.model,
+                target,
+                tokenizer,
+                _end_of_text(found),
+                dtype=getattr(torch, chosen),
+                max_file_bytes=int(max_file_gigabytes * 1e9),
+                texts={"README.md": card, RECORD: json.dumps(inputs, indent=1)},
+                progress=_say_written,
+            )
+        except (ValueError, FileExistsError) as error:
+            raise ConfigError(f"export: {error}") from None
     if not compared:
         say("export: transformers is not installed here, so it was not tried whether AutoTokenizer gives these ids")
     return result

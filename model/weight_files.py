@@ -1,6 +1,8 @@
 """Weights on disk as safetensors: one file, or several with an index, as Hugging Face lays them out."""
 
 import json
+import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +70,11 @@ def write_weights(
     Args:
         max_file_bytes: no file is larger, unless one tensor alone is.
         progress: is told behind each file how many bytes are written, and of how many.
+
+    Raises:
+        OSError: a file cannot be written.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     files = list(_files(weights, dtype, max_file_bytes))
@@ -82,7 +88,12 @@ def write_weights(
             key: weights[key].detach().to("cpu", dtype, copy=True, memory_format=torch.contiguous_format)
             for key in keys
         }
-        save_file(content, folder / name, metadata={"format": "pt"})
+        try:
+            save_file(content, folder / name, metadata={"format": "pt"})
+        except SafetensorError as error:  # the library hides the system's error in its text
+            if (number := re.search(r"\(os error (\d+)\)", str(error))) is None:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(folder / name)) from error
         done += sum(tensor.nbytes for tensor in content.values())
         progress(done, total)
     if len(files) > 1:

@@ -149,7 +149,6 @@ def test_names_do_not_repeat_their_room() -> None:
 
 
 ELSEWHERE = {
-    "data/errors": "data/sources/test_documents",
     "domainlm/arguments": "domainlm/test_main",
     "data/sources/dates": "data/sources/test_documents",
     "domainlm/commands": "domainlm/test_main",

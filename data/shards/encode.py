@@ -18,6 +18,7 @@ from data.corpus.files import RowGroup, corpus_files, row_groups
 from data.corpus.split import SPLITS
 from data.errors import DataError
 from data.files import MANIFEST, file_digest, file_stamp, stage_digest, value_digest, write_atomically
+from data.lock import only_writer
 from data.parallel import in_parallel
 from data.progress import say
 from data.shards.format import (
@@ -85,7 +86,8 @@ def encode_corpus(
         The manifest; None for a share of the shards, unless all of them were finished before.
 
     Raises:
-        DataError: corpus or tokenizer are unfinished, or a document gets an id that the shards cannot hold.
+        DataError: corpus or tokenizer are unfinished, a document gets an id that the shards cannot hold, or another
+            process writes to `folder`.
     """
     encoder = load_encoder(tokenizer)
     inputs: dict[str, Any] = {
@@ -97,24 +99,25 @@ def encode_corpus(
     }
     if (finished := _finished(folder, inputs)) is not None:
         return finished
-    (folder / MANIFEST).unlink(missing_ok=True)
-    dtype = dtype_name(encoder.vocabulary_size)
-    jobs = _plan(corpus, tokenizer, folder, dtype, inputs)
-    mine = jobs if shard is None else jobs[shard[0] :: shard[1]]
-    files = _make_shards(tokenizer, mine, len(jobs), workers)
-    if shard is not None:
-        say("shards: the same command without --shard finishes the folder")
-        return None
-    _remove_others(folder, jobs)
-    made: dict[str, dict[str, list[ShardFile]]] = {split: {} for split in SPLITS}
-    for job, file in zip(jobs, files, strict=True):
-        made[job.name.partition("/")[0]].setdefault(job.source, []).append(file)
-    splits = {
-        split: {source: SourceShards(tuple(of_source)) for source, of_source in sources.items()}
-        for split, sources in made.items()
-    }
-    manifest = Manifest(dtype=dtype, vocabulary_size=encoder.vocabulary_size, splits=splits, **inputs)
-    write_manifest(folder, manifest)
+    with only_writer(folder, shard):
+        (folder / MANIFEST).unlink(missing_ok=True)
+        dtype = dtype_name(encoder.vocabulary_size)
+        jobs = _plan(corpus, tokenizer, folder, dtype, inputs)
+        mine = jobs if shard is None else jobs[shard[0] :: shard[1]]
+        files = _make_shards(tokenizer, mine, len(jobs), workers)
+        if shard is not None:
+            say("shards: the same command without --shard finishes the folder")
+            return None
+        _remove_others(folder, jobs)
+        made: dict[str, dict[str, list[ShardFile]]] = {split: {} for split in SPLITS}
+        for job, file in zip(jobs, files, strict=True):
+            made[job.name.partition("/")[0]].setdefault(job.source, []).append(file)
+        splits = {
+            split: {source: SourceShards(tuple(of_source)) for source, of_source in sources.items()}
+            for split, sources in made.items()
+        }
+        manifest = Manifest(dtype=dtype, vocabulary_size=encoder.vocabulary_size, splits=splits, **inputs)
+        write_manifest(folder, manifest)
     return manifest
 
 

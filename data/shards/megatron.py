@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from data.errors import DataError
 from data.files import READ_BYTES, atomic_write
+from data.lock import only_writer
 from data.progress import progress, say
 from data.shards.format import SourceShards, read_manifest
 from data.shards.reader import DTYPES
@@ -33,21 +34,23 @@ def export_megatron(shards: Path, folder: Path) -> list[Path]:
         The .bin files; what Megatron's --data-path takes is their path without the extension.
 
     Raises:
-        DataError: the shards are unfinished or damaged, or a document is too long for the format.
+        DataError: the shards are unfinished or damaged, a document is too long for the format, or another process
+            writes to `folder`.
     """
     manifest = read_manifest(shards)
     written = []
-    for split, sources in manifest.splits.items():
-        for source, files in sources.items():
-            tokens = folder / split / f"{source}.bin"
-            dtype = megatron_dtype(manifest.vocabulary_size)
-            index_of(tokens).unlink(missing_ok=True)  # a pair must not be of two exports
-            with atomic_write(tokens) as out:
-                for file in progress(files.files, f"exporting {split}/{source}", unit="files"):
-                    _copy_ids(shards / file.tokens_path, DTYPES[manifest.dtype], out, dtype)
-            _write_index(index_of(tokens), _document_lengths(shards, files), dtype)
-            say(f"{tokens}: {files.documents:,} documents, {files.tokens:,} tokens as {dtype.name}")
-            written.append(tokens)
+    with only_writer(folder):
+        for split, sources in manifest.splits.items():
+            for source, files in sources.items():
+                tokens = folder / split / f"{source}.bin"
+                dtype = megatron_dtype(manifest.vocabulary_size)
+                index_of(tokens).unlink(missing_ok=True)  # a pair must not be of two exports
+                with atomic_write(tokens) as out:
+                    for file in progress(files.files, f"exporting {split}/{source}", unit="files"):
+                        _copy_ids(shards / file.tokens_path, DTYPES[manifest.dtype], out, dtype)
+                _write_index(index_of(tokens), _document_lengths(shards, files), dtype)
+                say(f"{tokens}: {files.documents:,} documents, {files.tokens:,} tokens as {dtype.name}")
+                written.append(tokens)
     return written
 
 

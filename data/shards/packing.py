@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from data.errors import DataError
 from data.files import MANIFEST, atomic_write, begin_stage, file_digest, value_digest, write_atomically
+from data.lock import only_writer
 from data.progress import progress, say
 from data.shards.reader import RUN_AGAIN, SOURCE_NAME, shard_name
 
@@ -92,7 +93,7 @@ def pack_shards(folder: Path, policy: Policy, sequence_length: int, workers: int
     tokens; its rows need no file, only their number is written. Either way each token of each document is predicted
     exactly once in a pass. What is padded and cut is counted for each file and said.
 
-    Raises DataError when the shards are unfinished, or one is too large.
+    Raises DataError when the shards are unfinished, one is too large, or another process writes the packing.
     """
     from data.parallel import available_cpus
     from data.shards.format import read_manifest
@@ -101,28 +102,31 @@ def pack_shards(folder: Path, policy: Policy, sequence_length: int, workers: int
     target = packing_folder(folder, policy, sequence_length)
     if (finished := _finished(folder, policy, sequence_length)) is not None:
         return finished
-    begin_stage(target, [SPLIT])
-    sources = manifest.splits.get(SPLIT, {})
-    jobs = [_Job(folder, target, file, policy, sequence_length) for shards in sources.values() for file in shards.files]
-    # Arrow and the compiled packing leave the interpreter's lock alone: threads will do
-    with ThreadPoolExecutor(workers or available_cpus()) as pool:
-        packed = progress(pool.map(_pack_file, jobs), f"pack {policy}-{sequence_length}", len(jobs), "files")
-        per_source = {
-            source: PackedSource(*zip(*(next(packed) for _ in shards.files), strict=True))
-            for source, shards in sources.items()
-            if shards.files
+    with only_writer(target):
+        begin_stage(target, [SPLIT])
+        sources = manifest.splits.get(SPLIT, {})
+        jobs = [
+            _Job(folder, target, file, policy, sequence_length) for shards in sources.values() for file in shards.files
+        ]
+        # Arrow and the compiled packing leave the interpreter's lock alone: threads will do
+        with ThreadPoolExecutor(workers or available_cpus()) as pool:
+            packed = progress(pool.map(_pack_file, jobs), f"pack {policy}-{sequence_length}", len(jobs), "files")
+            per_source = {
+                source: PackedSource(*zip(*(next(packed) for _ in shards.files), strict=True))
+                for source, shards in sources.items()
+                if shards.files
+            }
+        content = {
+            "format": FORMAT,
+            "policy": policy,
+            "sequence_length": sequence_length,
+            "shards_digest": manifest.digest,
+            "dtype": manifest.dtype,
+            "vocabulary_size": manifest.vocabulary_size,
+            "end_of_text": manifest.end_of_text,
+            "sources": {source: dataclasses.asdict(shards) for source, shards in per_source.items()},
         }
-    content = {
-        "format": FORMAT,
-        "policy": policy,
-        "sequence_length": sequence_length,
-        "shards_digest": manifest.digest,
-        "dtype": manifest.dtype,
-        "vocabulary_size": manifest.vocabulary_size,
-        "end_of_text": manifest.end_of_text,
-        "sources": {source: dataclasses.asdict(shards) for source, shards in per_source.items()},
-    }
-    write_atomically(target / MANIFEST, json.dumps(content | {"digest": value_digest(content)}))
+        write_atomically(target / MANIFEST, json.dumps(content | {"digest": value_digest(content)}))
     packing = read_packing(folder, policy, sequence_length)
     say(describe(packing))
     return packing

@@ -24,6 +24,7 @@ def has_unsure(texts: pa.Array) -> npt.NDArray[np.bool_]:
         return found
     content = np.frombuffer(texts.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]
     starts = np.flatnonzero(content >= 0xE0)  # the first byte of three or four
+    starts = starts[_beginnings()[content[starts].astype(np.uint16) << 8 | content[starts + 1]]]  # few are left
     first, second, third = (content[starts + place].astype(np.int32) for place in range(3))
     fourth = content[np.minimum(starts + 3, len(content) - 1)].astype(np.int32)
     of_three = ((first & 0x0F) << 12) | ((second & 0x3F) << 6) | (third & 0x3F)
@@ -41,6 +42,17 @@ def _unassigned() -> npt.NDArray[np.bool_]:
         unassigned[plane.start : plane.stop] = [unicodedata.category(chr(point)) == "Cn" for point in plane]
     unassigned[:FIRST_OF_THREE_BYTES] = False
     return unassigned
+
+
+@functools.cache
+def _beginnings() -> npt.NDArray[np.bool_]:
+    """bool (65536,): the first two bytes, as one number, of all that are unassigned."""
+    points = np.flatnonzero(_unassigned())
+    of_three = (0xE0 | points >> 12) << 8 | 0x80 | points >> 6 & 0x3F
+    of_four = (0xF0 | points >> 18) << 8 | 0x80 | points >> 12 & 0x3F
+    beginnings = np.zeros(0x10000, np.bool_)
+    beginnings[np.where(points < 0x10000, of_three, of_four)] = True
+    return beginnings
 
 
 @functools.cache

@@ -1,5 +1,6 @@
 """The gate: whichever engine is taken gives the ids of `tokenizers`, and one that does not is named and left."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -143,17 +144,13 @@ def test_scores_are_those_that_the_library_reads(tmp_path: Path) -> None:
 
 def test_characters_that_only_newer_versions_of_unicode_know(tmp_path: Path) -> None:
     """U+088F is a letter since Unicode 17 (UnicodeData.txt), its neighbour U+088E since Unicode 14."""
-    tokenizer = Tokenizer.from_file(
-        str(write_tokenizer(tmp_path / "tokenizer", pattern("words", "single")) / "tokenizer.json")
-    )
-    trainer = trainers.BpeTrainer(
-        vocab_size=400,
-        special_tokens=["<|endoftext|>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(["rate\u088e bank\u088e"] * 50, trainer)
-    tokenizer.save(str(tmp_path / "tokenizer" / "tokenizer.json"))
+    folder = write_tokenizer(tmp_path / "tokenizer", pattern("words", "single"))
+    definition = json.loads((folder / "tokenizer.json").read_text())
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    first = "\u00e0"  # the letter that stands for byte E0, with which both begin
+    pieces = ["<|endoftext|>", *letters, f"e{first}"]  # found only where there is no cut between
+    definition["model"] |= {"vocab": {piece: number for number, piece in enumerate(pieces)}, "merges": [["e", first]]}
+    (folder / "tokenizer.json").write_text(json.dumps(definition))
     found = load_encoder(tmp_path / "tokenizer")
     assert found.engine == "gigatoken"
     texts = ["the bank", "rate\u088f bank\u088f", "", "rate\u088e", "1\u088f \U000323b0", "last"]
