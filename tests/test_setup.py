@@ -24,6 +24,7 @@ def test_the_demo_goes_without_what_only_the_tests_need() -> None:
         installs = [line for line in would_run(target).splitlines() if "pip install" in line]
         assert len(installs) == 2, "one for all packages, one for texts whose digests are checked"
         assert all("--no-compile" in line for line in installs)
+        assert "env -u PYTHONDONTWRITEBYTECODE" in would_run(target), "or every start would compile what it uses"
 
 
 @pytest.fixture
