@@ -45,8 +45,8 @@ def ours(rules: str) -> Callable[[str], bool]:
 
 def our_cleaner(options: str) -> Callable[[str], bool]:
     """The whole cleaner: `default`, or with every filter, scrubbing and a language."""
+    from data.cleaning.clean import make_cleaner
     from data.config import CleaningConfig, DataConfig, SourceConfig
-    from data.corpus.clean import make_cleaner
 
     source = SourceConfig(name="text", path="text.jsonl", language=None if options == "default" else "en")
     cleaning = CleaningConfig()
@@ -61,7 +61,7 @@ def our_cleaner(options: str) -> Callable[[str], bool]:
 
 def our_scrubber(kinds: str) -> Callable[[str], bool]:
     """Personal data of some kinds replaced."""
-    from data.corpus.personal import make_scrubber
+    from data.cleaning.personal import make_scrubber
 
     scrub = make_scrubber(kinds.split("+"))  # type: ignore[arg-type]
     return lambda text: not scrub(text)[1]

@@ -6,6 +6,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from data.addresses import without_secrets
+
 # What may be done about an error of the operating system that is no fault of this program.
 TO_DO = {
     errno.ENOSPC: "make room there, or choose another folder",
@@ -16,8 +18,6 @@ TO_DO = {
     errno.EPERM: "change its permissions, or choose another folder",
     errno.EIO: "the disk, or the network to it, is failing: mend it, or choose another folder",
 }
-
-from data.addresses import without_secrets
 
 
 class DataError(Exception):

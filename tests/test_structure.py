@@ -18,7 +18,7 @@ BELOW = {
     "domainlm": ("train", "evaluation", "data", "model"),
 }
 # The way of a text: each room imports those before it.
-WAY = ("data", "data/sources", "data/corpus", "data/tokenizer", "data/shards", "data/stream")
+WAY = ("data", "data/sources", "data/cleaning", "data/corpus", "data/tokenizer", "data/shards", "data/stream")
 # Their own modules, a step of the run or a command each, stand between their rooms; those of the others are one room.
 STAIRS = ("train", "domainlm")
 CONFINED = {"deepspeed": {"train/engine/engine.py"}, "wandb": {"train/records/mirror.py"}}
@@ -31,7 +31,7 @@ FOLDERS = sorted({path.parent for path in MODULES})
 
 
 def name_of(path: Path) -> str:
-    """data/corpus/clean for the module, data/corpus for the folder's own __init__.py."""
+    """data/cleaning/clean for the module, data/corpus for the folder's own __init__.py."""
     return str(path.relative_to(ROOT).with_suffix("")).removesuffix("/__init__")
 
 

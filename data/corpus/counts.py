@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from data.corpus.clean import Cleaned
+from data.cleaning.clean import Cleaned
 from data.corpus.samples import Sample
 from data.sources.documents import BadRecord
 

@@ -17,14 +17,14 @@ from typing import Any, BinaryIO, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data.cleaning.clean import make_cleaner
+from data.cleaning.personal import make_scrubber
 from data.config import DataConfig, DecontaminationConfig, SourceConfig
-from data.corpus.clean import make_cleaner
 from data.corpus.counts import Counts, kind_of
 from data.corpus.decontaminate import Items, item_stamps, load_items
 from data.corpus.deduplicate import document_key
 from data.corpus.files import CORPUS_COLUMNS
 from data.corpus.near_duplicates import signatures
-from data.corpus.personal import make_scrubber
 from data.corpus.samples import make_sample
 from data.corpus.shingles import Hashes
 from data.corpus.split import SPLITS, is_sampled, split

@@ -4,7 +4,7 @@ from functools import partial
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.corpus.clean import Cleaned
+from data.cleaning.clean import Cleaned
 from data.corpus.counts import SAMPLES, Counts, by_reason, merged
 from data.sources.documents import BadRecord
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from data.cleaning.personal import make_scrubber
 from data.config import NearDuplicateConfig
-from data.corpus.personal import make_scrubber
 from data.corpus.samples import Sample, make_sample, shown_samples
 from data.corpus.tombstones import Request, forget, read_tombstones
 

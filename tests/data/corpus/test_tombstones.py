@@ -116,7 +116,8 @@ def test_signatures_of_before_words_were_folded_still_find_what_they_can(
     assert "1 of 2 in" in (said := capsys.readouterr().err)
     assert "signed by an earlier version" in said
     assert not found.complete  # so that no samples are shown
-    assert decide(corpus(("c", EDITED)), found, NEAR).fates.tolist() == [Fate.FORGOTTEN]
+    documents = corpus(("c", EDITED))
+    assert decide(documents, decide_by_name(documents, found), found, NEAR).fates.tolist() == [Fate.FORGOTTEN]
 
 
 @pytest.mark.parametrize(

@@ -280,7 +280,7 @@ def test_an_engine_that_errs_in_one_shard_is_left_in_all(
 ) -> None:
     fresh = content_of_fresh(corpus, tokenizer, tmp_path / "fresh")
 
-    def hasty(definition: dict[str, Any]) -> Encode:
+    def hasty(definition: dict[str, Any], exact: Encode) -> Encode:
         engine = Tokenizer.from_str(json.dumps(definition))
         engine.encode_special_tokens = True
 

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from data.corpus.phones import DASHES, LENGTHS, SPACES, find_phones
+from data.cleaning.phones import DASHES, LENGTHS, SPACES, find_phones
 
 
 def phones(text: str) -> list[str]:

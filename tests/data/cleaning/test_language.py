@@ -4,7 +4,7 @@ from importlib import resources
 
 import pytest
 
-from data.corpus.language import LANGUAGES, detect_language, make_language_filter
+from data.cleaning.language import LANGUAGES, detect_language, make_language_filter
 from data.errors import DataError
 
 TEXTS = {

@@ -18,7 +18,7 @@ import unicodedata
 
 # Where ftfy could see mojibake, said so that the search is quick: at a control character or a letter with which misread
 # UTF-8 begins, where two characters outside ASCII but of no other alphabet follow one another, and where such a one
-# follows a Greek or Cyrillic letter. tests/data/corpus/test_mojibake.py holds this against ftfy's own patterns.
+# follows a Greek or Cyrillic letter. tests/data/cleaning/test_mojibake.py holds this against ftfy's own patterns.
 _MISREAD = "\xa0-\u02ff\u0384\u0385\u0490\u0491\u2010-\u25ff\uf8ff\ufb01\ufb02\ufffd"
 _MISREAD_BUT_QUOTES = "\xa0-\xaa\xac-\xba\xbc-\u02ff\u0490\u0491\u2020-\u2025\u2027-\u25ff\uf8ff\ufb01\ufb02\ufffd"
 MAYBE_MOJIBAKE = re.compile(

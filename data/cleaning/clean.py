@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from data.cleaning.mojibake import MAYBE_MOJIBAKE, undo_mojibake
 from data.config import DataConfig, SourceConfig
-from data.corpus.mojibake import MAYBE_MOJIBAKE, undo_mojibake
 from data.errors import DataError
 
 # Control characters but tab and newline; the byte order mark and the zero-width space, word joiner and Mongolian
@@ -82,11 +82,11 @@ def _make_rewriter(config: DataConfig) -> Callable[[str], tuple[str, Counter[str
     if cleaning.boilerplate_lines:
         removers.append(make_line_remover(cleaning.boilerplate_lines))
     if "c4" in cleaning.filters:
-        from data.corpus.filters import remove_c4_lines
+        from data.cleaning.filters import remove_c4_lines
 
         removers.append(remove_c4_lines)
     if cleaning.scrub:
-        from data.corpus.personal import make_scrubber
+        from data.cleaning.personal import make_scrubber
 
         scrub = make_scrubber(cleaning.scrub)
 
@@ -113,11 +113,11 @@ def _make_judge(config: DataConfig, source: SourceConfig) -> Callable[[str], str
     """The reason to drop a text that has been rewritten, or None."""
     filter_reason = other_language = None
     if config.cleaning.filters:
-        from data.corpus.filters import make_filter
+        from data.cleaning.filters import make_filter
 
         filter_reason = make_filter(config.cleaning.filters, source.language)
     if source.language:
-        from data.corpus.language import make_language_filter
+        from data.cleaning.language import make_language_filter
 
         other_language = make_language_filter(source.language)
 

@@ -23,8 +23,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from data.cleaning.words import DUPLICATE_NGRAMS, TOP_NGRAMS, WordCounts, count_words
 from data.config import Filter
-from data.corpus.words import DUPLICATE_NGRAMS, TOP_NGRAMS, WordCounts, count_words
 
 # Rae et al. 2021 (Gopher), appendix A.1.1, quality filtering
 GOPHER_WORDS = (50, 100_000)

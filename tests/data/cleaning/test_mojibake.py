@@ -9,7 +9,7 @@ from ftfy.badness import MOJIBAKE_CATEGORIES, is_bad
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from data.corpus.mojibake import COMMON, MAYBE_MOJIBAKE, SYMBOLS, undo_mojibake
+from data.cleaning.mojibake import COMMON, MAYBE_MOJIBAKE, SYMBOLS, undo_mojibake
 
 
 def read_table(name: str) -> list[str]:

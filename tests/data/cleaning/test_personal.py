@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stdnum import iban, luhn
 
-from data.corpus.personal import MARKS, make_scrubber
+from data.cleaning.personal import MARKS, make_scrubber
 
 scrub = make_scrubber(MARKS)
 

@@ -21,8 +21,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from data.cleaning.phones import CURRENCIES, DASHES, SPACES, UNIT_BEHIND, find_phones
 from data.config import PersonalData
-from data.corpus.phones import CURRENCIES, DASHES, SPACES, UNIT_BEHIND, find_phones
 
 MARKS: dict[PersonalData, str] = {
     "email": "<EMAIL>",

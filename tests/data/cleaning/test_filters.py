@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.corpus.clean import normalise
-from data.corpus.filters import Page, c4, fineweb, gopher_quality, gopher_repetition, make_filter, remove_c4_lines
+from data.cleaning.clean import normalise
+from data.cleaning.filters import Page, c4, fineweb, gopher_quality, gopher_repetition, make_filter, remove_c4_lines
 from data.sources.demo import PACKAGES, demo_records
 
 SENTENCE = "The Committee decided to keep the target range for the federal funds rate where it was."

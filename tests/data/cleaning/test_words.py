@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.corpus.words import DUPLICATE_NGRAMS, TOP_NGRAMS, WordCounts, _find_words, count_words
+from data.cleaning.words import DUPLICATE_NGRAMS, TOP_NGRAMS, WordCounts, _find_words, count_words
 
 WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2003\u200a\u2028\u2029\u202f\u205f\u3000"
 # neighbours of white space in the code table, information separators that Python alone splits at, and every width
