@@ -4,7 +4,16 @@ import datetime
 import math
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field, NonNegativeInt, PlainSerializer, PositiveInt, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PlainSerializer,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from data.addresses import without_secrets
 from data.date_format import check_date_format
@@ -16,6 +25,15 @@ LEAST_PIECES = 258
 Filter = Literal["gopher_quality", "gopher_repetition", "c4", "fineweb"]
 PersonalData = Literal["email", "phone", "ip", "card", "iban"]
 Address = Annotated[str, PlainSerializer(without_secrets)]  # whole here, and without secrets in all that is made of it
+
+
+def _day(value: object) -> object:
+    if isinstance(value, datetime.datetime) and value.tzinfo:
+        raise ValueError(f"{value} is a moment: write the day that it is in UTC, such as 2024-01-01")
+    return value
+
+
+Day = Annotated[datetime.date, BeforeValidator(_day)]
 
 
 class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -44,9 +62,9 @@ class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     date_format: str | None = None
     """How a date is written where it is not ISO 8601: in the letters of strptime (%d.%m.%Y, %Y%m%d), which must name
     one day, or as a number of seconds or milliseconds since 1970 (UTC)."""
-    earliest_date: datetime.date = datetime.date(1400, 1, 1)
+    earliest_date: Day = datetime.date(1400, 1, 1)
     """A record with a date before this is malformed, as its date cannot be right."""
-    latest_date: datetime.date = datetime.date(2099, 12, 31)
+    latest_date: Day = datetime.date(2099, 12, 31)
     """A record with a date after this is malformed too."""
     licence: str | None = None
     """Licence of documents whose record names none; a list of several becomes one text with commas."""
@@ -175,7 +193,7 @@ class DataConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
 
     sources: tuple[SourceConfig, ...] = Field(min_length=1)
     """Where the documents come from. Of equal documents, the first source's is kept."""
-    cutoff: datetime.date | None = None
+    cutoff: Day | None = None
     """Documents of this date and later are held out as the split `future`."""
     past_fraction: float = Field(default=0.01, ge=0, lt=1)
     """Share of the other documents that is held out as the split `past`."""

@@ -8,6 +8,8 @@ import re
 WIDTHS = dict.fromkeys("dmyHIMSUWV", "2") | {"Y": "4", "G": "4", "j": "3", "w": "1", "u": "1", "f": "1,6"}
 KNOWN = {*WIDTHS, *"aAbBpz%"}
 WEEKDAYS = set("uwaA")
+# Behind a time: an offset, or capitals that name another zone than UTC.
+FIXED_ZONE = re.compile(r"%[HISMf]\W*(?:%p\W*)?([+-]\d\d:?\d\d|(?!UTC|GMT)\b[A-Z]{3,5}\b)")
 SAMPLE = datetime.datetime(2001, 2, 3, 4, 5, 6, 789_000, datetime.UTC)
 
 
@@ -22,6 +24,13 @@ def check_date_format(written: str) -> None:
         raise ValueError(f"'{written}' has %c, %x or %X, which are the machine's own: write out what stands there")
     if unknown := next((letter for letter in letters if letter not in KNOWN), None):
         raise ValueError(f"'{written}' has %{unknown}, which is no letter of strptime: write such as %Y-%m-%d")
+    if ("I" in letters) != ("p" in letters):
+        raise ValueError(f"'{written}' has one of %I and %p, which together are the hour: write both, or %H alone")
+    if "z" not in letters and (zone := FIXED_ZONE.search(written)):
+        raise ValueError(
+            f"'{written}' has {zone[1]} as a part of each date, but not as its zone: write %z for an offset, or leave "
+            "times out"
+        )
     if missing := _missing({*letters}):
         raise ValueError(f"'{written}' has no {missing}, so it names no day: add it, or leave date_format out")
     try:

@@ -12,6 +12,7 @@ from typing import Any
 
 from data.addresses import without_secrets
 from data.corpus.build import Shard, prepare_corpus
+from data.corpus.inputs import check_made_with
 from data.corpus.split import held_out_of_nothing
 from data.files import stage_digest, write_atomically
 from data.progress import say
@@ -56,6 +57,7 @@ def prepare(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
 def tokenizer(config: RunConfig) -> dict[str, Any]:
     """Corpus → tokenizer, its report and the page of it."""
     folder = config.tokenizer_folder
+    check_made_with(config.data, config.corpus)
     report = build_tokenizer(config.tokenizer, config.corpus, folder, config.data.workers)
     page = write_tokenizer_page(folder / "report.json", config.reports, config.name)
     say(f"tokenizer: {page}")
@@ -66,10 +68,14 @@ def tokenize(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
     """Corpus → tokenizer, shards, their packing and the data card; or one shard (i, n) of the encoding.
 
     Nothing is done where finished shards are given.
+
+    Raises:
+        DataError: the corpus is missing, or was made with other settings.
     """
     if config.data.shards is not None:
         say(f"shards: those of data.shards are taken: {config.data.shards}")
         return {"shards": without_secrets(config.data.shards)}
+    check_made_with(config.data, config.corpus)
     if shard is not None:
         stage_digest(config.tokenizer_folder, "tokenizer")  # trained once, not by every task
     report = tokenizer(config) if shard is None else {}

@@ -42,7 +42,13 @@ def endless(tmp_path: Path) -> Path:
 def test_installing_is_no_silence_and_ends_with_make(endless: Path) -> None:
     command, quiet = ["make", "demo"], subprocess.DEVNULL
     with subprocess.Popen(
-        command, cwd=endless, stdout=subprocess.PIPE, stderr=quiet, text=True, process_group=0
+        command,
+        cwd=endless,
+        stdout=subprocess.PIPE,
+        stderr=quiet,
+        text=True,
+        process_group=0,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
     ) as make:
         assert make.stdout
         first, second = make.stdout.readline(), make.stdout.readline()

@@ -1,10 +1,10 @@
 """The token stream of a run, opened over its shards as the configuration says."""
 
+from data.corpus.inputs import check_made_with
 from data.errors import DataError
-from data.files import file_digest, finished_digest, finished_inputs
+from data.files import file_digest, finished_digest
 from data.shards.cache import open_cache
 from data.stream.stream import TokenStream
-from data.tokenizer.build import TOKENIZER
 from train.config import RunConfig
 from train.schedule import consumed_samples
 
@@ -14,8 +14,8 @@ def open_stream(config: RunConfig) -> TokenStream:
 
     Raises:
         DataError: the shards are missing or damaged, have a larger vocabulary than the model, are not packed for its
-            sequence length, were made with another tokenizer or cutoff than is there, or a source would be passed over
-            more often than it may be.
+            sequence length, or were made with another tokenizer than is there; the corpus was made with other settings;
+            or a source would be passed over more often than it may be.
     """
     data, training, length = config.data, config.training, config.model.sequence_length
     weights = {source.name: source.weight for source in data.sources if source.weight is not None}
@@ -46,6 +46,7 @@ def open_stream(config: RunConfig) -> TokenStream:
 def _check_origin(config: RunConfig) -> None:
     """Tokenizer and corpus that lie there are what the shards were made from; shards may be given without them."""
     from data.shards.format import read_manifest
+    from data.tokenizer.build import TOKENIZER  # loads pyarrow, and `plan` may have no shards
 
     manifest, file = read_manifest(config.shards), config.tokenizer_folder / TOKENIZER
     if file.exists() and (digest := file_digest(file)) != manifest.tokenizer_digest:
@@ -55,12 +56,7 @@ def _check_origin(config: RunConfig) -> None:
         )
     corpus = finished_digest(config.corpus)
     if corpus == manifest.corpus_digest:
-        made, wanted = finished_inputs(config.corpus).get("cutoff"), config.data.cutoff
-        if made != (wanted.isoformat() if wanted else None):
-            raise DataError(
-                f"{config.corpus} was made with data.cutoff {made}, which is {wanted} now: run `domainlm prepare "
-                "CONFIG` and `domainlm tokenize CONFIG`, or undo the change"
-            )
+        check_made_with(config.data, config.corpus)
     elif corpus is not None and config.data.shards is None:
         raise DataError(
             f"{config.corpus} has the digest {corpus}, {config.shards} were made from {manifest.corpus_digest}: run "

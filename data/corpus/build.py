@@ -24,6 +24,7 @@ from data.corpus.counts import Counts, merged
 from data.corpus.decontaminate import item_stamps, load_items
 from data.corpus.deduplicate import Decision, Forgotten, Staged, decide, decide_by_name
 from data.corpus.files import CARD, dataset_card
+from data.corpus.inputs import NOT_OF_A_SOURCE, corpus_settings
 from data.corpus.near_duplicates import ALGORITHM, map_signatures
 from data.corpus.repeated_ids import read_digests, repeated_records, staged_rows, watch_ids
 from data.corpus.report import (
@@ -63,10 +64,6 @@ FORMAT = 3
 REPORT = "report.json"
 QUARANTINE = "quarantine.jsonl"
 WRITTEN = (QUARANTINE, REPORT, CARD)  # beside the documents
-# What is decided later, or changes nothing: it may change without making the corpus anew.
-NOT_OF_THE_CORPUS = {"sources", "folder", "workers", "packing", "stages", "reshuffles", "period"}
-NOT_OF_THE_CORPUS |= {"shards", "cache", "cache_gigabytes"}
-NOT_OF_A_SOURCE = {"name", "weight", "domain", "maximum_epochs"}
 DECIDED_OVER_ALL = {"tombstones", "maximum_bad_fraction", "damaged_files"}
 Shard = tuple[int, int]
 
@@ -253,8 +250,7 @@ def _finish(folder: Path, inputs: dict[str, Any], report: dict[str, Any], files:
 
 def _inputs(config: DataConfig, parts: dict[str, list[Part]], seed: int, tombstones: Path) -> dict[str, Any]:
     """All that decides the corpus, under the names of the configuration; a part counts by its name and stamp."""
-    inputs: dict[str, Any] = {"format": FORMAT, "seed": seed, "sources": [source.name for source in config.sources]}
-    inputs |= config.model_dump(mode="json", exclude=NOT_OF_THE_CORPUS)
+    inputs: dict[str, Any] = {"format": FORMAT, "seed": seed, **corpus_settings(config)}
     if config.near_duplicates:
         inputs["near_duplicates.algorithm"] = ALGORITHM
     if config.decontamination:
@@ -262,8 +258,6 @@ def _inputs(config: DataConfig, parts: dict[str, list[Part]], seed: int, tombsto
     if tombstones.exists():
         inputs["tombstones"] = file_digest(tombstones)
     for source in config.sources:
-        settings = source.model_dump(mode="json", exclude=NOT_OF_A_SOURCE)
-        inputs |= {f"sources.{source.name}.{key}": value for key, value in settings.items()}
         inputs[f"sources.{source.name}.files"] = {part.name: part.stamp for part in parts[source.name]}
     return inputs
 

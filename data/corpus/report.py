@@ -75,8 +75,9 @@ def check_sum(source: SourceConfig, kept: Kept) -> None:
 def balance(kept: Kept) -> str:
     """What became of a source's records, in one line."""
     counts = kept.counts
+    undated = f"{counts.undated:,} of them without a date, " if counts.undated else ""
     return (
-        f"{counts.read:,} read, {kept.documents:,} kept, dropped {_reasons(counts.dropped)}, "
+        f"{counts.read:,} read, {undated}{kept.documents:,} kept, dropped {_reasons(counts.dropped)}, "
         f"quarantined {_reasons(counts.quarantined)}"
     )
 
@@ -172,8 +173,8 @@ def contamination_warnings(contamination: Mapping[str, Any] | None) -> list[str]
     removed = "removed" if contamination["action"] == "remove" else "left where they are"
     lines = [
         f"evaluation item {found['item']} shares words with {found['documents']:,} of {found['of']:,} training "
-        f"documents of source {found['source']}: {found['contaminated']:,} of them {removed}, the others share common "
-        "phrases with it"
+        f"documents of source {found['source']}: {found['contaminated']:,} of them {removed}"
+        + (", the others share common phrases with it" if found["contaminated"] < found["documents"] else "")
         for found in contamination["widespread"]
     ]
     rest = len(lines) - NAMED
@@ -195,6 +196,7 @@ def _source(source: SourceConfig, kept: Kept, config: DataConfig) -> dict[str, A
         "licence": source.licence,
         "language": source.language,
         "read": counts.read,
+        "undated": counts.undated,
         "kept": {split: kept.splits[split] for split in SPLITS if split in kept.splits},
         "dropped": by_reason(counts.dropped),
         "quarantined": by_reason(counts.quarantined),

@@ -178,8 +178,8 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
     if multiprocessing.parent_process() is None:  # bars of several processes would overwrite each other
         documents = progress(documents, f"reading {source.name}")
     for document in documents:
+        counts.undated += document.date is None
         if config.cutoff and document.date is None and source.undated != "train":
-            counts.undated += 1
             quarantine(BadRecord(document.file, document.line, f"no date: document {document.id}"))
             continue
         counts.read += 1

@@ -11,6 +11,7 @@ EPOCH = datetime.datetime(1970, 1, 1)
 # Units of epoch times: how many make a second, and the number below which it may be of the coarser unit instead:
 # 50,000 days are of 2106, 5e9 seconds of 2128. Among them are 0 and -1, which programs write where they know no date.
 UNITS = {"seconds": (1, 50_000, "days"), "milliseconds": (1_000, 5e9, "seconds")}
+DIGITS_OF_A_DAY = re.compile(r"(?:1[4-9]|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")  # else of 1970
 WEEK_ALONE = re.compile(r"\d{4}-?W\d\d(?!-?\d)")  # which Python takes for its Monday
 
 
@@ -67,4 +68,6 @@ def _day_of_epoch(number: float, unit: str) -> datetime.date:
     per_second, least, coarser = UNITS[unit]
     if abs(number) < least:
         raise MalformedError(f"implausible date: {number:.40g} may be {coarser} instead of {unit}, or mean no date")
+    if unit == "seconds" and DIGITS_OF_A_DAY.fullmatch(f"{number:.0f}"):
+        raise MalformedError(f"implausible date: {number:.0f} may be a day in digits (%Y%m%d) instead of {unit}")
     return (EPOCH + datetime.timedelta(seconds=number / per_second)).date()

@@ -178,16 +178,23 @@ def _document(source: SourceConfig, file: str, line: int, fields: object) -> Doc
 def _value(fields: Mapping[str, object], name: str) -> object:
     """The field of this name; where there is none, a.b is the field b of the object a.
 
-    Raises MalformedError where there is more than one.
+    Raises MalformedError where there is more than one, or `a` is something else than an object.
     """
     value = fields.get(name)
     if isinstance(value, MalformedError):
         raise value
-    if value is None and "." in name:
-        outer, _, inner = name.partition(".")
-        below = _value(fields, outer)
-        return _value(below, inner) if isinstance(below, Mapping) else None
-    return value
+    outer, dot, inner = name.partition(".")
+    below = _value(fields, outer) if dot else None
+    if below is None:
+        return value
+    if not isinstance(below, Mapping):
+        if value is not None:
+            return value
+        raise MalformedError(f"'{outer}' is no object with a field '{inner}': its type is {type(below).__name__}")
+    nested = _value(below, inner)
+    if value is not None and nested is not None and value != nested:
+        raise MalformedError(f"repeated field: '{name}' and '{inner}' of '{outer}' have two values")
+    return nested if value is None else value
 
 
 def _optional_string(fields: Mapping[str, object], field: str) -> str | None:

@@ -5,6 +5,7 @@ import functools
 import io
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 
@@ -22,6 +23,8 @@ KNOWN = (
     ".bin, .npy and .ds"
 )
 ARRAY = "JSON array: a record a line is read, which `jq -c '.[]' FILE` makes of an array"
+# Valid UTF-8 that no text has: NUL of wider encodings, or of a file system after a crash; escapes of ISO-2022.
+OTHER_ENCODING = re.compile(rb"\x00|\x1b[$(]")
 LONGEST_RECORD = 1 << 28  # bytes of a line or of a text file; longer ones are never held
 ROWS_PER_BATCH = 1_000
 BATCH_BYTES = 16_000_000
@@ -115,6 +118,9 @@ def _read_text(file: io.BufferedReader, name: str, fields: Sequence[str]) -> Row
     content = packed.unpacked(file, name).read(LONGEST_RECORD + 1)
     if len(content) > LONGEST_RECORD:
         yield 1, MalformedError(f"record too long: above {LONGEST_RECORD:,} bytes")
+        return
+    if other := OTHER_ENCODING.search(content):
+        yield 1, MalformedError(f"no UTF-8 text: byte {other.start() + 1} is of UTF-16, UTF-32, ISO-2022 or a hole")
         return
     try:
         yield 1, {fields[0]: content.decode("utf-8-sig")}

@@ -41,6 +41,8 @@ class SourceReport(BaseModel, frozen=True, use_attribute_docstrings=True):
     """Of documents that name none."""
     language: str | None
     read: NonNegativeInt
+    undated: NonNegativeInt = 0
+    """Records without a date, whatever became of them."""
     kept: dict[str, KeptDocuments]
     """By split."""
     dropped: dict[str, NonNegativeInt]
@@ -48,7 +50,7 @@ class SourceReport(BaseModel, frozen=True, use_attribute_docstrings=True):
     lost_files: dict[str, NonNegativeInt] = {}
     """Bytes of the files that are damaged, or of which no record can be read."""
     scrubbed: dict[str, NonNegativeInt]
-    """Pieces of personal data that were replaced, by kind."""
+    """Pieces of personal data that were replaced, by kind, in all texts that were read, those dropped later too."""
     removed_lines: NonNegativeInt
     licences: dict[str, NonNegativeInt]
     """Documents kept under each licence; "unknown" where neither the document nor the source names one."""

@@ -22,6 +22,7 @@ GOOD = [
     "%Y%m%dT%H%M%S%z",
     "%I:%M:%S.%f %p %d/%m/%Y",
     "100%% on %Y-%m-%dT%H:%M:%SZ",
+    "%Y-%m-%d %H:%M UTC",
 ]
 
 
@@ -57,6 +58,10 @@ def test_what_a_format_writes_it_reads_as_the_same_day(written: str, day: dateti
         ("%Y %Y-%m-%d", r"cannot be read back: redefinition"),
         ("%y%m%d", r"%y, which leaves the century open: set earliest_date and latest_date"),
         ("second", r"has no year"),
+        ("%Y-%m-%d %I:%M %z", r"has one of %I and %p, which together are the hour: write both, or %H alone"),
+        ("%Y-%m-%d %H:%M %p", r"has one of %I and %p"),
+        ("%Y-%m-%d %H:%M -0500", r"has -0500 as a part of each date, but not as its zone: write %z"),
+        ("%d.%m.%Y %I:%M %p EST", r"has EST as a part of each date"),
     ],
 )
 def test_a_format_that_names_no_day_is_refused_with_what_is_missing(written: str, message: str) -> None:

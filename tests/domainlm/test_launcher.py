@@ -60,6 +60,11 @@ def test_a_closed_terminal_asks_to_stop_and_loses_nothing(small_run: SmallRun) -
     file = small_run("hung-up", steps=5000, save_every=5000)
     config = load_config(file)
     terminal, inside = os.openpty()
+
+    def in_the_terminal() -> None:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
+
     process = subprocess.Popen(
         [*TRAIN, str(file)],
         env=environment(),
@@ -69,7 +74,7 @@ def test_a_closed_terminal_asks_to_stop_and_loses_nothing(small_run: SmallRun) -
         stdout=inside,
         stderr=inside,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=in_the_terminal,
     )
     os.close(inside)
     wait_for(lambda: config.metrics.exists() and 2 in metrics(config), process)

@@ -195,6 +195,7 @@ def test_dates_in_a_declared_format(
         (b'"1022001"', "%d%m%Y", "unreadable date: '1022001' is not of"),
         (b"1577836800", "milliseconds", "implausible date: 1577836800 may be seconds instead of milliseconds"),
         (b"18262", "seconds", "implausible date: 18262 may be days instead of seconds, or mean no date"),
+        (b"20240101", "seconds", "implausible date: 20240101 may be a day in digits (%Y%m%d) instead of seconds"),
         (b"0", "milliseconds", "implausible date: 0 may be seconds"),
         (b"-1", "seconds", "implausible date: -1 may be days"),
         (b"1577836800000", "seconds", "unreadable date: 1577836800000 is not of the date_format 'seconds'"),
@@ -245,7 +246,40 @@ def test_fields_within_fields(tmp_path: Path) -> None:
         assert read(tmp_path / name, **names)[0] == [expected._replace(file=name)]
         assert read(tmp_path / name, text_field="a.b")[0][0].text == "x"
     bad = read(tmp_path / "a.jsonl", text_field="content.body.x")[1]
-    assert [record.reason for record in bad] == ["no field 'content.body.x': the record has content, metadata, a.b"]
+    assert [record.reason for record in bad] == ["'body' is no object with a field 'x': its type is str"]
+    bad = read(tmp_path / "a.jsonl", text_field="content.title")[1]
+    assert [record.reason for record in bad] == ["no field 'content.title': the record has content, metadata, a.b"]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (
+            b'{"text": "a", "metadata.date": "2010-01-01", "metadata": {"date": "2024-01-01"}}',
+            "repeated field: 'metadata.date' and 'date' of 'metadata' have two values",
+        ),
+        (
+            b'{"text": "a", "metadata": "{\\"date\\": \\"2024-01-01\\"}"}',
+            "'metadata' is no object with a field 'date': its type is str",
+        ),
+    ],
+)
+def test_a_field_within_a_field_is_one_or_none(tmp_path: Path, line: bytes, expected: str) -> None:
+    assert reason(tmp_path, line, date_field="metadata.date") == expected
+
+
+def test_a_text_file_of_another_encoding_that_is_valid_utf_8_is_set_aside(tmp_path: Path) -> None:
+    text = "Net sales rose, the firm said."
+    others = {"wide": "utf-16-le", "wider": "utf-32-be", "escaped": "iso2022_jp"}
+    for name, encoding in others.items():
+        (tmp_path / f"{name}.txt").write_bytes((text + " \u65e5\u672c").encode(encoding))
+    (tmp_path / "hole.txt").write_bytes(text.encode() + bytes(4096) + text.encode())
+    (tmp_path / "good.txt").write_text(text)
+    documents, bad = read(tmp_path)
+    assert [document.text for document in documents] == [text]
+    assert {record.file: record.reason for record in bad}.keys() == {*(f"{name}.txt" for name in others), "hole.txt"}
+    for record in bad:
+        assert record.reason.partition(":")[0] in ("no UTF-8 text", "invalid UTF-8")
 
 
 def test_a_missing_id_is_made_of_file_and_line(tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def test_more_passes_than_allowed_are_refused(make_config: Make, make_data: Make
     config = make_config()
     make_data(config)
     passes = plan(config).epochs["general"]
-    sources = [source.model_dump() for source in config.data.sources]
+    sources = [source.model_dump(mode="json") for source in config.data.sources]
     for most in (passes + 0.01, passes - 0.01):
         limited = make_config(data={"sources": [sources[0], sources[1] | {"maximum_epochs": most}]})
         if most > passes:

@@ -15,6 +15,7 @@ def test_plots_are_within_the_page_and_beside_it(tmp_path: Path, read_page: Call
     plots = [Plot("first", "<b>one</b>", b"\x89PNG 1"), Plot("second", "two", b"\x89PNG 2", wide=True)]
     content = {
         "step": 3,
+        "evaluated": True,
         "verdict": None,
         "key_figures": [("<i>label</i>", "&amp;")],
         "results": TABLE,

@@ -88,7 +88,9 @@ def test_what_was_trained_on_is_not_called_held_out(change: Change) -> None:
 
 
 def test_a_run_does_not_begin_on_shards_of_another_cutoff_or_tokenizer(change: Change) -> None:
-    with pytest.raises(DataError, match=r"was made with data.cutoff 2017-01-01, which is None now: run `domainlm prep"):
+    with pytest.raises(
+        DataError, match=r'was made with data.cutoff "2017-01-01", which is null now: run `domainlm prep'
+    ):
         open_stream(change("data.cutoff=null"))
     other = change("data.past_fraction=0.2")
     stages.prepare(other)
