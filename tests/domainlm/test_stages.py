@@ -174,6 +174,20 @@ def test_the_checkpoint_of_a_step_can_be_exported(finished: tuple[RunConfig, Any
         export(config, tmp_path / "mine")
 
 
+def test_an_export_in_whose_place_another_comes_is_named(
+    finished: tuple[RunConfig, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, _ = finished
+    export(config, tmp_path / "model", step=8)
+    assert "is replaced" not in capsys.readouterr().err
+    (tmp_path / "model" / "LICENSE").write_text("ours")
+    with pytest.raises(ConfigError, match=r"export: .*model holds what no export has written \(LICENSE\)"):
+        export(config, tmp_path / "model")
+    (tmp_path / "model" / "LICENSE").unlink()
+    export(config, tmp_path / "model")
+    assert f"export: in {tmp_path / 'model'} that of small, step 8, is replaced" in capsys.readouterr().err
+
+
 def test_an_altered_checkpoint_does_not_leave_the_run(finished: tuple[RunConfig, Any], tmp_path: Path) -> None:
     config, _ = finished
     part = config.checkpoints / "step_000008" / "rank_00000.safetensors"
