@@ -171,7 +171,7 @@ def test_a_model_that_is_no_export_of_ours_is_left_alone(families, random_model,
     AutoModelForCausalLM.from_pretrained(export(model, tmp_path / "export")).save_pretrained(tmp_path / "published")
     assert (tmp_path / "published" / "generation_config.json").exists()
     before = {path.name: path.read_bytes() for path in (tmp_path / "published").iterdir()}
-    with pytest.raises(FileExistsError, match=r"published is not empty and is no earlier export, as it has no domainlm"):
+    with pytest.raises(FileExistsError, match=r"published is not empty and is no earlier export \(it has no "):
         export(model, tmp_path / "published")
     assert {path.name: path.read_bytes() for path in (tmp_path / "published").iterdir()} == before
 
@@ -182,7 +182,7 @@ def test_what_a_user_has_put_into_an_export_is_not_deleted(families, random_mode
     (folder / "LICENSE").write_text("ours")
     (folder / "figures").mkdir()
     (folder / "model-of-ours.safetensors").touch()
-    with pytest.raises(FileExistsError, match=r"\(LICENSE, figures, model-of-ours.safetensors\), and would be replaced"):
+    with pytest.raises(FileExistsError, match=r"\(LICENSE, figures, model-of-ours.safetensors\), and would"):
         export(model, folder)
     assert (folder / "LICENSE").read_text() == "ours"
 
