@@ -13,9 +13,8 @@ from data.progress import say
 from data.tokenizer.build import TOKENIZER
 from evaluation.pages.model_card import CardFacts, model_card
 from model.huggingface import hugging_face_class
-from model.huggingface_folder import RECORD, export_folder
+from model.huggingface_folder import CARD, check_replaceable, damaged_files, export_folder, read_record
 from model.sizes import parameter_count
-from model.weight_files import open_weights
 from train.checkpoints.folders import Checkpoint, find_checkpoint
 from train.checkpoints.identity import read_own, tokenizer_folder
 from train.checkpoints.trained import load_trained
@@ -23,7 +22,8 @@ from train.config import RunConfig
 from train.config_file import ConfigError
 
 ExportDtype = Literal["float32", "bfloat16"]
-FORMAT = 2
+FORMAT = 3
+"""Of the record; before 3 it did not describe the files."""
 
 OF_PRECISION: dict[str, ExportDtype] = {"fp32": "float32", "bf16": "bfloat16"}
 """The dtype of the weights that training computed with."""
@@ -51,7 +51,8 @@ def export(
         max_file_gigabytes: weight files grow no larger, unless one tensor alone does.
 
     Raises:
-        ConfigError: transformers has no class for this mixture of architectural switches, or `folder` is not an export.
+        ConfigError: transformers has no class for this mixture of architectural switches, or `folder` holds what is
+            not of an export.
         CheckpointError: there is no such checkpoint, it is damaged, or tokenizer or reports are of another.
         DataError: another process writes to `folder`.
     """
@@ -64,9 +65,11 @@ def export(
     chosen = dtype or _own_dtype(config)
     inputs = _inputs(config, found, chosen, max_file_gigabytes)
     result = {"folder": str(target), "step": found.step, "dtype": chosen, "class": class_name}
-    if _is_finished(target, inputs):
+    earlier = read_record(target)
+    if _is_finished(target, earlier, inputs):
         say(f"export: {target} is up to date (step {found.step})")
         return result
+    _check_place(target, earlier, found)  # before the weights are loaded
     tokenizer, card = tokenizer_folder(found, config), model_card(_facts(config, found, class_name, chosen))
     weights = load_trained(config, found.step).model.state_dict()
     say(f"export: step {found.step} as {class_name} in {chosen} to {target}")
@@ -82,7 +85,8 @@ def export(
                 _end_of_text(found),
                 dtype=getattr(torch, chosen),
                 max_file_bytes=int(max_file_gigabytes * 1e9),
-                texts={"README.md": card, RECORD: json.dumps(inputs, indent=1)},
+                card=card,
+                record=inputs,
                 progress=_say_written,
             )
         except (ValueError, FileExistsError) as error:
@@ -99,6 +103,7 @@ def _own_dtype(config: RunConfig) -> ExportDtype:
 def _inputs(config: RunConfig, found: Checkpoint, dtype: str, max_file_gigabytes: float) -> dict[str, Any]:
     return {
         "format": FORMAT,
+        "run": found.manifest["config"]["name"],
         "checkpoint": found.digest,
         "step": found.step,
         "dtype": dtype,
@@ -114,13 +119,24 @@ def _reports(config: RunConfig) -> list[Path]:
     return [config.reports / name for name in ("data_card.json", "evaluate.json")]
 
 
-def _is_finished(folder: Path, inputs: dict[str, Any]) -> bool:
-    """Whether the folder is whole and made from these inputs."""
-    try:
-        open_weights(folder)
-        return bool(json.loads((folder / RECORD).read_bytes()) == inputs)
-    except (OSError, ValueError):
+def _is_finished(folder: Path, record: dict[str, Any], inputs: dict[str, Any]) -> bool:
+    """Whether the folder is whole and made from these inputs; what is damaged in it is said."""
+    if record != {**inputs, "files": record.get("files")}:
         return False
+    damaged = damaged_files(folder, record) + ([] if (folder / CARD).is_file() else [CARD])
+    if damaged:
+        say(f"export: {folder}: missing, or not as it was written: {', '.join(damaged)}: it is written again")
+    return not damaged
+
+
+def _check_place(folder: Path, earlier: dict[str, Any], found: Checkpoint) -> None:
+    """Raise ConfigError where the export would replace what is none; one of another checkpoint is said."""
+    try:
+        check_replaceable(folder)
+    except FileExistsError as error:
+        raise ConfigError(f"export: {error}") from None
+    if earlier.get("checkpoint", found.digest) != found.digest:
+        say(f"export: in {folder} that of {earlier.get('run', 'a run')}, step {earlier.get('step')}, is replaced")
 
 
 def _facts(config: RunConfig, found: Checkpoint, class_name: str, dtype: str) -> CardFacts:

@@ -12,7 +12,7 @@ from types import FrameType
 import torch
 
 from data.progress import say
-from train.checkpoints.folders import finished_step
+from train.checkpoints.folders import describe_finished
 from train.config import CHECKOUT, RunConfig
 from train.process import free_port, name_accelerator
 from train.records.journal import read_journal
@@ -53,7 +53,7 @@ def launch(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> in
         if asked:  # met, or the ranks are dead: not the next start's
             config.stop_file.unlink(missing_ok=True)
     events = read_journal(config.run_folder)[len(earlier) :]
-    ended_well = finished_step(config.run_folder) >= config.training.steps or (events and events[-1]["event"] == "stop")
+    ended_well = describe_finished(config) or (events and events[-1]["event"] == "stop")
     if code == 0 and not ended_well:
         say("training: the launcher was killed; the same command goes on from the newest checkpoint")
         with suppress(ProcessLookupError):

@@ -37,7 +37,14 @@ from evaluation.pages.data_card import write_data_card
 from evaluation.pages.report import ReportInputs, write_report
 from evaluation.pages.tokenizer import write_tokenizer_page
 from model.sizes import parameter_count
-from train.checkpoints.folders import Checkpoint, check_writable, describe_finished, newest_checkpoint, saved_steps
+from train.checkpoints.folders import (
+    Checkpoint,
+    check_writable,
+    describe_finished,
+    lost_end,
+    newest_checkpoint,
+    saved_steps,
+)
 from train.checkpoints.identity import check_data, read_own
 from train.config import RunConfig
 from train.records.mirror import keep_reports
@@ -104,6 +111,8 @@ def train(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> dic
     if finished := describe_finished(config):  # no rank needs to start for that
         say(finished)
         return result
+    if lost := lost_end(config):
+        say(f"WARNING: {lost}")
     say("training: starting the ranks")  # before what takes seconds to load, and they more
     from domainlm import launcher
     from train.engine.initial_weights import check_initial_weights

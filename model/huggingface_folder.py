@@ -2,22 +2,27 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+import xxhash
 from torch import Tensor
 
 from model.config import ModelConfig
-from model.exported_tokenizer import end_of_text_id, write_tokenizer
+from model.exported_tokenizer import CHAT, DESCRIPTION, MARKS, end_of_text_id, write_tokenizer
 from model.huggingface import hugging_face_config, hugging_face_state
-from model.weight_files import write_weights
+from model.weight_files import INDEX, SHARD, SINGLE_FILE, write_weights
 
-GENERATION = "generation_config.json"
+CONFIG, GENERATION, CARD = "config.json", "generation_config.json", "README.md"
 RECORD = "domainlm.json"
-"""In a folder that `domainlm export` made: what it was made from."""
+"""In a folder that `domainlm export` made, and in no other: what it was made from."""
+WRITTEN = (CONFIG, GENERATION, CARD, RECORD, "tokenizer.json", DESCRIPTION, MARKS, CHAT, SINGLE_FILE, INDEX)
+"""All that an export can hold, beside the files of SHARD."""
+READ_BYTES = 1 << 24
 
 
 def export_folder(
@@ -28,7 +33,8 @@ def export_folder(
     end_of_text: str,
     dtype: torch.dtype = torch.float32,
     max_file_bytes: int = 5_000_000_000,
-    texts: Mapping[str, str] | None = None,
+    card: str = "",
+    record: Mapping[str, Any] | None = None,
     progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> bool:
     """Write a folder that `AutoModelForCausalLM.from_pretrained` and `AutoTokenizer.from_pretrained` load.
@@ -43,7 +49,8 @@ def export_folder(
         end_of_text: the piece that separates documents; it becomes the begin, end and padding token.
         dtype: of the weights in the export.
         max_file_bytes: weight files grow no larger than this, unless one tensor alone does.
-        texts: further files of the folder: name → content.
+        card: content of README.md; none is written without.
+        record: what the export is made from, for domainlm.json; "files" is added to it: size and digest of each.
         progress: is told the bytes of weights that are written, and of all.
 
     Returns:
@@ -52,13 +59,12 @@ def export_folder(
     Raises:
         ValueError: the architecture has no counterpart, weights, tokenizer and config do not belong together, or
             AutoTokenizer does not obey the tokenizer.
-        FileExistsError: `folder` holds something that is not an export.
+        FileExistsError: `folder` holds something that is not of an export.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / GENERATION).exists():
-        raise FileExistsError(f"{folder} is not empty and is no earlier export: choose another folder, or remove it")
+    check_replaceable(folder)
     weights = hugging_face_state(state_dict, config)
     settings = hugging_face_config(config, str(dtype).removeprefix("torch."))
-    files: dict[str, Any] = {"config.json": settings, GENERATION: {}}
+    files: dict[str, Any] = {CONFIG: settings, GENERATION: {}}
     if tokenizer is not None:
         token = end_of_text_id(tokenizer / "tokenizer.json", end_of_text, config)
         settings |= {"bos_token_id": token, "eos_token_id": token}
@@ -67,9 +73,7 @@ def export_folder(
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    made = {name: json.dumps(content, indent=2) + "\n" for name, content in files.items()}
-    for name, text in (made | dict(texts or {})).items():
-        (partial / name).write_text(text, encoding="utf-8")
+    _write_texts(partial, files, card)
     compared = False
     if tokenizer is not None:
         try:
@@ -78,14 +82,65 @@ def export_folder(
             shutil.rmtree(partial)
             raise
     write_weights(weights, partial, dtype, max_file_bytes, progress)
+    _write_record(partial, record or {})
     _publish(partial, folder)
     return compared
+
+
+def _write_texts(folder: Path, files: Mapping[str, Any], card: str) -> None:
+    made = {name: json.dumps(content, indent=2) + "\n" for name, content in files.items()}
+    for name, text in (made | ({CARD: card} if card else {})).items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def _write_record(folder: Path, record: Mapping[str, Any]) -> None:
+    described = {path.name: _describe(path) for path in sorted(folder.iterdir()) if path.name != CARD}
+    (folder / RECORD).write_text(json.dumps({**record, "files": described}, indent=1), encoding="utf-8")
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """What the export in `folder` was made from; nothing where there is none, or its record cannot be read."""
+    try:
+        return dict(json.loads((folder / RECORD).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def damaged_files(folder: Path, record: Mapping[str, Any]) -> list[str]:
+    """Names of what an export lacks or has otherwise than its record says, sizes first; a card may be edited."""
+    described: dict[str, Any] = record["files"]
+    sizes = {name: (folder / name).stat().st_size if (folder / name).is_file() else None for name in described}
+    wrong = [name for name, size in sizes.items() if size != described[name]["bytes"]]
+    return wrong or [name for name in described if _describe(folder / name) != described[name]]
+
+
+def _describe(file: Path) -> dict[str, Any]:
+    """Size in bytes, and XXH3 of 128 bits in hexadecimal: it tells damage and costs little beside the reading."""
+    digest = xxhash.xxh3_128()
+    with file.open("rb") as content:
+        while block := content.read(READ_BYTES):
+            digest.update(block)
+    return {"bytes": file.stat().st_size, "digest": digest.hexdigest()}
+
+
+def check_replaceable(folder: Path) -> None:
+    """Raise FileExistsError where replacing `folder` would delete what no export has written."""
+    names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    if names and RECORD not in names:
+        raise FileExistsError(
+            f"{folder} is not empty and is no earlier export (it has no {RECORD}): choose another folder, or remove it"
+        )
+    if foreign := [name for name in names if name not in WRITTEN and not re.fullmatch(SHARD, name)]:
+        raise FileExistsError(
+            f"{folder} holds what no export has written ({', '.join(foreign)}), and would be replaced: choose another "
+            "folder, or move that out of it"
+        )
 
 
 def _publish(partial: Path, folder: Path) -> None:
     """Put the finished folder in its place; what stood there goes in one piece too."""
     for path in partial.iterdir():
-        shutil.copymode(partial / "config.json", path)  # safetensors lets nobody else read what it writes
+        shutil.copymode(partial / CONFIG, path)  # safetensors lets nobody else read what it writes
         with path.open("rb") as file:
             os.fsync(file.fileno())
     replaced = folder.with_name(f".{folder.name}.replaced")

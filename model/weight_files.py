@@ -12,6 +12,8 @@ from torch import Tensor
 
 SINGLE_FILE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+SHARD = r"model-\d{5,}-of-\d{5,}\.safetensors"
+"""The names of several files, as a regular expression."""
 
 
 @dataclass(frozen=True)

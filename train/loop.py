@@ -33,8 +33,8 @@ from train.token_stream import open_stream
 def train(config: RunConfig, stop: StopRequest) -> None:
     """Train to the last step, or go on from the newest checkpoint; every rank calls this.
 
-    The run is finished when its DONE file says so; a run that was asked to stop has saved its step and can be
-    continued by the same command.
+    The run is finished when its DONE file says so and the checkpoint of that step is there; a run that was asked to
+    stop has saved its step and can be continued by the same command.
 
     Raises:
         ConfigError, DataError, CheckpointError: nothing was started.

@@ -16,7 +16,13 @@ from data.progress import say
 from data.stream.stream import TokenStream
 from model.sizes import parameter_count
 from train import diagnostics
-from train.checkpoints.folders import Checkpoint, CheckpointError, discard_partial, misnamed_folders
+from train.checkpoints.folders import (
+    Checkpoint,
+    CheckpointError,
+    discard_done_after,
+    discard_partial,
+    misnamed_folders,
+)
 from train.config import RunConfig, to_yaml
 from train.earlier_steps import Past, read_examined, read_history, read_skips
 from train.engine import engine
@@ -103,6 +109,7 @@ def recall(config: RunConfig, rank: Rank, first_step: int, stop: StopRequest) ->
 def take_over(config: RunConfig, journal: Journal, found: Checkpoint | None, changed: Mapping[str, Any]) -> None:
     """Take over the run's folder from whatever trained there before (rank 0)."""
     discard_partial(config.checkpoints)
+    discard_done_after(config.run_folder, found.step if found else 0)
     for folder in misnamed_folders(config.checkpoints):
         say(f"WARNING: {folder} is not taken for a checkpoint: their names are step_ and six digits or more")
     write_atomically(config.run_folder / "config.yaml", to_yaml(config))

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from data.progress import duration
 from domainlm.status.goodput import STARTS, Ledger, account, at
 from evaluation.pages.wording import median_mfu
-from train.checkpoints.folders import damaged_folders, saved_steps
+from train.checkpoints.folders import damaged_folders, lost_end, saved_steps
 from train.config import RunConfig
 from train.records.journal import REFUSED, SET_ASIDE, read_journal
 from train.records.metrics import read_record
@@ -138,6 +138,8 @@ def _state(
     last, locked = events[-1], _is_locked(config.run_folder)
     begun = next((event for event in reversed(events) if event["event"] in STARTS), None)
     if last["event"] == "done":
+        if lost := lost_end(config):
+            return "failed", lost
         return "finished", f"at step {last['step']}"
     if last["event"] == "stop":
         return "stopped", f"after step {last['step']}: {last['reason']}; the same command goes on from there"

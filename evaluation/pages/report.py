@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data.errors import DataError
 from data.progress import duration
 from evaluation.baselines import Results, measured
 from evaluation.bits_per_byte import Figures
@@ -81,7 +82,7 @@ def write_report(inputs: ReportInputs, folder: Path) -> Path:
     """Write report.html and its plots as PNG files; what was not recorded is left out.
 
     Raises:
-        ValueError: a file is not JSON.
+        DataError: a file is not JSON, or a line of the metrics but a last one that was cut short.
     """
     metrics = _read_lines(inputs.metrics)
     steps = [line for line in metrics if "loss" in line]
@@ -221,15 +222,23 @@ def _brief(tokenizer: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     """A JSON file; empty when there is none."""
-    if not path.exists():
-        return {}
-    content: dict[str, Any] = json.loads(path.read_bytes())
-    return content
+    return _parse(path.read_bytes(), str(path), "delete it, and run what writes it again") if path.exists() else {}
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:
     """The whole lines of a JSON-lines file: a run that was killed may leave a part of one at its end."""
     if not path.exists():
         return []
-    whole = path.read_bytes().rpartition(b"\n")[0]
-    return [json.loads(line) for line in whole.splitlines()]
+    remedy = "restore the file, or delete the line: what it said is then not in the report"
+    whole = path.read_bytes().split(b"\n")[:-1]
+    return [_parse(line, f"{path}: line {number}", remedy) for number, line in enumerate(whole, start=1)]
+
+
+def _parse(content: bytes, place: str, remedy: str) -> dict[str, Any]:
+    try:
+        found = json.loads(content)
+    except ValueError:  # what is not UTF-8 is one too
+        found = None
+    if not isinstance(found, dict):
+        raise DataError(f"{place} is no record (a JSON object): {remedy}")
+    return found

@@ -162,6 +162,40 @@ def test_an_export_is_made_again_only_when_something_changed(
     assert len(list(folder.glob("*.safetensors"))) > 2
 
 
+def test_a_damaged_export_is_written_again(
+    finished: tuple[RunConfig, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, _ = finished
+    folder = tmp_path / "model"
+    export(config, folder, max_file_gigabytes=2e-5)
+    (folder / "README.md").write_text("# A card that somebody has edited")
+    export(config, folder, max_file_gigabytes=2e-5)
+    assert (folder / "README.md").read_text() == "# A card that somebody has edited"
+    whole = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "README.md"}
+    weights = next(name for name in whole if name.startswith("model-00002"))
+
+    def cut_short(file: Path) -> None:
+        file.write_bytes(file.read_bytes()[:-1])
+
+    def flip_a_bit(file: Path) -> None:
+        content = file.read_bytes()
+        file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+    for damage, name in (
+        (cut_short, weights),
+        (flip_a_bit, weights),
+        (Path.unlink, "config.json"),
+        (flip_a_bit, "tokenizer.json"),
+        (Path.unlink, "generation_config.json"),
+        (Path.unlink, "README.md"),
+    ):
+        damage(folder / name)
+        capsys.readouterr()
+        export(config, folder, max_file_gigabytes=2e-5)
+        assert f"export: {folder}: missing, or not as it was written: {name}: it is" in capsys.readouterr().err
+        assert {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "README.md"} == whole
+
+
 def test_the_checkpoint_of_a_step_can_be_exported(finished: tuple[RunConfig, Any], tmp_path: Path) -> None:
     config, _ = finished
     assert export(config, tmp_path / "eight", step=8)["step"] == 8
@@ -172,6 +206,20 @@ def test_the_checkpoint_of_a_step_can_be_exported(finished: tuple[RunConfig, Any
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     with pytest.raises(ConfigError, match="is not empty and is no earlier export"):
         export(config, tmp_path / "mine")
+
+
+def test_an_export_in_whose_place_another_comes_is_named(
+    finished: tuple[RunConfig, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, _ = finished
+    export(config, tmp_path / "model", step=8)
+    assert "is replaced" not in capsys.readouterr().err
+    (tmp_path / "model" / "LICENSE").write_text("ours")
+    with pytest.raises(ConfigError, match=r"export: .*model holds what no export has written \(LICENSE\)"):
+        export(config, tmp_path / "model")
+    (tmp_path / "model" / "LICENSE").unlink()
+    export(config, tmp_path / "model")
+    assert f"export: in {tmp_path / 'model'} that of small, step 8, is replaced" in capsys.readouterr().err
 
 
 def test_an_altered_checkpoint_does_not_leave_the_run(finished: tuple[RunConfig, Any], tmp_path: Path) -> None:

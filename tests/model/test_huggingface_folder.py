@@ -155,15 +155,36 @@ def test_a_tokenizer_of_another_model_is_refused(families, random_model, tmp_pat
 
 def test_an_earlier_export_is_replaced_and_nothing_else(families, random_model, tmp_path):
     bloom, llama = random_model(families["bloom"]), random_model(families["llama"])
-    export(bloom, tmp_path / "export", max_file_bytes=10_000)
-    export(llama, tmp_path / "export", texts={"README.md": "# mine"})
-    names = ["README.md", "config.json", "generation_config.json", "model.safetensors"]
+    export(bloom, tmp_path / "export", max_file_bytes=10_000, tokenizer=write_tokenizer(tmp_path))
+    export(llama, tmp_path / "export", card="# mine")
+    names = ["README.md", "config.json", "domainlm.json", "generation_config.json", "model.safetensors"]
     assert sorted(path.name for path in (tmp_path / "export").iterdir()) == names
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     with pytest.raises(FileExistsError, match="mine is not empty and is no earlier export"):
         export(bloom, tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_model_that_is_no_export_of_ours_is_left_alone(families, random_model, tmp_path):
+    model = random_model(families["llama"])
+    AutoModelForCausalLM.from_pretrained(export(model, tmp_path / "export")).save_pretrained(tmp_path / "published")
+    assert (tmp_path / "published" / "generation_config.json").exists()
+    before = {path.name: path.read_bytes() for path in (tmp_path / "published").iterdir()}
+    with pytest.raises(FileExistsError, match=r"published is not empty and is no earlier export \(it has no "):
+        export(model, tmp_path / "published")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "published").iterdir()} == before
+
+
+def test_what_a_user_has_put_into_an_export_is_not_deleted(families, random_model, tmp_path):
+    model = random_model(families["llama"])
+    folder = export(model, tmp_path / "export")
+    (folder / "LICENSE").write_text("ours")
+    (folder / "figures").mkdir()
+    (folder / "model-of-ours.safetensors").touch()
+    with pytest.raises(FileExistsError, match=r"\(LICENSE, figures, model-of-ours.safetensors\), and would"):
+        export(model, folder)
+    assert (folder / "LICENSE").read_text() == "ours"
 
 
 def test_a_full_disk_leaves_the_earlier_export_and_the_next_succeeds(families, random_model, tmp_path, monkeypatch):

@@ -317,10 +317,36 @@ def finished_step(run_folder: Path) -> int:
 
 
 def describe_finished(config: RunConfig) -> str | None:
-    """What to say of a run that has done all its steps; None while there are steps to do."""
+    """What to say of a run that has done all its steps and has its last checkpoint; None while there are steps to do.
+
+    Raises:
+        CheckpointError: the DONE file names no step.
+    """
     step = finished_step(config.run_folder)
-    done = f"training: already finished at step {step} ({config.run_folder / 'DONE'})"
-    return done if step >= config.training.steps else None
+    if step < config.training.steps or lost_end(config):
+        return None
+    return f"training: already finished at step {step} ({config.run_folder / 'DONE'})"
+
+
+def lost_end(config: RunConfig) -> str | None:
+    """Why a run is not finished though its DONE file says so: the checkpoint of that step is missing or damaged.
+
+    None where nothing is lost. Sizes are compared, not contents.
+    """
+    try:
+        step = finished_step(config.run_folder)
+        if step >= config.training.steps:
+            find_checkpoint(config, step)
+    except CheckpointError as error:
+        return f"{config.run_folder / 'DONE'} says that the run is finished, and its last checkpoint is lost: {error}"
+    return None
+
+
+def discard_done_after(run_folder: Path, step: int) -> None:
+    """Remove a DONE file of a later step than that from which the run goes on; it is said."""
+    if (finished := finished_step(run_folder)) > step:
+        say(f"WARNING: DONE was of step {finished}; it is removed, as the run goes on from step {step}")
+        (run_folder / "DONE").unlink()
 
 
 def _sync(path: Path) -> None:

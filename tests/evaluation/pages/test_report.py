@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from data.errors import DataError
 from evaluation.pages.html import Row, Table
 from evaluation.pages.report import ReportInputs, compare, judge, key_figures, outline_tables, write_report
 
@@ -232,6 +233,21 @@ def test_a_run_killed_while_writing_a_line_is_reported(inputs: ReportInputs, tmp
     first = write_report(inputs, tmp_path / "reports").read_bytes()
     inputs.metrics.write_text(text)
     assert write_report(inputs, tmp_path / "reports").read_bytes() == first
+
+
+@pytest.mark.parametrize("garbled", [b'{"step": 3, "lo', b"12", b"", b"\xff\xfe", b'["step"]'])
+def test_a_garbled_line_is_named_with_its_file(inputs: ReportInputs, tmp_path: Path, garbled: bytes) -> None:
+    lines = inputs.metrics.read_bytes().split(b"\n")
+    inputs.metrics.write_bytes(b"\n".join([*lines[:2], garbled, *lines[3:]]))
+    said = rf"^{inputs.metrics}: line 3 is no record \(a JSON object\): restore the file, or delete the line: what it"
+    with pytest.raises(DataError, match=said):
+        write_report(inputs, tmp_path / "reports")
+
+
+def test_a_report_that_is_not_json_is_named(inputs: ReportInputs, tmp_path: Path) -> None:
+    inputs.corpus.write_text('{"sources": ')
+    with pytest.raises(DataError, match=rf"^{inputs.corpus} is no record .*: delete it, and run what writes it again$"):
+        write_report(inputs, tmp_path / "reports")
 
 
 def test_of_corpus_and_tokenizer_only_what_is_short_is_shown(

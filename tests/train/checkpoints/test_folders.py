@@ -1,6 +1,7 @@
 """Checkpoint folders: whole or not there, found again, refused when damaged or of another run."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,9 +16,12 @@ from train.checkpoints.folders import (
     DamagedError,
     check_writable,
     damaged_files,
+    describe_finished,
+    discard_done_after,
     discard_partial,
     find_latest,
     finished_step,
+    lost_end,
     mark_finished,
     partial_folder,
     publish,
@@ -170,6 +174,42 @@ def test_done_counts_up_to_its_step(tmp_path: Path) -> None:
     assert finished_step(tmp_path) == -1
     mark_finished(tmp_path, 12, 3072)
     assert finished_step(tmp_path) == 12
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda folder: shutil.rmtree(folder), "no checkpoint of step 12; there are those of 8"),
+        (lambda folder: shutil.rmtree(folder.parent), "no checkpoint of step 12; there are none"),
+        (lambda folder: (folder / "weights").write_bytes(b"short"), "weights has 5 bytes instead of 112"),
+        (lambda folder: (folder / "manifest.json").unlink(), "no readable manifest.json"),
+    ],
+)
+def test_a_run_without_its_last_checkpoint_is_not_finished(
+    make_config: Make, damage: Callable[[Path], object], said: str
+) -> None:
+    config = make_config()
+    save(config, 8)
+    last = save(config, 12).folder
+    assert describe_finished(config) is None
+    mark_finished(config.run_folder, 12, 3072)
+    assert describe_finished(config) == f"training: already finished at step 12 ({config.run_folder / 'DONE'})"
+    damage(last)
+    assert describe_finished(config) is None
+    lost = lost_end(config)
+    assert lost is not None
+    assert lost.startswith(f"{config.run_folder / 'DONE'} says that the run is finished, and its last checkpoint is")
+    assert said in lost
+
+
+def test_the_mark_of_an_end_that_is_lost_is_removed(make_config: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    config = make_config()
+    mark_finished(config.run_folder, 12, 3072)
+    discard_done_after(config.run_folder, 12)
+    assert finished_step(config.run_folder) == 12, "a run that is extended goes on from it"
+    discard_done_after(config.run_folder, 8)
+    assert finished_step(config.run_folder) == -1
+    assert "DONE was of step 12; it is removed, as the run goes on from step 8" in capsys.readouterr().err
 
 
 def test_manifest_is_plain_json(make_config: Make) -> None:

@@ -15,6 +15,8 @@ from tests.train.checkpoints.test_folders import save
 from train.checkpoints.folders import (
     CheckpointError,
     damaged_folders,
+    finished_step,
+    mark_finished,
     read_checkpoint,
     saved_steps,
     step_folder,
@@ -150,8 +152,11 @@ def test_a_run_steps_back_to_the_newest_whole_checkpoint_and_never_begins_anew_b
     whole = config.checkpoints / "damaged_step_000008"
     flip_a_bit(whole / "rank_00000.safetensors")  # a person has mended it
     whole.rename(config.checkpoints / "step_000008")
+    mark_finished(config.run_folder, 12, 3072)  # of a step whose checkpoint lies aside
     done = run_python("-m", "train", file, "training.steps=9")
     assert done.returncode == 0, done.stderr
+    assert "DONE was of step 12; it is removed, as the run goes on from step 8" in done.stderr
+    assert finished_step(config.run_folder) == 9
     assert read_checkpoint(config.checkpoints / "step_000009").step == 9
 
 
@@ -169,6 +174,10 @@ def test_a_run_whose_checkpoints_are_gone_does_not_begin_anew_by_itself(begun: R
     shutil.rmtree(begun.checkpoints)
     begun.checkpoints.mkdir()
     metrics = begun.metrics.read_bytes()
+    mark_finished(begun.run_folder, 12, 3072)
+    status = read_status(begun)
+    assert status.state == "failed"
+    assert "says that the run is finished, and its last checkpoint is lost" in status.why
     said = refused(begun.run_folder / "config.yaml")
     assert "there is no checkpoint, but the run has saved, last at step 12. Put that back as step_N; or move" in said
     assert begun.metrics.read_bytes() == metrics
