@@ -82,8 +82,8 @@ def tokenize(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
     if config.data.shards is not None:
         say(f"shards: those of data.shards are taken: {config.data.shards}")
         return {"shards": without_secrets(config.data.shards)}
-    check_made_with(config.data, config.corpus)
     if shard is not None:
+        check_made_with(config.data, config.corpus)
         stage_digest(config.tokenizer_folder, "tokenizer")  # trained once, not by every task
     report = tokenizer(config) if shard is None else {}
     manifest = encode_corpus(

@@ -92,6 +92,9 @@ def test_a_run_does_not_begin_on_shards_of_another_cutoff_or_tokenizer(change: C
         DataError, match=r'was made with data.cutoff "2017-01-01", which is null now: run `domainlm prep'
     ):
         open_stream(change("data.cutoff=null"))
+    for shard in (None, (0, 2)):
+        with pytest.raises(DataError, match=r"was made with data\.cutoff"):
+            stages.tokenize(change("data.cutoff=null"), shard)
     other = change("data.past_fraction=0.2")
     stages.prepare(other)
     with pytest.raises(
