@@ -41,9 +41,11 @@ def endless(tmp_path: Path) -> Path:
 
 def test_installing_is_no_silence_and_ends_with_make(endless: Path) -> None:
     command, quiet = ["make", "demo"], subprocess.DEVNULL
+    no_make_around = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
     with subprocess.Popen(
         command,
         cwd=endless,
+        env=no_make_around,
         stdout=subprocess.PIPE,
         stderr=quiet,
         text=True,

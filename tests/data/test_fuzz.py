@@ -25,6 +25,7 @@ KINDS = (
     "JSON array",
     "broken JSON",
     "invalid UTF-8",
+    "no UTF-8 text",
     "damaged file",
     "no field",
     "unreadable date",
