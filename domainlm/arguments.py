@@ -1,6 +1,7 @@
 """The words that `domainlm` takes: its commands and their options, with argparse alone, so that help comes at once."""
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,22 @@ DESCRIPTION = """Pretrain a domain language model from scratch.
 Every command takes the run's YAML file and changes to its values, says on standard error what it does, and can be run
 again safely: what is finished with the same inputs is kept."""
 
+SETTING = re.compile(r"[a-z_0-9.]+=")
+
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
     """What the words ask for: `command`, `config` (None where a command does without), `overrides`, its options."""
     parser = _parser()
     arguments, rest = parser.parse_known_args(words)
     # argparse takes no further positional words after an option, but an override may stand anywhere.
-    unknown = [word for word in rest if word.startswith("-") or "=" not in word]
+    takes_names = arguments.command == "compare"
+    unknown = [word for word in rest if word.startswith("-") or not (takes_names or "=" in word)]
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     arguments.overrides += rest
+    if takes_names:
+        arguments.others = [word for word in arguments.overrides if not SETTING.match(word)]
+        arguments.overrides = [word for word in arguments.overrides if SETTING.match(word)]
     return arguments
 
 
@@ -47,7 +54,15 @@ def _parser() -> argparse.ArgumentParser:
     _add_submit(commands)
     _add_branch(commands)
     _add_examinations(commands)
-    _add(commands, "evaluate", "bits per byte by source, split and period, with baselines beside it")
+    evaluate = _add(commands, "evaluate", "bits per byte by source, split and period, with baselines beside it")
+    compare = _add_compare(commands)
+    for shared in (evaluate, compare):
+        shared.add_argument(
+            "--shard",
+            type=_shard,
+            metavar="I/N",
+            help="score the I-th of N shares (from 0), as a task of a Slurm array",
+        )
     _add_generate(commands)
     _add(commands, "report", "one HTML page with plots, figures and samples")
     _add_export(commands)
@@ -142,6 +157,26 @@ def _add_branch(commands: Any) -> None:
         metavar="section.key=value",
         help="a setting that differs; may be given more than once. seed: another order of what is unread",
     )
+
+
+def _add_compare(commands: Any) -> argparse.ArgumentParser:
+    compare = _add(
+        commands,
+        "compare",
+        "other models on the held-out text of a run: bits per byte with intervals, cost, and a verdict",
+        "runs/other models/SmolLM2-135M general.gguf",
+    )
+    compare.add_argument(
+        "--window", type=int, metavar="N", help="tokens that models of transformers read at once (default: their own)"
+    )
+    compare.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="that they compute in")
+    compare.add_argument(
+        "--windows",
+        choices=("half", "disjoint"),
+        default="half",
+        help="context of later windows of a long document: half a window (default), or none, as lm-eval has it",
+    )
+    return compare
 
 
 def _add_generate(commands: Any) -> None:

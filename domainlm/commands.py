@@ -169,8 +169,25 @@ def doctor(arguments: argparse.Namespace, config: RunConfig | None) -> Result:
 def evaluate(arguments: argparse.Namespace, config: RunConfig) -> Result:
     from domainlm import stages
 
-    result = stages.evaluate(config)
-    _show(arguments, _table(result))
+    result = stages.evaluate(config, arguments.shard)
+    if arguments.shard is None:
+        _show(arguments, _table(result))
+    return result
+
+
+def compare(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from domainlm import compare as comparing
+
+    result = comparing.compare(
+        config,
+        arguments.others,
+        window=arguments.window,
+        dtype=arguments.dtype,
+        rule=arguments.windows,
+        shard=arguments.shard,
+    )
+    if arguments.shard is None:
+        _show(arguments, comparing.describe(result))
     return result
 
 

@@ -5,7 +5,6 @@ Those that need the model load torch themselves: the ones about the data take le
 """
 
 import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,25 +16,19 @@ from data.corpus.split import held_out_of_nothing
 from data.files import stage_digest, write_atomically
 from data.progress import say
 from data.shards.encode import encode_corpus
-from data.shards.format import read_manifest, verify_held_out
+from data.shards.format import read_manifest
 from data.shards.megatron import export_megatron
 from data.shards.packing import pack_shards
 from data.tokenizer.build import build_tokenizer
 from domainlm.status.goodput import to_spending
 from domainlm.status.read import read_status
 from evaluation.baselines import measure_baselines
-from evaluation.bits_per_byte import (
-    HELD_OUT_SPLITS,
-    BySplit,
-    by_period,
-    by_split,
-    count_documents,
-    score_documents,
-    to_json,
-)
+from evaluation.bits_per_byte import HELD_OUT_SPLITS, BySplit, by_split, count_documents
+from evaluation.figures import figures
 from evaluation.pages.data_card import write_data_card
 from evaluation.pages.report import ReportInputs, write_report
 from evaluation.pages.tokenizer import write_tokenizer_page
+from evaluation.scores import SCORES, score_model
 from model.sizes import parameter_count
 from train.checkpoints.folders import (
     Checkpoint,
@@ -128,8 +121,11 @@ def train(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> dic
     return result | {"finished": describe_finished(config) is not None}
 
 
-def evaluate(config: RunConfig) -> dict[str, Any]:
+def evaluate(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
     """Newest checkpoint → reports/evaluate.json: bits per byte by source, split and period, and the baselines'.
+
+    Documents that are scored are kept, so that one that was stopped goes on; of a shard (i, n) every n-th group of them
+    is scored, and no more is done.
 
     Raises:
         CheckpointError: there is none, or shards, corpus or cutoff are not those that it was trained with.
@@ -141,30 +137,27 @@ def evaluate(config: RunConfig) -> dict[str, Any]:
         return dict(kept)
     if baselines:
         stage_digest(config.corpus)  # what is missing is said before hours of scoring
-    verify_held_out(config.shards)
-    from train.checkpoints.trained import load_trained, token_losses
+    from domainlm.compare import held_out_text
+    from domainlm.named_model import own_model
 
-    trained = load_trained(config)
+    model, trained = own_model(config)
+    text = held_out_text(config, trained.checkpoint)
     inputs = _measured(config, trained.checkpoint)  # a newest one that is damaged was passed over
     say(f"evaluating step {trained.step} on the held-out text")
-    begin = time.perf_counter()
-    documents = score_documents(
-        token_losses(trained.model, trained.device),
-        config.shards,
-        sequence_length=config.model.sequence_length,
-        batch_size=config.evaluation.batch_size,
-        maximum_tokens=config.evaluation.tokens,
-    )
-    seconds = time.perf_counter() - begin
-    scores, counts = by_split(documents), count_documents(documents) if config.evaluation.tokens else None
+    scored = score_model(model, text, config.reports / SCORES, shard=shard)
+    if shard is not None or scored is None:
+        return {}
+    scores = by_split(scored.documents)
+    counts = count_documents(scored.documents) if config.evaluation.tokens else None
     measured = measure_baselines(config.corpus, config.reports, baselines, documents=counts) if baselines else {}
+    domain = {source.name for source in config.data.sources if source.domain}
     result = {
         "step": trained.step,
         "baselines": {},
-        **to_json(scores, by_period(documents, config.data.period)),
+        **figures(scored, None, period=config.data.period, domain=domain, seed=config.seed),
         **measured,
         "notes": _notes(config, scores),
-        "seconds": round(seconds, 1),
+        "seconds": round(scored.seconds, 1),
         "inputs": inputs,
     }
     write_atomically(file, json.dumps(result, indent=1))

@@ -23,6 +23,7 @@ Tokens = npt.NDArray[np.int64]
 TokenLosses = Callable[[Tokens, Tokens], npt.NDArray[np.floating[Any]]]
 """From inputs and targets (batch, time), NOT_SCORED where no loss is wanted, to losses in nats (batch, time)."""
 Period = Literal["year", "quarter", "month"]
+Rule = Literal["half", "disjoint"]
 
 HELD_OUT_SPLITS = ("past", "future")
 NOT_SCORED = -100
@@ -63,6 +64,14 @@ class DocumentScore:
     score: Score
 
 
+class HeldOut(NamedTuple):
+    """A document that is scored, and where it is from."""
+
+    source: str
+    split: str
+    document: EncodedDocument
+
+
 class Window(NamedTuple):
     """The model reads inputs `start` to `end` and is scored on the targets `scored` to `end` (ends excluded)."""
 
@@ -71,16 +80,19 @@ class Window(NamedTuple):
     end: int
 
 
-def windows(length: int, window: int) -> Iterator[Window]:
+def windows(length: int, window: int, rule: Rule = "half") -> Iterator[Window]:
     """Cut a document of `length` tokens so that every token is scored once, in a context of at most `window` inputs.
 
     Input 0 is the end-of-text token that precedes the document, input i its token i - 1, target i its token i. The
-    first window scores all its targets; each later one reads half a window again as context and scores the rest.
+    first window scores all its targets. By "half", each later one reads half a window again as context and scores the
+    rest; by "disjoint", as lm-eval's loglikelihood_rolling has it, it scores the next `window` targets with one token
+    of context, and the last is filled up with old context.
     """
-    context = window // 2
     yield from [Window(0, 0, min(window, length))] if length else []
-    for scored in range(window, length, window - context):
-        yield Window(scored - context, scored, min(scored - context + window, length))
+    step = window - window // 2 if rule == "half" else window
+    for scored in range(window, length, step):
+        end = min(scored + step, length)
+        yield Window(scored - window // 2 if rule == "half" else end - window, scored, end)
 
 
 def choose_evenly(lengths: Sequence[int], maximum: int | None) -> list[int]:
@@ -114,59 +126,104 @@ def score_documents(
 ) -> list[DocumentScore]:
     """Score held-out documents; every rank gets the same list of documents, with the sums of its own batches.
 
-    Every rank calls `token_losses` equally often, on batches of nearly the same length, for the model may gather its
-    parameters from all ranks in each call: a rank without a batch left scores one in which every target is ignored.
-
     Args:
         sequence_length: the window, in tokens.
-        batch_size: windows in a call of one rank.
+        batch_size: whole windows in a call of one rank; of shorter ones as many more as have as many tokens.
         maximum_tokens: of each source and split: whole documents, evenly spread over it; None for all.
 
     Raises:
         DataError: the shards are missing or damaged.
     """
-    owners, documents = _read_documents(shards, splits, maximum_tokens)
-    # The longest batches come first, so that a batch too large for the memory fails at once.
-    cut = sorted(
-        (
-            (window, index)
-            for index, document in enumerate(documents)
-            for window in windows(len(document.tokens), sequence_length)
-        ),
-        key=lambda item: item[0].start - item[0].end,
+    found = read_held_out(shards, splits, maximum_tokens)
+    scores = score_encoded(
+        token_losses,
+        [each.document for each in found],
+        window=sequence_length,
+        batch_tokens=batch_size * sequence_length,
+        rank=rank,
+        world_size=world_size,
     )
-    batches = [cut[first : first + batch_size] for first in range(0, len(cut), batch_size)]
-    rounds = range(rank, rank + math.ceil(len(batches) / world_size) * world_size, world_size)
-    scores = [NOTHING] * len(documents)
-    for number in progress(rounds, "held-out text", unit="batches") if rank == 0 else rounds:
-        batch = batches[number] if number < len(batches) else []
-        inputs, targets = _fill_batch(batch, documents)
-        losses = np.where(targets == NOT_SCORED, 0.0, token_losses(inputs, targets).astype(np.float64))
-        for (window, index), nats in zip(batch, losses.sum(axis=1).tolist(), strict=False):
-            size = documents[index].bytes if window.start == 0 else 0
-            scores[index] += Score(nats, window.end - window.scored, size)
     return [
-        DocumentScore(source, split, document.date, score)
-        for (source, split), document, score in zip(owners, documents, scores, strict=True)
+        DocumentScore(each.source, each.split, each.document.date, score)
+        for each, score in zip(found, scores, strict=True)
     ]
 
 
-def _read_documents(
-    shards: Path, splits: Sequence[str], maximum_tokens: int | None
-) -> tuple[list[tuple[str, str]], list[EncodedDocument]]:
-    """The documents to score, and the source and split of each; their tokens stay mapped files."""
+def score_encoded(
+    token_losses: TokenLosses,
+    documents: Sequence[EncodedDocument],
+    *,
+    window: int,
+    batch_tokens: int,
+    rule: Rule = "half",
+    rank: int = 0,
+    world_size: int = 1,
+    shown: bool = True,
+) -> list[Score]:
+    """Scores of documents, of each rank the sums of its own batches.
+
+    Every rank calls `token_losses` equally often, on batches of nearly the same length, for the model may gather its
+    parameters from all ranks in each call: a rank without a batch left scores one in which every target is ignored.
+
+    Args:
+        batch_tokens: inputs in a call of one rank, at most, but for a single window that is longer.
+        shown: whether rank 0 shows progress.
+    """
+    # The longest batches come first, so that a batch too large for the memory fails at once.
+    cut = sorted(
+        (
+            (part, index)
+            for index, document in enumerate(documents)
+            for part in windows(len(document.tokens), window, rule)
+        ),
+        key=lambda item: item[0].start - item[0].end,
+    )
+    batches = list(_batches(cut, batch_tokens))
+    rounds = range(rank, rank + math.ceil(len(batches) / world_size) * world_size, world_size)
+    scores = [Score(0.0, 0, document.bytes if rank == 0 else 0) for document in documents]
+    for number in progress(rounds, "held-out text", unit="batches") if shown and rank == 0 else rounds:
+        batch = batches[number] if number < len(batches) else []
+        inputs, targets = _fill_batch(batch, documents)
+        losses = np.where(targets == NOT_SCORED, 0.0, token_losses(inputs, targets).astype(np.float64))
+        for (part, index), nats in zip(batch, losses.sum(axis=1).tolist(), strict=False):
+            scores[index] += Score(nats, part.end - part.scored, 0)
+    return scores
+
+
+_Cut = tuple[Window, int]
+"""A window, and the index of the document that it is of."""
+
+
+def _batches(cut: Sequence[_Cut], batch_tokens: int) -> Iterator[Sequence[_Cut]]:
+    """The windows in order, as many together as have at most `batch_tokens` inputs when padded to the first's length."""
+    first = 0
+    while first < len(cut):
+        window, _ = cut[first]
+        rows = max(1, batch_tokens // (window.end - window.start))
+        yield cut[first : first + rows]
+        first += rows
+
+
+def read_held_out(shards: Path, splits: Sequence[str], maximum_tokens: int | None) -> list[HeldOut]:
+    """The documents to score; their tokens stay mapped files.
+
+    Args:
+        maximum_tokens: of each source and split: whole documents, evenly spread over it; None for all.
+
+    Raises:
+        DataError: the shards are missing or damaged.
+    """
     manifest = read_manifest(shards)
-    owners, documents = [], []
+    held_out = []
     for split in splits:
         for source in manifest.splits.get(split, {}):
             found = list(held_out_documents(shards, split, source))
             chosen = choose_evenly([len(document.tokens) for document in found], maximum_tokens)
-            owners += [(source, split)] * len(chosen)
-            documents += [found[index] for index in chosen]
-    return owners, documents
+            held_out += [HeldOut(source, split, found[index]) for index in chosen]
+    return held_out
 
 
-def _fill_batch(batch: Sequence[tuple[Window, int]], documents: Sequence[EncodedDocument]) -> tuple[Tokens, Tokens]:
+def _fill_batch(batch: Sequence[_Cut], documents: Sequence[EncodedDocument]) -> tuple[Tokens, Tokens]:
     """Inputs and targets (batch, time) of the windows; one row of one ignored target when there are none."""
     time = max((window.end - window.start for window, _ in batch), default=1)
     inputs = np.full((max(len(batch), 1), time), END_OF_TEXT_ID, np.int64)

@@ -1,0 +1,77 @@
+"""A model as a person names it: a run, a checkpoint of one, a Hugging Face folder or a GGUF file."""
+
+import functools
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from data.tokenizer.build import end_of_text_id, load_tokenizer
+from evaluation.general_model import Dtype, load_general_model
+from evaluation.language_model import LanguageModel
+from model.sizes import parameter_count
+from train.checkpoints.identity import tokenizer_folder
+from train.checkpoints.trained import Trained, load_trained, token_losses
+from train.config import RunConfig
+from train.config_file import ConfigError, load_config
+
+
+def load_named(path: str, *, window: int | None = None, dtype: Dtype | None = None) -> LanguageModel:
+    """Read the model that `path` names.
+
+    Args:
+        path: a run's YAML file or folder (its newest checkpoint), a checkpoint's folder, a folder of transformers, or
+            a .gguf file.
+        window, dtype: of models of transformers.
+
+    Raises:
+        ConfigError: it is none of these.
+        CheckpointError: the run has no such checkpoint, or it is damaged.
+        DataError: transformers cannot read it.
+    """
+    if run := named_run(path):
+        return own_model(*run)[0]
+    place = Path(path)
+    if (place.is_dir() and (place / "config.json").exists()) or (place.is_file() and place.suffix == ".gguf"):
+        return load_general_model(place, window=window, dtype=dtype)
+    raise ConfigError(
+        f"{path} names no model: name a run's YAML file or folder, a checkpoint's folder, a folder with transformers' "
+        "config.json, or a .gguf file; models of a hub are fetched first, as by `hf download NAME --local-dir FOLDER`"
+    )
+
+
+def named_run(path: str) -> tuple[RunConfig, int | None] | None:
+    """Configuration and step (None: the newest) where `path` is a run or a checkpoint of one."""
+    place = Path(path)
+    if place.is_file() and place.suffix in (".yaml", ".yml"):
+        return load_config(place), None
+    folder, step = place.absolute(), None
+    if folder.parent.name == "checkpoints" and folder.name.startswith("step_"):
+        folder, step = folder.parent.parent, int(folder.name.removeprefix("step_"))
+    if not (folder / "config.yaml").is_file():
+        return None
+    config = load_config(folder / "config.yaml", [f"folder={folder}"])
+    return config, step
+
+
+def own_model(config: RunConfig, step: int | None = None) -> tuple[LanguageModel, Trained]:
+    """The model of a run's newest checkpoint that is whole, or of that of a step."""
+    trained = load_trained(config, step)
+
+    @functools.cache
+    def tokenizer() -> tuple[Tokenizer, int]:
+        folder = tokenizer_folder(trained.checkpoint, config)  # shards may have been given without one
+        return load_tokenizer(folder), end_of_text_id(folder)
+
+    model = LanguageModel(
+        name=config.name if step is None else f"{config.name}-step-{step}",
+        digest=trained.checkpoint.digest,
+        parameters=parameter_count(config.model),
+        window=config.model.sequence_length,
+        encode=lambda text: [tokenizer()[1], *tokenizer()[0].encode(text).ids],
+        decode=lambda ids: str(tokenizer()[0].decode(ids, skip_special_tokens=False)),
+        token_losses=token_losses(trained.model, trained.device),
+        batch_tokens=config.evaluation.batch_size * config.model.sequence_length,
+        device=f"{trained.device.type}, float32",
+        tokenizer_digest=trained.checkpoint.manifest["tokenizer_digest"],
+    )
+    return model, trained
