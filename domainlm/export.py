@@ -15,6 +15,7 @@ from evaluation.pages.model_card import CardFacts, model_card
 from model.huggingface import hugging_face_class
 from model.huggingface_folder import CARD, check_replaceable, damaged_files, export_folder, read_record
 from model.sizes import parameter_count
+from train.checkpoints.compatibility import check_architecture
 from train.checkpoints.folders import Checkpoint, find_checkpoint
 from train.checkpoints.identity import read_own, tokenizer_folder
 from train.checkpoints.trained import load_trained
@@ -53,7 +54,7 @@ def export(
     Raises:
         ConfigError: transformers has no class for this mixture of architectural switches, or `folder` holds what is
             not of an export.
-        CheckpointError: there is no such checkpoint, it is damaged, or tokenizer or reports are of another.
+        CheckpointError: there is no such checkpoint, it is damaged, or model, tokenizer or reports are of another.
         DataError: another process writes to `folder`.
     """
     target = folder or config.run_folder / "export"
@@ -62,6 +63,7 @@ def export(
     except ValueError as error:
         raise ConfigError(f"this model cannot be exported: {error}") from None
     found = find_checkpoint(config, step)
+    check_architecture(found, config)
     chosen = dtype or _own_dtype(config)
     inputs = _inputs(config, found, chosen, max_file_gigabytes)
     result = {"folder": str(target), "step": found.step, "dtype": chosen, "class": class_name}

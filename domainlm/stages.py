@@ -37,6 +37,7 @@ from evaluation.pages.data_card import write_data_card
 from evaluation.pages.report import ReportInputs, write_report
 from evaluation.pages.tokenizer import write_tokenizer_page
 from model.sizes import parameter_count
+from train.checkpoints.compatibility import check_architecture
 from train.checkpoints.folders import (
     Checkpoint,
     check_writable,
@@ -132,7 +133,7 @@ def evaluate(config: RunConfig) -> dict[str, Any]:
     """Newest checkpoint → reports/evaluate.json: bits per byte by source, split and period, and the baselines'.
 
     Raises:
-        CheckpointError: there is none, or shards, corpus or cutoff are not those that it was trained with.
+        CheckpointError: there is none, or model, shards, corpus or cutoff are not those that it was trained with.
     """
     file, baselines = config.reports / "evaluate.json", config.evaluation.baselines
     inputs = _measured(config, newest_checkpoint(config))
@@ -172,7 +173,8 @@ def evaluate(config: RunConfig) -> dict[str, Any]:
 
 
 def _measured(config: RunConfig, checkpoint: Checkpoint) -> dict[str, Any]:
-    """What an evaluation is of: of a checkpoint, and of text that it was not trained on."""
+    """What an evaluation is of: of a checkpoint of the configured model, and of text that it was not trained on."""
+    check_architecture(checkpoint, config)
     return {
         "checkpoint": checkpoint.digest,
         "shards": check_data(checkpoint, config).digest,

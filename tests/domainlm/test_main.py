@@ -40,6 +40,39 @@ def test_overrides_may_stand_anywhere(words: list[str]) -> None:
     assert sorted(arguments.overrides) == sorted(word for word in words if "=" in word)
 
 
+NUMBERS = {
+    "plan": ("--gpus",),
+    "status": ("--every",),
+    "rehearse": ("--steps",),
+    "submit --time 1 --nodes 1": (
+        *("--nodes", "--gpus-per-node", "--ranks-per-node", "--cpus-per-rank", "--spare", "--chain"),
+    ),
+    "branch --name other": ("--from",),
+    "generate": ("--tokens", "--temperature", "--top-k", "--top-p", "--seed", "--checkpoint"),
+    "export": ("--checkpoint", "--shard-gigabytes"),
+    "trace": ("--step",),
+    "trace --step 1": ("--rank",),
+}
+MAY_BE_ZERO = ("--gpus-per-node", "--spare", "--temperature", "--seed", "--rank")
+
+
+@pytest.mark.parametrize(("words", "option"), [(words, option) for words in NUMBERS for option in NUMBERS[words]])
+def test_a_number_that_means_nothing_is_refused_by_the_name_of_its_option(
+    words: str, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command, *others = words.split()
+    for value in ("-1", "nan", "inf", "-inf", "1e999", "many", "", *(() if option in MAY_BE_ZERO else "0")):
+        with pytest.raises(SystemExit):
+            parse([command, "run.yaml", *others, f"{option}={value}"])
+        assert re.search(rf"error: argument {option}: '{value}' is no (whole|finite) number", capsys.readouterr().err)
+
+
+def test_numbers_that_mean_something_are_taken() -> None:
+    assert parse(["generate", "run.yaml", "--temperature", "0", "--top-p", "1", "--top-k", "40"]).top_p == 1
+    assert parse(["export", "run.yaml", "--shard-gigabytes", "0.001"]).shard_gigabytes == 0.001
+    assert parse(["submit", "run.yaml", "--time", "1", "--nodes", "64", "--gpus-per-node", "0"]).gpus_per_node == 0
+
+
 def test_bad_input_is_one_line_and_exit_code_2(
     write_small_config: Callable[..., Path], tmp_path: Path, command_line: Callable[..., tuple[int, str, str]]
 ) -> None:
