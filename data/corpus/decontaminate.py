@@ -158,8 +158,8 @@ def _records(file: Path) -> Iterator[tuple[int, list[str]]]:
     """The strings of each line or row, numbered from 1; blank lines are left out."""
     line = 0
     try:
-        with file.open("rb") as content:
-            check_is_fetched(content.read(BEGINNING))
+        with file.open("rb") as begun:
+            check_is_fetched(begun.read(BEGINNING))
         if file.suffix == ".parquet":
             with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
                 rows = (row for batch in parquet.iter_batches(ROWS_PER_BATCH) for row in batch.to_pylist())
