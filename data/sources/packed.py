@@ -13,8 +13,8 @@ import zstandard
 
 # What `zstd --long=31` writes, the widest there is. Memory is taken as text fills it: 2 GiB for each file being read.
 WIDEST_WINDOW = 1 << 31
-# Taken at a time of a packed file. Smaller pieces take up to a third more time; one unpacks to 512 MiB at the most, as 4
-# bytes can stand for a block of 128 KiB in Zstandard's format.
+# Taken at a time of a packed file. Smaller pieces take up to a third more time; one unpacks to 512 MiB at the most, as
+# 4 bytes can stand for a block of 128 KiB in Zstandard's format.
 PACKED_BYTES = 1 << 14
 # What the piece that shows damage unpacks to is lost with it: a damaged file is read again in small ones.
 DAMAGED_PACKED_BYTES = 1 << 11
