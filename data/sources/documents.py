@@ -197,8 +197,10 @@ def _value(fields: Mapping[str, object], name: str) -> object:
     value = fields.get(name)
     if isinstance(value, MalformedError):
         raise value
-    outer, dot, inner = name.partition(".")
-    below = _value(fields, outer) if dot else None
+    if "." not in name:
+        return value
+    outer, _, inner = name.partition(".")
+    below = _value(fields, outer)
     if below is None:
         return value
     if not isinstance(below, Mapping):
