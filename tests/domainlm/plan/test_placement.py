@@ -8,7 +8,7 @@ import pytest
 
 from domainlm.plan.placement import fits, largest_micro_batch, micro_batches_that_divide, step_memory
 from model.memory import memory_per_gpu, state_bytes
-from tests.launched.runs import run_script
+from tests.launched.runs import run_fresh_script
 from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
 from train.engine.placement import Offload, Placement, configured_placement
@@ -118,6 +118,6 @@ def test_what_cannot_be_is_not_offered() -> None:
 )
 def test_the_real_engine_takes_what_is_predicted(case: str, ranks: int, allowed: float, tmp_path: Path) -> None:
     """On a CPU: growth of resident memory over the start and two steps."""
-    run_script("memory_of_steps", tmp_path / "seen.json", case, ranks=ranks)
+    run_fresh_script("memory_of_steps", tmp_path / "seen.json", case, ranks=ranks)
     seen = json.loads((tmp_path / "seen.json").read_text())
     assert seen["predicted"] == pytest.approx(seen["measured"], rel=allowed), seen
