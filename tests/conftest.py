@@ -35,6 +35,25 @@ torch.set_num_threads(1)
 settings.register_profile("domainlm", deadline=None)
 settings.load_profile("domainlm")
 
+LONGEST = (
+    "train/test_training.py",
+    "train/spikes",
+    "domainlm/test_stages.py",
+    "train/checkpoints",
+    "train",
+    "domainlm",
+)
+"""Tests that start runs, and so take longest. They begin, that no worker is left alone with one at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        file = item.path.relative_to(Path(__file__).parent).as_posix()
+        return next((number for number, start in enumerate(LONGEST) if file.startswith(start)), len(LONGEST))
+
+    items.sort(key=place)
+
+
 PHRASE = (
     "the bank raised its policy rate by a quarter point after inflation rose while lending to small firms fell and "
     "exports of machinery grew in spring as harbour traffic recovered from winter storms under new rules for insurers"
