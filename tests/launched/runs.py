@@ -122,18 +122,18 @@ def run_fresh_script(name: str, *arguments: str | Path, ranks: int) -> None:
     assert all(process.returncode == 0 for process in processes), outputs
 
 
-def run_to_the_end(config_file: Path) -> str:
+def run_to_the_end(config_file: Path, *overrides: str, code: int = 0, **variables: str) -> str:
     """What is left of a run, on two ranks as `srun python -m train` starts them, with no launcher; what they said."""
-    return run_ranks("-m", "train", str(config_file), ranks=2)
+    return run_ranks("-m", "train", str(config_file), *overrides, ranks=2, code=code, **variables)
 
 
-def run_ranks(*words: str, ranks: int) -> str:
-    """`python WORDS` as the ranks of one process group; what they said."""
-    variables = [environment() | of_rank for of_rank in _group(ranks)]
+def run_ranks(*words: str, ranks: int, code: int = 0, **more: str) -> str:
+    """`python WORDS` as the ranks of one process group, which all end with `code`; what they said."""
+    variables = [environment() | more | of_rank for of_rank in _group(ranks)]
     forked = [fork(*words, lines="", folder=CHECKOUT, variables=of_rank) for of_rank in variables]
     ended = [process.finish(500) for process in forked]
     outputs = "\n".join([process.stdout + process.stderr for process in ended])
-    assert all(process.returncode == 0 for process in ended), outputs
+    assert all(process.returncode == code for process in ended), outputs
     return outputs
 
 

@@ -232,15 +232,13 @@ def test_a_read_only_folder_is_refused_in_one_line(small_run: SmallRun, tmp_path
 
 def test_an_unreachable_wandb_neither_stops_nor_stalls_a_run(small_run: SmallRun, undisturbed: RunConfig) -> None:
     file = small_run("unreachable")
-    output = finish(
-        start(
-            file,
-            "monitoring.wandb=true",
-            "monitoring.init_timeout_seconds=2",
-            WANDB_MODE="online",
-            WANDB_API_KEY="0" * 40,
-            WANDB_BASE_URL="http://127.0.0.1:9",
-        )
+    output = run_to_the_end(
+        file,
+        "monitoring.wandb=true",
+        "monitoring.init_timeout_seconds=2",
+        WANDB_MODE="online",
+        WANDB_API_KEY="0" * 40,
+        WANDB_BASE_URL="http://127.0.0.1:9",
     )
     assert "W&B cannot be reached" in output
     assert "this run is mirrored offline" in output
