@@ -24,7 +24,7 @@ from domainlm.main import main
 from model.config import ModelConfig
 from model.initialise import initialise
 from model.transformer import Transformer
-from tests.launched.runs import finish, start
+from tests.launched.runs import run_to_the_end
 from tests.models import BLOOM, LLAMA, QWEN3, shape
 from train.config import RunConfig
 from train.config_file import load_config
@@ -177,10 +177,10 @@ def small_run(write_small_config: Callable[..., Path], data_folder: Path, tmp_pa
 def undisturbed(
     write_small_config: Callable[..., Path], data_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> RunConfig:
-    """A run that was never stopped, started by the `deepspeed` launcher with two ranks."""
+    """A run that was never stopped, on two ranks without a launcher."""
     folder = tmp_path_factory.mktemp("undisturbed")
     file = write_small_config(folder / "run.yaml", folder / "run", data={"folder": str(data_folder)})
-    finish(start(file))
+    run_to_the_end(file)
     return load_config(file)
 
 

@@ -164,7 +164,7 @@ def test_a_run_that_is_stopped_and_killed_again_and_again_equals_one_that_never_
     assert not list(config.checkpoints.glob(".step_*.partial"))
 
 
-def test_domainlm_train_does_the_same_as_the_deepspeed_launcher(
+def test_domainlm_train_with_its_launcher_does_the_same_as_ranks_without_one(
     small_run: Callable[..., Path], undisturbed: RunConfig
 ) -> None:
     file = small_run("domainlm", local_ranks=2)
