@@ -42,7 +42,7 @@ def test_every_zero_stage_and_world_size_trains_the_same_run(small_run: Callable
     # the order of addition in the last bit.
     config_file = small_run("stages", steps=50, batch_size=4)
     clipped = [f"{stage}:fp32:1.0" for stage in range(4)] + [f"{stage}:bf16:1.0" for stage in range(1, 4)]
-    unclipped = [f"{stage}:bf16:0.0" for stage in range(1, 4)]
+    unclipped = [f"{stage}:bf16:0.0:training.steps=20" for stage in range(1, 4)]
     dropped = "1:fp32:1.0:model.dropout=0.3:training.steps=8"
     seen: dict[int, dict[str, Any]] = {}
     for world_size in (1, 2):
