@@ -9,11 +9,11 @@ import pytest
 
 from domainlm.arguments import parse
 from domainlm.commands import _table
-from tests.launched.runs import run_domainlm
+from tests.launched.runs import run_domainlm, run_python
 
 
 def test_help_teaches() -> None:
-    asked = run_domainlm("--help", PYTHONPROFILEIMPORTTIME="1")
+    asked = run_python("-m", "domainlm", "--help", PYTHONPROFILEIMPORTTIME="1")
     shown = asked.stdout
     assert not re.search(r"\b(pydantic|yaml|numpy)$", asked.stderr, re.M), "which take ten times as long as the help"
     commands = "plan prepare tokenizer tokenize train submit evaluate generate report export trace export-shards run"
@@ -24,7 +24,7 @@ def test_help_teaches() -> None:
 
 
 def test_plan_prints_a_table_and_with_json_one_object_last() -> None:
-    shown = run_domainlm("plan", "configs/bloomberggpt-50b.yaml", PYTHONPROFILEIMPORTTIME="1")
+    shown = run_python("-m", "domainlm", "plan", "configs/bloomberggpt-50b.yaml", PYTHONPROFILEIMPORTTIME="1")
     assert "50,558,868,480" in shown.stdout
     assert not re.search(r"\b(torch|numba|pyarrow)$", shown.stderr, re.M), "which takes longer than the plan"
     machine = run_domainlm("plan", "configs/bloomberggpt-50b.yaml", "--json", "training.steps=7200")
