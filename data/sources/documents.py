@@ -149,8 +149,7 @@ def _rows(source: SourceConfig, part: Part) -> Rows:
         yield from read_token_file(source, Path(part.location))
     else:
         content = open_remote(source.path, part.location) if found else io.FileIO(part.location)
-        file: io.BufferedReader = io.BufferedReader(content, READ_BYTES)
-        with file:
+        with io.BufferedReader(content, READ_BYTES) as file:
             # The end of a Parquet file is read first: its beginning, which may be far away, only where it could tell.
             if not part.name.endswith(".parquet") or (part.size or 0) <= PLACEHOLDER_BYTES:
                 check_is_fetched(file.peek(BEGINNING)[:BEGINNING])
