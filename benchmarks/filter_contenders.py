@@ -22,7 +22,7 @@ WARM_UP = "the Fedâ€™s card 4111 1111 1111 1111"
 
 def ours(rules: str) -> Callable[[str], bool]:
     """Our filters on what one page has counted, each of them asked whatever the others say."""
-    from data.corpus import filters
+    from data.cleaning import filters
 
     def c4(page: filters.Page) -> str | None:
         left = filters.remove_c4_lines(page.text)[0].strip()

@@ -179,7 +179,7 @@ class DecontaminationConfig(BaseModel, frozen=True, extra="forbid", use_attribut
     """remove: the document leaves the training split; flag: it stays and is reported."""
 
 
-class StageConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+class StageConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True):
     """A mixture that holds from a step on."""
 
     from_step: PositiveInt

@@ -1,8 +1,9 @@
 """The words that `domainlm` takes: its commands and their options, with argparse alone, so that help comes at once."""
 
 import argparse
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_trace(commands: Any) -> None:
     trace = _add(commands, "trace", "which documents were in a step, or which steps saw a document", "--step 100")
     wanted = trace.add_mutually_exclusive_group(required=True)
-    wanted.add_argument("--step", type=int, help="step, counted from 1 as in metrics.jsonl")
+    wanted.add_argument("--step", type=_whole(1), help="step, counted from 1 as in metrics.jsonl")
     wanted.add_argument("--document", metavar="ID", help="document id: the steps that saw it")
     wanted.add_argument(
         "--forget",
@@ -84,7 +85,7 @@ def _add_trace(commands: Any) -> None:
         help="mark a document to be forgotten: the next build drops it and all that resembles it; names the "
         "checkpoints that have seen it and the last that has not",
     )
-    trace.add_argument("--rank", type=int, help="with --step: only what this rank read")
+    trace.add_argument("--rank", type=_whole(0), help="with --step: only what this rank read")
     trace.add_argument("--text", action="store_true", help="with --step: the text of its samples too")
 
 
@@ -96,13 +97,15 @@ def _add_plan(commands: Any) -> None:
         "--gpu A100-80GB --gpus 8",
     )
     plan.add_argument("--gpu", help="the GPU to plan for, such as H100-80GB (default: hardware.gpu, or this machine)")
-    plan.add_argument("--gpus", type=int, metavar="N", help="how many of them (default: as in `hardware`)")
+    plan.add_argument("--gpus", type=_whole(1), metavar="N", help="how many of them (default: as in `hardware`)")
 
 
 def _add_examinations(commands: Any) -> None:
     status = _add(commands, "status", "how a run is doing: step, speed, time left, goodput and cost", "--follow")
     status.add_argument("--follow", action="store_true", help="show it again and again until the run is over")
-    status.add_argument("--every", type=float, default=5.0, metavar="SECONDS", help="with --follow (default: 5)")
+    status.add_argument(
+        "--every", type=_number(0, 1e6), default=5.0, metavar="SECONDS", help="with --follow (default: 5)"
+    )
     doctor = _add(
         commands, "doctor", "check this machine before a run: software, GPUs, launcher, disks, W&B, data", "--json"
     )
@@ -113,22 +116,28 @@ def _add_examinations(commands: Any) -> None:
         "before a long run: train some steps, save, kill, resume on as many and on other ranks, compare",
         "--steps 20",
     )
-    rehearse.add_argument("--steps", type=int, default=8, help="steps of each of the short runs (default 8, least 4)")
+    rehearse.add_argument(
+        "--steps", type=_whole(4), default=8, help="steps of each of the short runs (default 8, least 4)"
+    )
 
 
 def _add_submit(commands: Any) -> None:
     parser = _add(commands, "submit", "submit training to Slurm, and show the script", "--nodes 8 --time 12:00:00")
-    parser.add_argument("--nodes", type=int, required=True, help="nodes that train")
+    parser.add_argument("--nodes", type=_whole(1), required=True, help="nodes that train")
     parser.add_argument("--time", required=True, help="time limit as Slurm takes it, such as 12:00:00 or 2-00:00:00")
-    parser.add_argument("--gpus-per-node", type=int, default=8, help="0: nodes without GPUs (default 8)")
-    parser.add_argument("--ranks-per-node", type=int, help="default: one a GPU, or one")
-    parser.add_argument("--cpus-per-rank", type=int, help="default: as in slurm/pretrain.sbatch")
+    parser.add_argument("--gpus-per-node", type=_whole(0), default=8, help="0: nodes without GPUs (default 8)")
+    parser.add_argument("--ranks-per-node", type=_whole(1), help="default: one a GPU, or one")
+    parser.add_argument("--cpus-per-rank", type=_whole(1), help="default: as in slurm/pretrain.sbatch")
     parser.add_argument("--partition", help="Slurm partition")
     parser.add_argument("--account", help="Slurm account")
     parser.add_argument("--launcher", choices=("srun", "torchrun", "deepspeed"), default="srun", help="default srun")
-    parser.add_argument("--spare", type=int, default=0, help="nodes more, of which as many may turn out bad")
+    parser.add_argument("--spare", type=_whole(0), default=0, help="nodes more, of which as many may turn out bad")
     parser.add_argument(
-        "--chain", type=int, default=1, metavar="N", help="N jobs, one after the other, where jobs may not be requeued"
+        "--chain",
+        type=_whole(1),
+        default=1,
+        metavar="N",
+        help="N jobs, one after the other, where jobs may not be requeued",
     )
     parser.add_argument(
         "--retry-crashes", action="store_true", help="queue again after a crash, but not after two alike"
@@ -148,7 +157,7 @@ def _add_branch(commands: Any) -> None:
     )
     branch.add_argument("--name", required=True, help="name of the new run, whose folder is beside this one's")
     origin = branch.add_mutually_exclusive_group(required=True)
-    origin.add_argument("--from", dest="from_step", type=int, metavar="STEP", help="the checkpoint's step")
+    origin.add_argument("--from", dest="from_step", type=_whole(1), metavar="STEP", help="the checkpoint's step")
     origin.add_argument("--edits", type=_path, help="a YAML file that has STEP and settings under NAME")
     branch.add_argument(
         "--set",
@@ -187,17 +196,21 @@ def _add_generate(commands: Any) -> None:
         '--prompt "My fellow citizens"',
     )
     generate.add_argument("--prompt", action="append", metavar="TEXT", help="text to continue; may be given repeatedly")
-    generate.add_argument("--tokens", type=int, metavar="N", help="most tokens of each continuation")
-    generate.add_argument("--temperature", type=float, help="sampling temperature; 0 takes the likeliest token")
-    generate.add_argument("--top-k", type=int, metavar="K", help="sample among the K likeliest tokens only")
+    generate.add_argument("--tokens", type=_whole(1), metavar="N", help="most tokens of each continuation")
     generate.add_argument(
-        "--top-p", type=float, metavar="P", help="sample among those that together have probability P"
+        "--temperature", type=_number(0, or_least=True), help="sampling temperature; 0 takes the likeliest token"
+    )
+    generate.add_argument("--top-k", type=_whole(1), metavar="K", help="sample among the K likeliest tokens only")
+    generate.add_argument(
+        "--top-p", type=_number(0, 1), metavar="P", help="sample among those that together have probability P"
     )
     generate.add_argument(
         "--stop", action="append", metavar="TEXT", help="end before this text; may be given repeatedly"
     )
-    generate.add_argument("--seed", type=int, help="of the samples (default: the run's)")
-    generate.add_argument("--checkpoint", type=int, metavar="STEP", help="the checkpoint of this step, not the newest")
+    generate.add_argument("--seed", type=_whole(0), help="of the samples (default: the run's)")
+    generate.add_argument(
+        "--checkpoint", type=_whole(1), metavar="STEP", help="the checkpoint of this step, not the newest"
+    )
 
 
 def _add_export(commands: Any) -> None:
@@ -208,15 +221,45 @@ def _add_export(commands: Any) -> None:
         "--checkpoint 1200",
     )
     export.add_argument("--out", type=_path, help="the folder (default: export/ in the run's folder)")
-    export.add_argument("--checkpoint", type=int, metavar="STEP", help="the checkpoint of this step, not the newest")
+    export.add_argument(
+        "--checkpoint", type=_whole(1), metavar="STEP", help="the checkpoint of this step, not the newest"
+    )
     export.add_argument(
         "--dtype",
         choices=("float32", "bfloat16"),
         help="of the weights (default: what training computed with, but float32 with ALiBi)",
     )
     export.add_argument(
-        "--shard-gigabytes", type=float, default=5.0, metavar="GB", help="largest file of weights (default: 5)"
+        "--shard-gigabytes", type=_number(0), default=5.0, metavar="GB", help="largest file of weights (default: 5)"
     )
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    """The type of an option that is a whole number of 64 bits, and at least this."""
+
+    def whole(text: str) -> int:
+        number = int(text) if re.fullmatch(r"-?[0-9]{1,19}", text) else None
+        if number is None or not least <= number < 1 << 63:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} on")
+        return number
+
+    return whole
+
+
+def _number(least: float, most: float | None = None, *, or_least: bool = False) -> Callable[[str], float]:
+    """The type of an option that is a finite number above `least`, or also `least` itself, and at most `most`."""
+
+    def number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value) or not (value > least or (or_least and value == least)) or value > (most or value):
+            bounds = f"{'from' if or_least else 'above'} {least:g}{'' if most is None else f' and at most {most:g}'}"
+            raise argparse.ArgumentTypeError(f"{text!r} is no finite number {bounds}")
+        return value
+
+    return number
 
 
 def _path(text: str) -> Path:

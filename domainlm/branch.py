@@ -17,11 +17,13 @@ from data.files import write_atomically
 from data.progress import say
 from train.checkpoints.compatibility import check_stream
 from train.checkpoints.folders import Checkpoint, find_checkpoint, step_folder
+from train.checkpoints.identity import check_metrics
 from train.config import RunConfig, to_yaml
 from train.config_file import ConfigError, differences, load_config
 from train.earlier_steps import read_skips
-from train.records.journal import Journal, read_journal
-from train.records.metrics import drop_lines_after
+from train.records.journal import BRANCH, Journal, read_journal
+from train.records.metrics import drop_lines_after, read_metrics
+from train.records.text_read import BEGUN
 from train.token_stream import open_stream
 
 DECIDE_BATCHES = ("data.", "seed", "training.batch_size")
@@ -68,10 +70,13 @@ def branch(parent: RunConfig, name: str, edit: Edit) -> RunConfig:
     still unread: what was read is as it was. Making the same branch again changes nothing.
 
     Raises:
-        CheckpointError: there is no such checkpoint, or it cannot be continued with these settings.
+        CheckpointError: there is no such checkpoint, or it cannot be continued with these settings, or the parent's
+            metrics.jsonl is of another run.
         ConfigError: the settings contradict each other, or the folder holds another run.
     """
     found = find_checkpoint(parent, edit.step)
+    if lacking := check_metrics(parent):
+        say(f"WARNING: {lacking}")
     settings = [_unread(setting, edit.step, found.manifest["config"]) for setting in edit.settings]
     inherited = _inherit(parent, found.manifest["config"], name)
     folder = Path(inherited["folder"] or f"runs/{name}")
@@ -137,10 +142,15 @@ def _fill(partial: Path, parent: RunConfig, found: Checkpoint, config: RunConfig
         if (parent.run_folder / file).exists():
             shutil.copyfile(parent.run_folder / file, partial / file)
             drop_lines_after(partial / file, found.step)
+    losses = {line["step"]: line["loss"] for line in read_metrics(partial / "metrics.jsonl") if "loss" in line}
     same_batches = not any(key.startswith(DECIDE_BATCHES) for key in lineage["changes"])
+    events = read_journal(parent.run_folder)
     with Journal(partial) as journal:
-        journal.event("branch", **lineage)
-        for skip in read_skips(read_journal(parent.run_folder)):
+        journal.event(BRANCH, **lineage, loss=losses.get(found.step))
+        for event in events:
+            if event["event"] == BEGUN:
+                journal.event(BEGUN, **{key: value for key, value in event.items() if key not in ("event", "time")})
+        for skip in read_skips(events):
             if same_batches or skip.first <= found.step:
                 last = skip.last if same_batches else min(skip.last, found.step)
                 journal.event("skip", first=skip.first, last=last, reason=f"of {parent.name}")

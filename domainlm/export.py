@@ -1,6 +1,5 @@
 """A checkpoint of a run → a Hugging Face folder with its model card; finished work is recognised."""
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,11 +14,13 @@ from evaluation.pages.model_card import CardFacts, model_card
 from model.huggingface import hugging_face_class
 from model.huggingface_folder import CARD, check_replaceable, damaged_files, export_folder, read_record
 from model.sizes import parameter_count
+from train.checkpoints.compatibility import check_architecture
 from train.checkpoints.folders import Checkpoint, find_checkpoint
 from train.checkpoints.identity import read_own, tokenizer_folder
 from train.checkpoints.trained import load_trained
 from train.config import RunConfig
 from train.config_file import ConfigError
+from train.records.journal import RESUME, START, read_journal
 
 ExportDtype = Literal["float32", "bfloat16"]
 FORMAT = 3
@@ -53,8 +54,8 @@ def export(
     Raises:
         ConfigError: transformers has no class for this mixture of architectural switches, or `folder` holds what is
             not of an export.
-        CheckpointError: there is no such checkpoint, it is damaged, or tokenizer or reports are of another.
-        DataError: another process writes to `folder`.
+        CheckpointError: there is no such checkpoint, it is damaged, or model, tokenizer or reports are of another.
+        DataError: another process writes to `folder`, or the journal is damaged.
     """
     target = folder or config.run_folder / "export"
     try:
@@ -62,6 +63,7 @@ def export(
     except ValueError as error:
         raise ConfigError(f"this model cannot be exported: {error}") from None
     found = find_checkpoint(config, step)
+    check_architecture(found, config)
     chosen = dtype or _own_dtype(config)
     inputs = _inputs(config, found, chosen, max_file_gigabytes)
     result = {"folder": str(target), "step": found.step, "dtype": chosen, "class": class_name}
@@ -71,14 +73,13 @@ def export(
         return result
     _check_place(target, earlier, found)  # before the weights are loaded
     tokenizer, card = tokenizer_folder(found, config), model_card(_facts(config, found, class_name, chosen))
-    weights = load_trained(config, found.step).model.state_dict()
     say(f"export: step {found.step} as {class_name} in {chosen} to {target}")
     if chosen == "bfloat16" and config.model.positions == "alibi":
         say(f"export: {ALIBI_IN_BFLOAT16}")
-    with only_writer(target):
-        try:
+    try:
+        with only_writer(target):
             compared = export_folder(
-                weights,
+                load_trained(config, found.step).model.state_dict(),
                 config.model,
                 target,
                 tokenizer,
@@ -89,8 +90,8 @@ def export(
                 record=inputs,
                 progress=_say_written,
             )
-        except (ValueError, FileExistsError) as error:
-            raise ConfigError(f"export: {error}") from None
+    except (ValueError, FileExistsError) as error:
+        raise ConfigError(f"export: {error}") from None
     if not compared:
         say("export: transformers is not installed here, so it was not tried whether AutoTokenizer gives these ids")
     return result
@@ -108,6 +109,7 @@ def _inputs(config: RunConfig, found: Checkpoint, dtype: str, max_file_gigabytes
         "step": found.step,
         "dtype": dtype,
         "max_file_gigabytes": max_file_gigabytes,
+        "read": found.manifest.get("read"),  # older checkpoints do not say
         "cutoff": found.manifest["config"]["data"]["cutoff"],  # what goes on from these weights is held to it
         TOKENIZER: found.manifest["tokenizer_digest"],
         **{file.name: file_digest(file) if file.exists() else None for file in _reports(config)},
@@ -141,8 +143,8 @@ def _check_place(folder: Path, earlier: dict[str, Any], found: Checkpoint) -> No
 
 def _facts(config: RunConfig, found: Checkpoint, class_name: str, dtype: str) -> CardFacts:
     data_card, evaluation = (read_own(file, found, config) for file in _reports(config))
-    journal = config.run_folder / "journal.jsonl"
-    lines = journal.read_text("utf-8").splitlines() if journal.exists() else []
+    events = read_journal(config.run_folder)
+    sessions = [event for event in events if event["event"] in (START, RESUME) and "versions" in event]
     return CardFacts(
         class_name=class_name,
         parameters=parameter_count(config.model),
@@ -152,8 +154,8 @@ def _facts(config: RunConfig, found: Checkpoint, class_name: str, dtype: str) ->
         tokens=int(found.manifest["samples"]) * config.model.sequence_length,
         config=found.manifest["config"],
         data_digest=str(found.manifest["data_digest"]),
-        environment=_json(config.run_folder / "environment.json"),
-        events=[json.loads(line) for line in lines],
+        environment=sessions[-1] if sessions else None,
+        events=events,
         data=data_card,
         evaluation=evaluation,
     )
@@ -161,10 +163,6 @@ def _facts(config: RunConfig, found: Checkpoint, class_name: str, dtype: str) ->
 
 def _end_of_text(found: Checkpoint) -> str:
     return str(found.manifest["config"]["tokenizer"].get("end_of_text", END_OF_TEXT))
-
-
-def _json(file: Path) -> dict[str, Any] | None:
-    return dict(json.loads(file.read_bytes())) if file.exists() else None
 
 
 def _say_written(done: int, total: int) -> None:

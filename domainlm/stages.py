@@ -30,6 +30,7 @@ from evaluation.pages.report import ReportInputs, write_report
 from evaluation.pages.tokenizer import write_tokenizer_page
 from evaluation.scores import SCORES, score_model
 from model.sizes import parameter_count
+from train.checkpoints.compatibility import check_architecture
 from train.checkpoints.folders import (
     Checkpoint,
     check_writable,
@@ -38,9 +39,10 @@ from train.checkpoints.folders import (
     newest_checkpoint,
     saved_steps,
 )
-from train.checkpoints.identity import check_data, read_own
+from train.checkpoints.identity import check_data, check_metrics, read_own
 from train.config import RunConfig
 from train.records.mirror import keep_reports
+from train.records.text_read import notes_of_begun
 from train.token_stream import open_stream
 
 
@@ -128,7 +130,7 @@ def evaluate(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
     is scored, and no more is done.
 
     Raises:
-        CheckpointError: there is none, or shards, corpus or cutoff are not those that it was trained with.
+        CheckpointError: there is none, or model, shards, corpus or cutoff are not those that it was trained with.
     """
     file, baselines = config.reports / "evaluate.json", config.evaluation.baselines
     inputs = _measured(config, newest_checkpoint(config))
@@ -165,7 +167,8 @@ def evaluate(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
 
 
 def _measured(config: RunConfig, checkpoint: Checkpoint) -> dict[str, Any]:
-    """What an evaluation is of: of a checkpoint, and of text that it was not trained on."""
+    """What an evaluation is of: of a checkpoint of the configured model, and of text that it was not trained on."""
+    check_architecture(checkpoint, config)
     return {
         "checkpoint": checkpoint.digest,
         "shards": check_data(checkpoint, config).digest,
@@ -177,7 +180,7 @@ def _measured(config: RunConfig, checkpoint: Checkpoint) -> dict[str, Any]:
 
 def _notes(config: RunConfig, scores: BySplit) -> list[str]:
     """What a reader of the figures has to know: that a part was measured, or that nothing could be."""
-    notes = held_out_of_nothing(config.data, scores)
+    notes = [*held_out_of_nothing(config.data, scores), *notes_of_begun(config)]
     held_out = read_manifest(config.shards).splits
     there = sum(
         source.tokens - source.documents  # the end of each document is not scored
@@ -197,11 +200,13 @@ def report(config: RunConfig) -> dict[str, Any]:
     """Samples at the configured prompts and one HTML page with all that the run has shown.
 
     Raises:
-        CheckpointError: there is no checkpoint, or what the page is to show of its text is not of it.
+        CheckpointError: there is no checkpoint, or what the page is to show of it is of another run or text.
     """
     found = newest_checkpoint(config)  # what is wrong is said before torch is loaded
     check_data(found, config)
     read_own(config.reports / "evaluate.json", found, config)
+    if lacking := check_metrics(config):
+        say(f"WARNING: {lacking}")
     from domainlm.generate import continue_texts, load_writer, sample_settings
 
     continued, _ = continue_texts(load_writer(config), config.evaluation.prompts, sample_settings(config))
@@ -211,6 +216,7 @@ def report(config: RunConfig) -> dict[str, Any]:
     inputs = ReportInputs(
         name=config.name,
         metrics=config.metrics,
+        lacking=lacking,
         evaluation=config.reports / "evaluate.json",
         corpus=config.corpus / "report.json",
         tokenizer=config.tokenizer_folder / "report.json",

@@ -195,7 +195,7 @@ _Cut = tuple[Window, int]
 
 
 def _batches(cut: Sequence[_Cut], batch_tokens: int) -> Iterator[Sequence[_Cut]]:
-    """The windows in order, as many together as have at most `batch_tokens` inputs when padded to the first's length."""
+    """The windows in order, as many together as have `batch_tokens` inputs when padded to the first's length."""
     first = 0
     while first < len(cut):
         window, _ = cut[first]

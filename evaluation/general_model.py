@@ -150,7 +150,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _token_losses(load: Callable[[], Any], device: "torch.device") -> TokenLosses:
-    """Logits are made for the targets alone, and for few of them at a time; the weights are read for the first batch."""
+    """Logits are made for the targets alone and for few at a time; the weights are read for the first batch."""
     import torch
 
     @functools.cache

@@ -66,7 +66,7 @@ def ratio_interval(nats: Sequence[float], sizes: Sequence[int], seed: int = 0) -
     random = np.random.default_rng(seed)
     if len(over) > MOST:
         group = random.permutation(len(over)) % MOST
-        over, under = np.bincount(group, over, MOST), np.bincount(group, under, MOST)
+        over, under = (np.bincount(group, sums, MOST).astype(np.float64) for sums in (over, under))
     counts = random.multinomial(len(over), np.full(len(over), 1 / len(over)), RESAMPLES).astype(np.float64)
     ratios, errors = _ratio_and_error(counts, over, under)
     ((own,), (error,)) = _ratio_and_error(np.ones((1, len(over))), over, under)

@@ -37,5 +37,5 @@ class LanguageModel:
 
 
 def same_text(given_back: str, text: str) -> bool:
-    """Whether ids stand for a text: spaces at its ends and canonical equivalence aside, which many tokenizers change."""
+    """Whether ids stand for a text; spaces at its ends and canonical equivalence, which many change, do not count."""
     return unicodedata.normalize("NFC", given_back).strip() == unicodedata.normalize("NFC", text).strip()

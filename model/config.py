@@ -15,7 +15,7 @@ class ModelConfig(BaseModel):
         pydantic.ValidationError: a value is out of range or two of them contradict each other; the message says which.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     layers: PositiveInt
     """Number of blocks."""

@@ -24,7 +24,7 @@ from domainlm.main import main
 from model.config import ModelConfig
 from model.initialise import initialise
 from model.transformer import Transformer
-from tests.launched.runs import finish, start
+from tests.launched.runs import run_to_the_end
 from tests.models import BLOOM, LLAMA, QWEN3, shape
 from train.config import RunConfig
 from train.config_file import load_config
@@ -34,6 +34,25 @@ torch.set_num_threads(1)
 # What is compiled or loaded when it is first used takes longer than a deadline allows.
 settings.register_profile("domainlm", deadline=None)
 settings.load_profile("domainlm")
+
+LONGEST = (
+    "train/test_training.py",
+    "train/spikes",
+    "domainlm/test_stages.py",
+    "train/checkpoints",
+    "train",
+    "domainlm",
+)
+"""Tests that start runs, and so take longest. They begin, that no worker is left alone with one at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        file = item.path.relative_to(Path(__file__).parent).as_posix()
+        return next((number for number, start in enumerate(LONGEST) if file.startswith(start)), len(LONGEST))
+
+    items.sort(key=place)
+
 
 PHRASE = (
     "the bank raised its policy rate by a quarter point after inflation rose while lending to small firms fell and "
@@ -158,10 +177,10 @@ def small_run(write_small_config: Callable[..., Path], data_folder: Path, tmp_pa
 def undisturbed(
     write_small_config: Callable[..., Path], data_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> RunConfig:
-    """A run that was never stopped, started by the `deepspeed` launcher with two ranks."""
+    """A run that was never stopped, on two ranks without a launcher."""
     folder = tmp_path_factory.mktemp("undisturbed")
     file = write_small_config(folder / "run.yaml", folder / "run", data={"folder": str(data_folder)})
-    finish(start(file))
+    run_to_the_end(file)
     return load_config(file)
 
 

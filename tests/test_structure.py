@@ -161,6 +161,7 @@ ELSEWHERE = {
     "train/engine/placement": "domainlm/plan/test_placement",
     "train/gradient": "train/spikes/test_spikes",
     "train/held_out": "train/test_failures",
+    "train/records/text_read": "train/engine/test_initial_weights",
     "train/loop": "train/test_training",
     "train/earlier_steps": "train/spikes/test_spikes",
     "train/ranks": "train/test_training",

@@ -42,7 +42,7 @@ class SpikesConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     within a window; more are written down and no more than that, for then the level has shifted."""
 
 
-class TrainingConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+class TrainingConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True):
     """How the model is optimised; the defaults are the published recipe's where it has one (arXiv 2303.17564 §3.3)."""
 
     steps: PositiveInt
@@ -145,7 +145,7 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
         return int(self.deepspeed.get("zero_optimization", {}).get("stage", 0))
 
 
-class EvaluationConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+class EvaluationConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True):
     """What is measured on the held-out text, during the run and after it."""
 
     every: PositiveInt = 500

@@ -67,7 +67,7 @@ def train(config: RunConfig, stop: StopRequest) -> None:
             first_step = found.step if found else 0
             if found:
                 state.load(started, found.folder, found.manifest["optimizer_step"])
-            with open_records(config, rank, device, first_step) as (monitor, journal):
+            with open_records(config, rank, device, found) as (monitor, journal):
                 if journal:
                     take_over(config, journal, found, changed)
                     describe(config, rank, stream, started)

@@ -6,6 +6,7 @@ import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -26,12 +27,14 @@ from train.checkpoints.folders import (
 from train.config import RunConfig, to_yaml
 from train.earlier_steps import Past, read_examined, read_history, read_skips
 from train.engine import engine
+from train.engine.initial_weights import text_read_by
 from train.engine.optimizer import describe_groups
 from train.held_out import is_due
 from train.process import Rank
 from train.ranks import of_first_rank
-from train.records.journal import Journal, read_journal
+from train.records.journal import RESUME, START, Journal, read_journal
 from train.records.metrics import Monitor, drop_lines_after
+from train.records.text_read import BEGUN, check_held_out
 from train.schedule import consumed_samples
 from train.stop import StopRequest
 
@@ -52,12 +55,13 @@ def only_writer(config: RunConfig, rank: Rank) -> Iterator[None]:
 
 @contextmanager
 def open_records(
-    config: RunConfig, rank: Rank, device: torch.device, first_step: int
+    config: RunConfig, rank: Rank, device: torch.device, found: Checkpoint | None
 ) -> Iterator[tuple[Monitor | None, Journal | None]]:
     """Rank 0's monitor and journal, and environment.json beside their files; nothing on the other ranks.
 
-    What the files say about steps after `first_step`, which will be run again, is removed.
+    What the files say about steps after the checkpoint that is gone on from, which will be run again, is removed.
     """
+    first_step = found.step if found else 0
     if not rank.is_first:
         yield None, None
         return
@@ -74,8 +78,9 @@ def open_records(
     with Journal(config.run_folder) as journal, Monitor(config, environment, first_step) as monitor:
         dropped = monitor.dropped
         journal.event(
-            "resume" if first_step else "start",
+            RESUME if first_step else START,
             step=first_step,
+            digest=found.digest if found else None,
             began=psutil.Process().create_time(),
             steps_repeated=dropped.steps,
             seconds_repeated=dropped.seconds,
@@ -113,6 +118,12 @@ def take_over(config: RunConfig, journal: Journal, found: Checkpoint | None, cha
     for folder in misnamed_folders(config.checkpoints):
         say(f"WARNING: {folder} is not taken for a checkpoint: their names are step_ and six digits or more")
     write_atomically(config.run_folder / "config.yaml", to_yaml(config))
+    if config.init_from and not found:
+        read = text_read_by(Path(config.init_from))
+        note = check_held_out(config, read)
+        journal.event(BEGUN, folder=config.init_from, read=read, note=note)
+        if note:
+            say(f"WARNING: {note}")
     if found:
         say(f"resuming from {found.folder}")
     for key, values in changed.items():

@@ -50,6 +50,8 @@ class Cleaned(NamedTuple):
     """Pieces of personal data that a mark replaced, by kind."""
     removed_lines: int
     """Lines that were taken out: boilerplate, and what C4 leaves out."""
+    boilerplate: Mapping[str, int]
+    """Of the lines, how many each boilerplate expression matches; one line may be matched by several."""
 
 
 def make_cleaner(config: DataConfig, source: SourceConfig) -> Callable[[str], Cleaned]:
@@ -67,44 +69,47 @@ def make_cleaner(config: DataConfig, source: SourceConfig) -> Callable[[str], Cl
     rewrite, judge = _make_rewriter(config), _make_judge(config, source)
 
     def clean(text: str) -> Cleaned:
-        text, scrubbed, removed_lines = rewrite(text)
+        text, scrubbed, removed_lines, boilerplate = rewrite(text)
         reason = "no lines left" if removed_lines and not text else judge(text)
-        return Cleaned(None if reason else text, reason, scrubbed, removed_lines)
+        return Cleaned(None if reason else text, reason, scrubbed, removed_lines, boilerplate)
 
     return clean
 
 
-def _make_rewriter(config: DataConfig) -> Callable[[str], tuple[str, Counter[str], int]]:
-    """From a text to what cleaning makes of it, the personal data replaced and the lines removed."""
+def _make_rewriter(config: DataConfig) -> Callable[[str], tuple[str, Counter[str], int, Counter[str]]]:
+    """From a text to what cleaning makes of it, and as in `Cleaned` the personal data and the lines taken out."""
     cleaning = config.cleaning
-    removers: list[Callable[[str], tuple[str, int]]] = []
+    removers: list[Callable[[str], tuple[str, int, Mapping[str, int]]]] = []
     scrub = None
     if cleaning.boilerplate_lines:
         removers.append(make_line_remover(cleaning.boilerplate_lines))
     if "c4" in cleaning.filters:
         from data.cleaning.filters import remove_c4_lines
 
-        removers.append(remove_c4_lines)
+        removers.append(lambda text: (*remove_c4_lines(text), {}))
     if cleaning.scrub:
         from data.cleaning.personal import make_scrubber
 
         scrub = make_scrubber(cleaning.scrub)
 
-    def rewrite(text: str) -> tuple[str, Counter[str], int]:
+    def rewrite(text: str) -> tuple[str, Counter[str], int, Counter[str]]:
         scrubbed: Counter[str] = Counter()
+        boilerplate: Counter[str] = Counter()
         removed_lines = 0
         before = None
         while text != before:
             before = text
             text = normalise(text, cleaning.fix_mojibake)
             for remove in removers:
-                text, removed = remove(text)
-                removed_lines += removed
-                text = normalise(text, cleaning.fix_mojibake) if removed else text
+                text, removed, matched = remove(text)
+                if removed:
+                    removed_lines += removed
+                    boilerplate.update(matched)
+                    text = normalise(text, cleaning.fix_mojibake)
             if scrub:
                 text, found = scrub(text)
                 scrubbed += found
-        return text, scrubbed, removed_lines
+        return text, scrubbed, removed_lines, boilerplate
 
     return rewrite
 
@@ -154,8 +159,10 @@ def normalise(text: str, fix_mojibake: bool) -> str:
     return text.rstrip().lstrip("\n")
 
 
-def make_line_remover(expressions: tuple[str, ...]) -> Callable[[str], tuple[str, int]]:
-    """The removal of the lines that one of several regular expressions matches as a whole, and their number.
+def make_line_remover(expressions: tuple[str, ...]) -> Callable[[str], tuple[str, int, Mapping[str, int]]]:
+    """The removal of the lines that one of several regular expressions matches as a whole.
+
+    It returns the text without them, their number, and how many each expression matches.
 
     Raises DataError for an expression that does not compile.
     """
@@ -168,10 +175,16 @@ def make_line_remover(expressions: tuple[str, ...]) -> Callable[[str], tuple[str
                 f"data.cleaning.boilerplate_lines: '{expression}' is no regular expression ({error}): mend it"
             ) from None
 
-    def remove(text: str) -> tuple[str, int]:
+    def remove(text: str) -> tuple[str, int, Mapping[str, int]]:
         lines = text.split("\n")
         kept = [line for line in lines if not line or not any(each.fullmatch(line) for each in boilerplate)]
-        return "\n".join(kept), len(lines) - len(kept)
+        if len(kept) == len(lines):
+            return text, 0, {}
+        gone = set(lines).difference(kept)
+        matched = Counter(
+            each.pattern for line in lines if line in gone for each in boilerplate if each.fullmatch(line)
+        )
+        return "\n".join(kept), len(lines) - len(kept), matched
 
     return remove
 

@@ -11,6 +11,9 @@ likelier than what stands there:
 - the piece alone says too little, but others of the text were mended to the same alphabet.
 
 `voilà »`, `5 Å²`, `CAFÉ†`, `»AMANHû` and the like stay as they are.
+
+What was misread more than once (`ÃƒÂ©`) is first taken back to what was misread once (`Ã©`), and then judged as that:
+a piece that is valid UTF-8 twice over is no chance. So it is mended wholly, or to what might have been written (`Å²`).
 """
 
 import re
@@ -30,9 +33,13 @@ MAYBE_MOJIBAKE = re.compile(
 )
 
 
+def _misread_byte(byte: int, encoding: str = "cp1252") -> str:
+    return bytes([byte]).decode(encoding, "ignore") or chr(byte)
+
+
 def _misread(character: str, encoding: str) -> str:
     """The UTF-8 of a character read as an encoding; bytes that it has no character for, as control characters."""
-    return "".join(bytes([byte]).decode(encoding, "ignore") or chr(byte) for byte in character.encode())
+    return "".join(_misread_byte(byte, encoding) for byte in character.encode())
 
 
 # What ftfy leaves although no text has it otherwise: a common symbol that has become three characters, one of Latin-1
@@ -65,6 +72,9 @@ CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 SURE = re.compile("Ã[\xa0-\xbf ]|Â |â€")  # where a space is part of a piece, no run can be looked at by itself
 LATIN = re.compile("[A-Za-z\xc0-\u017f\u0218-\u021b\u1ea0-\u1eff]")  # that living languages are written with
 CAPITALS = re.compile("[A-Z][A-Z]\\Z")
+_BYTES = {_misread_byte(byte): byte for byte in range(256)} | {chr(byte): byte for byte in range(0x80, 0xA0)}
+_REST = f"[{re.escape(''.join(character for character, byte in _BYTES.items() if 0x80 <= byte < 0xC0))}]"
+TWICE = re.compile(f"Ã{_REST}(?:[ÂÃÅÆË]{_REST}|â{_REST}{_REST})+")  # begin as UTF-8 of what cp1252 has
 QUOTED = re.compile("[«»„“”‘’‹›]{2}")
 
 
@@ -74,6 +84,8 @@ def undo_mojibake(text: str) -> str:
 
     lines = text.split("\n")
     suspects = [place for place, line in enumerate(lines) if MAYBE_MOJIBAKE.search(line)]
+    for place in suspects:
+        lines[place] = TWICE.sub(_misread_once, lines[place])
     proposals = {place: fixed for place in suspects if (fixed := fix_encoding(lines[place])) != lines[place]}
     alphabets: set[str] = set()
     for _ in range(2 if proposals else 0):  # what is mended in the first pass counts in the second
@@ -83,6 +95,22 @@ def undo_mojibake(text: str) -> str:
         if MAYBE_LEFT.search(lines[place]):
             lines[place] = LEFT.sub(lambda piece: MEANT[piece[0]], lines[place])
     return "\n".join(lines)
+
+
+def _misread_once(piece: re.Match[str]) -> str:
+    """What a piece was when it had been misread once, if it was misread more often; else the piece."""
+    text = piece[0]
+    while (before := _read_as_utf8(text)) and _read_as_utf8(before):
+        text = before
+    return text
+
+
+def _read_as_utf8(text: str) -> str | None:
+    """The UTF-8 that was misread as cp1252 or Latin-1 to this; None where it is none."""
+    try:
+        return bytes(map(_BYTES.__getitem__, text)).decode()
+    except (KeyError, UnicodeDecodeError):
+        return None
 
 
 def _take(line: str, fixed: str, alphabets: set[str]) -> str:

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 SPACES = " \xa0\u2007\u2009\u202f"
 DASHES = "\\-\u2010\u2011\u2012\u2013"
 SHORTEST, LONGEST = 6, 15  # digits of a number with a label; E.164 has 15 at most, with the country code
+SHORTEST_DOMESTIC = 10  # characters of one with a 0 before it: nine digits and what stands between them
 
 # Digits behind the country code in geographic and mobile numbers, by code: libphonenumber's metadata 9.0.42 (2026),
 # without numbers of fewer than six digits. Code 1 has a form of its own, below.
@@ -111,7 +112,7 @@ def find_phones(text: str) -> Iterator[tuple[int, int]]:
             for match in INTERNATIONAL.finditer(text, begin, end):
                 if last := _international_end(match):
                     yield match.start(), last
-        for match in DOMESTIC.finditer(text, begin, end):
+        for match in DOMESTIC.finditer(text, begin, end) if run.end() - begin >= SHORTEST_DOMESTIC else ():
             if (_is_national(match) if match["national"] else _is_american(match[0])) and not _is_figure(
                 match, match.end()
             ):

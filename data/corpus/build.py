@@ -31,12 +31,15 @@ from data.corpus.report import (
     balance,
     check_dates,
     check_fields,
+    check_left,
     check_malformed,
     check_splits,
     check_sum,
     contamination_report,
     contamination_warnings,
     corpus_report,
+    empty_files,
+    unmatched_boilerplate,
 )
 from data.corpus.samples import shown_samples
 from data.corpus.shingles import Hashes
@@ -114,7 +117,8 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
         report = corpus_report(config, seed, results, contamination, len(forgotten.texts))
         files = {job.file(split) for job, written in zip(keeping, kept, strict=True) for split in written.splits}
         _finish(folder, inputs, report, files)
-    for line in [*_summary(results), *contamination_warnings(contamination), str(folder / REPORT)]:
+    warnings = [*unmatched_boilerplate(config, results), *contamination_warnings(contamination)]
+    for line in [*_summary(results), *warnings, str(folder / REPORT)]:
         say(f"corpus: {line}")
     return report
 
@@ -123,6 +127,7 @@ def _summary(results: Mapping[str, Kept]) -> Iterator[str]:
     """What became of each source, and how much each split has."""
     for name, result in results.items():
         yield f"{name}: {balance(result)}"
+        yield from (f"{name}: {line}" for line in empty_files(result))
     for split in SPLITS:
         found = [result.splits[split] for result in results.values() if split in result.splits]
         documents, characters = (sum(figures[unit] for figures in found) for unit in ("documents", "characters"))
@@ -157,6 +162,7 @@ def _stage(config: DataConfig, jobs: Sequence[StagingJob], quarantine: Path) -> 
         check_fields(source, counts[source.name])
         check_dates(source, counts[source.name], config, quarantine)
         check_malformed(source, counts[source.name], config, quarantine)
+        check_left(source, counts[source.name])
     return counts
 
 

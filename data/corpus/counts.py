@@ -5,13 +5,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from data.cleaning.clean import Cleaned
 from data.corpus.samples import Sample
 from data.sources.documents import BadRecord
 
 SAMPLES = 3  # of each reason
 TOUCHED = 20  # documents named for each evaluation item
-COUNTERS = ("dropped", "quarantined", "scrubbed", "touched", "common", "met", "lost")
+COUNTERS = ("dropped", "quarantined", "scrubbed", "boilerplate", "touched", "common", "met", "lost")
 NO_DATE = "no date"
 
 
@@ -29,11 +28,14 @@ class Counts:
     bytes: int = 0  # of the files
     lost: Counter[str] = field(default_factory=Counter)  # bytes of files that are damaged or have no readable record
     lost_records: int = 0  # how many of the malformed records stand for these files
+    empty_files: int = 0  # of which no record has any text, nor is malformed
+    empty_first: list[str] = field(default_factory=list)  # and the first of them
     dropped: Counter[str] = field(default_factory=Counter)
     quarantined: Counter[str] = field(default_factory=Counter)
     met: Counter[str] = field(default_factory=Counter)  # parts with a value in the field that a setting names
-    scrubbed: Counter[str] = field(default_factory=Counter)  # pieces of personal data replaced, by kind
-    removed_lines: int = 0  # boilerplate
+    boilerplate: Counter[str] = field(default_factory=Counter)  # lines of all documents, by expression
+    scrubbed: Counter[str] = field(default_factory=Counter)  # pieces of personal data replaced in what is kept, by kind
+    removed_lines: int = 0  # from what is kept
     offenders: list[str] = field(default_factory=list)  # the first malformed records
     samples: dict[str, list[Sample]] = field(default_factory=dict)  # of what was dropped, by reason
     touched: Counter[str] = field(
@@ -65,9 +67,9 @@ class Counts:
         if len(self.samples.get(reason, [])) < SAMPLES:
             self.samples.setdefault(reason, []).append(sample())
 
-    def add_cleaning(self, cleaned: Cleaned) -> None:
-        self.scrubbed.update(cleaned.scrubbed)
-        self.removed_lines += cleaned.removed_lines
+    def find_empty(self, file: str) -> None:
+        self.empty_files += 1
+        self.empty_first = [*self.empty_first, file][:SAMPLES]
 
     def touch(self, items: Iterable[str], document: str) -> None:
         for item in items:
@@ -82,6 +84,8 @@ class Counts:
         self.bytes += other.bytes
         self.lost_records += other.lost_records
         self.removed_lines += other.removed_lines
+        self.empty_files += other.empty_files
+        self.empty_first = (self.empty_first + other.empty_first)[:SAMPLES]
         for name in COUNTERS:
             getattr(self, name).update(getattr(other, name))
         self.offenders = (self.offenders + other.offenders)[:SAMPLES]

@@ -28,6 +28,7 @@ from data.files import file_stamp
 from data.sources import packed
 from data.sources.formats import JSON_LINES, ROWS_PER_BATCH
 from data.sources.local import found_files
+from data.sources.parts import BEGINNING, check_is_fetched
 
 SLOTS_PER_HASH = 4
 
@@ -157,6 +158,8 @@ def _records(file: Path) -> Iterator[tuple[int, list[str]]]:
     """The strings of each line or row, numbered from 1; blank lines are left out."""
     line = 0
     try:
+        with file.open("rb") as begun:
+            check_is_fetched(begun.read(BEGINNING))
         if file.suffix == ".parquet":
             with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
                 rows = (row for batch in parquet.iter_batches(ROWS_PER_BATCH) for row in batch.to_pylist())

@@ -64,12 +64,26 @@ def _lost(counts: Counts) -> str:
     )
 
 
+def check_left(source: SourceConfig, counts: Counts) -> None:
+    """Something must be left of a source when its texts are cleaned; DataError where nothing is."""
+    if counts.read == counts.dropped.total() + counts.quarantined.total():
+        raise _nothing_left(source, Kept(counts=counts))
+
+
+def _nothing_left(source: SourceConfig, kept: Kept) -> DataError:
+    empty = "; ".join(["", *empty_files(kept)])
+    return DataError(
+        f"source '{source.name}': nothing is left of the records in {source.path}: {balance(kept)}{empty}: correct "
+        f"data.sources.{source.name}, or leave it out"
+    )
+
+
 def check_sum(source: SourceConfig, kept: Kept) -> None:
     """Read = kept + dropped + quarantined, and something is kept; DataError where nothing is."""
     counts = kept.counts
     assert counts.read == kept.documents + counts.dropped.total() + counts.quarantined.total(), "a record was lost"
     if not kept.documents:
-        raise DataError(f"source '{source.name}': nothing is left of the records in {source.path}: {balance(kept)}")
+        raise _nothing_left(source, kept)
 
 
 def balance(kept: Kept) -> str:
@@ -80,6 +94,26 @@ def balance(kept: Kept) -> str:
         f"{counts.read:,} read, {undated}{kept.documents:,} kept, dropped {_reasons(counts.dropped)}, "
         f"quarantined {_reasons(counts.quarantined)}"
     )
+
+
+def empty_files(kept: Kept) -> list[str]:
+    """A line about the files of a source that have no text at all; none where there are none."""
+    counts = kept.counts
+    if not counts.empty_files:
+        return []
+    more = " and others" if counts.empty_files > len(counts.empty_first) else ""
+    return [f"files without any text: {counts.empty_files:,} ({', '.join(counts.empty_first)}{more})"]
+
+
+def unmatched_boilerplate(config: DataConfig, kept: Mapping[str, Kept]) -> list[str]:
+    """The boilerplate expressions that no line of any source was matched by, a line each."""
+    found = merged(result.counts for result in kept.values()).boilerplate
+    return [
+        f"data.cleaning.boilerplate_lines: '{expression}' matches no line of any document: it has to match a line as a "
+        "whole, without the spaces at its end: mend it, or leave it out"
+        for expression in config.cleaning.boilerplate_lines
+        if not found[expression]
+    ]
 
 
 def _reasons(counts: Counter[str]) -> str:
@@ -201,6 +235,8 @@ def _source(source: SourceConfig, kept: Kept, config: DataConfig) -> dict[str, A
         "dropped": by_reason(counts.dropped),
         "quarantined": by_reason(counts.quarantined),
         "lost_files": by_reason(counts.lost),
+        "empty_files": {"files": counts.empty_files, "first": counts.empty_first},
+        "boilerplate_lines": {line: counts.boilerplate[line] for line in config.cleaning.boilerplate_lines},
         "scrubbed": {kind: counts.scrubbed[kind] for kind in sorted(config.cleaning.scrub)},
         "removed_lines": counts.removed_lines,
         "licences": by_reason(kept.licences),

@@ -85,7 +85,10 @@ def shingle(texts: Sequence[str], ngram: int, joining: bool = True) -> Shingles:
     _, offset_bytes, utf8 = column.buffers()
     offsets = np.frombuffer(offset_bytes, np.int64, len(texts) + 1) if len(texts) else np.zeros(1, np.int64)
     content = np.frombuffer(utf8, np.uint8) if utf8 else np.zeros(0, np.uint8)
-    hashes, ends, words = _shingle(content, offsets, folding(), ngram, joining)
+    # A word and what parts it from the next take two bytes or more, but for the characters that are several words. An
+    # array of numpy's is of huge pages, one of numba's is not, which takes half as long again.
+    hashes = np.empty(int(offsets[-1]) // 2 + 2 * len(offsets), np.uint64)
+    hashes, ends, words = _shingle(content, offsets, folding(), ngram, joining, hashes)
     return Shingles(hashes[: ends[-1]], ends, words)
 
 
@@ -249,14 +252,12 @@ def roll(words: Any, count: int, ngram: int, hashes: Any) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def _shingle(utf8: Any, offsets: Any, folding: Any, ngram: int, joining: bool) -> Any:
+def _shingle(utf8: Any, offsets: Any, folding: Any, ngram: int, joining: bool, hashes: Any) -> Any:
     longest = 0
     for text in range(len(offsets) - 1):
         longest = max(longest, offsets[text + 1] - offsets[text])
     words = np.empty(MOST_WORDS_PER_BYTE * longest + 1, np.uint64)
     ends, counts = np.zeros(len(offsets), np.int64), np.zeros(len(offsets) - 1, np.int64)
-    # A word and what parts it from the next take two bytes or more, but for the characters that are several words.
-    hashes = np.empty(offsets[-1] // 2 + 2 * len(offsets), np.uint64)
     for text in range(len(offsets) - 1):
         begin, end, first = offsets[text], offsets[text + 1], ends[text]
         counts[text], _ = hash_words(utf8, begin, end, folding, joining, words)

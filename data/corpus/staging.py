@@ -8,7 +8,7 @@ malformed) and .json (counts; written last).
 import functools
 import json
 import multiprocessing
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -37,7 +37,7 @@ from data.sources.parts import DAMAGED, Part
 STAGING = "staging"
 ROWS_PER_GROUP = 1_000
 CHARACTERS_PER_GROUP = 16_000_000
-FORMAT = 3  # of what is staged; finished corpora do not depend on it
+FORMAT = 4  # of what is staged; finished corpora do not depend on it
 ALL_BAD = 1_000  # so many records, none of them good, are enough to stop at once
 MOST_REPEATED = 0.5  # as are so many documents of which a greater share has the id of another
 STAGED_SCHEMA = pa.schema(
@@ -49,6 +49,8 @@ STAGED_SCHEMA = pa.schema(
         "key": pa.binary(DIGEST_BYTES),  # `document_key`
         "split": pa.uint8(),  # index into SPLITS
         "grams": pa.list_(pa.uint64()),  # evaluation items' n-grams in it
+        "removed_lines": pa.int64(),
+        "scrubbed": pa.map_(pa.string(), pa.int64()),  # pieces of personal data replaced, by kind; null: none
     }
 )
 
@@ -92,6 +94,8 @@ class _Row(NamedTuple):
     text_digest: bytes
     split: int  # index into SPLITS
     grams: Hashes | None  # evaluation items' n-grams in it; None where it was not searched
+    removed_lines: int
+    scrubbed: Mapping[str, int]  # pieces of personal data replaced, by kind
 
 
 def staging_job(
@@ -184,7 +188,7 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
             continue
         counts.read += 1
         cleaned = clean(document.text)
-        counts.add_cleaning(cleaned)
+        counts.boilerplate.update(cleaned.boilerplate)
         if cleaned.text is None:
             drop(str(cleaned.reason), document)
             continue
@@ -194,22 +198,31 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
             drop("after the cutoff, not sampled", document)
             continue
         grams = items.found(cleaned.text) if items and where == "train" else None
-        yield _Row(document, cleaned.text, digest, SPLITS.index(where), grams)
+        of_split = SPLITS.index(where)
+        yield _Row(document, cleaned.text, digest, of_split, grams, cleaned.removed_lines, cleaned.scrubbed)
 
 
 def _read(job: StagingJob, part: Part, counts: Counts, quarantine: Callable[[BadRecord], None]) -> Iterator[Document]:
     """The documents of one part; a file that is lost counts by its bytes, as nobody knows how many records it has."""
     met: set[str] = set()
     documents, malformed, damaged = 0, counts.malformed, counts.quarantined[DAMAGED]
+    has_text = False
     for document in read_part(job.source, part, quarantine, met):
         documents += 1
+        has_text = has_text or not _is_blank(document.text)
         yield document
     counts.met.update(met)
     counts.bytes += part.size or 0
+    if not has_text and counts.malformed == malformed:
+        counts.find_empty(part.name)
     nothing_read = counts.malformed > malformed and not documents
     if part.size and (nothing_read or counts.quarantined[DAMAGED] > damaged):
         counts.lost[part.name] += part.size
         counts.lost_records += counts.malformed - malformed
+
+
+def _is_blank(text: str) -> bool:
+    return not text or text.isspace()
 
 
 def _with_ids_watched(job: StagingJob, documents: Iterable[Document]) -> Iterator[Document]:
@@ -272,5 +285,7 @@ def _table(group: list[_Row]) -> pa.Table:
         "key": [document_key(row.document.source, row.document.id) for row in group],
         "split": [row.split for row in group],
         "grams": [row.grams for row in group],
+        "removed_lines": [row.removed_lines for row in group],
+        "scrubbed": [list(row.scrubbed.items()) or None for row in group],
     }
     return pa.table(columns, schema=STAGED_SCHEMA)

@@ -108,8 +108,8 @@ def keep_part(job: KeepJob) -> Kept:
                 if split not in writers:
                     file = stack.enter_context(atomic_write(job.file(split)))
                     writers[split] = stack.enter_context(pq.ParquetWriter(file, CORPUS_SCHEMA, compression="zstd"))
-                documents = table.filter(pa.array(mask)).select(list(CORPUS_COLUMNS))
-                writers[split].write_table(documents)
+                documents = table.filter(pa.array(mask))
+                writers[split].write_table(documents.select(list(CORPUS_COLUMNS)))
                 _count_kept(kept, split, documents)
             _count_lost(kept.counts, fates)
             _count_touched(kept.counts, job, table, fates)
@@ -130,6 +130,9 @@ def _count_kept(kept: Kept, split: str, documents: pa.Table) -> None:
     kept.add(split, figures)
     for licence in pc.value_counts(documents["licence"].fill_null(UNKNOWN_LICENCE)).to_pylist():
         kept.licences[licence["values"]] += licence["counts"]
+    kept.counts.removed_lines += pc.sum(documents["removed_lines"]).as_py()
+    for scrubbed in documents["scrubbed"].drop_null().to_pylist(maps_as_pydicts="strict"):
+        kept.counts.scrubbed.update(scrubbed)
 
 
 def _count_lost(counts: Counts, fates: npt.NDArray[np.uint8]) -> None:

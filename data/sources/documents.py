@@ -16,7 +16,16 @@ from data.sources.dates import day_of
 from data.sources.formats import DAMAGE, reader
 from data.sources.hub import hub_dataset, hub_rows, hub_shards
 from data.sources.local import local_files, root_of
-from data.sources.parts import DAMAGED, MalformedError, Part, Rows, string_of
+from data.sources.parts import (
+    BEGINNING,
+    DAMAGED,
+    PLACEHOLDER_BYTES,
+    MalformedError,
+    Part,
+    Rows,
+    check_is_fetched,
+    string_of,
+)
 from data.sources.remote import open_remote, remote_files
 from data.sources.token_files import is_token_file, read_token_file, token_stamp
 
@@ -135,11 +144,15 @@ def _rows(source: SourceConfig, part: Part) -> Rows:
     elif scheme == "demo" and found:
         yield from enumerate(demo.demo_records(name), start=1)
     elif is_token_file(part.name):
+        with Path(part.location).open("rb") as content:
+            check_is_fetched(content.read(BEGINNING))
         yield from read_token_file(source, Path(part.location))
     else:
         content = open_remote(source.path, part.location) if found else io.FileIO(part.location)
-        file: io.BufferedReader = io.BufferedReader(content, READ_BYTES)
-        with file:
+        with io.BufferedReader(content, READ_BYTES) as file:
+            # The end of a Parquet file is read first: its beginning, which may be far away, only where it could tell.
+            if not part.name.endswith(".parquet") or (part.size or 0) <= PLACEHOLDER_BYTES:
+                check_is_fetched(file.peek(BEGINNING)[:BEGINNING])
             yield from reader(part.name)(file, part.name, _wanted(source))
 
 
@@ -183,8 +196,10 @@ def _value(fields: Mapping[str, object], name: str) -> object:
     value = fields.get(name)
     if isinstance(value, MalformedError):
         raise value
-    outer, dot, inner = name.partition(".")
-    below = _value(fields, outer) if dot else None
+    if "." not in name:
+        return value
+    outer, _, inner = name.partition(".")
+    below = _value(fields, outer)
     if below is None:
         return value
     if not isinstance(below, Mapping):

@@ -1,5 +1,7 @@
 """What a source is read by: parts, each on its own, and the rows of a part; a row that cannot be read says why."""
 
+import codecs
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -34,6 +36,28 @@ def grouped(parts: Sequence[Part]) -> list[tuple[Part, ...]]:
             groups.append(())
         groups[-1] += (part,)
     return groups
+
+
+# How what lies in the place of a file that was not fetched begins: by Git LFS's docs/spec.md, by git-annex's page on
+# internals (pointer files), and as web servers and stores answer. No pointer is longer than PLACEHOLDER_BYTES.
+PLACEHOLDERS = {
+    re.compile(
+        rb"version https://(?:git-lfs|hawser)\.github\.com/spec/"
+    ): "a Git LFS pointer, not the file: run `git lfs pull`",
+    re.compile(rb"/annex/objects/"): "a git-annex pointer, not the file: run `git annex get`",
+    re.compile(rb"\s*<(?:!doctype html|html)[\s>]", re.IGNORECASE): "a web page, such as an error's "
+    "(of pages that are meant, take out the text first)",
+    re.compile(rb"\s*<\?xml[^>]*\?>\s*<Error>"): "a store's error, not the file",
+}
+PLACEHOLDER_BYTES = 1 << 15
+BEGINNING = 200  # bytes that tell
+
+
+def check_is_fetched(beginning: bytes) -> None:
+    """Raise ValueError, as of a damaged file, where something else lies in the place of the file that begins so."""
+    for begins, said in PLACEHOLDERS.items():
+        if begins.match(beginning.removeprefix(codecs.BOM_UTF8)):
+            raise ValueError(f"it is {said}")
 
 
 DAMAGED = "damaged file"  # the kind of what a file that cannot be read to its end has in place of its rest

@@ -4,7 +4,7 @@ import fcntl
 import math
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -13,10 +13,19 @@ from typing import Any, Literal
 from data.progress import duration
 from domainlm.status.goodput import STARTS, Ledger, account, at
 from evaluation.pages.wording import median_mfu
-from train.checkpoints.folders import damaged_folders, lost_end, saved_steps
+from train.checkpoints.folders import (
+    CheckpointError,
+    DamagedError,
+    damaged_folders,
+    lost_end,
+    read_checkpoint,
+    saved_steps,
+    step_folder,
+)
+from train.checkpoints.identity import check_metrics
 from train.config import RunConfig
 from train.records.journal import REFUSED, SET_ASIDE, read_journal
-from train.records.metrics import read_record
+from train.records.metrics import read_metrics
 from train.schedule import consumed_samples
 
 RECENT_STEPS = 50
@@ -52,6 +61,8 @@ class Status:
     saved: list[int]
     damaged: list[str]
     """Checkpoints that were set aside and still lie there, each with its reason."""
+    others: list[str]
+    """What is to be said of checkpoints and metrics that are not this run's, or not all of it."""
     evaluation: dict[str, Any] | None
     """The newest evaluation's line of metrics.jsonl."""
     skipped: list[str]
@@ -71,7 +82,7 @@ def read_status(config: RunConfig, now: float | None = None) -> Status:
     """
     now = time.time() if now is None else now
     folder, hardware = config.run_folder, config.hardware
-    events, lines = read_journal(folder), read_metrics(config.metrics)
+    events, (lines, others) = read_journal(folder), _own_lines(config)
     steps = [line for line in lines if "loss" in line]
     recent = steps[-RECENT_STEPS:]
     step = steps[-1]["step"] if steps else 0
@@ -97,6 +108,7 @@ def read_status(config: RunConfig, now: float | None = None) -> Status:
         silent_seconds=silent,
         saved=saved_steps(config.checkpoints),
         damaged=_damaged(config.checkpoints, events),
+        others=[*others, *_other_checkpoints(config)],
         evaluation=next((line for line in reversed(lines) if "evaluation" in line), None),
         skipped=[_skip(event) for event in events if event["event"] == "skip"],
         stragglers=next((event["slowness"] for event in reversed(events) if event["event"] == "stragglers"), {}),
@@ -111,12 +123,24 @@ def read_status(config: RunConfig, now: float | None = None) -> Status:
     )
 
 
-def read_metrics(file: Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl; one that is being written, or was cut short, is left out."""
-    if not file.exists():
-        return []
-    records = map(read_record, file.read_bytes().split(b"\n")[:-1])
-    return [record for record in records if record is not None]
+def _own_lines(config: RunConfig) -> tuple[list[dict[str, Any]], list[str]]:
+    """The lines of metrics.jsonl, none where they are of another run, and what is to be said of them."""
+    lines = read_metrics(config.metrics)
+    try:
+        lacking = check_metrics(config, lines)
+    except CheckpointError as error:
+        return [], [str(error)]
+    return lines, [lacking] if lacking else []
+
+
+def _other_checkpoints(config: RunConfig) -> Iterator[str]:
+    for step in saved_steps(config.checkpoints):
+        try:
+            read_checkpoint(step_folder(config.checkpoints, step))
+        except DamagedError:
+            continue  # the next start sets it aside
+        except CheckpointError as error:
+            yield str(error)
 
 
 def _silent_seconds(folder: Path, now: float) -> float | None:

@@ -63,6 +63,7 @@ def _events(status: Status) -> list[tuple[str, str]]:
     if status.saved:
         rows.append(("last save", f"step {status.saved[-1]:,} ({len(status.saved)} kept)"))
     rows += [("set aside", damaged) for damaged in status.damaged]
+    rows += [("WARNING", other) for other in status.others]
     if status.evaluation:
         bits = status.evaluation["evaluation"].items()
         figures = "  ".join(f"{source}/{split} {x:.3f}" for source, splits in bits for split, x in splits.items())

@@ -33,6 +33,13 @@ class Sample(BaseModel, frozen=True):
     """Of a duplicate, the source/id of the document that it repeats."""
 
 
+class EmptyFiles(BaseModel, frozen=True):
+    """How many files of a source have no text at all, and the first of them; older corpora do not say it."""
+
+    files: NonNegativeInt = 0
+    first: list[str] = []
+
+
 class SourceReport(BaseModel, frozen=True, use_attribute_docstrings=True):
     """What became of one source's records."""
 
@@ -49,9 +56,14 @@ class SourceReport(BaseModel, frozen=True, use_attribute_docstrings=True):
     quarantined: dict[str, NonNegativeInt]
     lost_files: dict[str, NonNegativeInt] = {}
     """Bytes of the files that are damaged, or of which no record can be read."""
+    empty_files: EmptyFiles = EmptyFiles()
+    boilerplate_lines: dict[str, NonNegativeInt] | None = None
+    """By expression, the lines of all documents that were read which it matches. None in older corpora, of which
+    `scrubbed` and `removed_lines` count the documents too that were dropped later."""
     scrubbed: dict[str, NonNegativeInt]
-    """Pieces of personal data that were replaced, by kind, in all texts that were read, those dropped later too."""
+    """Pieces of personal data that were replaced in the documents kept, by kind."""
     removed_lines: NonNegativeInt
+    """Lines that were removed from the documents kept: boilerplate, and what C4 leaves out."""
     licences: dict[str, NonNegativeInt]
     """Documents kept under each licence; "unknown" where neither the document nor the source names one."""
     samples: dict[str, list[Sample]]

@@ -138,6 +138,13 @@ def lost_files_table(report: CorpusReport) -> Table:
     )
 
 
+def empty_files_table(report: CorpusReport) -> Table:
+    """The sources of which files have no text at all; no rows where there are none."""
+    found = {name: source.empty_files for name, source in report.sources.items() if source.empty_files.files}
+    rows = [Row(name, 0, [f"{empty.files:,}", ", ".join(empty.first)]) for name, empty in found.items()]
+    return Table(["files", "the first of them"], rows)
+
+
 def licence_tables(report: CorpusReport) -> list[Table]:
     """Documents kept under each licence, by source."""
     by_source = {name: source.licences for name, source in report.sources.items()}
@@ -161,7 +168,7 @@ def language_table(report: CorpusReport) -> Table:
 
 
 def removal_tables(report: CorpusReport) -> list[Table]:
-    """What was taken out of the texts that were read: lines, and personal data by kind; nothing when none was."""
+    """What was taken out of the documents kept: lines, and personal data by kind; nothing when none was looked for."""
     removed = {name: source.removed_lines for name, source in report.sources.items()}
     lines: list[_Line] = [("boilerplate lines removed", 0, removed)] if any(removed.values()) else []
     kinds = sorted({kind for source in report.sources.values() for kind in source.scrubbed})
@@ -171,6 +178,24 @@ def removal_tables(report: CorpusReport) -> list[Table]:
         for kind in kinds:
             found = {name: source.scrubbed.get(kind, 0) for name, source in report.sources.items()}
             lines.append((kind, 1, found))
+    return _beside(lines, list(report.sources))
+
+
+def removals_of(report: CorpusReport) -> str:
+    """Of which texts `removal_tables` tells."""
+    is_older = any(source.boilerplate_lines is None for source in report.sources.values())
+    return "in all texts that were read, those that were dropped afterwards too" if is_older else "in what was kept"
+
+
+def boilerplate_tables(report: CorpusReport) -> list[Table]:
+    """The lines that each boilerplate expression matches in what was read, by source; those that match none too."""
+    by_source = {name: source.boilerplate_lines or {} for name, source in report.sources.items()}
+    expressions = list(dict.fromkeys(expression for found in by_source.values() for expression in found))
+    counted = {
+        expression: {name: found.get(expression, 0) for name, found in by_source.items()} for expression in expressions
+    }
+    ordered = sorted(expressions, key=lambda expression: sum(counted[expression].values()))
+    lines = [(expression, 0, counted[expression]) for expression in ordered[:MOST_ROWS]]
     return _beside(lines, list(report.sources))
 
 

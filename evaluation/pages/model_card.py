@@ -10,9 +10,19 @@ import yaml
 from evaluation.baselines import Results, measured
 from evaluation.bits_per_byte import Figures
 from evaluation.pages.html import templates
-from evaluation.pages.wording import number_in_words, share, text_size
+from evaluation.pages.wording import base_model, number_in_words, share, text_size
 
-ORDINARY_EVENTS = {"start", "resume", "save", "done", "stop", "stragglers", "spike not examined"}
+ORDINARY_EVENTS = {
+    "start",
+    "resume",
+    "saving",
+    "save",
+    "done",
+    "stop",
+    "stragglers",
+    "spike not examined",
+    "initial weights",
+}
 MOST_EVENTS = 20
 
 
@@ -73,16 +83,6 @@ def model_card(facts: CardFacts) -> str:
         events=[_event(event) for event in facts.events if event["event"] not in ORDINARY_EVENTS][:MOST_EVENTS],
         model_yaml=yaml.safe_dump(dict(facts.config["model"]), sort_keys=False).rstrip(),
     )
-
-
-def base_model(config: Mapping[str, Any]) -> str | None:
-    """The name of the model that the run began from, without the place where it lies; None where there was none.
-
-    A folder of the hub's cache (models--OWNER--NAME/snapshots/COMMIT) has its name on the hub in it.
-    """
-    parts = [part for part in str(config.get("init_from") or "").split("/") if part]
-    cached = [part.removeprefix("models--").replace("--", "/") for part in parts if part.startswith("models--")]
-    return (cached or parts)[-1] if parts else None
 
 
 def _header(sources: Mapping[str, Any], base: str | None) -> dict[str, Any]:

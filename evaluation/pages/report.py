@@ -50,6 +50,8 @@ class ReportInputs:
     parameters: int
     spending: Spending | None = None
     """None: nothing has been trained."""
+    lacking: str = ""
+    """What is to be said of metrics that are not there."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ def write_report(inputs: ReportInputs, folder: Path) -> Path:
         evaluated=bool(evaluation),
         nothing=NOTHING_HELD_OUT,
         verdict=judge(sources, baselines, inputs.domain_sources),
+        lacking=inputs.lacking,
         key_figures=key_figures(inputs.parameters, steps),
         results=compare(sources, baselines),
         methods=evaluation.get("baseline_methods", {}),

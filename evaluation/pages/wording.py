@@ -56,3 +56,13 @@ def _in_units(value: float, units: Mapping[str, float]) -> str:
             count = value / size
             return f"{count:.{2 if count < 10 else 1 if count < 100 else 0}f} {unit}"
     return ""
+
+
+def base_model(config: Mapping[str, Any]) -> str | None:
+    """The name of the model that the run began from, without the place where it lies; None where there was none.
+
+    A folder of the hub's cache (models--OWNER--NAME/snapshots/COMMIT) has its name on the hub in it.
+    """
+    parts = [part for part in str(config.get("init_from") or "").split("/") if part]
+    cached = [part.removeprefix("models--").replace("--", "/") for part in parts if part.startswith("models--")]
+    return (cached or parts)[-1] if parts else None

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ import pytest
 import yaml
 
 from domainlm.branch import Edit, branch, read_edit
-from tests.launched.runs import environment, losses, metrics
+from tests.launched.runs import losses, metrics, run_train
 from train.checkpoints.folders import CheckpointError, find_latest, saved_steps
 from train.config import CHECKOUT, RunConfig
 from train.config_file import ConfigError, load_config
@@ -27,8 +25,7 @@ EDITS = CHECKOUT / "configs" / "branches" / "bloomberggpt-50b.yaml"
 
 def train(file: Path, *overrides: str) -> RunConfig:
     """One rank alone, which takes least time."""
-    command = [sys.executable, "-m", "train", str(file), *overrides]
-    output = subprocess.run(command, env=environment(), cwd=CHECKOUT, text=True, capture_output=True, timeout=240)
+    output = run_train(file, *overrides)
     assert output.returncode == 0, output.stderr
     return load_config(file, overrides)
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from domainlm.generate import BATCH, _InOrder, continue_in_order, continue_texts, load_writer, sample_settings
-from tests.launched.runs import environment, run_domainlm, run_python
+from tests.launched.runs import environment, run_domainlm, run_train
 from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
 
@@ -34,7 +34,7 @@ def trained(
     file = write_small_config(folder / "run.yaml", folder / "run", training=training)
     config = load_config(file)
     make_data(config)
-    done = run_python("-m", "train", file)
+    done = run_train(file)
     assert done.returncode == 0, done.stderr
     return file
 

@@ -9,11 +9,11 @@ import pytest
 
 from domainlm.arguments import parse
 from domainlm.commands import _table
-from tests.launched.runs import run_domainlm
+from tests.launched.runs import run_domainlm, run_python
 
 
 def test_help_teaches() -> None:
-    asked = run_domainlm("--help", PYTHONPROFILEIMPORTTIME="1")
+    asked = run_python("-m", "domainlm", "--help", PYTHONPROFILEIMPORTTIME="1")
     shown = asked.stdout
     assert not re.search(r"\b(pydantic|yaml|numpy)$", asked.stderr, re.M), "which take ten times as long as the help"
     commands = "plan prepare tokenizer tokenize train submit evaluate generate report export trace export-shards run"
@@ -24,7 +24,7 @@ def test_help_teaches() -> None:
 
 
 def test_plan_prints_a_table_and_with_json_one_object_last() -> None:
-    shown = run_domainlm("plan", "configs/bloomberggpt-50b.yaml", PYTHONPROFILEIMPORTTIME="1")
+    shown = run_python("-m", "domainlm", "plan", "configs/bloomberggpt-50b.yaml", PYTHONPROFILEIMPORTTIME="1")
     assert "50,558,868,480" in shown.stdout
     assert not re.search(r"\b(torch|numba|pyarrow)$", shown.stderr, re.M), "which takes longer than the plan"
     machine = run_domainlm("plan", "configs/bloomberggpt-50b.yaml", "--json", "training.steps=7200")
@@ -38,6 +38,39 @@ def test_overrides_may_stand_anywhere(words: list[str]) -> None:
     arguments = parse(["plan", "run.yaml", *words])
     assert arguments.json
     assert sorted(arguments.overrides) == sorted(word for word in words if "=" in word)
+
+
+NUMBERS = {
+    "plan": ("--gpus",),
+    "status": ("--every",),
+    "rehearse": ("--steps",),
+    "submit --time 1 --nodes 1": (
+        *("--nodes", "--gpus-per-node", "--ranks-per-node", "--cpus-per-rank", "--spare", "--chain"),
+    ),
+    "branch --name other": ("--from",),
+    "generate": ("--tokens", "--temperature", "--top-k", "--top-p", "--seed", "--checkpoint"),
+    "export": ("--checkpoint", "--shard-gigabytes"),
+    "trace": ("--step",),
+    "trace --step 1": ("--rank",),
+}
+MAY_BE_ZERO = ("--gpus-per-node", "--spare", "--temperature", "--seed", "--rank")
+
+
+@pytest.mark.parametrize(("words", "option"), [(words, option) for words in NUMBERS for option in NUMBERS[words]])
+def test_a_number_that_means_nothing_is_refused_by_the_name_of_its_option(
+    words: str, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command, *others = words.split()
+    for value in ("-1", "nan", "inf", "-inf", "1e999", "many", "", *(() if option in MAY_BE_ZERO else "0")):
+        with pytest.raises(SystemExit):
+            parse([command, "run.yaml", *others, f"{option}={value}"])
+        assert re.search(rf"error: argument {option}: '{value}' is no (whole|finite) number", capsys.readouterr().err)
+
+
+def test_numbers_that_mean_something_are_taken() -> None:
+    assert parse(["generate", "run.yaml", "--temperature", "0", "--top-p", "1", "--top-k", "40"]).top_p == 1
+    assert parse(["export", "run.yaml", "--shard-gigabytes", "0.001"]).shard_gigabytes == 0.001
+    assert parse(["submit", "run.yaml", "--time", "1", "--nodes", "64", "--gpus-per-node", "0"]).gpus_per_node == 0
 
 
 def test_bad_input_is_one_line_and_exit_code_2(

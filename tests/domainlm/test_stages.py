@@ -86,6 +86,16 @@ def test_an_evaluation_of_fewer_tokens_scores_whole_documents_and_says_so(
     assert f"{measured:,} of {there:,} held-out tokens were measured" in shown
 
 
+@pytest.mark.parametrize("command", ["evaluate", "export", "report"])
+def test_what_another_model_would_make_is_refused_though_finished_work_is_there(
+    finished: tuple[RunConfig, Any], command_line: Callable[..., tuple[int, str, str]], command: str
+) -> None:
+    config, _ = finished
+    code, _, said = command_line(command, config.run_folder, "model.norm_epsilon=0.5")
+    assert code == 2
+    assert "is of another model: model.norm_epsilon was 1e-05, now 0.5. Undo the change" in said
+
+
 def test_preparing_says_what_holds_nothing_out(
     make_config: Callable[..., RunConfig], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,11 +19,11 @@ from train.config import RunConfig
 from train.process import name_accelerator
 
 name_accelerator()
-from domainlm.status.read import read_metrics  # noqa: E402
 from train.checkpoints.folders import find_latest  # noqa: E402
 from train.config_file import load_config  # noqa: E402
 from train.loop import train  # noqa: E402
 from train.records.journal import read_journal  # noqa: E402
+from train.records.metrics import read_metrics  # noqa: E402
 from train.stop import StopRequest  # noqa: E402
 
 

@@ -1,6 +1,6 @@
 """One rank that trains two steps of a small model and writes the memory that they took and should take.
 
-    RANK=0 WORLD_SIZE=2 ... python tests/launched/memory_of_steps.py OUT PRECISION:RECOMPUTE:LAYERS:WIDTH:ROWS
+    ... python tests/launched/memory_of_steps.py OUT PRECISION:RECOMPUTE:LAYERS:WIDTH:ROWS:VOCABULARY
 
 Resident memory says what is allocated because the allocator gives all that is freed back to the kernel: above 64 KiB
 it asks for pages of its own, and the process is not told to keep them, as training on a CPU otherwise is.
@@ -52,14 +52,15 @@ def train_steps(config: RunConfig, device: torch.device, world_size: int, length
 
 
 def main(out: str, case: str) -> None:
-    precision, recompute, layers, width, micro_batch = case.split(":")
+    precision, recompute, layers, width, micro_batch, vocabulary = case.split(":")
     config = load_config(
         CHECKOUT / "configs" / "demo.yaml",
         [
             f"model.layers={layers}",
             f"model.width={width}",
             f"model.heads={int(width) // 64}",
-            "model.vocabulary_size=16384",
+            f"model.vocabulary_size={vocabulary}",
+            f"tokenizer.vocabulary_size={vocabulary}",
             "model.sequence_length=256",
             "training.deepspeed={zero_optimization: {stage: 3}}",
             f"training.precision={precision}",

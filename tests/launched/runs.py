@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from tests.launched.forks import fork
 from train.checkpoints.trained import load_trained
 from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
@@ -92,9 +93,20 @@ def run_python(
     )
 
 
+def run_module(name: str, *words: str | Path, lines: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+    """`python -m NAME WORDS` likewise, in a process that need not load torch and DeepSpeed first."""
+    forked = fork("-m", name, *map(str, words), lines=lines, folder=CHECKOUT, variables=environment() | variables)
+    return forked.finish(280)
+
+
+def run_train(*words: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """`python -m train WORDS`: a run of one rank."""
+    return run_module("train", *words, **variables)
+
+
 def run_domainlm(*words: str | Path, lines: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
-    """`domainlm WORDS` likewise."""
-    return run_python("-m", "domainlm", *words, lines=lines, **variables)
+    """`domainlm WORDS`."""
+    return run_module("domainlm", *words, lines=lines, **variables)
 
 
 def run_script(name: str, *arguments: str | Path, ranks: int) -> None:
@@ -102,21 +114,34 @@ def run_script(name: str, *arguments: str | Path, ranks: int) -> None:
     run_ranks(str(SCRIPTS / f"{name}.py"), *map(str, arguments), ranks=ranks)
 
 
-def run_to_the_end(config_file: Path) -> str:
-    """What is left of a run, on two ranks as `srun python -m train` starts them, with no launcher; what they said."""
-    return run_ranks("-m", "train", str(config_file), ranks=2)
-
-
-def run_ranks(*words: str, ranks: int) -> str:
-    """`python WORDS` as the ranks of one process group; what they said."""
-    group = {"WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks)}
-    group |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    processes = [
-        start_process(sys.executable, *words, **group, RANK=str(rank), LOCAL_RANK=str(rank)) for rank in range(ranks)
-    ]
+def run_fresh_script(name: str, *arguments: str | Path, ranks: int) -> None:
+    """The same in processes that nothing was loaded in."""
+    words = [sys.executable, str(SCRIPTS / f"{name}.py"), *map(str, arguments)]
+    processes = [start_process(*words, **of_rank) for of_rank in _group(ranks)]
     outputs = "\n".join([finish(process, code=None) for process in processes])
     assert all(process.returncode == 0 for process in processes), outputs
+
+
+def run_to_the_end(config_file: Path, *overrides: str, code: int = 0, **variables: str) -> str:
+    """What is left of a run, on two ranks as `srun python -m train` starts them, with no launcher; what they said."""
+    return run_ranks("-m", "train", str(config_file), *overrides, ranks=2, code=code, **variables)
+
+
+def run_ranks(*words: str, ranks: int, code: int = 0, **more: str) -> str:
+    """`python WORDS` as the ranks of one process group, which all end with `code`; what they said."""
+    variables = [environment() | more | of_rank for of_rank in _group(ranks)]
+    forked = [fork(*words, lines="", folder=CHECKOUT, variables=of_rank) for of_rank in variables]
+    ended = [process.finish(500) for process in forked]
+    outputs = "\n".join([process.stdout + process.stderr for process in ended])
+    assert all(process.returncode == code for process in ended), outputs
     return outputs
+
+
+def _group(ranks: int) -> list[dict[str, str]]:
+    """Environment variables of each of these ranks."""
+    group = {"WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks)}
+    group |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    return [group | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(ranks)]
 
 
 def lines(config: RunConfig, kind: str) -> list[dict[str, Any]]:

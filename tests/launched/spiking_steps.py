@@ -130,6 +130,7 @@ def main(config_file: str, folder: Path, variants: list[str]) -> None:
                 f"training.precision={precision}",
                 f"training.spikes={{policy: {policy}, window: 8, limit: 2}}",
                 "training.diagnose_every=4",
+                "model.layers=1",  # what takes the time is gathering parameters one by one
             ]
             own = folder / f"{stage}-{precision}-{case}" / os.environ["RANK"]
             found[f"{variant} {case}"] = train(load_config(config_file, overrides), own, disturb, skips)

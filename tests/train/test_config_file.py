@@ -136,6 +136,8 @@ def test_a_wrong_entry_is_not_called_missing_too(tmp_path: Path) -> None:
         ("training.steps.x=1", "`steps` is not a section"),
         ("data.sources.olds.weight=1", "nothing there is called 'olds'"),
         ("training.step=1", "FILE: training.step: unknown key; did you mean `steps`?"),
+        ("training.learning_rate=.inf", "FILE: training.learning_rate: input should be a finite number"),
+        ("evaluation.temperature=.inf", "FILE: evaluation.temperature: input should be a finite number"),
     ],
 )
 def test_bad_overrides(tmp_path: Path, override: str, message: str) -> None:

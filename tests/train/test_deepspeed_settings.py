@@ -9,7 +9,7 @@ import torch
 from deepspeed.runtime import config as deepspeed_config_module
 from deepspeed.runtime.config import DeepSpeedConfig
 
-from tests.launched.runs import losses, run_python
+from tests.launched.runs import losses, run_train
 from train.config import CHECKOUT, RunConfig
 from train.config_file import ConfigError, load_config
 from train.deepspeed_settings import OWNED_KEYS, REFUSED_KEYS, REMOVED_KEYS, own_settings
@@ -150,7 +150,7 @@ def test_autocast_and_monitors_work(undisturbed: RunConfig, tmp_path: Path) -> N
         f"folder={tmp_path}",
         f"data.folder={undisturbed.data_folder}",
     ]
-    ended = run_python("-m", "train", undisturbed.run_folder / "config.yaml", *words)
+    ended = run_train(undisturbed.run_folder / "config.yaml", *words)
     assert ended.returncode == 0, ended.stderr
     found = losses(undisturbed.model_copy(update={"folder": str(tmp_path)}))
     assert found == pytest.approx(losses(undisturbed), rel=1e-2)
@@ -166,7 +166,7 @@ def test_an_offloaded_run_is_the_same_run(undisturbed: RunConfig, tmp_path: Path
         f"folder={tmp_path / 'run'}",
         f"data.folder={undisturbed.data_folder}",
     ]
-    ended = run_python("-m", "train", undisturbed.run_folder / "config.yaml", *settings)
+    ended = run_train(undisturbed.run_folder / "config.yaml", *settings)
     assert ended.returncode == 0, ended.stderr
     offloaded = undisturbed.model_copy(update={"folder": str(tmp_path / "run")})
     assert losses(offloaded) == pytest.approx(losses(undisturbed), rel=1e-4)

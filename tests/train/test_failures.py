@@ -21,8 +21,8 @@ from tests.launched.runs import (
     finish,
     losses,
     rank_processes,
-    run_python,
     run_to_the_end,
+    run_train,
     start,
     start_and_wait,
     start_faulty,
@@ -174,7 +174,7 @@ def test_the_time_limit_is_met(small_run: SmallRun) -> None:
 @pytest.mark.parametrize("given", ["tomorrow", "nan", "inf", "3600", "1764547200000"])
 def test_a_wrong_time_limit_is_refused(small_run: SmallRun, given: str) -> None:
     """Also a length of time, and milliseconds."""
-    output = run_python("-m", "train", small_run("wrong"), DOMAINLM_END_TIME=given)
+    output = run_train(small_run("wrong"), DOMAINLM_END_TIME=given)
     assert (output.returncode, output.stdout) == (2, "")
     assert output.stderr == f"error: DOMAINLM_END_TIME={given} is not a time: set it to seconds since 1970\n"
 
@@ -191,7 +191,7 @@ def test_files_that_are_damaged_are_a_line_each_and_no_traceback(small_run: Smal
     events = journal.read_bytes()
 
     def refusal() -> str:
-        ended = run_python("-m", "train", file)
+        ended = run_train(file)
         assert (ended.returncode, ended.stdout) == (2, "")
         return ended.stderr.splitlines()[-1]
 
@@ -206,7 +206,7 @@ def test_files_that_are_damaged_are_a_line_each_and_no_traceback(small_run: Smal
     for name in ("metrics.jsonl", "diagnostics.jsonl"):
         with (config.run_folder / name).open("ab") as records:
             records.write(b'12\n{"step": "12"}\n\xff\xfe{"step"')
-    ended = run_python("-m", "train", file)
+    ended = run_train(file)
     assert ended.returncode == 0, ended.stderr
     assert f"WARNING: {config.metrics}: 2 lines are no records and are removed" in ended.stderr
     assert f"WARNING: {config.checkpoints / 'step_5'} is not taken for a checkpoint" in ended.stderr
@@ -232,15 +232,13 @@ def test_a_read_only_folder_is_refused_in_one_line(small_run: SmallRun, tmp_path
 
 def test_an_unreachable_wandb_neither_stops_nor_stalls_a_run(small_run: SmallRun, undisturbed: RunConfig) -> None:
     file = small_run("unreachable")
-    output = finish(
-        start(
-            file,
-            "monitoring.wandb=true",
-            "monitoring.init_timeout_seconds=2",
-            WANDB_MODE="online",
-            WANDB_API_KEY="0" * 40,
-            WANDB_BASE_URL="http://127.0.0.1:9",
-        )
+    output = run_to_the_end(
+        file,
+        "monitoring.wandb=true",
+        "monitoring.init_timeout_seconds=2",
+        WANDB_MODE="online",
+        WANDB_API_KEY="0" * 40,
+        WANDB_BASE_URL="http://127.0.0.1:9",
     )
     assert "W&B cannot be reached" in output
     assert "this run is mirrored offline" in output

@@ -18,9 +18,11 @@ from tests.launched.runs import (
     losses,
     metrics,
     rank_processes,
+    run_domainlm,
     run_python,
     run_script,
     run_to_the_end,
+    run_train,
     signal_one_rank,
     start,
     start_and_wait,
@@ -40,7 +42,7 @@ def test_every_zero_stage_and_world_size_trains_the_same_run(small_run: Callable
     # the order of addition in the last bit.
     config_file = small_run("stages", steps=50, batch_size=4)
     clipped = [f"{stage}:fp32:1.0" for stage in range(4)] + [f"{stage}:bf16:1.0" for stage in range(1, 4)]
-    unclipped = [f"{stage}:bf16:0.0" for stage in range(1, 4)]
+    unclipped = [f"{stage}:bf16:0.0:training.steps=20" for stage in range(1, 4)]
     dropped = "1:fp32:1.0:model.dropout=0.3:training.steps=8"
     seen: dict[int, dict[str, Any]] = {}
     for world_size in (1, 2):
@@ -100,7 +102,7 @@ def test_an_altered_shard_is_named_before_the_first_step(small_run: Callable[...
     good = shard.read_bytes()
     shard.write_bytes(good[:100] + bytes([good[100] ^ 1]) + good[101:])
     try:
-        output = run_python("-m", "train", file)
+        output = run_train(file)
     finally:
         shard.write_bytes(good)
     assert output.returncode == 2
@@ -120,7 +122,7 @@ def test_a_finished_run_is_recognised(undisturbed: RunConfig) -> None:
     evaluations = lines(undisturbed, "evaluation")
     assert [line["step"] for line in evaluations] == [6, 12]
     assert set(evaluations[0]["evaluation"]) == {"news", "general"}
-    output = run_python("-m", "train", undisturbed.run_folder.parent / "run.yaml")
+    output = run_train(undisturbed.run_folder.parent / "run.yaml")
     assert output.returncode == 0
     assert f"already finished at step {STEPS}" in output.stderr
 
@@ -162,19 +164,19 @@ def test_a_run_that_is_stopped_and_killed_again_and_again_equals_one_that_never_
     assert not list(config.checkpoints.glob(".step_*.partial"))
 
 
-def test_domainlm_train_does_the_same_as_the_deepspeed_launcher(
+def test_domainlm_train_with_its_launcher_does_the_same_as_ranks_without_one(
     small_run: Callable[..., Path], undisturbed: RunConfig
 ) -> None:
     file = small_run("domainlm", local_ranks=2)
-    output = run_python("-m", "domainlm", "train", file, "--json")
+    output = run_domainlm("train", file, "--json")
     assert output.returncode == 0, output.stderr
     assert json.loads(output.stdout.splitlines()[-1])["finished"] is True
     assert_same_run(load_config(file), undisturbed)
-    again = run_python("-m", "domainlm", "train", file, "--json")
+    again = run_domainlm("train", file, "--json")
     assert again.returncode == 0
     assert f"already finished at step {STEPS}" in again.stderr
 
-    extended = run_python("-m", "train", file, "training.steps=13", "training.learning_rate=1e-3")
+    extended = run_train(file, "training.steps=13", "training.learning_rate=1e-3")
     assert extended.returncode == 0, extended.stderr
     assert "resuming with another training.learning_rate: was 0.003, now 0.001" in extended.stderr
     journal = read_journal(load_config(file).run_folder)
@@ -200,7 +202,7 @@ def test_a_run_goes_on_at_another_world_size_and_stage_but_not_with_another_arch
     small_run: Callable[..., Path], undisturbed: RunConfig
 ) -> None:
     file = undisturbed.run_folder.parent / "run.yaml"
-    output = run_python("-m", "train", file, "training.steps=20", "model.layers=3")
+    output = run_train(file, "training.steps=20", "model.layers=3")
     assert output.returncode == 2
     assert "model.layers was 2, now 3" in output.stderr
     assert "Traceback" not in output.stderr

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import xxhash
 from data.files import value_digest, write_atomically
 from data.progress import progress, say
 from train.config import RunConfig, to_yaml
+from train.records.journal import NAME, may_be_own, read_journal
 
 FORMAT = 3
 OLDER = 2
@@ -97,12 +98,19 @@ def discard_after(checkpoints: Path, step: int) -> None:
             delete(step_folder(checkpoints, later))
 
 
-def publish(config: RunConfig, step: int, files: Mapping[str, Mapping[str, Any]], **facts: Any) -> Checkpoint:
+def publish(
+    config: RunConfig,
+    step: int,
+    files: Mapping[str, Mapping[str, Any]],
+    announce: Callable[[Checkpoint], None] = lambda checkpoint: None,
+    **facts: Any,
+) -> Checkpoint:
     """Make the partial checkpoint of `step` whole: manifest, rename, then `latest` (one rank calls this).
 
     Args:
         files: size and digest, as the manifest has them, of files that are on disk already; of any others in the
             folder they are taken here.
+        announce: is told of the checkpoint before it gets its name, so that there is none which was not announced.
         facts: what else the manifest is to say.
     """
     checkpoints = config.checkpoints
@@ -121,6 +129,7 @@ def publish(config: RunConfig, step: int, files: Mapping[str, Mapping[str, Any]]
     manifest = json.loads(json.dumps(manifest))  # as it will be read, so that its digest is that of what is read
     write_atomically(partial / "manifest.json", json.dumps(manifest | {"digest": value_digest(manifest)}, indent=1))
     _sync(partial)
+    announce(Checkpoint(folder, manifest))
     if folder.exists():
         # The same step again, after an earlier save of it was damaged: that one is moved aside before it is deleted.
         replaced = folder.rename(checkpoints / f".{folder.name}.replaced.partial")
@@ -236,7 +245,8 @@ def read_checkpoint(folder: Path, contents: bool = False) -> Checkpoint:
 
     Raises:
         DamagedError: the manifest is missing or not as it was written, or a file is missing or not as it says.
-        CheckpointError: it may not be read, or is of another version's format.
+        CheckpointError: it may not be read, is of another version's format, or not of the run in whose folder it lies.
+        DataError: the run's journal is damaged.
     """
     try:
         manifest = json.loads((folder / "manifest.json").read_bytes())
@@ -253,6 +263,7 @@ def read_checkpoint(folder: Path, contents: bool = False) -> Checkpoint:
             state = "is missing" if found is None else f"has {found} bytes instead of {size}"
             raise DamagedError(f"{file} {state}: the checkpoint is damaged")
     checkpoint = Checkpoint(folder, manifest)
+    _check_owner(checkpoint)
     if contents and (damaged := damaged_files(checkpoint)):
         raise DamagedError(
             f"{folder}: the content of {', '.join(damaged)} is not what was written: it is damaged, take another"
@@ -280,6 +291,16 @@ def _check_manifest(folder: Path, manifest: dict[str, Any], digest: str | None) 
         sizes = {}
     if not sizes:
         raise DamagedError(f"{file} does not describe the files beside it: the checkpoint is damaged")
+
+
+def _check_owner(checkpoint: Checkpoint) -> None:
+    folder = checkpoint.folder
+    run_folder = folder.parent.parent
+    if not may_be_own(read_journal(run_folder), checkpoint.step, checkpoint.digest):
+        raise CheckpointError(
+            f"{folder} is not of this run: {run_folder / NAME} does not know it. Move it "
+            "away, or put back what belongs there; `domainlm branch` goes on from a checkpoint of another run"
+        )
 
 
 def damaged_files(checkpoint: Checkpoint, part: int = 0, parts: int = 1) -> list[str]:

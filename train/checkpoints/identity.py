@@ -5,6 +5,7 @@ the checkpoints of the last one lie there, so that every stage which uses a chec
 """
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,10 @@ from data.stream.stream import TokenStream
 from data.tokenizer.build import DESCRIPTIONS, REPORT, TOKENIZER
 from train.checkpoints.folders import Checkpoint, CheckpointError, DamagedError
 from train.config import RunConfig
+from train.records.journal import NAME as JOURNAL
+from train.records.journal import losses_at_saves, may_be_own, read_journal
+from train.records.metrics import read_metrics
+from train.records.text_read import texts_read
 from train.token_stream import open_stream
 
 FOLDER = "tokenizer"
@@ -24,8 +29,8 @@ FOLDER = "tokenizer"
 class Carried(NamedTuple):
     """What each checkpoint of a run takes along."""
 
-    facts: dict[str, str]
-    """Of the manifest: digests of the tokenizer and the shards."""
+    facts: dict[str, Any]
+    """Of the manifest: digests of the tokenizer and the shards, and which text the weights have read."""
     files: dict[str, bytes]
     """The tokenizer's, by name; none where shards were given without their tokenizer."""
 
@@ -44,7 +49,8 @@ def to_carry(config: RunConfig, stream: TokenStream) -> Carried:
         DataError: tokenizer or shards were replaced since the stream was opened.
     """
     manifest, folder = shards_in_use(config, stream), config.tokenizer_folder
-    facts = {"tokenizer_digest": manifest.tokenizer_digest, "shards_digest": manifest.digest}
+    read = texts_read(config, read_journal(config.run_folder))
+    facts = {"tokenizer_digest": manifest.tokenizer_digest, "shards_digest": manifest.digest, "read": read}
     paths = [folder / name for name in (TOKENIZER, REPORT, *DESCRIPTIONS, MANIFEST)]
     if not paths[0].exists():
         return Carried(facts, {})
@@ -134,20 +140,52 @@ def shards_of(checkpoint: Checkpoint, config: RunConfig) -> str | None:
     return stream.packing.shards_digest if stream.digest(saved["samples"]) == saved["data_digest"] else None
 
 
+def check_metrics(config: RunConfig, lines: Iterable[Mapping[str, Any]] | None = None) -> str:
+    """One line about steps that metrics.jsonl lacks at its end; empty where it lacks none.
+
+    Args:
+        lines: of the file, where they have been read already.
+
+    Raises:
+        CheckpointError: it is of another run: its loss at a step is not the one that the journal has of the save.
+        DataError: the journal is damaged.
+    """
+    known = losses_at_saves(read_journal(config.run_folder))
+    found = {line["step"]: line["loss"] for line in lines or read_metrics(config.metrics) if "loss" in line}
+    for step, loss in known.items():
+        if step in found and found[step] != loss:
+            raise CheckpointError(
+                f"{config.metrics} is of another run: its loss at step {step} is {found[step]}, and this run had "
+                f"{loss} when it saved that step ({config.run_folder / JOURNAL}): put this run's file back, or move "
+                "that one away"
+            )
+    last, saved = max(found, default=0), max(known, default=0)
+    if last >= saved:
+        return ""
+    return (
+        f"{config.metrics} ends at step {last}, though the run has saved step {saved}: it is an older copy, or its end "
+        "is lost"
+    )
+
+
 def read_own(file: Path, checkpoint: Checkpoint, config: RunConfig) -> dict[str, Any] | None:
     """The content of reports/evaluate.json or data_card.json; None where there is no such file.
 
     Raises:
-        CheckpointError: it is of other shards than the checkpoint, or of another checkpoint of the same step.
+        CheckpointError: it is of other shards than the checkpoint, of another checkpoint of the same step, or of one
+            that the run's journal does not know.
     """
     if not file.exists():
         return None
     content: dict[str, Any] = json.loads(file.read_bytes())
+    events = read_journal(config.run_folder)
     inputs, shards = content.get("inputs", {}), shards_of(checkpoint, config)
     found = inputs.get("shards") or content.get("digests", {}).get("shards")
     changes = [] if found == shards else [f"of the shards {found}, not of {shards or 'those that it was trained on'}"]
     if content.get("step") == checkpoint.step and inputs.get("checkpoint") != checkpoint.digest:
         changes.append(f"of another checkpoint of step {checkpoint.step}")
+    elif "checkpoint" in inputs and not may_be_own(events, content["step"], inputs["checkpoint"]):
+        changes.append(f"of a checkpoint of step {content['step']} that this run has not saved")
     if changes:
         raise CheckpointError(
             f"{file} is not of {checkpoint.folder}, but {' and '.join(changes)}: {_remake(config)} and `domainlm "

@@ -27,6 +27,7 @@ from train.checkpoints.folders import (
     set_aside,
     step_folder,
 )
+from train.checkpoints.identity import check_metrics
 from train.config import RunConfig
 from train.process import Rank
 from train.ranks import of_all_ranks, of_first_rank
@@ -43,9 +44,13 @@ def find_start(config: RunConfig, rank: Rank, stream: TokenStream) -> tuple[Chec
     All ranks call this, and return or raise the same.
 
     Raises:
-        CheckpointError: there were checkpoints and none is whole, or the one to go on from is of another run.
+        CheckpointError: there were checkpoints and none is whole, or the one to go on from, or metrics.jsonl, is of
+            another run.
     """
     found = first_whole(config, rank, lambda steps: steps[::-1])
+    lacking = _agree(rank, lambda: check_metrics(config))
+    if rank.is_first and lacking:
+        say(f"WARNING: {lacking}")
     if found is None:
         if refusal := _agree(rank, lambda: _none_is_left(config)):
             raise CheckpointError(refusal)

@@ -11,9 +11,10 @@ import torch.distributed as dist
 from data.progress import say
 from train import watchdog
 from train.checkpoints import fragments, retention, state
-from train.checkpoints.folders import partial_folder, publish
+from train.checkpoints.folders import Checkpoint, partial_folder, publish
 from train.checkpoints.identity import shards_in_use, to_carry
 from train.ranks import any_rank
+from train.records.journal import SAVING
 from train.run import Run
 from train.schedule import consumed_samples
 
@@ -30,6 +31,8 @@ class _Save:
 
     step: int
     begin: float
+    loss: float | None
+    """Of the step, as metrics.jsonl has it (rank 0)."""
     stall: float = 0.0
     """Seconds that training stood still for it."""
     written: threading.Event = field(default_factory=threading.Event)
@@ -66,7 +69,8 @@ class Saver:
         A save that failed is said, recorded, and given up: training goes on and the next one may succeed.
         """
         self.wait()
-        self._save = save = _Save(step, time.perf_counter())
+        loss = self._run.monitor.loss_of(step) if self._run.monitor else None
+        self._save = save = _Save(step, time.perf_counter(), loss)
         engine, asynchronous = self._run.engine, self._run.config.training.asynchronous_saves
         parts = self._snapshot.take(engine) if asynchronous else state.own_parts(engine)
         arguments = (save, parts, state.optimizer_step(engine))
@@ -156,10 +160,16 @@ class Saver:
         samples = consumed_samples(config.training, save.step)
         shards_in_use(config, run.stream)
         self._carried.write(folder)
+
+        def announce(checkpoint: Checkpoint) -> None:
+            assert run.journal
+            run.journal.event(SAVING, step=save.step, digest=checkpoint.digest, loss=save.loss)
+
         saved = publish(
             config,
             save.step,
             files,
+            announce,
             samples=samples,
             optimizer_step=optimizer_step,
             world_size=run.rank.world_size,

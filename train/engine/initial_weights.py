@@ -3,6 +3,7 @@
 import json
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 from data.files import file_digest
 from data.shards.format import read_manifest
@@ -14,6 +15,7 @@ from model.transformer import Transformer
 from model.weight_files import open_weights
 from train.config import RunConfig
 from train.config_file import ConfigError
+from train.records.text_read import check_held_out
 
 
 def set_initial_weights(model: Transformer, config: RunConfig, fresh: bool, gather: Gather = nullcontext) -> None:
@@ -46,6 +48,12 @@ def check_initial_weights(config: RunConfig, fresh: bool) -> None:
             raise ConfigError(f"init_from: {error}") from None
 
 
+def text_read_by(folder: Path) -> list[dict[str, Any]]:
+    """The texts that the weights in a folder have read, as its record says; none where it does not say."""
+    record = folder / RECORD
+    return list((json.loads(record.read_bytes()) if record.exists() else {}).get("read") or [])
+
+
 def _check_text(config: RunConfig, folder: Path) -> None:
     """The folder's tokenizer is that of the shards, and what `domainlm export` says of its text is before the cutoff.
 
@@ -70,3 +78,5 @@ def _check_text(config: RunConfig, folder: Path) -> None:
             f"the weights in {folder} were trained on text {read}, data.cutoff is {wanted}: what is held out from then "
             "on may have been trained on; set data.cutoff to theirs or later, or leave it out"
         )
+    if texts := text_read_by(folder):
+        check_held_out(config, texts)

@@ -7,6 +7,7 @@ skipped are skipped again whenever they come.
 import json
 import os
 import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,7 +18,12 @@ from data.errors import DataError
 NAME = "journal.jsonl"
 SET_ASIDE, REFUSED = "checkpoint set aside", "refused"
 """Events of a start, which may come to nothing: no session of training need follow."""
-NEEDED = {"save": {"step"}, "skip": {"first", "last"}, "spike": {"step"}, "stop": {"step"}}
+BRANCH, START, RESUME, SAVING = "branch", "start", "resume", "saving"
+"""Events with the digest of a checkpoint: that with which the run began or went on, and one that is about to be there.
+
+Those of older versions lack it, but for `branch`.
+"""
+NEEDED = {"save": {"step"}, SAVING: {"step"}, "skip": {"first", "last"}, "spike": {"step"}, "stop": {"step"}}
 """What a start reads of events, by their names."""
 
 
@@ -44,6 +50,7 @@ class Journal:
             error.add_note(f"the journal could not take it: {unwritten}")
         finally:
             os.close(self._descriptor)
+            self._descriptor = -1  # a save's thread that comes later must not meet another file under the number
 
     def event(self, name: str, **facts: Any) -> None:
         """Add one event, which is on disk when this returns. What is not finite is written as null, no secret at all.
@@ -81,3 +88,33 @@ def read_journal(run_folder: Path) -> list[dict[str, Any]]:
             ) from None
         events.append(event)
     return events
+
+
+def may_be_own(events: Iterable[Mapping[str, Any]], step: int, digest: str) -> bool:
+    """Whether a run with this journal may have saved the checkpoint of this step and digest, or gone on from it.
+
+    True too where that cannot be known: there is no journal, or an older version wrote the save.
+    """
+    sessions, digests, saved, noted = [], set(), set(), set()
+    for event in events:
+        if event["event"] in (BRANCH, START, RESUME):
+            sessions.append(event)
+        if event["event"] == "save":
+            saved.add(event["step"])
+        if found := event.get("digest"):
+            digests.add(found)
+            noted.add(event.get("step"))
+    if not sessions or "digest" not in sessions[-1]:
+        return True
+    return digest in digests or step in saved - noted
+
+
+def losses_at_saves(events: Iterable[Mapping[str, Any]]) -> dict[int, float]:
+    """{step: loss in nats} that the run's metrics had when it saved; nothing of steps that were run again since."""
+    found: dict[int, float] = {}
+    for event in events:
+        if event["event"] in (START, RESUME):
+            found = {step: loss for step, loss in found.items() if step <= event.get("step", 0)}
+        elif event["event"] in (SAVING, BRANCH) and event.get("loss") is not None:
+            found[event["step"]] = event["loss"]
+    return found

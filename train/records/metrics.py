@@ -36,6 +36,7 @@ class Monitor:
         self._config = config
         self.dropped = drop_lines_after(config.metrics, resumed_at)
         self._lines = config.metrics.open("a", encoding="utf-8", buffering=1)
+        self._newest: Mapping[str, Any] = {}
         self._mirror = Mirror(config, environment) if config.monitoring.wandb else None
 
     def __enter__(self) -> Self:
@@ -49,7 +50,8 @@ class Monitor:
     def step(self, metrics: Mapping[str, float], steps: int, seconds_left: float) -> None:
         """Record one training step; every `log_every`-th is shown."""
         # JSON has no NaN: what is not finite is written as null, which every reader takes.
-        self._write({key: value if math.isfinite(value) else None for key, value in metrics.items()})
+        self._newest = {key: value if math.isfinite(value) else None for key, value in metrics.items()}
+        self._write(self._newest)
         step = int(metrics["step"])
         self.mirror(step, "train", {name: value for name, value in metrics.items() if name != "step"})
         if step % self._config.training.log_every == 0 or step in (1, steps):
@@ -59,6 +61,10 @@ class Monitor:
                 f"rate {metrics['learning_rate']:.2e}  gradient {metrics['gradient_norm']:.3f}  "
                 f"{metrics['tokens_per_second']:,.0f} tokens/s{mfu}  {duration(seconds_left)} left"
             )
+
+    def loss_of(self, step: int) -> float | None:
+        """As it was recorded, if that step was the newest that was; None too where the loss was not finite."""
+        return self._newest["loss"] if self._newest.get("step") == step else None
 
     def evaluation(self, step: int, bits_per_byte: Mapping[str, Mapping[str, float]], seconds: float) -> None:
         """Record bits per byte by source and split."""
@@ -98,6 +104,14 @@ def read_record(line: bytes) -> dict[str, Any] | None:
     except (ValueError, KeyError):  # what is not UTF-8 is a ValueError too
         whole = False
     return record if whole else None
+
+
+def read_metrics(file: Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl; one that is being written, or was cut short, is left out."""
+    if not file.exists():
+        return []
+    records = map(read_record, file.read_bytes().split(b"\n")[:-1])
+    return [record for record in records if record is not None]
 
 
 def drop_lines_after(file: Path, step: int) -> Dropped:

@@ -28,11 +28,11 @@ def clean(
 
 
 def dropped(reason: str) -> Cleaned:
-    return Cleaned(None, reason, {}, 0)
+    return Cleaned(None, reason, {}, 0, {})
 
 
 def kept(text: str) -> Cleaned:
-    return Cleaned(text, None, {}, 0)
+    return Cleaned(text, None, {}, 0, {})
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,14 @@ def test_mojibake_can_be_left() -> None:
 def test_boilerplate_lines_go_and_are_counted() -> None:
     lines = ("Page 1 of 9", PROSE, "", "share THIS", "Page 2 of 9 is about pages", "Page 3 of 9")
     result = clean("\n".join(lines), boilerplate_lines=(r"Page (\d) of 9", "(?i)share this"))
-    assert result == Cleaned(f"{PROSE}\n\nPage 2 of 9 is about pages", None, {}, 3)
+    matched = {r"Page (\d) of 9": 2, "(?i)share this": 1}
+    assert result == Cleaned(f"{PROSE}\n\nPage 2 of 9 is about pages", None, {}, 3, matched)
+
+
+def test_a_line_counts_for_each_boilerplate_expression_that_matches_it() -> None:
+    expressions = ("Page .*", r"Page \d", r"page \d", "Page 1 of 9 ")
+    result = clean(f"{PROSE}\nPage 1\nPage 1\nPage one", boilerplate_lines=expressions)
+    assert (result.removed_lines, result.boilerplate) == (3, {"Page .*": 3, r"Page \d": 2})
 
 
 def test_a_boilerplate_expression_that_is_none_is_named() -> None:
@@ -188,14 +195,14 @@ def test_a_boilerplate_expression_that_is_none_is_named() -> None:
 
 def test_c4_takes_lines_and_pages() -> None:
     result = clean(f"Menu\n{PROSE}\n{PROSE}\n{PROSE} Again.", filters=("c4",))
-    assert result == Cleaned(f"{PROSE}\n{PROSE}\n{PROSE} Again.", None, {}, 1)
-    assert clean(f"Menu\n{PROSE}", filters=("c4",)) == Cleaned(None, "c4: sentences", {}, 1)
-    assert clean("Menu\nHome", filters=("c4",)) == Cleaned(None, "no lines left", {}, 2)
+    assert result == Cleaned(f"{PROSE}\n{PROSE}\n{PROSE} Again.", None, {}, 1, {})
+    assert clean(f"Menu\n{PROSE}", filters=("c4",)) == Cleaned(None, "c4: sentences", {}, 1, {})
+    assert clean("Menu\nHome", filters=("c4",)) == Cleaned(None, "no lines left", {}, 2, {})
 
 
 def test_personal_data_is_replaced_and_counted() -> None:
     result = clean(f"{PROSE} Ask jane@example.org or joe@example.org, +1 212 555 0123.", scrub=("email", "phone"))
-    assert result == Cleaned(f"{PROSE} Ask <EMAIL> or <EMAIL>, <PHONE>.", None, {"email": 2, "phone": 1}, 0)
+    assert result == Cleaned(f"{PROSE} Ask <EMAIL> or <EMAIL>, <PHONE>.", None, {"email": 2, "phone": 1}, 0, {})
 
 
 def test_another_language_is_dropped() -> None:

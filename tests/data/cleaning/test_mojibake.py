@@ -9,7 +9,7 @@ from ftfy.badness import MOJIBAKE_CATEGORIES, is_bad
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from data.cleaning.mojibake import COMMON, MAYBE_MOJIBAKE, SYMBOLS, undo_mojibake
+from data.cleaning.mojibake import COMMON, LETTERS, MAYBE_MOJIBAKE, SIGNS, SYMBOLS, undo_mojibake
 
 
 def read_table(name: str) -> list[str]:
@@ -37,9 +37,28 @@ def test_what_was_misread_becomes_what_was_meant(text: str, encoding: str) -> No
     assert undo_mojibake(text) == text
 
 
+@pytest.mark.parametrize("text", read_table("mojibake_meant.txt"))
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1"])
+def test_what_was_misread_twice_or_three_times_becomes_what_was_meant(text: str, encoding: str) -> None:
+    twice = misread(misread(text, encoding), encoding)
+    assert undo_mojibake(twice) == undo_mojibake(misread(twice, encoding)) == text
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1"])
+def test_what_was_misread_twice_is_never_half_mended(encoding: str) -> None:
+    """A character alone says little, so that some stay; but they stay as they do when they were misread once."""
+    for character in [*COMMON, *SIGNS.values(), *LETTERS.values()]:
+        for text in (character, f"{character} and more", f"the {character} x", f"pl{character}n", f"pla{character}"):
+            once = misread(text, encoding)
+            assert undo_mojibake(misread(once, encoding)) == undo_mojibake(once)
+
+
 @pytest.mark.parametrize(
     ("broken", "expected"),
     [
+        ("ÃƒÂ© and more", "é and more"),
+        ("Ã¢â€žÂ¢", "™"),
+        ("5 Ã…Â², Ã˜Â±5 %", "5 Å², Ø±5 %"),
         ("Acmeâ„¢", "Acme™"),
         ("it â€™s", "it ’s"),
         ("MÃ¼nchen", "München"),

@@ -389,6 +389,91 @@ def test_a_file_without_a_readable_record_is_lost_with_all_its_bytes(tmp_path: P
         prepare_corpus(config_of(folder), tmp_path / "corpus", seed=1)
 
 
+GIT_LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22e\nsize 12345\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("b.txt", GIT_LFS, "a Git LFS pointer, not the file: run `git lfs pull`"),
+        ("b.jsonl", GIT_LFS, "a Git LFS pointer, not the file"),
+        ("b.jsonl.gz", GIT_LFS, "a Git LFS pointer, not the file"),
+        ("b.parquet", GIT_LFS, "a Git LFS pointer, not the file"),
+        ("b.txt", b"/annex/objects/SHA256E-s5--4d7a21.txt\n", "a git-annex pointer, not the file: run `git annex get`"),
+        ("b.txt", b"\xef\xbb\xbf\n<!DOCTYPE html>\n<title>404 Not found</title>" + b"<p>" * 100, "a web page"),
+        ("b.jsonl.zst", b"<HTML>\n<body>429 Too many requests</body>", "a web page"),
+        (
+            "b.txt",
+            b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>AccessDenied</Code></Error>',
+            "a store's error",
+        ),
+    ],
+)
+def test_what_lies_in_the_place_of_a_file_is_named_and_is_no_document(
+    tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
+    folder = tmp_path / "input"
+    folder.mkdir()
+    write_jsonl(folder / "a.jsonl", [record(index) for index in range(150)])
+    (folder / name).write_bytes(content)
+    with pytest.raises(DataError, match=rf"{name} cannot be read .*: damaged file: it is {said}"):
+        prepare_corpus(config_of(folder), tmp_path / "corpus", seed=1)
+    allowed = config_of(folder, damaged_files="quarantine", maximum_bad_fraction=1.0)
+    source = prepare_corpus(allowed, tmp_path / "corpus", seed=1)["sources"]["source_0"]
+    assert (source["quarantined"], source["lost_files"]) == ({"damaged file": 1}, {name: len(content)})
+
+
+def test_text_that_begins_like_a_page_or_a_pointer_is_text(tmp_path: Path) -> None:
+    texts = ["version https is what they asked for. ", "<htmlish> or not, ", "/annex/ is a folder. ", "<Error>. "]
+    for index, text in enumerate(texts):
+        (tmp_path / f"{index}.txt").write_text(text + text_of(index))
+    source = prepare_corpus(config_of(tmp_path / "*.txt"), tmp_path / "corpus", seed=1)["sources"]["source_0"]
+    assert source["kept"]["train"]["documents"] == len(texts)
+
+
+def test_files_without_any_text_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "input"
+    folder.mkdir()
+    write_jsonl(folder / "a.jsonl", [record(index) for index in range(10)])
+    for name, content in {
+        "b.jsonl": b"",
+        "c.jsonl": b"\n \n",
+        "d.jsonl.gz": gzip.compress(b""),
+        "f.txt": b"",
+        "g.txt": b" \n",
+        "h.jsonl": b'{"text": ""}\n{"text": "\\n"}\n',
+    }.items():
+        (folder / name).write_bytes(content)
+    pq.write_table(pa.table({"text": pa.array([], pa.string())}), folder / "e.parquet")
+    source = prepare_corpus(config_of(folder), tmp_path / "corpus", seed=1)["sources"]["source_0"]
+    assert source["empty_files"] == {"files": 7, "first": ["b.jsonl", "c.jsonl", "d.jsonl.gz"]}
+    said = capsys.readouterr().err
+    assert "corpus: source_0: files without any text: 7 (b.jsonl, c.jsonl, d.jsonl.gz and others)\n" in said
+    with pytest.raises(DataError, match=r"files without any text: 1 \(b\.jsonl\): correct data.sources.source_1, or"):
+        prepare_corpus(config_of(folder / "a.jsonl", folder / "b.jsonl"), tmp_path / "other", seed=1)
+
+
+def test_what_was_taken_out_counts_in_what_is_kept_and_expressions_in_what_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    end = "\nAll rights reserved 2020\nAsk a@example.com"
+    records = [record(index, text=text_of(index) + end) for index in range(4)]
+    records[1]["text"] = f"short{end}"
+    records[2]["text"] = records[0]["text"]
+    file = write_jsonl(tmp_path / "a.jsonl", records)
+    typo, other = "All right reserved .*", write_jsonl(tmp_path / "b.jsonl", [record(index) for index in range(9, 12)])
+    cleaning = {"boilerplate_lines": ["All rights reserved .*", typo], "scrub": ["email", "iban"]}
+    sources = prepare_corpus(config_of(file, other, cleaning=cleaning), tmp_path / "corpus", seed=1)["sources"]
+    assert sources["source_0"]["dropped"] == {"duplicate": 1, "too short": 1}
+    assert sources["source_0"]["removed_lines"] == 2
+    assert sources["source_0"]["scrubbed"] == {"email": 2, "iban": 0}
+    assert sources["source_0"]["boilerplate_lines"] == {"All rights reserved .*": 4, typo: 0}
+    assert (sources["source_1"]["removed_lines"], sources["source_1"]["scrubbed"]) == (0, {"email": 0, "iban": 0})
+    said = capsys.readouterr().err
+    assert f"data.cleaning.boilerplate_lines: '{typo}' matches no line of any document" in said
+    assert "'All rights reserved .*'" not in said
+
+
 def test_fields_that_are_no_unicode_reach_the_quarantine_file(tmp_path: Path) -> None:
     file = write_jsonl(tmp_path / "a.jsonl", [{"text": text_of(1)}, {"\ud800": 1}])
     prepare_corpus(config_of(file, maximum_bad_fraction=0.5), tmp_path / "corpus", seed=1)

@@ -4,7 +4,6 @@ from functools import partial
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.cleaning.clean import Cleaned
 from data.corpus.counts import SAMPLES, Counts, by_reason, merged
 from data.sources.documents import BadRecord
 
@@ -44,7 +43,10 @@ def test_parts_merged_are_the_whole(parts: list[list[tuple[str, int]]]) -> None:
         for reason, number in events:
             counts.read += 1
             counts.drop(reason, partial(dict, id=f"{reason}{number}"))
-            counts.add_cleaning(Cleaned("text", None, {"email": number}, number))
+            counts.boilerplate[f"Page {number}"] += number
+            counts.scrubbed["email"] += number
+            counts.removed_lines += number
+            counts.find_empty(f"{reason}{number}.txt")
             counts.touch([f"item {number}"], f"news/{reason}")
             counts.quarantine(BadRecord("a.jsonl", number, reason))
         return counts

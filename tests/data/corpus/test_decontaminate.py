@@ -191,3 +191,10 @@ def test_a_path_without_files_is_refused(missing: str, tmp_path: Path) -> None:
 
 def test_a_lone_surrogate_is_read_as_something(tmp_path: Path) -> None:
     assert touched(load(tmp_path, [f"\ud800 {FOX}"]), FOX) == names(tmp_path, 1)
+
+
+def test_a_pointer_in_the_place_of_a_file_of_items_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "good.txt").write_text("one two three four five six seven eight nine")
+    (tmp_path / "items.txt").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n")
+    with pytest.raises(DataError, match=r"items\.txt:0 cannot be read: it is a Git LFS pointer, not the file"):
+        load_items(DecontaminationConfig(paths=(str(tmp_path),)))

@@ -99,7 +99,8 @@ def test_a_source_of_which_nothing_is_left_is_refused() -> None:
     found.counts.read = 2
     found.counts.dropped.update({"too short": 2})
     with pytest.raises(
-        DataError, match=r"records in news\.jsonl: 2 read, 0 kept, dropped 2 too short, quarantined none$"
+        DataError,
+        match=r"records in news\.jsonl: 2 read, 0 kept, dropped 2 too short, quarantined none: correct data\.sources",
     ):
         check_sum(config_of().sources[0], found)
 

@@ -4,6 +4,8 @@ import gzip
 import io
 import json
 import lzma
+import random
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import zstandard
 from data.config import DecontaminationConfig
 from data.corpus.decontaminate import load_items
 from data.sources.formats import reader
+from data.sources.packed import DAMAGED_PACKED_BYTES, PACKED_BYTES, unpacked
 
 PACK: dict[str, Callable[[bytes], bytes]] = {
     "gz": gzip.compress,
@@ -60,3 +63,16 @@ def test_evaluation_items_may_be_packed_in_every_way(tmp_path: Path, kind: str) 
     file = tmp_path / f"items.jsonl.{kind}"
     file.write_bytes(PACK[kind](LINES) + bytes(512))
     assert len(load_items(DecontaminationConfig(paths=(str(file),))).names) == len(TEXTS)
+
+
+def test_damage_takes_little_of_the_text_before_it() -> None:
+    content = random.Random(0).randbytes(40_000).hex().encode()
+    packed = gzip.compress(content)
+    place = PACKED_BYTES + PACKED_BYTES // 2
+    before = zlib.decompressobj(wbits=31).decompress(packed[: place - DAMAGED_PACKED_BYTES])
+    file = io.BufferedReader(io.BytesIO(packed[:place] + bytes(range(256)) * 40))  # type: ignore[arg-type]
+    read: list[bytes] = []
+    with pytest.raises(zlib.error):
+        read.extend(iter(functools.partial(unpacked(file, "a.gz").read1, 100), b""))
+    assert len(before) > 20_000
+    assert b"".join(read).startswith(before)

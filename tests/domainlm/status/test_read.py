@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from domainlm.status.read import RECENT_STEPS, SPARKLINE_WIDTH, read_metrics, read_status, sparkline, thin_out
+from domainlm.status.read import RECENT_STEPS, SPARKLINE_WIDTH, read_status, sparkline, thin_out
 from train.config import RunConfig
 from train.config_file import load_config
+from train.records.metrics import read_metrics
 
 
 @pytest.fixture

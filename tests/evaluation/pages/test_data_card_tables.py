@@ -18,15 +18,18 @@ from evaluation.pages.corpus_report import (
 from evaluation.pages.data_card_tables import (
     MOST_ROWS,
     SOURCES_BESIDE,
+    boilerplate_tables,
     common_table,
     contamination_table,
     duplicates_found,
+    empty_files_table,
     fates_tables,
     key_figures,
     language_table,
     licence_tables,
     lost_files_table,
     removal_tables,
+    removals_of,
     sample_tables,
     source_tables,
     split_table,
@@ -238,6 +241,24 @@ def test_samples_come_from_different_sources_first() -> None:
     assert reason == "too short"
     assert [row.cells[1] for row in table.rows] == ["a0", "b0", "a1", "a2"]
     assert table.rows[0] == Row("a", 0, ["f:0", "a0", "x"])
+
+
+def test_empty_files_and_boilerplate_expressions_stand_on_the_card() -> None:
+    news = make_source(
+        3, boilerplate_lines={"Page .*": 1_200, "Pag .*": 0}, empty_files={"files": 7, "first": ["a", "b"]}
+    )
+    report = make_report({"news": news, "web": make_source(2, boilerplate_lines={"Page .*": 1, "Pag .*": 0})})
+    assert [(row.label, row.cells) for row in empty_files_table(report).rows] == [("news", ["7", "a, b"])]
+    (table,) = boilerplate_tables(report)
+    assert [(row.label, row.cells) for row in table.rows] == [
+        ("Pag .*", ["0", "–", "–"]),
+        ("Page .*", ["1,201", "1,200", "1"]),
+    ]
+    assert removals_of(report) == "in what was kept"
+    older = make_report({"web": make_source(2)})
+    assert removals_of(older).startswith("in all texts that were read")
+    assert not boilerplate_tables(older)
+    assert not empty_files_table(older).rows
 
 
 def test_files_that_were_lost_are_named_with_their_source_and_size() -> None:

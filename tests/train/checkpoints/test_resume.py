@@ -10,7 +10,7 @@ import torch.distributed as dist
 
 from domainlm.status.read import read_status
 from domainlm.status.text import describe
-from tests.launched.runs import assert_same_run, run_python, run_to_the_end
+from tests.launched.runs import assert_same_run, run_to_the_end, run_train
 from tests.train.checkpoints.test_folders import save
 from train.checkpoints.folders import (
     CheckpointError,
@@ -115,7 +115,7 @@ def test_another_versions_checkpoint_is_refused_and_left_alone(
 
 
 def refused(file: Path) -> str:
-    done = run_python("-m", "train", file)
+    done = run_train(file)
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     return done.stderr.splitlines()[-1]
@@ -153,7 +153,7 @@ def test_a_run_steps_back_to_the_newest_whole_checkpoint_and_never_begins_anew_b
     flip_a_bit(whole / "rank_00000.safetensors")  # a person has mended it
     whole.rename(config.checkpoints / "step_000008")
     mark_finished(config.run_folder, 12, 3072)  # of a step whose checkpoint lies aside
-    done = run_python("-m", "train", file, "training.steps=9")
+    done = run_train(file, "training.steps=9")
     assert done.returncode == 0, done.stderr
     assert "DONE was of step 12; it is removed, as the run goes on from step 8" in done.stderr
     assert finished_step(config.run_folder) == 9
@@ -191,7 +191,7 @@ def test_a_run_whose_checkpoints_are_gone_does_not_begin_anew_by_itself(begun: R
 
 def test_a_run_that_was_moved_goes_on_where_it_lies(begun: RunConfig, undisturbed: RunConfig, tmp_path: Path) -> None:
     moved = begun.run_folder.rename(tmp_path / "moved")
-    done = run_python("-m", "train", moved / "config.yaml", "training.steps=13")
+    done = run_train(moved / "config.yaml", "training.steps=13")
     assert done.returncode == 0, done.stderr
     assert f"resuming from {moved / 'checkpoints' / 'step_000012'}" in done.stderr
     assert f"resuming with another folder: was {undisturbed.folder}, now {moved}" in done.stderr

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.launched.runs import assert_same_run, finish, metrics, start
+from tests.launched.runs import assert_same_run, metrics, run_to_the_end
 from train.checkpoints.folders import saved_steps
 from train.config import SpikesConfig
 from train.config_file import load_config
@@ -32,7 +32,7 @@ def test_a_rewound_run_is_one_that_never_saw_the_batches(small_run: Callable[...
     spikes = {"policy": "rewind", "window": 8, "sigmas": sigmas, "margin": 1, "limit": 50}
     file = small_run("rewound", save_every=2, keep_checkpoints=9, spikes=spikes)
     rewound = load_config(file)
-    output = finish(start(file))
+    output = run_to_the_end(file)
     events = read_journal(rewound.run_folder)
     skips = [event for event in events if event["event"] == "skip"]
     assert skips, "there was something to go back for"
@@ -52,7 +52,7 @@ def test_a_rewound_run_is_one_that_never_saw_the_batches(small_run: Callable[...
     with Journal(replayed.run_folder) as journal:
         for skip in skips:
             journal.event("skip", first=skip["first"], last=skip["last"])
-    finish(start(again))
+    run_to_the_end(again)
     assert_same_run(rewound, replayed)
     assert [event["event"] for event in read_journal(replayed.run_folder)][len(skips) :].count("skip") == 0
 
@@ -60,7 +60,7 @@ def test_a_rewound_run_is_one_that_never_saw_the_batches(small_run: Callable[...
 def test_a_run_that_spikes_too_often_ends_with_one_line(small_run: Callable[..., Path], sigmas: float) -> None:
     spikes = {"policy": "rewind", "window": 8, "sigmas": sigmas, "margin": 0, "limit": 1}
     file = small_run("divergent", steps=40, spikes=spikes | {"sigmas": sigmas / 50})
-    output = finish(start(file), code=2)
+    output = run_to_the_end(file, code=2)
     assert "1 spikes within training.spikes.window = 8 steps have been skipped already: the run diverges" in output
     assert "Traceback" not in output
     assert read_journal(load_config(file).run_folder)[-1]["event"] == "failure"

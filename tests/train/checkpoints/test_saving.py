@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.launched.runs import environment, lines, losses, run_python
+from tests.launched.runs import environment, lines, losses, run_python, run_train
 from train.checkpoints.folders import newest_checkpoint
 from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
@@ -79,7 +79,7 @@ def test_a_last_save_that_fails_ends_the_run_with_its_cause_and_nothing_lost(sma
     assert code == 1, output
     assert "SaveError: step 12 was not saved: OSError: [Errno 27] File too large" in output
     assert not (config.run_folder / "DONE").exists()
-    done = run_python("-m", "train", file)
+    done = run_train(file)
     assert done.returncode == 0, done.stderr
     assert len(losses(config)) == 12
     assert saved_in_the_background(config)

@@ -11,13 +11,21 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from data.shards.format import read_manifest
+from domainlm.export import export
 from model.huggingface_folder import export_folder
 from model.initialise import initialise
 from model.transformer import Transformer
 from tests.launched.runs import run_script
+from train.checkpoints.folders import newest_checkpoint
+from train.checkpoints.identity import to_carry
 from train.config import RunConfig
 from train.config_file import ConfigError, load_config
 from train.engine.initial_weights import check_initial_weights, set_initial_weights
+from train.records.journal import Journal, read_journal
+from train.records.text_read import notes_of_begun
+from train.start import take_over
+from train.token_stream import open_stream
 
 MODELS = pytest.mark.parametrize("name", ["bloom", "qwen3", "llama-tied-grouped"])
 
@@ -151,3 +159,67 @@ def test_a_run_that_goes_on_does_not_need_the_folder(continued: Callable[..., Pa
     set_initial_weights(model, config, fresh=False)
     initialise(expected, config.seed)
     assert torch.equal(model.embedding.weight, expected.embedding.weight), "until the checkpoint replaces them"
+
+
+@pytest.fixture
+def goes_on(
+    undisturbed: RunConfig,
+    make_data: Callable[[RunConfig], None],
+    write_small_config: Callable[..., Path],
+    tmp_path: Path,
+) -> Callable[..., RunConfig]:
+    """A run that begins with the export of another, on data of its own that are made with these settings."""
+    folder = tmp_path / "base"
+    export(undisturbed, folder)
+
+    def make(name: str, *settings: str) -> RunConfig:
+        file = write_small_config(tmp_path / f"{name}.yaml", tmp_path / name, init_from=str(folder))
+        config = load_config(file, [f"tokenizer.path={folder}", *settings])
+        make_data(config)
+        return config
+
+    return make
+
+
+def test_what_the_base_was_trained_on_is_not_held_out(
+    goes_on: Callable[..., RunConfig],
+) -> None:
+    for name, settings in {"more": ["data.past_fraction=0.3"], "seed": ["seed=8"]}.items():
+        config = goes_on(name, *settings)
+        said = (
+            r"trained on the same files of general, news, split with past_fraction 0.1 and seed 7; with past_fraction"
+        )
+        for start in (check_initial_weights, partial(set_initial_weights, Transformer(config.model))):
+            with pytest.raises(ConfigError, match=rf"init_from: .*{said}"):
+                start(config, fresh=True)
+        check_initial_weights(config, fresh=False)
+    # What was held out there is held out still, and later text is new.
+    for name, settings in {"same": [], "less": ["data.past_fraction=0.05", "data.cutoff=2018-01-01"]}.items():
+        assert _begin(goes_on(name, *settings)) == ""
+
+
+def test_what_the_base_may_have_read_stands_beside_the_figures_and_in_what_is_exported(
+    goes_on: Callable[..., RunConfig], undisturbed: RunConfig, documents: Path, tmp_path: Path
+) -> None:
+    shutil.copy(documents / "news.jsonl", tmp_path / "elsewhere.jsonl")
+    source = f"{{name: news, path: {tmp_path / 'elsewhere.jsonl'}}}"
+    config = goes_on("elsewhere", f"data.sources=[{source}]", "data.past_fraction=0.3")
+    shards = newest_checkpoint(undisturbed).manifest["shards_digest"]
+    note = _begin(config)
+    assert f"base, whose weights the run began with, has read other text (shards {shards}): what is held out" in note
+    assert notes_of_begun(config) == [note]
+    read = to_carry(config, open_stream(config)).facts["read"]
+    assert [text["shards"] for text in read] == [read_manifest(config.shards).digest, shards]
+
+    record = json.loads((tmp_path / "base" / "domainlm.json").read_bytes())
+    (tmp_path / "base" / "domainlm.json").write_text(json.dumps({"cutoff": record["cutoff"]}))  # an older version's
+    assert "base, whose weights the run began with, does not say what it has read" in _begin(config)
+
+
+def _begin(config: RunConfig) -> str:
+    """Begin the run as its first start does; what its journal has of its weights."""
+    check_initial_weights(config, fresh=True)
+    config.checkpoints.mkdir(exist_ok=True)
+    with Journal(config.run_folder) as journal:
+        take_over(config, journal, None, {})
+    return str(read_journal(config.run_folder)[-1]["note"])
