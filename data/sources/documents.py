@@ -148,8 +148,9 @@ def _rows(source: SourceConfig, part: Part) -> Rows:
             check_is_fetched(content.read(BEGINNING))
         yield from read_token_file(source, Path(part.location))
     else:
-        content = open_remote(source.path, part.location) if found else io.FileIO(part.location)
-        with io.BufferedReader(content, READ_BYTES) as file:
+        raw: io.RawIOBase = open_remote(source.path, part.location) if found else io.FileIO(part.location)
+        file: io.BufferedReader = io.BufferedReader(raw, READ_BYTES)
+        with file:
             # The end of a Parquet file is read first: its beginning, which may be far away, only where it could tell.
             if not part.name.endswith(".parquet") or (part.size or 0) <= PLACEHOLDER_BYTES:
                 check_is_fetched(file.peek(BEGINNING)[:BEGINNING])
