@@ -22,7 +22,9 @@ from train.checkpoints.identity import check_data
 from train.config import RunConfig
 from train.config_file import ConfigError
 
-UNKNOWN_TEXT = "what it was trained on is not known here: it may have read these very documents, those before its release above all"
+UNKNOWN_TEXT = (
+    "what it was trained on is not known here: it may have read these documents, those before its release above all"
+)
 
 
 def held_out_text(config: RunConfig, checkpoint: Checkpoint) -> Text:
