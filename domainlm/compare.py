@@ -27,8 +27,8 @@ UNKNOWN_TEXT = (
 )
 
 
-def held_out_text(config: RunConfig, checkpoint: Checkpoint) -> Text:
-    """The run's held-out documents, of which `evaluation.tokens` bounds how many.
+def held_out_text(config: RunConfig, checkpoint: Checkpoint, maximum_tokens: int | None) -> Text:
+    """The run's held-out documents, of each source and split whole ones of at most so many tokens; None for all.
 
     Raises:
         CheckpointError: shards, corpus or cutoff are not those that the checkpoint was trained with.
@@ -36,7 +36,7 @@ def held_out_text(config: RunConfig, checkpoint: Checkpoint) -> Text:
     """
     manifest = check_data(checkpoint, config)
     verify_held_out(config.shards)
-    documents = read_held_out(config.shards, HELD_OUT_SPLITS, config.evaluation.tokens)
+    documents = read_held_out(config.shards, HELD_OUT_SPLITS, maximum_tokens)
     return Text(manifest.digest, manifest.tokenizer_digest, config.corpus, documents)
 
 
@@ -61,7 +61,7 @@ def compare(
         CheckpointError, DataError: as for `evaluate`.
     """
     own, trained = own_model(config)
-    text = held_out_text(config, trained.checkpoint)
+    text = held_out_text(config, trained.checkpoint, config.evaluation.compare_tokens or config.evaluation.tokens)
     if not text.documents:
         raise DataError(f"{config.name}: no documents are held out to compare on (data.cutoff, data.past_fraction)")
     first = _score(own, text, config, rule, shard)
