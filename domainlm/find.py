@@ -2,7 +2,6 @@
 
 import functools
 import unicodedata
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +11,7 @@ import pyarrow as pa
 from data.errors import DataError
 from data.shards.documents import read_documents
 from data.shards.packing import SPLIT
-from data.shards.passages import Passage, find_passages
+from data.shards.passages import Found, Passage, find_passages, gaps
 from data.shards.place_index import LEAST, open_index
 from data.stream.stream import Piece
 from data.tokenizer.build import load_tokenizer
@@ -57,7 +56,8 @@ class Finder:
 
         Returns:
             `text` (in NFC), its `tokens`, and `least_bytes` of a passage; `matches`, by their place in the text:
-            `text`, `first_character` and `characters`, `tokens`, `documents_total`, and up to NAMED_DOCUMENTS
+            `text`, `first_character` and `characters`, `tokens`, `documents_total`, whether these
+            `documents_are_all` (they may be more where the passage is too common), and up to NAMED_DOCUMENTS
             `documents`, the oldest first, undated ones last (`id`, `source`, `date`, `split`, `count` of the passage in
             it, `first_step`, `last_step` and `steps_seen`, of the document); `own`, stretches of the text that are in
             no match; and `unsearched`, stretches that are too common to be looked for (`Found`). Stretches have `text`,
@@ -82,18 +82,19 @@ class Finder:
             "text": text,
             "tokens": self._count_tokens(text),
             "least_bytes": LEAST,
-            "matches": [self._match(text, passage) for passage in distinct.values()],
-            "own": [_stretch(text, *span) for span in _gaps([*spans, *found.unsearched], len(text))],
+            "matches": [self._match(text, found, passage) for passage in distinct.values()],
+            "own": [_stretch(text, *span) for span in gaps([*spans, *found.unsearched], 0, len(text))],
             "unsearched": [_stretch(text, *span) for span in found.unsearched],
         }
 
-    def _match(self, text: str, passage: Passage) -> dict[str, Any]:
+    def _match(self, text: str, found: Found, passage: Passage) -> dict[str, Any]:
         stretch = _stretch(text, passage.begin, passage.end)
         documents = self._documents(passage)
         return stretch | {
             "tokens": self._count_tokens(stretch["text"]),
             "documents": [self._describe(document) for document in documents[:NAMED_DOCUMENTS]],
             "documents_total": len(documents),
+            "documents_are_all": found.is_sure(text, passage),
         }
 
     def _count_tokens(self, text: str) -> int:
@@ -141,15 +142,6 @@ def _stretch(text: str, begin: int, end: int) -> dict[str, Any]:
     return {"text": text[begin:end], "first_character": begin, "characters": end - begin}
 
 
-def _gaps(spans: Iterable[tuple[int, int]], end: int) -> Iterator[tuple[int, int]]:
-    """What of 0 to end is in none of these."""
-    reached = 0
-    for first, past in sorted([*spans, (end, end)]):
-        if first > reached:
-            yield reached, first
-        reached = max(reached, past)
-
-
 def describe(result: dict[str, Any]) -> str:
     """The passages and the model's own words in the order of the text, for people."""
     text, least = result["text"], result["least_bytes"]
@@ -175,7 +167,8 @@ def describe(result: dict[str, Any]) -> str:
 def _describe_match(match: dict[str, Any]) -> str:
     total = match["documents_total"]
     documents = "1 document" if total == 1 else f"{total:,} documents"
-    lines = [f"{_quote(match)}  {match['characters']:,} characters, {match['tokens']:,} tokens, in {documents}"]
+    most = "" if match["documents_are_all"] else "at least "
+    lines = [f"{_quote(match)}  {match['characters']:,} characters, {match['tokens']:,} tokens, in {most}{documents}"]
     for document in match["documents"]:
         times = f"{document['count']} times, " if document["count"] > 1 else ""
         steps = f"in {document['steps_seen']:,} steps, {document['first_step']:,} to {document['last_step']:,}"

@@ -1,5 +1,6 @@
 """The longest passages of a text that stand in training documents: looked up in an index, read in the shards."""
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numba
@@ -29,12 +30,26 @@ class Found(NamedTuple):
     """What a text has in common with training documents.
 
     `passages` are all of LEAST bytes or more, by their beginning; one may overlap the next. `unsearched` are stretches
-    (first character, past the last) of strings that stand in so many places that these were not looked at: a passage
-    that has nothing but such strings is not found. Passages with anything else in them are, at their full length.
+    (first character, past the last) of strings that stand in so many places that these were not looked at. Where there
+    are none, nothing is missed. Otherwise a passage with LEAST bytes outside of them (`is_sure`) is found at its full
+    length with all its places, and one without may be missed, or have more places.
     """
 
     passages: list[Passage]
     unsearched: list[tuple[int, int]]
+
+    def is_sure(self, text: str, passage: Passage) -> bool:
+        """Whether all places of a passage of the text were found."""
+        rest = gaps([span for span in self.unsearched if span[1] > passage.begin], passage.begin, passage.end)
+        return any(len(text[begin:end].encode()) >= LEAST for begin, end in rest)
+
+
+def gaps(spans: Iterable[tuple[int, int]], begin: int, end: int) -> Iterator[tuple[int, int]]:
+    """What of begin to end lies in none of these spans."""
+    for first, past in sorted([*spans, (end, end)]):
+        if first > begin:
+            yield begin, min(first, end)
+        begin = max(begin, past)
 
 
 def find_passages(index: PlaceIndex, text: str) -> Found:
@@ -53,17 +68,20 @@ def find_passages(index: PlaceIndex, text: str) -> Found:
         if len(candidates):
             own = _matches(index.tokens(file), index.pieces, query, candidates)
             matches.append(np.column_stack([own, np.full(len(own), number)]))
-    is_skipped = np.concatenate([[False], (totals > 0) & ~is_rare, [False]])
-    begins, ends = np.flatnonzero(np.diff(is_skipped)).reshape(-1, 2).T
+    skipped = _whole_characters(query, *_stretches(np.flatnonzero((totals > 0) & ~is_rare), len(query)))
     return Found(
         _longest(query, np.unique(np.concatenate(matches), axis=0)),
-        np.column_stack([*_whole_characters(query, begins, ends + GRAM - 1)]).tolist(),
+        [(int(begin), int(end)) for begin, end in zip(*skipped, strict=True)],
     )
 
 
 def _ranges(entries: Entries, keys: Entries) -> tuple[Int64s, Int64s]:
     """The first of a file's entries of each hash, and past the last."""
-    return np.searchsorted(entries, keys), np.searchsorted(entries, keys | _LOW_BITS, side="right")
+    order = np.argsort(keys)  # neighbours are found in the same part of the file
+    ranges = np.empty((2, len(keys)), np.int64)
+    ranges[0][order] = np.searchsorted(entries, keys[order])
+    ranges[1][order] = np.searchsorted(entries, keys[order] | _LOW_BITS, side="right")
+    return ranges[0], ranges[1]
 
 
 def _rarest(totals: Int64s) -> npt.NDArray[np.bool_]:
@@ -89,6 +107,15 @@ def _matches(tokens: Tokens, pieces: Pieces, query: Bytes, candidates: Entries) 
     sizes = np.diff(pieces.offsets)[np.minimum(of_tokens, len(pieces.offsets) - 2)]
     matches = np.empty((int(np.sum((sizes + SPACING - 1) // SPACING)), 4), np.int64)
     return matches[: _extend(tokens, *pieces, query, candidates, matches)]
+
+
+def _stretches(offsets: Int64s, size: int) -> tuple[Int64s, Int64s]:
+    """First byte and past the last of the stretches that the GRAM bytes from these on make together."""
+    change = np.zeros(size + 2, np.int64)
+    change[offsets + 1] += 1
+    change[offsets + GRAM + 1] -= 1
+    edges = np.flatnonzero(np.diff(np.cumsum(change) > 0))
+    return edges[::2], edges[1::2]
 
 
 def _whole_characters(query: Bytes, begins: Int64s, ends: Int64s) -> tuple[Int64s, Int64s]:

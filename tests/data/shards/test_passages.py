@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models
 
 from data.files import file_digest, finish_stage
+from data.shards import passages
 from data.shards.format import EncodedDocument, Manifest, write_manifest, write_source
 from data.shards.passages import Found, find_passages
 from data.shards.place_index import LEAST, PlaceIndex, open_index
@@ -29,7 +30,7 @@ def write_tokenizer(folder: Path, pieces: Sequence[bytes]) -> Path:
     tokenizer = Tokenizer(models.Unigram([(name, -1.0) for name in names]))
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(END, special=True, normalized=False)])
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     finish_stage(folder, {}, [folder / "tokenizer.json"])
     return folder
@@ -96,13 +97,13 @@ LETTERS = {"few": "ab", "many": "abcdefghij ", "wide": "aé\u4e16\U0001f600 "}
 
 
 @st.composite
-def searches(draw: st.DrawFn) -> tuple[list[str], str, list[bytes], str, int]:
-    """Documents that repeat each other's phrases, a text of such phrases, pieces, a dtype and a seed."""
+def searches(draw: st.DrawFn) -> tuple[list[str], list[str], list[bytes], str, int]:
+    """Documents that repeat each other's phrases, texts of such phrases, pieces, a dtype and a seed."""
     letters = LETTERS[draw(st.sampled_from(sorted(LETTERS)))]
     phrases = draw(st.lists(st.text(letters, min_size=8, max_size=60), min_size=1, max_size=6))
     mixture = st.lists(st.one_of(st.sampled_from(phrases), st.text(letters, max_size=12)), min_size=1, max_size=5)
     documents = draw(st.lists(mixture.map("".join).filter(len), min_size=1, max_size=8))
-    text = draw(mixture.map("".join).filter(len))
+    texts = draw(st.lists(mixture.map("".join).filter(len), min_size=1, max_size=6))
     source = "".join(documents).encode()
     pieces = {
         source[begin : begin + size]
@@ -111,20 +112,74 @@ def searches(draw: st.DrawFn) -> tuple[list[str], str, list[bytes], str, int]:
     is_known = {b"", *(bytes([byte]) for byte in range(256))}
     return (
         documents,
-        text,
+        texts,
         sorted(pieces - is_known),
         draw(st.sampled_from(["uint16", "uint32"])),
         draw(st.integers(0, 9)),
     )
 
 
-@settings(max_examples=20)
+@settings(max_examples=25)
 @given(searches())
 def test_every_longest_passage_is_found_with_all_its_places(
-    tmp_path_factory: pytest.TempPathFactory, search: tuple[list[str], str, list[bytes], str, int]
+    tmp_path_factory: pytest.TempPathFactory, search: tuple[list[str], list[str], list[bytes], str, int]
 ) -> None:
-    documents, text, pieces, dtype, seed = search
+    documents, texts, pieces, dtype, seed = search
     index = make_index(tmp_path_factory.mktemp("search"), documents, pieces, dtype=dtype, seed=seed)
+    for text in texts:
+        found = find_passages(index, text)
+        assert summary(found) == naive(documents, text)
+        assert found.unsearched == []
+
+
+def test_a_passage_does_not_go_from_one_document_into_the_next(tmp_path: Path) -> None:
+    first, second = "x" * 10 + "the committee raised its rate", " by a quarter point in March"
+    documents = [first, "another source", second, "and more of it"]  # neighbours in one file
+    found = find_passages(make_index(tmp_path, documents), f"{first}{second}")
+    assert summary(found) == {(0, len(first), 1)}
+
+
+def test_pieces_of_any_length_hide_nothing(tmp_path: Path) -> None:
+    """A piece of 60 spaces is longer than the distance of places, and a passage may begin in the middle of it."""
+    dashes = "-" * 60
+    pieces = [dashes.encode(), dashes[:40].encode(), b" by a quarter point"]
+    document = f"raised{dashes} by a quarter point{dashes} in March"
+    for seed in range(5):
+        for number, text in enumerate((document[20:], dashes[:33], f"{dashes[7:]} by a q", f"er point{dashes[:50]}!")):
+            index = make_index(tmp_path / f"{seed}-{number}", [document], pieces, seed=seed)
+            assert summary(find_passages(index, text)) == naive([document], text)
+
+
+def test_what_is_too_common_is_named_and_the_longest_passage_is_found_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    common, rare = "according to the terms and conditions of this agreement", ", as amended on 7 May 2019 in Basel"
+    documents = [f"{number} {common}" for number in range(100)] + [f"{common}{rare}"] * 2
+    index = make_index(tmp_path, documents)
+    text = f"{common}{rare}!"
+    assert summary(find_passages(index, text)) == {(0, len(text) - 1, 2)}
+    monkeypatch.setattr(passages, "MOST_CANDIDATES", 20)
     found = find_passages(index, text)
-    assert summary(found) == naive(documents, text)
-    assert found.unsearched == []
+    assert summary(found) == {(0, len(text) - 1, 2)}
+    assert found.is_sure(text, found.passages[0])
+    assert found.unsearched
+    assert all(0 <= begin < end <= len(common) for begin, end in found.unsearched)
+    monkeypatch.setattr(passages, "MOST_CANDIDATES", 1)
+    found = find_passages(index, common)
+    assert found.passages == []
+    assert all(end < begin for (_, end), (begin, _) in itertools.pairwise(found.unsearched))
+    assert sum(end - begin for begin, end in found.unsearched) > LEAST
+
+
+def test_what_the_index_says_is_not_believed(tmp_path: Path) -> None:
+    """Entries that lead nowhere, or elsewhere, find nothing that is not there, and nothing outside the shard."""
+    document = "the committee raised its policy rate by a quarter point"
+    index = make_index(tmp_path, [document])
+    file = tmp_path / "index" / index.files[0].name
+    entries = np.fromfile(file, "<u8")
+    for damaged in (entries | 0xFFFFFFFF, entries & ~np.uint64(0xFFFFFFFF), entries + 3):
+        file.write_bytes(damaged.tobytes())
+        reopened = open_index(
+            tmp_path / "shards", tmp_path / "index", tmp_path / "tokenizer", lambda name: f"{tmp_path}/shards/{name}", 1
+        )
+        assert summary(find_passages(reopened, document)) <= {(0, len(document), 1)}
