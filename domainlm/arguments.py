@@ -69,7 +69,7 @@ def _add_trace(commands: Any) -> None:
         "--find",
         metavar="TEXT",
         help="the training documents that have the longest passages of a text, and the steps that saw them; - for "
-        "standard input. The first time an index is made, of about half the size of the training text",
+        "standard input. The first time an index is made, of about 0.85 times the bytes of the training text",
     )
     wanted.add_argument(
         "--forget",

@@ -171,12 +171,19 @@ def _describe_match(match: dict[str, Any]) -> str:
     lines = [f"{_quote(match)}  {match['characters']:,} characters, {match['tokens']:,} tokens, in {most}{documents}"]
     for document in match["documents"]:
         times = f"{document['count']} times, " if document["count"] > 1 else ""
-        steps = f"in {document['steps_seen']:,} steps, {document['first_step']:,} to {document['last_step']:,}"
-        seen = steps if document["steps_seen"] else "in no step"
-        lines.append(f"    {document['source']}  {document['id']}  {document['date'] or 'undated'}  {times}seen {seen}")
+        steps = _describe_steps(document["steps_seen"], document["first_step"], document["last_step"])
+        lines.append(
+            f"    {document['source']}  {document['id']}  {document['date'] or 'undated'}  {times}seen {steps}"
+        )
     if total > len(match["documents"]):
         lines.append(f"    and {total - len(match['documents']):,} more")
     return "\n".join(lines)
+
+
+def _describe_steps(count: int, first: int | None, last: int | None) -> str:
+    if count <= 1:
+        return f"in step {first:,}" if count else "in no step"
+    return f"in {count:,} steps, {first:,} to {last:,}"
 
 
 def _quote(stretch: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ One that is forgotten is noted for the next corpus, and the checkpoints that hav
 
 import bisect
 import datetime
+import functools
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -107,9 +108,8 @@ def trace_document(config: RunConfig, document: str) -> dict[str, Any]:
 
 def steps_of(config: RunConfig, samples: Iterable[int]) -> list[int]:
     """The steps that read these samples, ascending."""
-    training = config.training
-    ends = [consumed_samples(training, step) for step in range(1, training.steps + 1)]
-    return sorted({bisect.bisect_right(ends, sample) + 1 for sample in samples})
+    steps, end = range(1, config.training.steps + 1), functools.partial(consumed_samples, config.training)
+    return sorted({bisect.bisect_right(steps, sample, key=end) + 1 for sample in samples})
 
 
 def forget_document(config: RunConfig, document: str) -> dict[str, Any]:

@@ -75,13 +75,32 @@ def find_passages(index: PlaceIndex, text: str) -> Found:
     )
 
 
+@numba.njit(cache=True, nogil=True)
 def _ranges(entries: Entries, keys: Entries) -> tuple[Int64s, Int64s]:
-    """The first of a file's entries of each hash, and past the last."""
-    order = np.argsort(keys)  # neighbours are found in the same part of the file
-    ranges = np.empty((2, len(keys)), np.int64)
-    ranges[0][order] = np.searchsorted(entries, keys[order])
-    ranges[1][order] = np.searchsorted(entries, keys[order] | _LOW_BITS, side="right")
-    return ranges[0], ranges[1]
+    """The first of a file's entries of each hash, and past the last: about where, as hashes are spread evenly."""
+    first, last = np.empty(len(keys), np.int64), np.empty(len(keys), np.int64)
+    for number in range(len(keys)):
+        about = np.int64(((keys[number] >> _SHIFT) * np.uint64(len(entries))) >> _SHIFT)
+        first[number] = _search(entries, keys[number], about, 1024)
+        last[number] = _search(entries, keys[number] | _LOW_BITS, first[number], 1)
+    return first, last
+
+
+@numba.njit(cache=True, nogil=True)
+def _search(entries: Entries, key: np.uint64, about: int, step: int) -> int:
+    """The first entry that is not below a key, by steps from a place that grow until it is between, and bisection."""
+    low, high = about, about
+    while low > 0 and entries[low - 1] >= key:
+        low, high, step = max(low - step, 0), low, 2 * step
+    while high < len(entries) and entries[high] < key:
+        low, high, step = high, min(high + step, len(entries)), 2 * step
+    while low < high:
+        middle = (low + high) // 2
+        if entries[middle] < key:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 def _rarest(totals: Int64s) -> npt.NDArray[np.bool_]:
@@ -103,9 +122,8 @@ def _candidates(entries: Entries, first: Int64s, last: Int64s, offsets: Int64s) 
 
 def _matches(tokens: Tokens, pieces: Pieces, query: Bytes, candidates: Entries) -> Int64s:
     """What a file has in common with the query around each candidate: (matches, 4), as `_extend` has it."""
-    of_tokens = tokens[np.minimum(candidates >> _SHIFT, np.uint64(len(tokens) - 1))]
-    sizes = np.diff(pieces.offsets)[np.minimum(of_tokens, len(pieces.offsets) - 2)]
-    matches = np.empty((int(np.sum((sizes + SPACING - 1) // SPACING)), 4), np.int64)
+    places_in_piece = -(-int(np.diff(pieces.offsets).max()) // SPACING)
+    matches = np.empty((len(candidates) * places_in_piece, 4), np.int64)  # of which hardly any are written
     return matches[: _extend(tokens, *pieces, query, candidates, matches)]
 
 

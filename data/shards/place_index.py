@@ -30,8 +30,8 @@ from data.tokenizer.piece_bytes import piece_bytes
 from data.tokenizer.strings import Bytes, Int64s
 
 FORMAT = 1
-GRAM = 16  # bytes
-SPACING = 16
+GRAM = 20  # bytes
+SPACING = 12
 LEAST = GRAM + SPACING - 1
 ENTRY = np.dtype("<u8")  # 32 bits of the hash, 32 bits of the token's position in its file
 TOKEN_BITS = 32
@@ -92,7 +92,7 @@ def open_index(
     Args:
         tokenizer: the folder of the shards' tokenizer.
         find: where a file of the shards lies, by its name; it may have to fetch it first.
-        workers: files that are indexed at a time, in threads, each with up to 0.5 GB; None: one for each CPU.
+        workers: files that are indexed at a time, in threads, each with up to 0.6 GB; None: one for each CPU.
 
     Raises:
         DataError: shards or tokenizer are missing or damaged, the pieces of its tokenizer do not give their text, or
@@ -147,7 +147,7 @@ def _make(index: PlaceIndex, workers: int) -> None:
 def most_bytes(shards: Sequence[ShardFile]) -> int:
     """The most that the index of these files takes on disk: of three places in a row the ends are over SPACING apart.
 
-    It is about 0.6 of it for tokens of 4 to 5 bytes.
+    It is about two thirds of it for tokens of 4 to 5 bytes.
     """
     return sum((2 * shard.bytes // SPACING + 2 * shard.documents) * ENTRY.itemsize for shard in shards)
 

@@ -119,7 +119,7 @@ def searches(draw: st.DrawFn) -> tuple[list[str], list[str], list[bytes], str, i
     )
 
 
-@settings(max_examples=25)
+@settings(max_examples=20)
 @given(searches())
 def test_every_longest_passage_is_found_with_all_its_places(
     tmp_path_factory: pytest.TempPathFactory, search: tuple[list[str], list[str], list[bytes], str, int]

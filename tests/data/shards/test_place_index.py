@@ -21,9 +21,9 @@ def shards(tmp_path: Path, data_folder: Path) -> Path:
     return tmp_path / "shards"
 
 
-def open_at(shards: Path) -> place_index.PlaceIndex:
+def open_at(shards: Path, workers: int = 2) -> place_index.PlaceIndex:
     folder = shards.parent
-    return open_index(shards, folder / "index", folder / "tokenizer", lambda name: f"{shards}/{name}", 2)
+    return open_index(shards, folder / "index", folder / "tokenizer", lambda name: f"{shards}/{name}", workers)
 
 
 def test_it_is_made_once_and_files_of_shards_that_stay_are_kept(
@@ -66,7 +66,7 @@ def test_what_was_finished_before_it_was_interrupted_is_kept(shards: Path, monke
 
     monkeypatch.setattr(place_index, "_write", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        open_at(shards)
+        open_at(shards, workers=1)
     folder = shards.parent / "index"
     assert not (folder / "manifest.json").exists()
     before = (folder / written[0]).stat().st_mtime_ns
