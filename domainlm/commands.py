@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from data.errors import DataError
 from data.progress import go_on_unread, say
 from domainlm.paths import begun_in, found_elsewhere
 from evaluation.pages.wording import NOTHING_HELD_OUT
@@ -222,6 +223,14 @@ def _lines_of_input() -> list[str]:
     return [line.rstrip("\r\n") for line in sys.stdin if line.strip()]
 
 
+def _whole_input() -> str:
+    """The text of standard input. Raises DataError when it is not UTF-8."""
+    try:
+        return "" if sys.stdin is None else sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise DataError(f"standard input is not UTF-8: {error.reason} at byte {error.start}") from None
+
+
 def report(arguments: argparse.Namespace, config: RunConfig) -> Result:
     from domainlm import stages
 
@@ -254,6 +263,12 @@ def trace(arguments: argparse.Namespace, config: RunConfig) -> Result:
     if arguments.forget is not None:
         result = tracing.forget_document(config, arguments.forget)
         _show(arguments, tracing.describe(result))
+        return result
+    if arguments.find is not None:
+        from domainlm import find as finding
+
+        result = finding.Finder(config).find(_whole_input() if arguments.find == "-" else arguments.find)
+        _show(arguments, finding.describe(result))
         return result
     if arguments.document is not None:
         result = tracing.trace_document(config, arguments.document)
