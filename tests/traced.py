@@ -1,0 +1,68 @@
+"""Every figure of a page, made again from the fields of the JSON files that it says it is from."""
+
+import json
+import statistics
+from collections.abc import Callable, Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from evaluation.pages.figures import FORMATS
+
+HOW: dict[str, Callable[[Sequence[Any]], Any]] = {"min": min, "max": max, "median": statistics.median}
+
+
+def trace(page: Path) -> list[tuple[str, str, str]]:
+    """Of each figure: its text, what its fields make, and where they are."""
+    found = _Figures()
+    found.feed(page.read_text("utf-8"))
+    return [(text, _made(page.parent, said), said["data-source"]) for said, text in found.figures]
+
+
+def resolve(folder: Path, source: str) -> list[Any]:
+    """All values that FILE#POINTER stands for, `*` being every entry; null is no value."""
+    file, _, pointer = source.partition("#")
+    text = (folder / unquote(file)).read_text("utf-8")
+    places = [[json.loads(line) for line in text.splitlines()] if file.endswith(".jsonl") else json.loads(text)]
+    for step in pointer.split("/")[1:]:
+        key = unquote(step).replace("~1", "/").replace("~0", "~")
+        if step == "*":
+            places = [entry for place in places for entry in (place.values() if isinstance(place, dict) else place)]
+        elif all(isinstance(place, dict) for place in places):
+            places = [place[key] for place in places if key in place]
+        else:
+            places = [place[int(key)] for place in places]
+    return [value for value in places if value is not None]
+
+
+def _made(folder: Path, said: dict[str, str]) -> str:
+    values = [value for source in said["data-source"].split(" ") for value in resolve(folder, source)]
+    value = HOW[said["data-how"]](values) if "data-how" in said else values[0] if len(values) == 1 else sum(values)
+    if "data-per" in said:
+        value /= sum(value for source in said["data-per"].split(" ") for value in resolve(folder, source))
+    if "data-factor" in said:
+        value *= float(said["data-factor"])
+    written = said["data-written"]
+    return FORMATS[written](value) if written in FORMATS else f"{value:{written}}"
+
+
+class _Figures(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.figures: list[tuple[dict[str, str], str]] = []
+        self.inside = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        said = {name: value or "" for name, value in attrs}
+        self.inside = "data-source" in said
+        if self.inside:
+            self.figures.append((said, ""))
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = False
+
+    def handle_data(self, data: str) -> None:
+        if self.inside:
+            said, text = self.figures[-1]
+            self.figures[-1] = said, text + data
