@@ -214,7 +214,8 @@ class Page(HTMLParser):
         assert self.opened.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self.words += data
+        if self.opened and self.opened[-1] not in ("style", "script"):
+            self.words += data
 
 
 @pytest.fixture(scope="session")

@@ -17,14 +17,18 @@ def trace(page: Path) -> list[tuple[str, str, str]]:
     """Of each figure: its text, what its fields make, and where they are."""
     found = _Figures()
     found.feed(page.read_text("utf-8"))
-    return [(text, _made(page.parent, said), said["data-source"]) for said, text in found.figures]
+    files: dict[str, Any] = {}
+    return [(text, _made(page.parent, said, files), said["data-source"]) for said, text in found.figures]
 
 
-def resolve(folder: Path, source: str) -> list[Any]:
-    """All values that FILE#POINTER stands for, `*` being every entry; null is no value."""
+def resolve(folder: Path, source: str, files: dict[str, Any]) -> list[Any]:
+    """All values that FILE#POINTER stands for, `*` being every entry; null is none. What is read stays in `files`."""
     file, _, pointer = source.partition("#")
-    text = (folder / unquote(file)).read_text("utf-8")
-    places = [[json.loads(line) for line in text.splitlines()] if file.endswith(".jsonl") else json.loads(text)]
+    if file not in files:
+        text = (folder / unquote(file)).read_text("utf-8")
+        whole = file.endswith(".json")
+        files[file] = json.loads(text) if whole else [json.loads(line) for line in text.splitlines()]
+    places = [files[file]]
     for step in pointer.split("/")[1:]:
         key = unquote(step).replace("~1", "/").replace("~0", "~")
         if step == "*":
@@ -36,11 +40,11 @@ def resolve(folder: Path, source: str) -> list[Any]:
     return [value for value in places if value is not None]
 
 
-def _made(folder: Path, said: dict[str, str]) -> str:
-    values = [value for source in said["data-source"].split(" ") for value in resolve(folder, source)]
+def _made(folder: Path, said: dict[str, str], files: dict[str, Any]) -> str:
+    values = [value for source in said["data-source"].split(" ") for value in resolve(folder, source, files)]
     value = HOW[said["data-how"]](values) if "data-how" in said else values[0] if len(values) == 1 else sum(values)
     if "data-per" in said:
-        value /= sum(value for source in said["data-per"].split(" ") for value in resolve(folder, source))
+        value /= sum(value for source in said["data-per"].split(" ") for value in resolve(folder, source, files))
     if "data-factor" in said:
         value *= float(said["data-factor"])
     written = said["data-written"]

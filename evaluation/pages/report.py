@@ -186,7 +186,7 @@ def key_figures(
 ) -> list[tuple[str, str]]:
     """Label and value of what describes the run in short, from the lines of metrics.jsonl."""
     figures: list[tuple[str, str]] = [("parameters", figure(parameters, ",d", pointer(FACTS, "parameters")))]
-    steps = {number: line for number, line in enumerate(lines) if "loss" in line}
+    steps = {number: line for number, line in enumerate(lines) if "tokens_per_second" in line}
     if steps:
         last = max(steps)
         figures += [(key, figure(steps[last][f], ",d", pointer(file, last, f))) for key, f in LAST.items()]
@@ -204,7 +204,7 @@ def key_figures(
 
 def training_seconds(steps: Iterable[Mapping[str, Any]]) -> float:
     """Of lines of metrics.jsonl that are steps; the evaluations between them are not training."""
-    return math.fsum(line["seconds"] for line in steps if "loss" in line and "seconds" in line)
+    return math.fsum(line["seconds"] for line in steps if "tokens_per_second" in line and "seconds" in line)
 
 
 def compare(sources: Figures, baselines: Results, file: str = "evaluate.json") -> Table:

@@ -1,5 +1,7 @@
 """Points of long curves are chosen evenly, from the first to the last."""
 
+import itertools
+
 import pytest
 
 from evaluation.pages.charts import MOST_POINTS, evenly
@@ -12,5 +14,5 @@ def test_evenly_chosen_places_reach_both_ends(count: int) -> None:
     assert places == sorted(set(places))
     if count:
         assert (places[0], places[-1]) == (0, count - 1)
-        steps = {after - before for before, after in zip(places, places[1:], strict=False)}
+        steps = {after - before for before, after in itertools.pairwise(places)}
         assert max(steps, default=1) - min(steps, default=1) <= 1
