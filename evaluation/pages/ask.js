@@ -38,8 +38,9 @@ for (const group of document.querySelectorAll(".asked")) {
     if (!event.target.closest("svg")) return values.indexOf(event.target.closest("[data-source]"));
     const off = (at, low, high) => Math.max(low - at, at - high, 0);
     const far = marks().map((mark) => {
-      const box = mark.getBoundingClientRect();
-      return Math.hypot(off(event.clientX, box.left, box.right), off(event.clientY, box.top, box.bottom) / 4);
+      const box = mark.getBoundingClientRect(), half = mark.matches("circle") ? box.width / 2 : 0; // a point has no extent
+      const across = off(event.clientX, box.left + half, box.right - half);
+      return Math.hypot(across, off(event.clientY, box.top + half, box.bottom - half) / 4);
     });
     return far.indexOf(Math.min(...far));
   };
