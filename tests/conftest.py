@@ -2,6 +2,7 @@
 
 import datetime
 import io
+import itertools
 import json
 import random
 import re
@@ -205,6 +206,21 @@ class Page(HTMLParser):
             assert re.fullmatch(r"((\.\./)*[\w%-]+(\.[\w%-]+)+(/[\w%.-]+)*)?", attributes.get("href") or ""), (
                 "a file beside it"
             )
+
+        self.check_accessible()
+
+    def check_accessible(self) -> None:
+        """Language, title, headings in order, names of plots and groups, and what each header is of."""
+        assert ("html", {"lang": "en"}) in self.tags
+        levels = [int(tag[1]) for tag, _ in self.tags if re.fullmatch(r"h\d", tag)]
+        assert levels[0] == 1
+        assert levels.count(1) == 1
+        assert all(after <= before + 1 for before, after in itertools.pairwise(levels)), "no level is left out"
+        for tag, attributes in self.tags:
+            assert tag != "figure" or (attributes["aria-label"] and attributes["tabindex"] == "0")
+            assert attributes.get("role") != "group" or attributes["aria-label"]
+            assert tag != "th" or attributes["scope"] in ("col", "row", "rowgroup")
+            assert tag != "svg" or attributes["aria-hidden"] == "true", "its table says the same"
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))

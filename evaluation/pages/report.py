@@ -142,6 +142,7 @@ def write_report(inputs: ReportInputs, folder: Path) -> Path:
         evaluated=bool(evaluation),
         nothing=NOTHING_HELD_OUT,
         verdict=verdict,
+        verdict_text=figure(verdict, "text", pointer(FACTS, "verdict", "text")),
         key_figures=key_figures(inputs.parameters, metrics, files.metrics),
         results=compare(sources, baselines, files.evaluation),
         methods=evaluation.get("baseline_methods", {}),

@@ -43,21 +43,21 @@ def training_plots(lines: Sequence[Mapping[str, Any]], file: str = "metrics.json
                 if np.isfinite(value)
             }
             x, y = [step for step, *_ in recorded], [value for _, value, _ in recorded]
-            curves = _with_mean(x, np.array(y, np.float64), list(points.values()), noisy)
+            curves = _with_mean(x, np.array(y, np.float64), sorted(points.values()), noisy)
             plots.append(Plot(key, caption, Curves(curves, "step", from_zero)))
     return plots
 
 
 def bits_per_byte_plot(lines: Sequence[Mapping[str, Any]], file: str = "metrics.jsonl") -> list[Plot]:
     """Held-out bits per byte by source and split over the steps; nothing when it was never measured."""
-    places: Places = {}
+    measured_at: dict[tuple[str, str], dict[int, Point]] = {}  # a step that was done again counts once
     for number, line in enumerate(lines):
         for source, splits in line.get("evaluation", {}).items():
             for split, value in splits.items():
+                step = line["step"]
                 said = figure(value, ".3f", pointer(file, number, "evaluation", source, split))
-                places.setdefault((source, split), []).append(
-                    Point(line["step"], value, f"step {line['step']:,}", said)
-                )
+                measured_at.setdefault((source, split), {})[step] = Point(step, value, f"step {step:,}", said)
+    places = {curve: [points[step] for step in sorted(points)] for curve, points in measured_at.items()}
     if not places:
         return []
     return [Plot("bits_per_byte", "Held-out bits per byte while training", _by_source(places, "step"), wide=True)]

@@ -93,7 +93,7 @@ def _frame(
     low, high = _spread(*y)
     high += 0.06 * (high - low)
     low -= 0.06 * (high - low) if low else 0
-    numbers = nice_ticks(low, high, 5)
+    numbers = nice_ticks(low, high, 6)
     step = numbers[1] - numbers[0] if len(numbers) > 1 else 1
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
     labels = [

@@ -243,10 +243,13 @@ def _bar(name: str, length: float, said: str) -> Bar:
 
 
 def _grouped(name: str, caption: str, groups: Mapping[str, Sequence[Bar]]) -> list[Plot]:
-    """Bars in groups, the first tokenizer's in the colour."""
+    """Bars in groups, the first tokenizer's in the colour; one of its own for each group where there is no other."""
     if not groups:
         return []
-    return [Plot(name, caption, Bars(dict(list(groups.items())[:MOST_GROUPS]), {THIS: 0}))]
+    shown: Mapping[str, Sequence[Bar]] = dict(list(groups.items())[:MOST_GROUPS])
+    if all(len(bars) == 1 for bars in shown.values()):
+        shown = {"": [bar._replace(label=label, strong=False) for label, (bar,) in shown.items()]}
+    return [Plot(name, caption, Bars(shown, {THIS: 0}))]
 
 
 def _field(file: str, name: str, *steps: str) -> str:

@@ -23,7 +23,15 @@ PLOTS = [
 
 
 def write(folder: Path) -> Path:
-    content = {"step": 3, "evaluated": True, "verdict": None, "results": TABLE, "methods": {}, "notes": []}
+    content = {
+        "step": 3,
+        "evaluated": True,
+        "verdict": None,
+        "verdict_text": "",
+        "results": TABLE,
+        "methods": {},
+        "notes": [],
+    }
     content |= {"key_figures": [("<i>label</i>", "&amp;"), ("loss", LOSS)], "samples": [], "data": [], "spending": None}
     plots = {"result_plots": PLOTS, "run_plots": []}
     return write_page(folder / "report.html", "<name>", {"../metrics.jsonl": "domainlm <train>"}, plots, **content)
@@ -47,10 +55,9 @@ def test_each_figure_says_where_it_is_from(tmp_path: Path, read_page: Callable[[
 
 
 def test_a_figure_from_a_file_that_nothing_is_said_to_write_is_a_fault(tmp_path: Path) -> None:
+    content = {"step": 3, "evaluated": True, "verdict": None, "results": TABLE, "key_figures": [("loss", LOSS)]}
     with pytest.raises(KeyError, match=r"\.\./metrics\.jsonl"):
-        write_page(tmp_path / "report.html", "name", {}, {"result_plots": PLOTS}, **{
-            "step": 3, "evaluated": True, "verdict": None, "results": TABLE, "key_figures": [("loss", LOSS)],
-        })  # fmt: skip
+        write_page(tmp_path / "report.html", "name", {}, {"result_plots": PLOTS}, **content)
 
 
 def colours(style: str) -> dict[str, str]:
