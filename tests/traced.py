@@ -1,6 +1,7 @@
 """Every figure of a page, made again from the fields of the JSON files that it says it is from."""
 
 import json
+import re
 import statistics
 from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
@@ -14,11 +15,17 @@ HOW: dict[str, Callable[[Sequence[Any]], Any]] = {"min": min, "max": max, "media
 
 
 def trace(page: Path) -> list[tuple[str, str, str]]:
-    """Of each figure: its text, what its fields make, and where they are."""
+    """Of each figure: its text, what its fields make, and where they are.
+
+    A number of a card or a table, but one of words, that does not say where it is from, is a figure made from nothing.
+    """
     found = _Figures()
     found.feed(page.read_text("utf-8"))
     files: dict[str, Any] = {}
-    return [(text, _made(page.parent, said, files), said["data-source"]) for said, text in found.figures]
+    return [
+        (text, _made(page.parent, said, files), said["data-source"]) if said else (text, "", "nothing")
+        for said, text in found.figures
+    ]
 
 
 def resolve(folder: Path, source: str, files: dict[str, Any]) -> list[Any]:
@@ -55,18 +62,25 @@ class _Figures(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.figures: list[tuple[dict[str, str], str]] = []
-        self.inside = False
+        self.inside = self.in_words = self.in_cell = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         said = {name: value or "" for name, value in attrs}
         self.inside = "data-source" in said
+        if tag == "table":
+            self.in_words = said.get("class") == "words"
+        if tag in ("td", "dd"):
+            self.in_cell = tag == "dd" or not self.in_words
         if self.inside:
             self.figures.append((said, ""))
 
     def handle_endtag(self, tag: str) -> None:
         self.inside = False
+        self.in_cell = self.in_cell and tag not in ("td", "dd")
 
     def handle_data(self, data: str) -> None:
         if self.inside:
             said, text = self.figures[-1]
             self.figures[-1] = said, text + data
+        elif self.in_cell and re.search(r"\d", data):
+            self.figures.append(({}, data))

@@ -225,11 +225,13 @@ def common_table(contamination: Contamination | None) -> Table:
     ordered = sorted(common.items(), key=lambda entry: (-entry[1].documents, entry[0]))
     rows = []
     for item, found in ordered[:MOST_ROWS]:
-        count = figure(found.documents, ",d", fact("contamination", "common", item, "documents"))
-        rows.append(Row(item, 0, [count, f"{found.ngrams:,} of {found.of:,}"]))
+        values = {"documents": found.documents, "ngrams": found.ngrams, "of": found.of}
+        cells = [figure(value, ",d", fact("contamination", "common", item, key)) for key, value in values.items()]
+        rows.append(Row(item, 0, cells))
     if len(ordered) > MOST_ROWS:
-        rows.append(_others("common", {item: found.documents for item, found in ordered[MOST_ROWS:]}))
-    return Table(["documents", "n-grams that are common"], rows)
+        others = _others("common", {item: found.documents for item, found in ordered[MOST_ROWS:]})
+        rows.append(others._replace(cells=[*others.cells, "–"]))
+    return Table(["documents", "n-grams that are common", "of all its"], rows)
 
 
 def _others(key: str, documents: Mapping[str, int]) -> Row:

@@ -265,7 +265,7 @@ def _show(value: Any, origin: str) -> str:
     if isinstance(value, list):
         return " · ".join(str(entry).strip() for entry in value)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
+        return figure(value, "text", origin)
     return figure(value, ",d" if isinstance(value, int) else ",.4g", origin)
 
 
