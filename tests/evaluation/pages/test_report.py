@@ -198,6 +198,8 @@ def test_the_page_stands_alone_and_shows_everything(
     figures = trace(path)
     assert len(figures) > 500
     assert [made for made in figures if made[0] != made[1]] == []
+    inputs.evaluation.write_text(inputs.evaluation.read_text().replace("300000", "300001"))
+    assert {made[:2] for made in trace(path) if made[0] != made[1]} == {("300,000", "300,001")}, "a change is found"
     assert {source.partition("#")[0].rpartition("/")[2] for _, _, source in figures} == {
         *("evaluate.json", "metrics.jsonl", "corpus.json", "tokenizer.json", "report.json")
     }
