@@ -6,9 +6,9 @@ comma := ,
 USED := wandb, matplotlib.figure, jinja2, domainlm.stages, domainlm.generate, domainlm.export, domainlm.launcher, domainlm.plan.measure, train.loop
 
 # The tests' tensors are small: further threads only wait for each other, at the cost of the other core.
-test test-slow test-slurm: export OMP_NUM_THREADS = 1
+test test-slow test-browser test-slurm: export OMP_NUM_THREADS = 1
 
-.PHONY: setup demo test test-slow test-slurm lint clean benchmark-setup
+.PHONY: setup demo test test-slow test-browser test-slurm lint clean benchmark-setup
 
 setup: .venv/installed
 
@@ -49,12 +49,16 @@ test: setup
 		kept=.pytest_cache/numba-$$worker/$$(basename $$folder); \
 		test -e $$kept || { mkdir -p $$(dirname $$kept) && cp -r $$folder $$kept; }; \
 	done; done
-	$(BIN)/python -m pytest -m 'not slow and not slurm' --dist loadfile --no-loadscope-reorder \
+	$(BIN)/python -m pytest -m 'not slow and not slurm and not browser' --dist loadfile --no-loadscope-reorder \
 		$(foreach worker,1 2,--tx popen//env:NUMBA_CACHE_DIR=$(CURDIR)/.pytest_cache/numba-$(worker))
 
 # Runs that are started, disturbed, killed and compared many times: a minute or more each.
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
+
+# The pages in headless Chromium. As root, installs Debian's where there is none.
+test-browser: setup
+	$(BIN)/python -m pytest -m browser
 
 # Jobs on a Slurm cluster of six nodes that is made on this machine. As root; installs Debian's packages where missing.
 test-slurm: setup
