@@ -225,7 +225,9 @@ def boilerplate_tables(report: CorpusReport) -> list[Table]:
         expression: {name: found.get(expression, 0) for name, found in by_source.items()} for expression in expressions
     }
     ordered = sorted(expressions, key=lambda expression: sum(counted[expression].values()))
-    lines = [(expression, 0, counted[expression]) for expression in ordered[:MOST_ROWS]]
+    lines = [
+        (expression, 0, counted[expression], [["boilerplate_lines", expression]]) for expression in ordered[:MOST_ROWS]
+    ]
     return _beside(lines, list(report.sources))
 
 

@@ -28,6 +28,7 @@ def write(folder: Path) -> Path:
         "evaluated": True,
         "verdict": None,
         "verdict_text": "",
+        "lacking": "",
         "results": TABLE,
         "methods": {},
         "notes": [],
