@@ -16,6 +16,7 @@ from evaluation.comparison import Compared, comparison_json
 from evaluation.figures import figures
 from evaluation.general_model import Dtype
 from evaluation.language_model import LanguageModel
+from evaluation.pages.comparison import FACTS, write_comparison
 from evaluation.scores import SCORES, Scored, Text, score_model
 from train.checkpoints.folders import Checkpoint
 from train.checkpoints.identity import check_data
@@ -79,7 +80,8 @@ def compare(
     if shard is not None:
         return {"scored": [model.name for model in compared]}
     result = comparison_json(compared)
-    write_atomically(config.reports / "compare.json", json.dumps(result, indent=1))
+    write_atomically(config.reports / FACTS, json.dumps(result, indent=1))
+    say(f"comparison: {write_comparison(result, config.name, config.reports)}")
     return result
 
 

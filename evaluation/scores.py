@@ -95,6 +95,7 @@ def score_model(
         "window": model.window,
         "windows": rule,
         "device": model.device,
+        "group_bytes": GROUP_BYTES,
     }
     place = folder / f"{model.name}-{value_digest(inputs)[:8]}"
     groups = list(_groups(text.documents))

@@ -29,7 +29,7 @@ OURS = model("ours", figure(1.0))
             (0.05, -0.05, 0.15),
             "cannot be told apart from it: the difference is +0.050 (-0.050 to +0.150); about 4 times",
         ),
-        ((0.05, None, None), "needs 0.050 more, of 40 documents, too few for an interval"),
+        ((0.05, None, None), "needs 0.050 more, of 40 documents: too few for an interval"),
     ],
 )
 def test_each_case_has_its_words(difference: tuple[float, float | None, float | None], says: str) -> None:
