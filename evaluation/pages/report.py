@@ -14,6 +14,7 @@ from data.errors import DataError
 from data.files import write_atomically
 from evaluation.baselines import Results, measured
 from evaluation.bits_per_byte import Figures
+from evaluation.pages import comparison
 from evaluation.pages.figures import figure, pointer
 from evaluation.pages.html import Row, Table, write_page
 from evaluation.pages.report_plots import baselines_plot, bits_per_byte_plot, periods_plot, training_plots
@@ -145,6 +146,7 @@ def write_report(inputs: ReportInputs, folder: Path) -> Path:
         nothing=NOTHING_HELD_OUT,
         verdict=verdict,
         lacking=inputs.lacking,
+        compared=comparison.PAGE if (folder / comparison.PAGE).exists() else None,
         verdict_text=figure(verdict, "text", pointer(FACTS, "verdict", "text")),
         key_figures=key_figures(inputs.parameters, metrics, files.metrics),
         results=compare(sources, baselines, files.evaluation),

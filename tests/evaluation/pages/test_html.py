@@ -29,6 +29,7 @@ def write(folder: Path) -> Path:
         "verdict": None,
         "verdict_text": "",
         "lacking": "",
+        "compared": None,
         "results": TABLE,
         "methods": {},
         "notes": [],
