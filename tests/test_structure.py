@@ -155,6 +155,7 @@ ELSEWHERE = {
     "domainlm/doctor/collectives": "domainlm/doctor/test_examine",
     "domainlm/doctor/steps": "domainlm/doctor/test_gradients",
     "domainlm/export": "domainlm/test_stages",
+    "domainlm/questions": "domainlm/test_stages",
     "train/checkpoints/trained": "domainlm/test_stages",
     "train/config": "train/test_config_file",
     "train/engine/engine": "train/test_training",

@@ -19,6 +19,8 @@ FEWEST_MENTIONS = 2
 """Times that a name must stand in the held-out text of its source: what stands there once is mostly a heading."""
 YEARS_OFF, MONTHS_OFF = 6, 18
 """How far wrong dates may be off, where the right one is a year or has a month."""
+STEPS = 60
+"""Numbers on either side that three are drawn of."""
 DECIMAL = re.compile(r"(\d+)([.,])(\d{1,2})")
 PERCENT = re.compile(r"\s?(?:%|per\s?cent|Prozent)")
 
@@ -39,9 +41,10 @@ def near_numbers(text: str, behind: str, chance: random.Random) -> list[str] | N
     reach = max(CHOICES, units // 4)
     is_share = bool(PERCENT.match(behind)) and _value(text) <= 100
     sides: tuple[list[str], list[str]] = ([], [])
-    for other in range(max(1, units - reach), units + reach + 1):
+    steps = range(1, reach + 1) if reach <= STEPS else chance.sample(range(1, reach + 1), STEPS)
+    for other in (units + sign * step for step in steps for sign in (-1, 1) if units + sign * step > 0):
         form = _in_form_of(text, f"{other}{zeros}")
-        if other == units or form is None or (is_share and _value(form) > 100):
+        if form is None or (is_share and _value(form) > 100):
             continue
         if other % 10 or DECIMAL.fullmatch(text):
             sides[other > units].append(form)

@@ -238,10 +238,10 @@ def _passages(document: Document, chance: random.Random) -> Iterator[str]:
     least, most = PASSAGE_BYTES
     for start in chance.sample(document.whole, len(document.whole)):
         end = start
-        while (
-            end + 1 in document.whole
-            and len(document.text[document.pieces[start].begin : document.pieces[end + 1].end].encode()) <= most
-        ):
+        while end + 1 in document.whole:
+            longer = document.text[document.pieces[start].begin : document.pieces[end + 1].end]
+            if len(longer.encode()) > most or YEAR.search(longer):
+                break
             end += 1
         passage = document.text[document.pieces[start].begin : document.pieces[end].end]
         if len(passage.encode()) >= least and not YEAR.search(passage):

@@ -13,6 +13,7 @@ from typing import NamedTuple
 ENDS = re.compile(r"(?:[.!?…]+[\"'”’»)\]]*|(?<=[^\W\d])[.!?][\"”’]?\d{1,3})(?=\s)|[。！？]+[”’」』）]*|\n\s*\n|\n|\Z")
 SENTENCE_BYTES = (40, 320)
 LAST = re.compile(r"[.!?…。！？][\"'”’»)\]」』）]*(?:(?<!\d.)\d{1,3})?\Z")
+SOMETHING = re.compile(r"\S")
 WORD = re.compile(r"[^\W\d_]+(?:[&.'’-][^\W\d_]+)*")
 PARTICLES = frozenset({"of", "de", "del", "di", "da", "du", "van", "von", "der"})
 """Small words that a name may have inside: Bank of England."""
@@ -59,7 +60,8 @@ def sentences(text: str) -> list[Span]:
     """
     found, begin = [], 0
     for match in ENDS.finditer(text):
-        following = text[match.end() :].lstrip()[:1] if match.end() < len(text) else ""
+        behind = SOMETHING.search(text, match.end())
+        following = behind.group() if behind else ""
         blank = match.group().count("\n") > 1
         if not blank and (following.islower() or _abbreviates(text, match.start(), match.group())):
             continue
