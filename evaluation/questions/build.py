@@ -1,6 +1,6 @@
 """The questions of a corpus, kept in a folder: made, checked, thinned out, and refused where a heuristic solves them.
 
-KIND.jsonl has the items of each kind, summary.json what became of all that were made.
+KIND.jsonl has the items of each kind, KIND.yaml is a task of lm-eval, summary.json what became of all that were made.
 """
 
 import json
@@ -65,7 +65,7 @@ def make_questions(
     inputs = {"format": FORMAT, "corpus": stage_digest(corpus), "domain": sorted(domain), "items": most, "seed": seed}
     with only_writer(folder):
         if not is_finished("questions", folder, inputs):
-            begin_stage(folder, [SUMMARY, *(f"{kind}.jsonl" for kind in KINDS)])
+            begin_stage(folder, [SUMMARY, *(f"{kind}.{form}" for kind in KINDS for form in ("jsonl", "yaml"))])
             split, documents = _held_out(corpus, domain)
             made = {kind: _candidates(kind, documents, most, seed) for kind in KINDS}
             everything = [item for items in made.values() for item in items]
@@ -77,8 +77,27 @@ def make_questions(
                 write_items(folder / f"{kind}.jsonl", kept)
             summary = {"split": split, "sources": {source: len(each) for source, each in documents.items()}}
             write_atomically(folder / SUMMARY, json.dumps(summary | {"kinds": kinds}, indent=1))
+            for kind in KINDS:
+                write_atomically(folder / f"{kind}.yaml", lm_eval_task(kind, folder / f"{kind}.jsonl"))
             finish_stage(folder, inputs, [folder / SUMMARY, *(folder / f"{kind}.jsonl" for kind in KINDS)])
     return _read(folder)
+
+
+def lm_eval_task(kind: Kind, items: Path) -> str:
+    """A task of lm-eval for items, which `--include_path` finds; JSON, which is YAML."""
+    task = {
+        "task": f"questions_{kind}",
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": {"test": str(items.absolute())}},
+        "test_split": "test",
+        "output_type": "multiple_choice",
+        "doc_to_text": "prompt",
+        "doc_to_choice": "choices",
+        "doc_to_target": "answer",
+        "target_delimiter": "",
+        "metric_list": [{"metric": "acc_norm" if kind in PER_BYTE else "acc"}],
+    }
+    return json.dumps(task, indent=1)
 
 
 def _read(folder: Path) -> Questions:

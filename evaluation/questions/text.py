@@ -107,7 +107,8 @@ def names(text: str, sentence: Span) -> Iterator[Name]:
         last = _last_of_run(text, words, index)
         before, begin = words[index - 1], words[index].start()
         end = words[last].end() - _possessive(words[last].group())
-        if before.group().islower() and text[before.end() : begin] == " ":
+        is_whole_word = text[end : end + 1] not in ("-", "–", "/")  # as COVID-19 is not
+        if before.group().islower() and text[before.end() : begin] == " " and is_whole_word:
             yield Name(Span(begin, end), (before.group(), _shape(text[begin:end]), _behind(text[end : sentence.end])))
         index = last + 1
 
@@ -129,9 +130,9 @@ def _last_of_run(text: str, words: list[re.Match[str]], index: int) -> int:
 
 
 def _is_capitalised(word: str) -> bool:
-    return (
-        word[0].isupper() and len(word) > 1 and "." not in word and word not in MONTHS and word[:2] not in ("I'", "I’")
-    )
+    if len(word) == 1 or "." in word or word in MONTHS or word[:2] in ("I'", "I’"):
+        return False
+    return all(part[:1].isupper() for part in word.split("-"))  # Baden-Baden, but not Year-to-date
 
 
 def _possessive(word: str) -> int:

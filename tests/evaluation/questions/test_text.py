@@ -7,7 +7,8 @@ from evaluation.questions.text import Span, dates, is_whole, names, numbers, sen
 SPEECH = (
     "As Mr. Greenspan said on Oct. 5, the U.S. economy grew.\nWhat follows? A heading\nThe Bank of England and the ECB, "
     "like St. Louis, raised rates by 25 basis points in March 2003.4 Prices rose 2.5 percent\nfrom a year before, to "
-    "$1,250 in 1998. “Growth of 10 percent,” she said.\n\nNext: the FOMC's view since 2001.\n"
+    "$1,250 in 1998. “Growth of 10 percent,” she said.\n\n"
+    "Next: the FOMC's view since 2001.\n"
 )
 
 
@@ -64,7 +65,8 @@ def test_names_are_runs_of_capitals_behind_a_small_word() -> None:
     assert kinds["Bank of England"] == ("the", "3", "small word")
     assert kinds["ECB"] == ("the", "capitals", "small word")
     assert kinds["St. Louis"] == ("in", "2", "mark")
-    assert found(names, "Prices rose. Now it said: Rates fell, and U.S. firms gained.") == []
+    assert found(names, "Prices rose. Now it said: Rates fell, and U.S. firms or COVID-19 in Year-to-date data.") == []
+    assert found(names, "It is in Baden-Baden.") == ["Baden-Baden"]
 
 
 def test_numbers_count_something_and_are_no_part_of_dates() -> None:
