@@ -5,9 +5,9 @@ import pytest
 from evaluation.questions.text import Span, dates, is_whole, names, numbers, sentences
 
 SPEECH = (
-    "As Mr. Greenspan said on Oct. 5, the U.S. economy grew.\nWhat follows? A heading\nThe Bank of England and the ECB, "
-    "like St. Louis, raised rates by 25 basis points in March 2003.4 Prices rose 2.5 percent\nfrom a year before, to "
-    "$1,250 in 1998. “Growth of 10 percent,” she said.\n\n"
+    "As Mr. Greenspan said on Oct. 5, the U.S. economy grew.\nWhat follows? A heading\nThe Bank of England and the "
+    "ECB, like St. Louis, raised rates by 25 basis points in March 2003.4 Prices rose 2.5 percent\nfrom a year before, "
+    "to $1,250 in 1998. “Growth of 10 percent,” she said.\n\n"
     "Next: the FOMC's view since 2001.\n"
 )
 
