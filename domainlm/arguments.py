@@ -23,7 +23,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser = _parser()
     arguments, rest = parser.parse_known_args(words)
     # argparse takes no further positional words after an option, but an override may stand anywhere.
-    takes_names = arguments.command == "compare"
+    takes_names = arguments.command in ("compare", "questions")
     unknown = [word for word in rest if word.startswith("-") or not (takes_names or "=" in word)]
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_examinations(commands)
     evaluate = _add(commands, "evaluate", "bits per byte by source, split and period, with baselines beside it")
     compare = _add_compare(commands)
+    _add_questions(commands)
     for shared in (evaluate, compare):
         shared.add_argument(
             "--shard",
@@ -183,10 +184,7 @@ def _add_compare(commands: Any) -> argparse.ArgumentParser:
         "other models on the held-out text of a run: bits per byte with intervals, cost, and a verdict",
         "runs/other models/SmolLM2-135M general.gguf",
     )
-    compare.add_argument(
-        "--window", type=int, metavar="N", help="tokens that models of transformers read at once (default: their own)"
-    )
-    compare.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="that they compute in")
+    _add_general_model(compare)
     compare.add_argument(
         "--windows",
         choices=("half", "disjoint"),
@@ -194,6 +192,26 @@ def _add_compare(commands: Any) -> argparse.ArgumentParser:
         help="context of later windows of a long document: half a window (default), or none, as lm-eval has it",
     )
     return compare
+
+
+def _add_questions(commands: Any) -> None:
+    questions = _add(
+        commands,
+        "questions",
+        "questions made from the held-out documents, and how many of them the run and other models have right",
+        "models/SmolLM2-135M --items 500",
+    )
+    _add_general_model(questions)
+    questions.add_argument(
+        "--items", type=_whole(1), default=200, metavar="N", help="most items of each kind (default: 200)"
+    )
+
+
+def _add_general_model(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--window", type=int, metavar="N", help="tokens that models of transformers read at once (default: their own)"
+    )
+    command.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="that they compute in")
 
 
 def _add_generate(commands: Any) -> None:

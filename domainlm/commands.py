@@ -192,6 +192,14 @@ def compare(arguments: argparse.Namespace, config: RunConfig) -> Result:
     return result
 
 
+def questions(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from domainlm import questions as asking
+
+    result = asking.ask(config, arguments.others, items=arguments.items, window=arguments.window, dtype=arguments.dtype)
+    _show(arguments, asking.describe(result))
+    return result
+
+
 def generate(arguments: argparse.Namespace, config: RunConfig) -> Result:
     from domainlm.generate import continue_in_order, converse, load_writer, sample_settings
 

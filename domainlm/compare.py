@@ -10,6 +10,7 @@ from data.progress import say
 from data.shards.documents import read_documents
 from data.shards.format import read_manifest, verify_held_out
 from domainlm.named_model import load_named, named_run, own_model
+from domainlm.questions import answered_before
 from domainlm.status.read import read_status
 from evaluation.bits_per_byte import HELD_OUT_SPLITS, HeldOut, Rule, read_held_out
 from evaluation.comparison import Compared, comparison_json
@@ -106,6 +107,7 @@ def _compared(
         figures=figures(scored, first, period=config.data.period, domain=domain, seed=config.seed),
         cost=training | _scoring_cost(config, scored),
         parameters=model.parameters,
+        tasks=answered_before(config, model.digest),
         remarks=tuple(remarks),
     )
 

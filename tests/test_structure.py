@@ -158,6 +158,7 @@ ELSEWHERE = {
     "domainlm/doctor/steps": "domainlm/doctor/test_gradients",
     "domainlm/export": "domainlm/test_stages",
     "evaluation/language_model": "evaluation/test_general_model",
+    "domainlm/questions": "domainlm/test_stages",
     "train/checkpoints/trained": "domainlm/test_stages",
     "train/config": "train/test_config_file",
     "train/engine/engine": "train/test_training",

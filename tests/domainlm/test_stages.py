@@ -13,6 +13,7 @@ import torch
 from data.errors import DataError
 from domainlm import stages
 from domainlm.export import export
+from domainlm.questions import answered_before
 from domainlm.trace import trace_document, trace_step
 from evaluation import scores
 from tests.launched.runs import run_domainlm
@@ -424,3 +425,32 @@ def test_the_stream_is_the_configurations(finished: tuple[RunConfig, Any]) -> No
     config, _ = finished
     (shares,) = open_stream(config).shares.values()
     assert {source: share / sum(shares.values()) for source, share in shares.items()} == {"news": 0.7, "general": 0.3}
+
+
+def test_questions_are_made_and_answered_by_a_run_and_its_export(
+    finished: tuple[RunConfig, Any], command_line: Callable[..., tuple[int, str, str]]
+) -> None:
+    config, _ = finished
+    folder = config.run_folder
+    code, shown, said = command_line("questions", folder, folder / "export", "--items", "24")
+    assert code == 0, said
+    result = json.loads((config.reports / "questions.json").read_bytes())
+    own, export = result["models"]
+    assert result["questions"]["split"] == "future"
+    assert "questions/date" in own["tasks"]
+    assert own["tasks"].keys() == export["tasks"].keys()
+    for task in own["tasks"].values():
+        accuracy = task["accuracy"]
+        assert 0 <= accuracy["low"] <= accuracy["value"] <= accuracy["high"] <= 1
+        assert task["items"] <= 24
+    assert all(abs(task["difference"]["value"]) < 0.1 for task in export["tasks"].values()), "one model"
+    items = [json.loads(line) for line in (config.reports / "questions" / "date.jsonl").read_text("utf-8").splitlines()]
+    assert len(items) == own["tasks"]["questions/date"]["items"]
+    assert all(item["source"] == "news" and item["date"] >= "2017" for item in items)
+    for words in ("right answers", "date", "refused: ", "made from held-out documents after the cutoff"):
+        assert words in shown
+    assert answered_before(config, own["digest"]) == own["tasks"]
+    assert answered_before(config, "another") == {}
+    before = (config.reports / "questions.json").read_bytes()
+    assert command_line("questions", folder, folder / "export", "--items", "24")[0] == 0
+    assert (config.reports / "questions.json").read_bytes() == before
