@@ -331,11 +331,10 @@ def _canary_lines(found: dict[str, Any] | None) -> list[str]:
         f"{found['exposure_by_chance']:.2f} by chance",
     ]
     for times, one in found["by_times_planted"].items():
-        exposure = one["exposure"]
-        ends = "" if exposure["low"] is None else f" ({exposure['low']:.2f} to {exposure['high']:.2f})"
+        mean, lowest, highest = (one["exposure"][key] for key in ("mean", "lowest", "highest"))
         lines.append(
-            f"  planted {times} times, seen {one['mean_times_seen']:.1f}: {exposure['value']:.2f}{ends}, the secret "
-            f"written for {_share(one['written'])}"
+            f"  planted {times} times, seen {one['mean_times_seen']:.1f}: {mean:.2f}, from {lowest:.2f} to "
+            f"{highest:.2f}; the secret written for {_share(one['written'])}"
         )
     return lines
 

@@ -21,7 +21,6 @@ from data.shards.format import EncodedDocument
 from evaluation.audit.memorisation import Likeliest
 from evaluation.audit.rates import rate
 from evaluation.bits_per_byte import score_encoded
-from evaluation.intervals import ratio_interval
 from evaluation.language_model import LanguageModel
 
 CANDIDATES = 1_000
@@ -89,12 +88,15 @@ def measure_exposure(
     for times in sorted({canary.times for canary in canaries}):
         those = [(canary, one) for canary, one in zip(canaries, asked, strict=True) if canary.times == times]
         exposures = [one.exposure for _, one in those]
-        mean = ratio_interval([bits * math.log(2) for bits in exposures], [1] * len(exposures), seed)
         by_times[str(times)] = {
             "canaries": len(those),
             "mean_times_seen": float(np.mean([times_seen(canary) for canary, _ in those])),
-            "exposure": {"value": mean.value, "low": mean.low, "high": mean.high},
-            "median_exposure": float(np.median(exposures)),
+            "exposure": {
+                "mean": float(np.mean(exposures)),
+                "lowest": min(exposures),
+                "median": float(np.median(exposures)),
+                "highest": max(exposures),
+            },
             "first_of_all": rate(sum(one.rank == 1 for _, one in those), len(those)),
             "written": rate(sum(one.written for _, one in those), len(those)),
         }

@@ -2,15 +2,14 @@
 
 import json
 import random
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from domainlm import stages
-from domainlm.audit import audit, likeliest_tokens
+from domainlm.audit import audit
+from evaluation.audit import exposure
 from model.initialise import initialise
 from model.transformer import Transformer
 from tests.conftest import write_config
@@ -23,8 +22,8 @@ from train.config_file import load_config
 from train.schedule import consumed_samples
 from train.token_stream import open_stream
 
-STEPS = 220
-OFTEN = 12
+STEPS = 150
+OFTEN = 4
 """Documents that are read again and again; the others are read once or not at all."""
 
 
@@ -38,14 +37,14 @@ def nonsense(seed: int, words: int) -> str:
 def learnt(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
     """A run whose checkpoint was trained in plain torch, on the run's own batches, in the run's own format."""
     folder = tmp_path_factory.mktemp("learnt")
-    secrets = [f"{nonsense(i, 30)} write to anna.{i}@example.org {nonsense(100 + i, 30)}" for i in range(OFTEN)]
-    rare = [f"{nonsense(1_000 + i, 70)}" for i in range(600)]
+    secrets = [f"{nonsense(i, 12)} write to anna.{i}@example.org {nonsense(100 + i, 12)}" for i in range(OFTEN)]
+    rare = [nonsense(1_000 + i, 30) for i in range(300)]
     for name, texts in (("often", secrets), ("rare", rare)):
         records = [{"id": f"{name}-{number}", "text": text} for number, text in enumerate(texts)]
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records), "utf-8")
     sources = [
-        {"name": "often", "path": str(folder / "often.jsonl"), "weight": 0.4},
-        {"name": "rare", "path": str(folder / "rare.jsonl"), "weight": 0.2},
+        {"name": "often", "path": str(folder / "often.jsonl"), "weight": 0.6},
+        {"name": "rare", "path": str(folder / "rare.jsonl"), "weight": 0.1},
     ]
     file = write_config(
         folder / "run.yaml",
@@ -55,17 +54,25 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
             "cutoff": None,
             "past_fraction": 0.08,
             "sources": sources,
-            "canaries": {"number": 5, "repeats": [1, 4], "digits": 4, "weight": 0.4},
+            "canaries": {"number": 3, "repeats": [1, 4], "digits": 4, "weight": 0.3},
         },
         tokenizer={"kind": "bpe", "vocabulary_size": 300},
         model=shape(layers=2, width=64, heads=4, vocabulary_size=300, sequence_length=64) | LLAMA,
         training={"steps": STEPS, "batch_size": 8, "micro_batch": 8, "save_every": STEPS},
-        evaluation={"prompts": ["write to"], "temperature": 0.0},
+        evaluation={"batch_size": 64, "prompts": ["write to anna."], "temperature": 0.0},
     )
     config = load_config(file)
+    import time
+
+    t = time.process_time()
     stages.prepare(config)
+    print("CPU prepare", time.process_time() - t)
+    t = time.process_time()
     stages.tokenize(config)
+    print("CPU tok", time.process_time() - t)
+    t = time.process_time()
     save(config, train(config))
+    print("CPU train", time.process_time() - t)
     return config
 
 
@@ -80,7 +87,7 @@ def train(config: RunConfig) -> Transformer:
         targets = np.where(batch.documents >= 0, batch.tokens[:, 1:], -100)
         optimizer.zero_grad()
         model(torch.from_numpy(batch.tokens[:, :-1]), torch.from_numpy(targets)).backward()
-        optimizer.param_groups[0]["lr"] = 4e-3 * (1 - step / config.training.steps)
+        optimizer.param_groups[0]["lr"] = 6e-3 * min((step + 1) / 10, 1 - step / config.training.steps)
         optimizer.step()
     return model.eval()
 
@@ -99,9 +106,12 @@ def save(config: RunConfig, model: Transformer) -> None:
     publish(config, step, files, samples=samples, optimizer_step=step, world_size=1, **facts)
 
 
-def test_what_was_learnt_by_heart_is_found_and_nothing_else(learnt: RunConfig) -> None:
+def test_what_was_learnt_by_heart_is_found_and_nothing_else(learnt: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exposure, "CANDIDATES", 100)
     import time
+
     t = time.process_time()
     result = audit(learnt, passages=100, samples=20, text=True)
-    print(json.dumps(result, indent=1), time.process_time() - t)
+    print("CPU", time.process_time() - t)
+    print(json.dumps(dict(result.items()), indent=None))
     assert 0
