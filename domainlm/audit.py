@@ -64,7 +64,13 @@ Part = tuple[dict[str, Any] | None, list[dict[str, Any]]]
 
 @dataclass(frozen=True)
 class _Audited:
-    """A checkpoint and the text that it was trained on."""
+    """A checkpoint and the text that it was trained on.
+
+    Attributes:
+        planted: where each copy of a canary stands, by its id.
+        prompts: those of the configuration, as ids.
+        samples: that it has read, but for those passed over, each (first, end).
+    """
 
     config: RunConfig
     network: Transformer
@@ -73,6 +79,9 @@ class _Audited:
     manifest: Manifest
     stream: TokenStream
     held_out: Sequence[HeldOut]
+    canaries: Sequence[Canary]
+    planted: dict[str, Piece]
+    prompts: Sequence[list[int]]
     samples: int
     passed_over: Sequence[tuple[int, int]]
 
@@ -80,9 +89,9 @@ class _Audited:
         return times_seen(self.stream, piece, self.samples, self.passed_over)
 
     @property
-    def planted(self) -> list[str]:
+    def invented(self) -> list[str]:
         """Sources that are not the user's text."""
-        return [CANARIES] if self.config.data.canaries else []
+        return [CANARIES] if self.canaries else []
 
 
 def audit(config: RunConfig, *, passages: int = 500, samples: int = 200, text: bool = False) -> dict[str, Any]:
@@ -150,6 +159,9 @@ def _open(config: RunConfig) -> _Audited:
     manifest, stream = check_data(trained.checkpoint, config), open_stream(config)
     check_stream(trained.checkpoint, config, stream)
     verify_held_out(config.shards)
+    canaries = make_canaries(config.data.canaries, manifest.seed) if config.data.canaries else []
+    planted = _planted_pieces(stream) if canaries else {}
+    _check_planted(config, stream, model, canaries, planted)
     skips = read_skips(read_journal(config.run_folder))
     return _Audited(
         config=config,
@@ -159,6 +171,9 @@ def _open(config: RunConfig) -> _Audited:
         manifest=manifest,
         stream=stream,
         held_out=read_held_out(config.shards, HELD_OUT_SPLITS, None),
+        canaries=canaries,
+        planted=planted,
+        prompts=_encoded_prompts(config, model),
         samples=trained.checkpoint.manifest["samples"],
         passed_over=[
             (consumed_samples(config.training, skip.first - 1), consumed_samples(config.training, skip.last))
@@ -186,7 +201,7 @@ def likeliest_tokens(model: Transformer, device: torch.device) -> Likeliest:
 def _memorisation(audited: _Audited, inputs: dict[str, Any]) -> Part:
     stream, model, seed = audited.stream, audited.model, audited.config.seed
     window, wanted = model.window, inputs["passages"]
-    passages = training_passages(stream, window, wanted, audited.times_seen, seed, audited.planted)
+    passages = training_passages(stream, window, wanted, audited.times_seen, seed, audited.invented)
     half = prefix_tokens(window)
     runs = [(passage.tokens[half : 2 * half], passage.piece) for passage in passages]
     copies = count_others_with(stream, runs, seed)
@@ -205,54 +220,59 @@ def _canaries(audited: _Audited, inputs: dict[str, Any]) -> Part:
     config = audited.config.data.canaries
     if config is None:
         return None, []
-    canaries = make_canaries(config, audited.manifest.seed)
-    pieces = _planted_pieces(audited)
-    _check_planted(audited, [(canary.ids, canary.text(config.form)) for canary in canaries], pieces)
 
     def seen(canary: Canary) -> float:
-        return sum(audited.times_seen(pieces[copy]) for copy in canary.ids)
+        return sum(audited.times_seen(audited.planted[copy]) for copy in canary.ids)
 
-    return measure_exposure(canaries, config, audited.model, audited.likeliest, seen, audited.config.seed), []
+    return measure_exposure(audited.canaries, config, audited.model, audited.likeliest, seen, audited.config.seed), []
 
 
-def _planted_pieces(audited: _Audited) -> dict[str, Piece]:
+def _planted_pieces(stream: TokenStream) -> dict[str, Piece]:
     """Where each copy of a canary stands, by its id."""
-    packed = audited.stream.packing.sources.get(CANARIES)
+    packed = stream.packing.sources.get(CANARIES)
     found = {}
     for file in range(len(packed.tokens)) if packed else ():
-        for row in read_documents_of(audited.stream, CANARIES, file).to_pylist():
+        for row in read_documents_of(stream, CANARIES, file).to_pylist():
             found[row["id"]] = Piece(CANARIES, file, row["first_token"], row["tokens"])
     return found
 
 
-def _check_planted(audited: _Audited, wanted: Sequence[tuple[list[str], str]], pieces: dict[str, Piece]) -> None:
-    """Raise DataError where the shards have not exactly these copies, or the first of one has another text."""
-    opened, dtype = OpenFiles(audited.stream.local), DTYPES[audited.manifest.dtype]
+def _check_planted(
+    config: RunConfig, stream: TokenStream, model: LanguageModel, canaries: Sequence[Canary], planted: dict[str, Piece]
+) -> None:
+    """Raise DataError where the shards have not exactly these canaries, or the first copy of one is another text."""
+    opened, dtype, settings = OpenFiles(stream.local), DTYPES[stream.packing.dtype], config.data.canaries
 
-    def is_there(copy: str, text: str) -> bool:
-        _, file, first, tokens = pieces[copy]
+    def is_there(canary: Canary) -> bool:
+        _, file, first, tokens = planted[canary.ids[0]]
         ids = opened.read_tokens(f"{shard_name(SPLIT, CANARIES, file)}.bin", dtype, first, tokens - 1)
-        return bool(np.array_equal(ids, audited.model.encode(text)[1:]))
+        return settings is not None and np.array_equal(ids, model.encode(canary.text(settings.form))[1:])
 
-    equal = {copy for copies, _ in wanted for copy in copies} == pieces.keys()
-    if not equal or not all(is_there(copies[0], text) for copies, text in wanted if copies):
+    equal = {copy for canary in canaries for copy in canary.ids} == planted.keys()
+    if not equal or not all(is_there(canary) for canary in canaries if canary.times):
         raise DataError(
-            f"{audited.config.shards} have other canaries than data.canaries: set it as it was when they were made, or "
-            "run `domainlm prepare CONFIG` and `domainlm tokenize CONFIG` and train a run on them"
+            f"{config.shards} have other canaries than data.canaries: set it as it was when they were made, or run "
+            "`domainlm prepare CONFIG` and `domainlm tokenize CONFIG` and train a run on them"
         )
+
+
+def _encoded_prompts(config: RunConfig, model: LanguageModel) -> list[list[int]]:
+    encoded = [list(model.encode(prompt)) for prompt in config.evaluation.prompts]
+    for prompt, ids in zip(config.evaluation.prompts, encoded, strict=True):
+        if len(ids) >= model.window:
+            raise ConfigError(
+                f"evaluation.prompts: '{prompt[:40]}…' has {len(ids):,} tokens, and nothing can stand behind it in a "
+                f"window of {model.window:,}: shorten it"
+            )
+    return encoded
 
 
 def _personal_data(audited: _Audited, inputs: dict[str, Any]) -> Part:
     config, model = audited.config, audited.model
     prefix, seed = prefix_tokens(model.window), config.seed
-    prompts = beginnings(audited.stream, prefix, inputs["samples"], seed, audited.planted)
+    prompts = beginnings(audited.stream, prefix, inputs["samples"], seed, audited.invented)
     written = _write(audited, [prompt.tolist() for prompt in prompts], "beginnings of training documents")
-    asked = [list(model.encode(prompt)) for prompt in config.evaluation.prompts]
-    if long := [
-        prompt for prompt, ids in zip(config.evaluation.prompts, asked, strict=True) if len(ids) >= model.window
-    ]:
-        raise ConfigError(f"evaluation.prompts: {long[0][:40]!r}… has no room behind it in {model.window} tokens")
-    written += _write(audited, asked, "the configured prompts")
+    written += _write(audited, audited.prompts, "the configured prompts")
     texts = [model.decode(ids) for ids in written]
     references = [
         ids
