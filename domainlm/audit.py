@@ -1,7 +1,8 @@
 """What a run's model gives away of its training text: passages, canaries, personal data; reports/audit.json."""
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -37,7 +38,7 @@ from evaluation.language_model import LanguageModel
 from model.generate import generate
 from model.transformer import Transformer
 from train.checkpoints.compatibility import check_architecture, check_stream
-from train.checkpoints.folders import newest_checkpoint
+from train.checkpoints.folders import Checkpoint, newest_checkpoint
 from train.checkpoints.identity import check_data
 from train.config import RunConfig
 from train.config_file import ConfigError
@@ -56,7 +57,6 @@ LOGITS = 16_000_000
 SAMPLE_TOKENS = 100
 BATCH = 64
 """Texts that are written together."""
-PART_NAMES = ("memorisation", "canaries", "personal_data")
 
 Part = tuple[dict[str, Any] | None, list[dict[str, Any]]]
 """What audit.json has of it, and the texts that only --text shows."""
@@ -73,6 +73,7 @@ class _Audited:
     """
 
     config: RunConfig
+    checkpoint: Checkpoint
     network: Transformer
     model: LanguageModel
     likeliest: Likeliest
@@ -108,8 +109,32 @@ def audit(config: RunConfig, *, passages: int = 500, samples: int = 200, text: b
         ConfigError: a prompt of `evaluation.prompts` is too long.
     """
     checkpoint = newest_checkpoint(config)
+    inputs = _inputs(config, checkpoint, passages, samples)
+    with only_writer(config.run_folder / PARTS):
+        parts = _kept(config, inputs)
+        if len(parts) < len(MAKE):
+            audited = _open(config)
+            checkpoint = audited.checkpoint  # a newest one that is damaged was passed over
+            inputs = _inputs(config, checkpoint, passages, samples)
+            parts = _kept(config, inputs)
+            for name in [name for name in MAKE if name not in parts]:
+                parts[name] = _keep(config, name, inputs, MAKE[name](audited, passages, samples))
+        else:
+            say(f"audit: {config.reports / REPORT} is up to date")
+        result = {
+            "step": checkpoint.step,
+            **{name: parts[name][0] for name in MAKE},
+            "notes": notes_of_begun(config),
+            "inputs": inputs,
+        }
+        write_atomically(config.reports / REPORT, json.dumps(result, indent=1, ensure_ascii=False))
+    return result | ({"texts": {name: parts[name][1] for name in MAKE if parts[name][1]}} if text else {})
+
+
+def _inputs(config: RunConfig, checkpoint: Checkpoint, passages: int, samples: int) -> dict[str, Any]:
+    """All that decides the audit."""
     check_architecture(checkpoint, config)
-    inputs = {
+    return {
         "format": FORMAT,
         "checkpoint": checkpoint.digest,
         "shards": check_data(checkpoint, config).digest,
@@ -119,33 +144,17 @@ def audit(config: RunConfig, *, passages: int = 500, samples: int = 200, text: b
         "sampling": config.evaluation.model_dump(mode="json", include={"prompts", "temperature", "top_p"}),
         "seed": config.seed,
     }
-    make = {"memorisation": _memorisation, "canaries": _canaries, "personal_data": _personal_data}
-    kept = {name: _kept(config, name, inputs) for name in PART_NAMES}
-    with only_writer(config.run_folder / PARTS):
-        if None in kept.values():
-            audited = _open(config)
-            for name in PART_NAMES:
-                if kept[name] is None:
-                    kept[name] = _keep(config, name, inputs, make[name](audited, inputs))
-        else:
-            say(f"audit: {config.reports / REPORT} is up to date")
-        parts = {name: part for name, part in kept.items() if part}
-        result = {
-            "step": checkpoint.step,
-            **{name: part[0] for name, part in parts.items()},
-            "notes": notes_of_begun(config),
-            "inputs": inputs,
-        }
-        write_atomically(config.reports / REPORT, json.dumps(result, indent=1, ensure_ascii=False))
-    return result | ({"texts": {name: part[1] for name, part in parts.items() if part[1]}} if text else {})
 
 
-def _kept(config: RunConfig, name: str, inputs: dict[str, Any]) -> Part | None:
-    try:
-        content = json.loads((config.run_folder / PARTS / f"{name}.json").read_bytes())
-    except (OSError, ValueError):
-        return None
-    return (content["result"], content["texts"]) if content.get("inputs") == inputs else None
+def _kept(config: RunConfig, inputs: dict[str, Any]) -> dict[str, Part]:
+    """The parts that were made of the same."""
+    found = {}
+    for name in MAKE:
+        with contextlib.suppress(OSError, ValueError):
+            content = json.loads((config.run_folder / PARTS / f"{name}.json").read_bytes())
+            if content.get("inputs") == inputs:
+                found[name] = (content["result"], content["texts"])
+    return found
 
 
 def _keep(config: RunConfig, name: str, inputs: dict[str, Any], part: Part) -> Part:
@@ -165,6 +174,7 @@ def _open(config: RunConfig) -> _Audited:
     skips = read_skips(read_journal(config.run_folder))
     return _Audited(
         config=config,
+        checkpoint=trained.checkpoint,
         network=trained.model,
         model=model,
         likeliest=likeliest_tokens(trained.model, trained.device),
@@ -198,9 +208,9 @@ def likeliest_tokens(model: Transformer, device: torch.device) -> Likeliest:
     return likeliest
 
 
-def _memorisation(audited: _Audited, inputs: dict[str, Any]) -> Part:
+def _memorisation(audited: _Audited, wanted: int, _: int) -> Part:
     stream, model, seed = audited.stream, audited.model, audited.config.seed
-    window, wanted = model.window, inputs["passages"]
+    window = model.window
     passages = training_passages(stream, window, wanted, audited.times_seen, seed, audited.invented)
     half = prefix_tokens(window)
     runs = [(passage.tokens[half : 2 * half], passage.piece) for passage in passages]
@@ -216,7 +226,7 @@ def _memorisation(audited: _Audited, inputs: dict[str, Any]) -> Part:
     return result, texts
 
 
-def _canaries(audited: _Audited, inputs: dict[str, Any]) -> Part:
+def _canaries(audited: _Audited, *_: int) -> Part:
     config = audited.config.data.canaries
     if config is None:
         return None, []
@@ -267,10 +277,10 @@ def _encoded_prompts(config: RunConfig, model: LanguageModel) -> list[list[int]]
     return encoded
 
 
-def _personal_data(audited: _Audited, inputs: dict[str, Any]) -> Part:
+def _personal_data(audited: _Audited, _: int, wanted: int) -> Part:
     config, model = audited.config, audited.model
     prefix, seed = prefix_tokens(model.window), config.seed
-    prompts = beginnings(audited.stream, prefix, inputs["samples"], seed, audited.invented)
+    prompts = beginnings(audited.stream, prefix, wanted, seed, audited.invented)
     written = _write(audited, [prompt.tolist() for prompt in prompts], "beginnings of training documents")
     written += _write(audited, audited.prompts, "the configured prompts")
     texts = [model.decode(ids) for ids in written]
@@ -303,6 +313,14 @@ def _write(audited: _Audited, prompts: Sequence[list[int]], what: str) -> list[l
             stop_token=audited.manifest.end_of_text,
         )
     return written
+
+
+MAKE: dict[str, Callable[[_Audited, int, int], Part]] = {
+    "memorisation": _memorisation,
+    "canaries": _canaries,
+    "personal_data": _personal_data,
+}
+"""What makes each part, from the numbers of passages and of samples that are wanted."""
 
 
 def describe(result: dict[str, Any]) -> str:

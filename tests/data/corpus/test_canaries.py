@@ -1,5 +1,6 @@
 """Canaries: a function of settings and seed, planted as they are, and counted like any source."""
 
+import itertools
 import json
 import re
 from collections.abc import Callable
@@ -134,5 +135,5 @@ def test_copies_do_not_stand_together(make_config: Callable[..., RunConfig]) -> 
     config = make_config(data={"canaries": SETTINGS | {"repeats": [20]}})
     stages.prepare(config)
     ids = pq.read_table(corpus_files(config.corpus, "train")[CANARIES][0], columns=["id"])["id"].to_pylist()
-    runs = sum(one[:11] != other[:11] for one, other in zip(ids, ids[1:], strict=False))
+    runs = sum(one[:11] != other[:11] for one, other in itertools.pairwise(ids))
     assert runs > 25  # of 59 neighbours about 39 are of different canaries; in order it would be 2
