@@ -42,7 +42,7 @@ def stream(texts: dict[str, list[np.ndarray]], tmp_path: Path) -> TokenStream:
     return TokenStream(tmp_path, None, 16, 0, policy="concatenate")
 
 
-@pytest.mark.parametrize("block", [1 << 22, 50])
+@pytest.mark.parametrize("block", [1 << 20, 50])
 def test_other_documents_with_a_run_are_counted_once_each(
     texts: dict[str, list[np.ndarray]], stream: TokenStream, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
