@@ -2,6 +2,7 @@
 
 import datetime
 import math
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -22,6 +23,10 @@ SMALLEST_SHARE_FOUND = 0.9  # of the near-duplicates at the threshold, by any se
 REASONABLE_HASHES = 256  # in a signature that an error message advises
 END_OF_TEXT = "<|endoftext|>"
 LEAST_PIECES = 258
+CANARIES = "canaries"
+"""Name of the source that `data.canaries` plants."""
+ACCOUNTS = 9_000  # of four digits, of which each canary has its own
+MOST_PLANTED = 1_000_000
 Filter = Literal["gopher_quality", "gopher_repetition", "c4", "fineweb"]
 PersonalData = Literal["email", "phone", "ip", "card", "iban"]
 Address = Annotated[str, PlainSerializer(without_secrets)]  # whole here, and without secrets in all that is made of it
@@ -179,6 +184,39 @@ class DecontaminationConfig(BaseModel, frozen=True, extra="forbid", use_attribut
     """remove: the document leaves the training split; flag: it stays and is reported."""
 
 
+class CanariesConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """Invented secrets in the training text, by which `domainlm audit` measures what the model keeps of it."""
+
+    number: PositiveInt = 10
+    """Canaries that are planted as often as each of `repeats` says; as many again never are, for comparison."""
+    repeats: tuple[PositiveInt, ...] = Field(default=(1, 4, 16), min_length=1)
+    """How often they are planted, each time as a document: the first `number` so often, the next so often, and on."""
+    form: str = "The access code of account {account} is {code}."
+    """A canary's text: {account} becomes four digits, one number for each canary, and {code} the secret."""
+    digits: int = Field(default=6, ge=4, le=12)
+    """Digits of the secret, drawn with the run's seed."""
+    weight: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Share of the training tokens, as a source has it; given if, and only if, the sources have theirs."""
+
+    @field_validator("form")
+    @classmethod
+    def _form_has_both_places(cls, form: str) -> str:
+        if sorted(re.findall(r"\{account\}|\{code\}|[{}]", form)) != ["{account}", "{code}"]:
+            raise ValueError("a form has {account} once and {code} once, and no other braces")
+        if form.index("{code}") < form.index("{account}"):
+            raise ValueError("{account} stands before {code}, so that it says which secret is asked for")
+        return form
+
+    @model_validator(mode="after")
+    def _each_has_an_account(self) -> Self:
+        if self.number * (len(self.repeats) + 1) > ACCOUNTS:
+            most = ACCOUNTS // (len(self.repeats) + 1)
+            raise ValueError(f"there are {ACCOUNTS:,} accounts of four digits: set number to {most:,} or less")
+        if (planted := self.number * sum(self.repeats)) > MOST_PLANTED:
+            raise ValueError(f"{planted:,} documents would be planted, {MOST_PLANTED:,} are the most: plant fewer")
+        return self
+
+
 class StageConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True):
     """A mixture that holds from a step on."""
 
@@ -206,6 +244,8 @@ class DataConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
     """How near-duplicates are found; null keeps them."""
     decontamination: DecontaminationConfig | None = None
     """Evaluation sets to keep out of the training text."""
+    canaries: CanariesConfig | None = None
+    """Invented secrets to plant in the training text for an audit; null plants none."""
     minimum_characters: NonNegativeInt = 50
     """Shorter documents are dropped."""
     maximum_characters: PositiveInt = 10_000_000
@@ -250,6 +290,19 @@ class DataConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
             raise ValueError(
                 f"minimum_characters {self.minimum_characters} is above maximum_characters {self.maximum_characters}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _canaries_are_a_source_beside_the_others(self) -> Self:
+        if self.canaries is None:
+            return self
+        if CANARIES in (source.name for source in self.sources):
+            raise ValueError(f"canaries are a source of the name '{CANARIES}': give yours of that name another")
+        weighted = self.sources[0].weight is not None
+        if weighted and self.canaries.weight is None:
+            raise ValueError("canaries.weight: the sources have weights, so give the canaries one too, such as 0.001")
+        if not weighted and self.canaries.weight is not None:
+            raise ValueError("canaries.weight: the sources have no weights, so leave out that of the canaries")
         return self
 
 

@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
             metavar="I/N",
             help="score the I-th of N shares (from 0), as a task of a Slurm array",
         )
+    _add_audit(commands)
     _add_generate(commands)
     _add(commands, "report", "one HTML page with plots, figures and samples")
     _add_export(commands)
@@ -212,6 +213,24 @@ def _add_general_model(command: argparse.ArgumentParser) -> None:
         "--window", type=int, metavar="N", help="tokens that models of transformers read at once (default: their own)"
     )
     command.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="that they compute in")
+
+
+def _add_audit(commands: Any) -> None:
+    audit = _add(
+        commands,
+        "audit",
+        "what the model gives away of its training text: passages, canaries, personal data",
+        "--passages 500",
+    )
+    audit.add_argument(
+        "--passages", type=_whole(1), default=500, metavar="N", help="asked for, of each stratum (default: 500)"
+    )
+    audit.add_argument(
+        "--samples", type=_whole(1), default=200, metavar="N", help="training documents to continue (default: 200)"
+    )
+    audit.add_argument(
+        "--text", action="store_true", help="show what was found too, which may be confidential; no report has it"
+    )
 
 
 def _add_generate(commands: Any) -> None:

@@ -200,6 +200,14 @@ def questions(arguments: argparse.Namespace, config: RunConfig) -> Result:
     return result
 
 
+def audit(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from domainlm import audit as auditing
+
+    result = auditing.audit(config, passages=arguments.passages, samples=arguments.samples, text=arguments.text)
+    _show(arguments, auditing.describe(result))
+    return result
+
+
 def generate(arguments: argparse.Namespace, config: RunConfig) -> Result:
     from domainlm.generate import continue_in_order, converse, load_writer, sample_settings
 

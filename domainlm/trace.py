@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from data.config import NearDuplicateConfig
+from data.config import CANARIES, NearDuplicateConfig
 from data.corpus.files import corpus_files
 from data.corpus.split import SPLITS
 from data.corpus.tombstones import TOMBSTONES, Request, forget
@@ -125,9 +125,11 @@ def forget_document(config: RunConfig, document: str) -> dict[str, Any]:
         now may have seen anything: all are `touched`, though no step is known.
 
     Raises:
-        DataError: the corpus has no such document.
+        DataError: the corpus has no such document, or it is a canary.
     """
     requests, trained_on = _find(config.corpus, document)
+    if config.data.canaries and any(request.source == CANARIES for request in requests):
+        raise DataError(f"{document} is a canary, which the next corpus would have again: change data.canaries instead")
     near = config.data.near_duplicates or NearDuplicateConfig()
     file = config.data_folder / TOMBSTONES
     added = forget(file, requests, near, datetime.date.today())

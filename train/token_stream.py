@@ -1,5 +1,6 @@
 """The token stream of a run, opened over its shards as the configuration says."""
 
+from data.config import CANARIES
 from data.corpus.inputs import check_made_with
 from data.errors import DataError
 from data.files import file_digest, finished_digest
@@ -19,6 +20,8 @@ def open_stream(config: RunConfig) -> TokenStream:
     """
     data, training, length = config.data, config.training, config.model.sequence_length
     weights = {source.name: source.weight for source in data.sources if source.weight is not None}
+    if data.canaries and data.canaries.weight is not None:
+        weights[CANARIES] = data.canaries.weight
     cache = None
     if data.shards and config.shards_are_remote:
         room = int(data.cache_gigabytes * 1e9)

@@ -19,10 +19,12 @@ import functools
 import ipaddress
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from data.cleaning.phones import CURRENCIES, DASHES, SPACES, UNIT_BEHIND, find_phones
 from data.config import PersonalData
+
+Span = tuple[int, int]
 
 MARKS: dict[PersonalData, str] = {
     "email": "<EMAIL>",
@@ -97,20 +99,43 @@ def make_scrubber(kinds: Iterable[PersonalData]) -> Callable[[str], tuple[str, C
     return scrub_all
 
 
-def _mark(text: str, kind: PersonalData, spans: Iterable[tuple[int, int]]) -> tuple[str, int]:
-    """Put the mark of a kind in the place of each span; those that overlap are one."""
-    pieces, count, done = [], 0, 0
+def find_personal(text: str) -> list[tuple[PersonalData, str]]:
+    """The personal data of all kinds in a text, kind and characters: what `make_scrubber` would replace."""
+    found: list[tuple[PersonalData, str]] = []
+    for kind, find in _FINDERS:
+        spans = _apart(find(text))
+        found += [(kind, text[begin:end]) for begin, end in spans]
+        text, _ = _mark(text, kind, spans)
+    return found
+
+
+def _apart(spans: Iterable[Span]) -> list[Span]:
+    """Spans in order; those that overlap are one."""
+    apart: list[Span] = []
     for begin, end in sorted(spans):
-        if begin >= done or not count:
-            pieces += [text[done:begin], MARKS[kind]]
-            count += 1
-        done = max(done, end)
-    return ("".join([*pieces, text[done:]]), count) if count else (text, 0)
+        if apart and begin < apart[-1][1]:
+            apart[-1] = (apart[-1][0], max(apart[-1][1], end))
+        else:
+            apart.append((begin, end))
+    return apart
+
+
+def _mark(text: str, kind: PersonalData, spans: Iterable[Span]) -> tuple[str, int]:
+    """Put the mark of a kind in the place of each span; those that overlap are one."""
+    pieces, done, apart = [], 0, _apart(spans)
+    for begin, end in apart:
+        pieces += [text[done:begin], MARKS[kind]]
+        done = end
+    return ("".join([*pieces, text[done:]]), len(apart)) if apart else (text, 0)
 
 
 def scrub_emails(text: str) -> tuple[str, int]:
     """Replace e-mail addresses; as all the others here: the text with marks, and their number."""
     return EMAIL.subn(MARKS["email"], text) if "@" in text else (text, 0)
+
+
+def _email_spans(text: str) -> Iterator[Span]:
+    return (match.span() for match in EMAIL.finditer(text))
 
 
 def scrub_phones(text: str) -> tuple[str, int]:
@@ -120,12 +145,19 @@ def scrub_phones(text: str) -> tuple[str, int]:
 
 def scrub_ips(text: str) -> tuple[str, int]:
     """Replace public IP addresses."""
-    old = new = 0
-    if MAYBE_IPV4.search(text):
-        text, old = _mark(text, "ip", (match.span() for match in IPV4.finditer(text) if _is_public_ipv4(match)))
-    if MAYBE_IPV6.search(text):
-        text, new = _mark(text, "ip", (match.span() for match in IPV6.finditer(text) if _is_public_ipv6(match)))
+    text, old = _mark(text, "ip", _ipv4_spans(text))
+    text, new = _mark(text, "ip", _ipv6_spans(text))
     return text, old + new
+
+
+def _ipv4_spans(text: str) -> Iterator[Span]:
+    if MAYBE_IPV4.search(text):
+        yield from (match.span() for match in IPV4.finditer(text) if _is_public_ipv4(match))
+
+
+def _ipv6_spans(text: str) -> Iterator[Span]:
+    if MAYBE_IPV6.search(text):
+        yield from (match.span() for match in IPV6.finditer(text) if _is_public_ipv6(match))
 
 
 def _is_public_ipv4(match: re.Match[str]) -> bool:
@@ -159,7 +191,11 @@ def _is_public_ipv6(match: re.Match[str]) -> bool:
 
 def scrub_cards(text: str) -> tuple[str, int]:
     """Replace numbers of payment cards."""
-    return _mark(text, "card", (match.span() for match in CARD.finditer(text) if _is_card(match)))
+    return _mark(text, "card", _card_spans(text))
+
+
+def _card_spans(text: str) -> Iterator[Span]:
+    return (match.span() for match in CARD.finditer(text) if _is_card(match))
 
 
 def _is_card(match: re.Match[str]) -> bool:
@@ -173,10 +209,14 @@ def _is_card(match: re.Match[str]) -> bool:
 
 def scrub_ibans(text: str) -> tuple[str, int]:
     """Replace numbers of bank accounts; words in capitals that follow one are not part of it."""
-    return _mark(text, "iban", filter(None, map(_iban_span, IBAN.finditer(text))))
+    return _mark(text, "iban", _iban_spans(text))
 
 
-def _iban_span(match: re.Match[str]) -> tuple[int, int] | None:
+def _iban_spans(text: str) -> Iterator[Span]:
+    return filter(None, map(_iban_span, IBAN.finditer(text)))
+
+
+def _iban_span(match: re.Match[str]) -> Span | None:
     """Where an account number stands whose first two digits are matched, if there is one of its country's length."""
     from stdnum import iban
 
@@ -207,3 +247,11 @@ _SCRUBBERS: dict[PersonalData, Callable[[str], tuple[str, int]]] = {
     "ip": scrub_ips,
     "phone": scrub_phones,
 }
+_FINDERS: tuple[tuple[PersonalData, Callable[[str], Iterable[Span]]], ...] = (
+    ("email", _email_spans),
+    ("iban", _iban_spans),
+    ("card", _card_spans),
+    ("ip", _ipv4_spans),
+    ("ip", _ipv6_spans),
+    ("phone", find_phones),
+)

@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from data.config import DataConfig
+from data.config import CANARIES, DataConfig
+from data.corpus import canaries
 from data.corpus.counts import Counts, merged
 from data.corpus.decontaminate import item_stamps, load_items
 from data.corpus.deduplicate import Decision, Forgotten, Staged, decide, decide_by_name
@@ -67,7 +68,7 @@ FORMAT = 3
 REPORT = "report.json"
 QUARANTINE = "quarantine.jsonl"
 WRITTEN = (QUARANTINE, REPORT, CARD)  # beside the documents
-DECIDED_OVER_ALL = {"tombstones", "maximum_bad_fraction", "damaged_files"}
+DECIDED_OVER_ALL = {"tombstones", "maximum_bad_fraction", "damaged_files", "canaries"}
 Shard = tuple[int, int]
 
 
@@ -77,6 +78,7 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
     Written are {train,past,future}/{source}/{part}.parquet (id, text, source, date, licence, url) where there are such
     documents, quarantine.jsonl, report.json, README.md, and manifest.json last. The same inputs give the same bytes,
     whatever the number of workers and shards. What `data.corpus.tombstones` has noted beside `folder` is left out.
+    Canaries are planted last, as a source of their own.
 
     Args:
         shard: (i, n) stages every n-th group from the i-th on (from 0) and no more; a call without it finishes.
@@ -114,8 +116,11 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
         contamination = None
         if met := config.decontamination:
             contamination = contamination_report(met, load_items(met), common, results)
-        report = corpus_report(config, seed, results, contamination, len(forgotten.texts))
         files = {job.file(split) for job, written in zip(keeping, kept, strict=True) for split in written.splits}
+        if config.canaries:
+            file, results[CANARIES] = canaries.plant(config.canaries, seed, folder)
+            files.add(file)
+        report = corpus_report(config, seed, results, contamination, len(forgotten.texts))
         _finish(folder, inputs, report, files)
     warnings = [*unmatched_boilerplate(config, results), *contamination_warnings(contamination)]
     for line in [*_summary(results), *warnings, str(folder / REPORT)]:

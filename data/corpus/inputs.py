@@ -17,7 +17,9 @@ NOT_OF_A_SOURCE = {"name", "weight", "domain", "maximum_epochs"}
 def corpus_settings(config: DataConfig) -> dict[str, Any]:
     """The settings that decide the corpus, as JSON values under the names of the configuration."""
     settings: dict[str, Any] = {"sources": [source.name for source in config.sources]}
-    settings |= config.model_dump(mode="json", exclude=NOT_OF_THE_CORPUS)
+    settings |= config.model_dump(
+        mode="json", exclude=dict.fromkeys(NOT_OF_THE_CORPUS, True) | {"canaries": {"weight"}}
+    )
     for source in config.sources:
         own = source.model_dump(mode="json", exclude=NOT_OF_A_SOURCE)
         settings |= {f"sources.{source.name}.{key}": value for key, value in own.items()}
@@ -27,6 +29,8 @@ def corpus_settings(config: DataConfig) -> dict[str, Any]:
 def check_made_with(config: DataConfig, corpus: Path) -> None:
     """Raise DataError where a finished corpus was made with other settings; each that differs is named."""
     made, wanted = finished_inputs(corpus), corpus_settings(config)
+    if made:
+        made = {"canaries": None} | made  # an older corpus has none
     changes = [
         f"data.{key} {json.dumps(made[key], ensure_ascii=False)}, which is {json.dumps(value, ensure_ascii=False)} now"
         for key, value in wanted.items()

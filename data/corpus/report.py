@@ -8,6 +8,7 @@ from typing import Any
 
 from data.addresses import without_secrets
 from data.config import DataConfig, DecontaminationConfig, NearDuplicateConfig, SourceConfig
+from data.corpus.canaries import SOURCE as PLANTED
 from data.corpus.counts import Counts, by_reason, merged
 from data.corpus.decontaminate import Items
 from data.corpus.deduplicate import DROP_REASONS, Fate
@@ -147,13 +148,15 @@ def corpus_report(
         contamination: what `contamination_report` says, if the training text was compared with evaluation items.
         forgotten: tombstones that were in force.
     """
+    sources = [*config.sources, PLANTED] if config.canaries else config.sources
     return {
         "seed": seed,
         "cutoff": config.cutoff.isoformat() if config.cutoff else None,
         "near_duplicates": _near_duplicates(config.near_duplicates) if config.near_duplicates else None,
         "contamination": contamination,
         "tombstones": forgotten,
-        "sources": {source.name: _source(source, kept[source.name], config) for source in config.sources},
+        "canaries": config.canaries.model_dump(mode="json", exclude={"weight"}) if config.canaries else None,
+        "sources": {source.name: _source(source, kept[source.name], config) for source in sources},
     }
 
 

@@ -77,6 +77,18 @@ def samples_of(stream: TokenStream, document_id: str, end: int) -> Sightings:
     return Sightings(samples.tolist(), sum(len(stream.rows_with(piece)) for piece in found))
 
 
+def times_seen(stream: TokenStream, piece: Piece, end: int, passed_over: Sequence[tuple[int, int]] = ()) -> float:
+    """How often the first `end` samples have shown a stretch of tokens, in whole stretches as `Sightings.epochs`.
+
+    Args:
+        passed_over: samples (first, end) that do not count, such as those of skipped steps.
+    """
+    samples = stream.samples_with(piece, end)
+    for first, behind in passed_over:
+        samples = samples[(samples < first) | (samples >= behind)]
+    return len(samples) / len(stream.rows_with(piece))
+
+
 def _files(stream: TokenStream) -> list[tuple[str, int]]:
     """Source and number of every shard file."""
     sources = stream.packing.sources.items()

@@ -172,13 +172,19 @@ def _train(config: TokenizerConfig, corpus: Path, texts: Texts, work: Path, work
     # Compiled code takes half a second to import, which those who only load a tokenizer need not wait for.
     from data.tokenizer.training import train_tokenizer
 
-    total = sum(bytes_by_source(corpus, "train").values())
+    sizes, files = bytes_by_source(corpus, "train"), corpus_files(corpus, "train")
+    total = sum(sizes.values())
     fraction = min(1.0, (config.training_bytes or total) / total) if total else 1.0
     say(f"tokenizer: learning {config.vocabulary_size:,} pieces ({config.kind}) from {total * fraction / 1e6:,.1f} MB")
     if total * fraction < WORTH_WORKERS:
         workers = 1
     return train_tokenizer(
-        config, corpus_files(corpus, "train"), fraction, itertools.chain(*texts.values()), work, workers
+        config,
+        {source: files[source] for source in files if source in sizes},
+        fraction,
+        itertools.chain(*texts.values()),
+        work,
+        workers,
     )
 
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from data.config import CANARIES
 from data.corpus.files import RowGroup, corpus_batches, corpus_files, row_groups
 
 ROWS_PER_BATCH = 100
@@ -15,9 +16,17 @@ REPORT = "report.json"
 
 
 def bytes_by_source(corpus: Path, split: str) -> dict[str, int]:
-    """Bytes of UTF-8 that a split of a finished corpus has from each source; sources without any are left out."""
-    sources = json.loads((corpus / REPORT).read_bytes())["sources"]
-    return {name: source["kept"][split]["bytes"] for name, source in sources.items() if split in source["kept"]}
+    """Bytes of UTF-8 that a split of a finished corpus has from each source; sources without any are left out.
+
+    So are canaries: a piece that is a secret would be a copy more of it.
+    """
+    report = json.loads((corpus / REPORT).read_bytes())
+    planted = {CANARIES} if report.get("canaries") else set()
+    return {
+        name: source["kept"][split]["bytes"]
+        for name, source in report["sources"].items()
+        if split in source["kept"] and name not in planted
+    }
 
 
 def read_texts(files: Sequence[Path]) -> Iterator[pa.Array]:

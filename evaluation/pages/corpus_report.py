@@ -3,7 +3,7 @@
 import datetime
 from collections.abc import Collection
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, NonNegativeInt, model_validator
 
@@ -149,6 +149,8 @@ class Contamination(BaseModel, frozen=True):
 class CorpusReport(BaseModel, frozen=True):
     sources: dict[str, SourceReport]
     near_duplicates: NearDuplicateSettings | None
+    canaries: dict[str, Any] | None = None
+    """Settings of those that are planted."""
     contamination: Contamination | None
     tombstones: NonNegativeInt
     cutoff: datetime.date | None

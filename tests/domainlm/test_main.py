@@ -49,6 +49,7 @@ NUMBERS = {
     ),
     "branch --name other": ("--from",),
     "generate": ("--tokens", "--temperature", "--top-k", "--top-p", "--seed", "--checkpoint"),
+    "audit": ("--passages", "--samples"),
     "export": ("--checkpoint", "--shard-gigabytes"),
     "trace": ("--step",),
     "trace --step 1": ("--rank",),

@@ -13,7 +13,10 @@ BEGUN = "initial weights"
 """The journal's event of a run that begins with `init_from`."""
 FILES = ".files"
 DRAWN_BY = ("seed", "past_fraction")
-NOT_OF_A_TEXT = (*DRAWN_BY, "sources", "cutoff", "future_fraction", "near_duplicates", "decontamination", "tombstones")
+NOT_OF_A_TEXT = (
+    *DRAWN_BY,
+    *("sources", "cutoff", "future_fraction", "near_duplicates", "decontamination", "tombstones", "canaries"),
+)
 """Of what decides a corpus, that which changes no document's text, and so not how its split is drawn."""
 
 

@@ -1,6 +1,7 @@
 import ipaddress
 import random
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stdnum import iban, luhn
 
-from data.cleaning.personal import MARKS, make_scrubber
+from data.cleaning.personal import MARKS, find_personal, make_scrubber
 
 scrub = make_scrubber(MARKS)
 
@@ -168,3 +169,13 @@ def test_long_runs_of_almost_personal_data_take_no_time() -> None:
         "x@" + "a." * 9,
     ):
         scrub(piece * 10_000 + str(chance.random()))
+
+
+def test_what_is_found_is_what_is_replaced() -> None:
+    """In every line of the tables: as many pieces of each kind, and the text with marks in their place."""
+    for name in ("personal_kept.txt", "personal_removed.txt"):
+        for line in [line.replace("‹", "").replace("›", "") for lines in read_table(name) for line in lines]:
+            found, (scrubbed, counts) = find_personal(line), scrub(line)
+            assert Counter(kind for kind, _ in found) == counts
+            assert all(text in line for _, text in found if "<" not in text)
+            assert len(scrubbed) == len(line) + sum(len(MARKS[kind]) - len(text) for kind, text in found)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from data.errors import DataError
 from data.shards.packing import pack_shards
-from data.stream.ledger import documents_of, samples_of
-from data.stream.stream import TokenStream
+from data.stream.ledger import documents_of, samples_of, times_seen
+from data.stream.stream import Piece, TokenStream
 
 LENGTHS = {"filings": [500, 3, 0, 120, 41] * 3, "news": [7, 30, 12, 1, 0] * 20}
 DOCUMENTS = [f"{source}-{place:03d}" for source, lengths in LENGTHS.items() for place in range(len(lengths))]
@@ -113,6 +113,20 @@ def test_epochs_count_whole_documents(shards: Path) -> None:
     long, short = (samples_of(stream, name, 3 * rows) for name in ("filings-000", "filings-001"))
     assert (long.rows, len(long.samples), long.epochs) == (26, 78, 3.0)  # 501 tokens: 25 rows and 1 left over
     assert (short.rows, len(short.samples), short.epochs) == (1, 3, 3.0)
+
+
+@settings(max_examples=20, deadline=None)
+@given(packing=st.sampled_from(PACKINGS), name=st.sampled_from(DOCUMENTS), data=st.data())
+def test_times_seen_are_those_of_a_search_without_what_was_passed_over(
+    shards: Path, packing: tuple[str, int], name: str, data: st.DataObject
+) -> None:
+    stream = open_stream(shards, packing, 0)
+    source, file, start, end = SPANS[name]
+    piece = Piece(source, file, start, end - start)
+    samples, first = data.draw(st.integers(0, SAMPLES)), data.draw(st.integers(0, SAMPLES))
+    behind = first + data.draw(st.integers(0, 30))
+    shown = sum(name in searched(stream, at) for at in range(samples) if not first <= at < behind)
+    assert times_seen(stream, piece, samples, [(first, behind)]) == shown / len(stream.rows_with(piece))
 
 
 def test_a_document_names_its_source_and_date(shards: Path) -> None:
