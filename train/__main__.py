@@ -4,9 +4,10 @@ import argparse
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from train.stop import END_TIME, StopRequest, discard_met_request
+from train.stop import END_TIME, REQUEST, StopRequest, discard_met_request
 
 if TYPE_CHECKING:
     from train.config import RunConfig
@@ -65,7 +66,7 @@ def main() -> int:
 
 
 def _watch(config: "RunConfig", stop: StopRequest) -> None:
-    """Have rank 0 watch the STOP file and the job's time limit for all."""
+    """Have rank 0 watch for all: the STOP file, the file of whoever started the ranks, the job's time limit."""
     from train.config_file import ConfigError
     from train.records.journal import read_journal
 
@@ -79,6 +80,8 @@ def _watch(config: "RunConfig", stop: StopRequest) -> None:
             raise ConfigError(f"{END_TIME}={given} is not a time: set it to seconds since 1970")
     discard_met_request(config.stop_file, read_journal(config.run_folder))
     stop.stop_file = config.stop_file
+    if request := os.environ.get(REQUEST):
+        stop.request = Path(request)
 
 
 def _refuse(message: str) -> int:

@@ -1,6 +1,5 @@
 """What happens before the first step: the run's folder is taken, its surroundings written down and said."""
 
-import fcntl
 import json
 import platform
 from collections.abc import Iterator, Mapping
@@ -17,13 +16,7 @@ from data.progress import say
 from data.stream.stream import TokenStream
 from model.sizes import parameter_count
 from train import diagnostics
-from train.checkpoints.folders import (
-    Checkpoint,
-    CheckpointError,
-    discard_done_after,
-    discard_partial,
-    misnamed_folders,
-)
+from train.checkpoints.folders import Checkpoint, discard_done_after, discard_partial, misnamed_folders
 from train.config import RunConfig, to_yaml
 from train.earlier_steps import Past, read_examined, read_history, read_skips
 from train.engine import engine
@@ -37,20 +30,6 @@ from train.records.metrics import Monitor, drop_lines_after
 from train.records.text_read import BEGUN, check_held_out
 from train.schedule import consumed_samples
 from train.stop import StopRequest
-
-
-@contextmanager
-def only_writer(config: RunConfig, rank: Rank) -> Iterator[None]:
-    """Hold the run folder's lock, so that a requeued job never writes beside one that still runs."""
-    if not rank.is_first:
-        yield
-        return
-    with (config.run_folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CheckpointError(f"{config.run_folder}: another process is training there") from None
-        yield
 
 
 @contextmanager

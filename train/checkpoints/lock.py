@@ -1,0 +1,49 @@
+"""A run's folder is one process's to train in: rank 0 holds its lock, others ask whether somebody does."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from train.checkpoints.folders import CheckpointError
+
+NAME = ".lock"
+
+
+@contextmanager
+def only_trainer(run_folder: Path) -> Iterator[None]:
+    """Hold the run's lock, so that a requeued job never writes beside one that still runs.
+
+    Raises:
+        CheckpointError: another process holds it.
+    """
+    with (run_folder / NAME).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _in_use(run_folder) from None
+        yield
+
+
+def check_unlocked(run_folder: Path) -> None:
+    """Raise CheckpointError where another process trains there already."""
+    if is_locked(run_folder):
+        raise _in_use(run_folder)
+
+
+def is_locked(run_folder: Path) -> bool:
+    """Whether a process of this machine trains there; on another machine's files this cannot be seen everywhere."""
+    try:
+        with (run_folder / NAME).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _in_use(run_folder: Path) -> CheckpointError:
+    return CheckpointError(
+        f"{run_folder}: another process is training there: let it run, or `touch {run_folder / 'STOP'}` and wait"
+    )
