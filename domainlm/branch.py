@@ -15,7 +15,7 @@ import yaml
 
 from data.files import write_atomically
 from data.progress import say
-from train.checkpoints.compatibility import check_stream
+from train.checkpoints.compatibility import check_journal, check_stream
 from train.checkpoints.folders import Checkpoint, find_checkpoint, step_folder
 from train.checkpoints.identity import check_metrics
 from train.config import RunConfig, to_yaml
@@ -71,10 +71,11 @@ def branch(parent: RunConfig, name: str, edit: Edit) -> RunConfig:
 
     Raises:
         CheckpointError: there is no such checkpoint, or it cannot be continued with these settings, or the parent's
-            metrics.jsonl is of another run.
+            metrics.jsonl is of another run or its journal lost.
         ConfigError: the settings contradict each other, or the folder holds another run.
     """
     found = find_checkpoint(parent, edit.step)
+    check_journal(found, parent)
     if lacking := check_metrics(parent):
         say(f"WARNING: {lacking}")
     settings = [_unread(setting, edit.step, found.manifest["config"]) for setting in edit.settings]

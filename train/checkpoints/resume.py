@@ -13,7 +13,7 @@ import torch.distributed as dist
 
 from data.progress import say
 from data.stream.stream import TokenStream
-from train.checkpoints.compatibility import check_stream
+from train.checkpoints.compatibility import check_journal, check_stream
 from train.checkpoints.folders import (
     OLDER,
     Checkpoint,
@@ -55,6 +55,7 @@ def find_start(config: RunConfig, rank: Rank, stream: TokenStream) -> tuple[Chec
         if refusal := _agree(rank, lambda: _none_is_left(config)):
             raise CheckpointError(refusal)
         return None, {}
+    _agree(rank, lambda: check_journal(found, config))
     if rank.is_first and found.manifest["format"] == OLDER:
         say(f"{found.folder} is of format {OLDER}: damage to its manifest.json could not be told; the next save has it")
     return found, check_stream(found, config, stream)
