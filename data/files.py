@@ -116,11 +116,24 @@ def begin_stage(folder: Path, owned: Iterable[str]) -> None:
     """Make `folder` ready for a stage to write into: its manifest goes first, then the entries that the stage owns."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST).unlink(missing_ok=True)
-    for path in (folder / name for name in owned):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+    for name in owned:
+        remove(folder / name)
+
+
+def remove(path: Path, ignore_errors: bool = False) -> None:
+    """Delete a file, a folder with all that is in it, or a link: what it leads to stays, which is said.
+
+    Args:
+        ignore_errors: leave what cannot be deleted now.
+    """
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=ignore_errors)
+        return
+    leads_to = path.resolve() if path.is_symlink() else None
+    with contextlib.suppress(OSError) if ignore_errors else contextlib.nullcontext():
+        path.unlink(missing_ok=True)
+        if leads_to:
+            say(f"{path} was a link: it is deleted, and {leads_to}, to which it led, is left")
 
 
 def finish_stage(folder: Path, inputs: Mapping[str, Any], outputs: Iterable[Path]) -> None:

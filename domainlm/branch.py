@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from data.files import write_atomically
+from data.files import remove, write_atomically
 from data.progress import say
 from train.checkpoints.compatibility import check_journal, check_stream
 from train.checkpoints.folders import Checkpoint, find_checkpoint, step_folder
@@ -82,7 +82,7 @@ def branch(parent: RunConfig, name: str, edit: Edit) -> RunConfig:
     inherited = _inherit(parent, found.manifest["config"], name)
     folder = Path(inherited["folder"] or f"runs/{name}")
     partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    remove(partial)
     write_atomically(partial / "config.yaml", yaml.safe_dump(inherited, sort_keys=False))
     try:
         config = load_config(partial / "config.yaml", settings)

@@ -8,7 +8,6 @@ checkpoints/damaged_step_000400    set aside: not as it was written; no program 
 
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any
 
 import xxhash
 
-from data.files import value_digest, write_atomically
+from data.files import remove, value_digest, write_atomically
 from data.progress import progress, say
 from train.config import RunConfig, to_yaml
 from train.records.journal import NAME, may_be_own, read_journal
@@ -82,12 +81,13 @@ def step_folder(checkpoints: Path, step: int) -> Path:
 def discard_partial(checkpoints: Path) -> None:
     """Remove what interrupted saves left behind."""
     for folder in checkpoints.glob(".step_*.partial"):
-        shutil.rmtree(folder)
+        remove(folder)
 
 
 def delete(folder: Path, ignore_errors: bool = False) -> None:
     """Delete a checkpoint. Renamed first: an interruption must not leave a folder that looks like one."""
-    shutil.rmtree(folder.rename(folder.with_name(f".{folder.name}.partial")), ignore_errors=ignore_errors)
+    whole_or_link = folder if folder.is_symlink() else folder.rename(folder.with_name(f".{folder.name}.partial"))
+    remove(whole_or_link, ignore_errors)
 
 
 def discard_after(checkpoints: Path, step: int) -> None:
@@ -130,11 +130,11 @@ def publish(
     write_atomically(partial / "manifest.json", json.dumps(manifest | {"digest": value_digest(manifest)}, indent=1))
     _sync(partial)
     announce(Checkpoint(folder, manifest))
-    if folder.exists():
+    if os.path.lexists(folder):
         # The same step again, after an earlier save of it was damaged: that one is moved aside before it is deleted.
         replaced = folder.rename(checkpoints / f".{folder.name}.replaced.partial")
         partial.rename(folder)
-        shutil.rmtree(replaced)
+        remove(replaced)
     else:
         partial.rename(folder)
     _sync(checkpoints)

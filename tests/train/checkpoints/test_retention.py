@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from train.checkpoints.folders import partial_folder, publish, saved_steps
+from train.checkpoints.folders import discard_partial, partial_folder, publish, saved_steps
 from train.checkpoints.retention import PINNED, best_step, held_out_scores, prune
 from train.config import RunConfig
 from train.config_file import ConfigError
@@ -47,6 +47,32 @@ def test_every_nth_the_best_and_pinned_ones_are_kept(make_config: Make) -> None:
     metrics(config, {4: 2.0, 12: 1.5, 13: 1.0})  # step 13 was evaluated, but not saved
     assert prune(config) == ["step_000004", "step_000006", "step_000010"]
     assert saved_steps(config.checkpoints) == [2, 8, 12, 14]
+
+
+def test_what_is_no_folder_of_its_own_hinders_no_start(
+    make_config: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A checkpoint moved to a larger disk, with a link in its place; and what lies there by mistake."""
+    config = saved(make_config(training={"keep_checkpoints": 1}), 4, 8)
+    elsewhere = (config.checkpoints / "step_000004").rename(tmp_path / "elsewhere")
+    (config.checkpoints / "step_000004").symlink_to(elsewhere)
+    assert prune(config) == ["step_000004"]
+    assert (
+        f"step_000004 was a link: it is deleted, and {elsewhere}, to which it led, is left" in capsys.readouterr().err
+    )
+    (config.checkpoints / ".step_000002.partial").symlink_to(elsewhere)  # as older versions have left it
+    (config.checkpoints / ".step_000003.partial").symlink_to(tmp_path / "nothing")
+    (config.checkpoints / ".step_000005.partial").write_text("a file")
+    discard_partial(config.checkpoints)
+    (config.checkpoints / "step_000008").rename(elsewhere.with_name("other"))
+    (config.checkpoints / "step_000008").symlink_to("../../other")
+    (config.checkpoints / "step_000012").symlink_to(tmp_path / "nothing")
+    saved(config, 8, 12)  # again, as after damage
+    names = ["step_000008", "step_000012"]
+    assert sorted(path.name for path in config.checkpoints.iterdir()) == ["latest", *names]
+    assert not any((config.checkpoints / name).is_symlink() for name in names)
+    assert (elsewhere / "manifest.json").exists()
+    assert (tmp_path / "other" / "manifest.json").exists()
 
 
 def test_scores_are_of_one_source_or_the_mean(make_config: Make) -> None:
