@@ -24,8 +24,13 @@ def check_continues(
 
     Raises:
         CheckpointError: another architecture, tokenizer or cutoff, other data or batch sizes up to its step; each
-            difference is named.
+            difference is named; or the run would have ended before its step.
     """
+    if checkpoint.step > config.training.steps:
+        raise CheckpointError(
+            f"{checkpoint.folder} is of a later step than the run's last, training.steps is {config.training.steps}: "
+            f"set it to {checkpoint.step} or more, or branch from an earlier step"
+        )
     manifest = checkpoint.manifest
     changed = differences(manifest["config"], config.model_dump(mode="json"))
     refused = _changes_of_architecture(checkpoint, config)
