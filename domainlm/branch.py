@@ -19,7 +19,7 @@ from train.checkpoints.compatibility import check_journal, check_stream
 from train.checkpoints.folders import Checkpoint, find_checkpoint, step_folder
 from train.checkpoints.identity import check_metrics
 from train.config import RunConfig, to_yaml
-from train.config_file import ConfigError, differences, load_config
+from train.config_file import ConfigError, differences, load_config, parse_yaml
 from train.earlier_steps import read_skips
 from train.records.journal import BRANCH, Journal, read_journal
 from train.records.metrics import drop_lines_after, read_metrics
@@ -45,12 +45,12 @@ def read_edit(file: Path, name: str) -> Edit:
         ConfigError: there is none, or the file is not of this form.
     """
     try:
-        edits = yaml.safe_load(file.read_text("utf-8"))
+        edits = parse_yaml(file.read_text("utf-8"))
         found = {
             key: Edit(int(edit["from"]), tuple(f"{setting}={_inline(value)}" for setting, value in edit["set"].items()))
             for key, edit in edits.items()
         }
-    except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (ConfigError, OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
             f"{file}: not a file of {{name: {{from: step, set: {{section.key: value}}}}}}: {error}"
         ) from None
