@@ -30,20 +30,39 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     try:
-        with partial.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            partial.replace(path)
-        except FileNotFoundError:
-            raise DataError(f"{path}: another process has written it at the same time: let one run alone") from None
-    except OSError as error:
-        if error.errno in TO_DO and error.filename is None:  # the system does not say what it could not write
-            error.filename = str(path)
-        raise
+        with naming(path):
+            with partial.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            try:
+                partial.replace(path)
+            except FileNotFoundError:
+                raise DataError(f"{path}: another process has written it at the same time: let one run alone") from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Have errors of the system name this file where they do not say what could not be written."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in TO_DO and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+def append(descriptor: int, line: bytes, path: Path) -> None:
+    """Write a whole line to an open file, past every buffer, so that nothing is left to fail when it is closed.
+
+    Raises:
+        OSError: with the name `path`; a part of the line may be there.
+    """
+    with naming(path):
+        while line:
+            line = line[os.write(descriptor, line) :]
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -40,6 +40,7 @@ from train.checkpoints.folders import (
     saved_steps,
 )
 from train.checkpoints.identity import check_data, check_metrics, read_own
+from train.checkpoints.lock import check_names
 from train.config import RunConfig
 from train.records.mirror import keep_reports
 from train.records.text_read import notes_of_begun
@@ -103,6 +104,7 @@ def train(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> dic
         SystemExit: training failed; the ranks have said why.
     """
     result = {"finished": True, "folder": str(config.run_folder)}
+    check_names(config.run_folder)
     if finished := describe_finished(config):  # no rank needs to start for that
         say(finished)
         return result

@@ -15,7 +15,7 @@ from train.checkpoints.folders import (
     mark_finished,
     step_folder,
 )
-from train.checkpoints.lock import only_trainer
+from train.checkpoints.lock import check_names, only_trainer
 from train.checkpoints.resume import find_start, go_back
 from train.checkpoints.saving import Saver, warn_of_space
 from train.config import RunConfig
@@ -44,6 +44,7 @@ def train(config: RunConfig, stop: StopRequest) -> None:
     """
     rank = find_rank(os.environ)
     check_ranks(config.training, rank.world_size)
+    check_names(config.run_folder)
     if finished := describe_finished(config):
         if rank.is_first:
             say(finished)

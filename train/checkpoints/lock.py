@@ -1,4 +1,4 @@
-"""A run's folder is one process's to train in: rank 0 holds its lock, others ask whether somebody does."""
+"""Whether a run's folder is there to be trained in: by one process, whose rank 0 holds its lock, and by its names."""
 
 import fcntl
 from collections.abc import Iterator
@@ -8,6 +8,20 @@ from pathlib import Path
 from train.checkpoints.folders import CheckpointError
 
 NAME = ".lock"
+FILES = (
+    *(NAME, "STOP", "DONE", "config.yaml", "environment.json", "journal.jsonl", "metrics.jsonl", "diagnostics.jsonl"),
+    *("checkpoints/latest", "wandb_id"),
+)
+"""What a run reads and writes there."""
+
+
+def check_names(run_folder: Path) -> None:
+    """Raise CheckpointError where a folder lies in the place of one of the run's files."""
+    if folders := [name for name in FILES if (run_folder / name).is_dir()]:
+        raise CheckpointError(
+            f"{', '.join(str(run_folder / name) for name in folders)}: there is a folder in the place of a file of the "
+            "run: move it away"
+        )
 
 
 @contextmanager

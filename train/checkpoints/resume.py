@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import torch.distributed as dist
 
+from data.errors import DataError, refused_file
 from data.progress import say
 from data.stream.stream import TokenStream
 from train.checkpoints.compatibility import check_journal, check_stream
@@ -109,13 +110,19 @@ def first_whole(config: RunConfig, rank: Rank, order: Callable[[list[int]], Sequ
 
 
 def _agree(rank: Rank, decide: Callable[[], Decision]) -> Decision:
-    """What rank 0 decides, or the CheckpointError that it raises, on all ranks."""
+    """What rank 0 decides, or what it cannot read, as a CheckpointError on all ranks."""
     decided: Any = None
     if rank.is_first:
         try:
             decided = decide()
         except CheckpointError as error:
             decided = error
+        except DataError as error:
+            decided = CheckpointError(str(error))
+        except OSError as error:
+            if (refused := refused_file(error)) is None:
+                raise
+            decided = CheckpointError(refused)
     decision: Decision | CheckpointError = of_first_rank(decided)
     if isinstance(decision, CheckpointError):
         raise decision

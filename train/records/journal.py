@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from data.addresses import without_secrets
 from data.errors import DataError
+from data.files import append
 
 NAME = "journal.jsonl"
 OFFSET = "offset"
@@ -36,7 +37,7 @@ class Journal:
 
     def __init__(self, run_folder: Path) -> None:
         """Opens the journal for appending, after cutting off a last line that an interrupted write left unfinished."""
-        file = run_folder / NAME
+        self._file = file = run_folder / NAME
         if file.exists():
             content = file.read_bytes()
             os.truncate(file, content.rfind(b"\n") + 1)
@@ -68,9 +69,7 @@ class Journal:
         record = {"event": name, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **facts, OFFSET: before}
         # JSON has no NaN: reading it back as None leaves what every reader takes.
         finite = json.dumps(json.loads(json.dumps(record), parse_constant=lambda _: None))
-        line = without_secrets(finite).encode() + b"\n"
-        while line:
-            line = line[os.write(self._descriptor, line) :]
+        append(self._descriptor, without_secrets(finite).encode() + b"\n", self._file)
         os.fsync(self._descriptor)
 
 
