@@ -13,10 +13,12 @@ import torch
 
 from data.files import write_atomically
 from data.progress import say
+from data.shards.format import read_manifest
 from data.stream.stream import TokenStream
 from model.sizes import parameter_count
 from train import diagnostics
 from train.checkpoints.folders import Checkpoint, discard_done_after, discard_partial, misnamed_folders
+from train.checkpoints.retention import why_no_best
 from train.config import RunConfig, to_yaml
 from train.config_file import differences
 from train.earlier_steps import Past, read_examined, read_history, read_skips
@@ -159,4 +161,6 @@ def describe(config: RunConfig, rank: Rank, stream: TokenStream, started: engine
     say(f"passes over each source: {epochs}")
     if shortage := stream.shortage():
         say(shortage)
+    if never := why_no_best(config, read_manifest(config.shards).splits):
+        say(f"WARNING: {never}")
     say(describe_groups(started.module, training.weight_decay))

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from data.shards.format import read_manifest
 from train.checkpoints.folders import discard_partial, partial_folder, publish, saved_steps
-from train.checkpoints.retention import PINNED, best_step, held_out_scores, prune
+from train.checkpoints.retention import PINNED, best_step, held_out_scores, prune, why_no_best
 from train.config import RunConfig
 from train.config_file import ConfigError
 
@@ -88,6 +89,22 @@ def test_best_is_the_lowest_and_of_equals_the_later() -> None:
     assert best_step([4, 8, 12], {4: 1.0, 8: 1.0, 12: 2.0}) == 8
     assert best_step([4], {8: 1.0}) is None
     assert best_step([4, 8], {4: float("nan"), 8: 3.0}) == 8
+
+
+def test_a_best_that_will_never_be_kept_is_told(make_config: Make, data_folder: Path) -> None:
+    held_out = read_manifest(data_folder / "shards").splits
+
+    def why(keep_best: str | None, every: int, save_every: int) -> str:
+        training = {"keep_best": keep_best, "save_every": save_every}
+        return why_no_best(make_config(training=training, evaluation={"every": every}), held_out)
+
+    assert why("news/future", 2, 4) == why("past", 3, 3) == why("news/past", 4, 2) == why(None, 5, 7) == ""
+    assert why("past", 3, 4).endswith("let evaluation.every divide training.save_every"), (
+        "they meet at step 12, the last"
+    )
+    assert why("past", 5, 7).startswith("training.keep_best=past keeps no checkpoint: no step before the last is both")
+    assert why("general/future", 2, 4).endswith("no document of that text is held out"), "it has no dates"
+    assert why_no_best(make_config(training={"keep_best": "past"}), {"train": held_out["train"]})
 
 
 def test_a_best_of_nothing_is_refused(make_config: Make) -> None:
