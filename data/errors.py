@@ -2,8 +2,10 @@
 
 import errno
 import os
+import re
 import shutil
 import tempfile
+import textwrap
 from pathlib import Path
 
 from data.addresses import without_secrets
@@ -31,6 +33,12 @@ class DataError(Exception):
 
 class UnreachableError(DataError):
     """Data that is elsewhere and could not be asked for; it may be there all the same."""
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, or its kind, in at most 500 characters; of pydantic's without addresses of documentation."""
+    said = re.sub(r"For further information visit \S+", "", str(error))
+    return textwrap.shorten(said, 500, placeholder=" …") or type(error).__name__
 
 
 def refused_file(error: OSError) -> str | None:

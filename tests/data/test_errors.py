@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 import torch
+import wandb
 
-from data.errors import refused_file
+from data.errors import one_line, refused_file
 from data.files import atomic_write, write_atomically
 from data.shards.encode import encode_corpus
 from model.weight_files import write_weights
@@ -148,6 +149,19 @@ def test_a_folder_in_the_place_of_a_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="Not a directory") as refused:
         (tmp_path / "file" / "manifest.json").read_bytes()
     assert "there is a file in the place of a folder" in str(refused_file(refused.value))
+
+
+def test_an_error_of_several_lines_is_one_line_that_keeps_its_cause() -> None:
+    """As W&B's settings and DeepSpeed's are refused by pydantic."""
+    with pytest.raises(ValueError, match="init_timeout") as refused:
+        wandb.Settings(init_timeout="soon", finish_timeout="late")
+    line = one_line(refused.value)
+    assert line.startswith("2 validation errors for Settings init_timeout Input should be a valid number")
+    assert "finish_timeout Input should be a valid number" in line
+    assert "\n" not in line
+    assert "pydantic.dev" not in line
+    assert one_line(ValueError()) == "ValueError"
+    assert len(one_line(ValueError("a word " * 1000))) <= 500
 
 
 def test_only_what_a_user_can_mend_is_such_a_line() -> None:

@@ -18,6 +18,7 @@ from deepspeed.runtime.config import DeepSpeedConfig
 from deepspeed.utils import safe_get_local_grad
 from torch import nn
 
+from data.errors import one_line
 from model.block import Block
 from model.transformer import Transformer
 from train.config import RunConfig, TrainingConfig
@@ -91,8 +92,8 @@ def check_settings(training: TrainingConfig) -> None:
         for key, value in taken_for_numbers(given, parsed.zero_config.model_dump(by_alias=True)):
             raise ValueError(f"zero_optimization.{key} should be a number (got {value})")
     except (AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:  # pydantic's is a ValueError
-        reason = " ".join(str(error).partition("For further information")[0].split())
-        raise ConfigError(f"training.deepspeed: DeepSpeed {deepspeed.__version__} refuses it: {reason}") from None
+        said = f"DeepSpeed {deepspeed.__version__} refuses it: {one_line(error)}"
+        raise ConfigError(f"training.deepspeed: {said}") from None
 
 
 def build_engine(config: RunConfig, device: torch.device, world_size: int, fresh: bool = True) -> Engine:
