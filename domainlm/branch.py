@@ -16,7 +16,7 @@ import yaml
 from data.files import remove, write_atomically
 from data.progress import say
 from train.checkpoints.compatibility import check_journal, check_stream
-from train.checkpoints.folders import Checkpoint, find_checkpoint, step_folder
+from train.checkpoints.folders import Checkpoint, find_checkpoint, step_folder, still_there
 from train.checkpoints.identity import check_metrics
 from train.config import RunConfig, to_yaml
 from train.config_file import ConfigError, differences, load_config, parse_yaml
@@ -137,7 +137,8 @@ def _is_there(folder: Path, lineage: dict[str, Any]) -> bool:
 def _fill(partial: Path, parent: RunConfig, found: Checkpoint, config: RunConfig, lineage: dict[str, Any]) -> None:
     write_atomically(partial / "config.yaml", to_yaml(config))
     target = step_folder(partial / "checkpoints", found.step)
-    shutil.copytree(found.folder, target, copy_function=link_or_copy)
+    with still_there(found.folder):
+        shutil.copytree(found.folder, target, copy_function=link_or_copy)
     write_atomically(partial / "checkpoints" / "latest", target.name)
     for file in ("metrics.jsonl", "diagnostics.jsonl"):
         if (parent.run_folder / file).exists():

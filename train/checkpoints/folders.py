@@ -9,7 +9,8 @@ checkpoints/damaged_step_000400    set aside: not as it was written; no program 
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,24 @@ class CheckpointError(Exception):
 
 class DamagedError(CheckpointError):
     """A checkpoint that is not as it was written."""
+
+
+class DeletedError(CheckpointError):
+    """A checkpoint that was deleted while it was read, as training deletes old ones."""
+
+
+@contextmanager
+def still_there(folder: Path) -> Iterator[None]:
+    """Raise DeletedError where what fails in the block does so because the checkpoint's folder is gone."""
+    try:
+        yield
+    except (CheckpointError, OSError):
+        if os.path.lexists(folder):
+            raise
+        raise DeletedError(
+            f"{folder} was deleted while it was read, as training keeps the newest ones: take another, and put a file "
+            "called PINNED into one that is to stay"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -172,6 +191,8 @@ def find_latest(checkpoints: Path, contents: bool = False) -> Checkpoint | None:
     for step in reversed(saved_steps(checkpoints)):
         try:
             return read_checkpoint(step_folder(checkpoints, step), contents)
+        except DeletedError:
+            return find_latest(checkpoints, contents)  # there is a newer one
         except DamagedError as error:
             say(f"WARNING: passed over: {error}")
     if saved_steps(checkpoints) or damaged_folders(checkpoints):
@@ -245,9 +266,15 @@ def read_checkpoint(folder: Path, contents: bool = False) -> Checkpoint:
 
     Raises:
         DamagedError: the manifest is missing or not as it was written, or a file is missing or not as it says.
+        DeletedError: it was deleted meanwhile.
         CheckpointError: it may not be read, is of another version's format, or not of the run in whose folder it lies.
         DataError: the run's journal is damaged.
     """
+    with still_there(folder):
+        return _read(folder, contents)
+
+
+def _read(folder: Path, contents: bool) -> Checkpoint:
     try:
         manifest = json.loads((folder / "manifest.json").read_bytes())
         digest = manifest.pop("digest", None)
