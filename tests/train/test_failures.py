@@ -238,5 +238,5 @@ def test_an_unreachable_wandb_neither_stops_nor_stalls_a_run(small_run: SmallRun
     assert "W&B cannot be reached" in output
     assert "this run is mirrored offline" in output
     events = [event["event"] for event in read_journal(load_config(file).run_folder)]
-    assert events == ["start", "save", "save", "save", "done"]
+    assert [event for event in events if event != "saving"] == ["start", "save", "save", "save", "done"]
     assert_same_run(load_config(file), undisturbed)
