@@ -10,12 +10,11 @@ from train.checkpoints import state
 from train.checkpoints.folders import (
     Checkpoint,
     CheckpointError,
-    check_writable,
     describe_finished,
     mark_finished,
     step_folder,
 )
-from train.checkpoints.lock import check_names, only_trainer
+from train.checkpoints.lock import check_names, check_writable, only_trainer
 from train.checkpoints.resume import find_start, go_back
 from train.checkpoints.saving import Saver, warn_of_space
 from train.config import RunConfig

@@ -8,7 +8,6 @@ checkpoints/damaged_step_000400    set aside: not as it was written; no program 
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,18 +72,6 @@ class Checkpoint:
     def digest(self) -> str:
         """Of the manifest, and so of all that it describes."""
         return value_digest(self.manifest)
-
-
-def check_writable(folder: Path) -> None:
-    """Make the folder. Raises CheckpointError where it cannot be made, or no file can be made in it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise CheckpointError(
-            f"{folder} cannot be written to ({error.strerror}): change its permissions, or set another `folder`"
-        ) from None
 
 
 def partial_folder(checkpoints: Path, step: int) -> Path:

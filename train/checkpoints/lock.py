@@ -1,6 +1,7 @@
 """Whether a run's folder is there to be trained in: by one process, whose rank 0 holds its lock, and by its names."""
 
 import fcntl
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,18 @@ def check_names(run_folder: Path) -> None:
             f"{', '.join(str(run_folder / name) for name in folders)}: there is a folder in the place of a file of the "
             "run: move it away"
         )
+
+
+def check_writable(folder: Path) -> None:
+    """Make the folder. Raises CheckpointError where it cannot be made, or no file can be made in it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise CheckpointError(
+            f"{folder} cannot be written to ({error.strerror}): change its permissions, or set another `folder`"
+        ) from None
 
 
 @contextmanager

@@ -17,7 +17,6 @@ from train.checkpoints.folders import (
     CheckpointError,
     DamagedError,
     DeletedError,
-    check_writable,
     damaged_files,
     delete,
     describe_finished,
@@ -31,6 +30,7 @@ from train.checkpoints.folders import (
     publish,
     read_checkpoint,
 )
+from train.checkpoints.lock import check_writable
 from train.config import RunConfig
 
 Make = Callable[..., RunConfig]
