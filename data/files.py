@@ -30,20 +30,39 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     try:
-        with partial.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            partial.replace(path)
-        except FileNotFoundError:
-            raise DataError(f"{path}: another process has written it at the same time: let one run alone") from None
-    except OSError as error:
-        if error.errno in TO_DO and error.filename is None:  # the system does not say what it could not write
-            error.filename = str(path)
-        raise
+        with naming(path):
+            with partial.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            try:
+                partial.replace(path)
+            except FileNotFoundError:
+                raise DataError(f"{path}: another process has written it at the same time: let one run alone") from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Have errors of the system name this file where they do not say what could not be written."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in TO_DO and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+def append(descriptor: int, line: bytes, path: Path) -> None:
+    """Write a whole line to an open file, past every buffer, so that nothing is left to fail when it is closed.
+
+    Raises:
+        OSError: with the name `path`; a part of the line may be there.
+    """
+    with naming(path):
+        while line:
+            line = line[os.write(descriptor, line) :]
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -116,11 +135,24 @@ def begin_stage(folder: Path, owned: Iterable[str]) -> None:
     """Make `folder` ready for a stage to write into: its manifest goes first, then the entries that the stage owns."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST).unlink(missing_ok=True)
-    for path in (folder / name for name in owned):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+    for name in owned:
+        remove(folder / name)
+
+
+def remove(path: Path, ignore_errors: bool = False) -> None:
+    """Delete a file, a folder with all that is in it, or a link: what it leads to stays, which is said.
+
+    Args:
+        ignore_errors: leave what cannot be deleted now.
+    """
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=ignore_errors)
+        return
+    leads_to = path.resolve() if path.is_symlink() else None
+    with contextlib.suppress(OSError) if ignore_errors else contextlib.nullcontext():
+        path.unlink(missing_ok=True)
+        if leads_to:
+            say(f"{path} was a link: it is deleted, and {leads_to}, to which it led, is left")
 
 
 def finish_stage(folder: Path, inputs: Mapping[str, Any], outputs: Iterable[Path]) -> None:

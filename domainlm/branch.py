@@ -13,13 +13,13 @@ from typing import Any
 
 import yaml
 
-from data.files import write_atomically
+from data.files import remove, write_atomically
 from data.progress import say
-from train.checkpoints.compatibility import check_stream
-from train.checkpoints.folders import Checkpoint, find_checkpoint, step_folder
+from train.checkpoints.compatibility import check_journal, check_stream
+from train.checkpoints.folders import Checkpoint, find_checkpoint, step_folder, still_there
 from train.checkpoints.identity import check_metrics
 from train.config import RunConfig, to_yaml
-from train.config_file import ConfigError, differences, load_config
+from train.config_file import ConfigError, differences, load_config, parse_yaml
 from train.earlier_steps import read_skips
 from train.records.journal import BRANCH, Journal, read_journal
 from train.records.metrics import drop_lines_after, read_metrics
@@ -45,12 +45,12 @@ def read_edit(file: Path, name: str) -> Edit:
         ConfigError: there is none, or the file is not of this form.
     """
     try:
-        edits = yaml.safe_load(file.read_text("utf-8"))
+        edits = parse_yaml(file.read_text("utf-8"))
         found = {
             key: Edit(int(edit["from"]), tuple(f"{setting}={_inline(value)}" for setting, value in edit["set"].items()))
             for key, edit in edits.items()
         }
-    except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (ConfigError, OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
             f"{file}: not a file of {{name: {{from: step, set: {{section.key: value}}}}}}: {error}"
         ) from None
@@ -71,17 +71,18 @@ def branch(parent: RunConfig, name: str, edit: Edit) -> RunConfig:
 
     Raises:
         CheckpointError: there is no such checkpoint, or it cannot be continued with these settings, or the parent's
-            metrics.jsonl is of another run.
+            metrics.jsonl is of another run or its journal lost.
         ConfigError: the settings contradict each other, or the folder holds another run.
     """
     found = find_checkpoint(parent, edit.step)
+    check_journal(found, parent)
     if lacking := check_metrics(parent):
         say(f"WARNING: {lacking}")
     settings = [_unread(setting, edit.step, found.manifest["config"]) for setting in edit.settings]
     inherited = _inherit(parent, found.manifest["config"], name)
     folder = Path(inherited["folder"] or f"runs/{name}")
     partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    remove(partial)
     write_atomically(partial / "config.yaml", yaml.safe_dump(inherited, sort_keys=False))
     try:
         config = load_config(partial / "config.yaml", settings)
@@ -136,7 +137,8 @@ def _is_there(folder: Path, lineage: dict[str, Any]) -> bool:
 def _fill(partial: Path, parent: RunConfig, found: Checkpoint, config: RunConfig, lineage: dict[str, Any]) -> None:
     write_atomically(partial / "config.yaml", to_yaml(config))
     target = step_folder(partial / "checkpoints", found.step)
-    shutil.copytree(found.folder, target, copy_function=link_or_copy)
+    with still_there(found.folder):
+        shutil.copytree(found.folder, target, copy_function=link_or_copy)
     write_atomically(partial / "checkpoints" / "latest", target.name)
     for file in ("metrics.jsonl", "diagnostics.jsonl"):
         if (parent.run_folder / file).exists():

@@ -15,7 +15,7 @@ from model.huggingface import hugging_face_class
 from model.huggingface_folder import CARD, check_replaceable, damaged_files, export_folder, read_record
 from model.sizes import parameter_count
 from train.checkpoints.compatibility import check_architecture
-from train.checkpoints.folders import Checkpoint, find_checkpoint
+from train.checkpoints.folders import Checkpoint, DeletedError, find_checkpoint, still_there
 from train.checkpoints.identity import read_own, tokenizer_folder
 from train.checkpoints.trained import load_trained
 from train.config import RunConfig
@@ -77,6 +77,20 @@ def export(
     if chosen == "bfloat16" and config.model.positions == "alibi":
         say(f"export: {ALIBI_IN_BFLOAT16}")
     try:
+        with still_there(found.folder):
+            _write(config, found, target, tokenizer, card, inputs)
+    except DeletedError as error:
+        if step is not None:
+            raise
+        say(f"export: {error}")
+        return export(config, folder, dtype=dtype, max_file_gigabytes=max_file_gigabytes)
+    return result
+
+
+def _write(
+    config: RunConfig, found: Checkpoint, target: Path, tokenizer: Path, card: str, inputs: dict[str, Any]
+) -> None:
+    try:
         with only_writer(target):
             compared = export_folder(
                 load_trained(config, found.step).model.state_dict(),
@@ -84,8 +98,8 @@ def export(
                 target,
                 tokenizer,
                 _end_of_text(found),
-                dtype=getattr(torch, chosen),
-                max_file_bytes=int(max_file_gigabytes * 1e9),
+                dtype=getattr(torch, inputs["dtype"]),
+                max_file_bytes=int(inputs["max_file_gigabytes"] * 1e9),
                 card=card,
                 record=inputs,
                 progress=_say_written,
@@ -94,7 +108,6 @@ def export(
         raise ConfigError(f"export: {error}") from None
     if not compared:
         say("export: transformers is not installed here, so it was not tried whether AutoTokenizer gives these ids")
-    return result
 
 
 def _own_dtype(config: RunConfig) -> ExportDtype:

@@ -1,14 +1,46 @@
 """The entry point: the words are read, then the configuration, then the command's function is called."""
 
+import argparse
 import json
+import os
+import signal
 import sys
+from types import FrameType
 
 from domainlm.arguments import parse
+from train.stop import catchable_signals
+
+ENDED_BY_SIGNALS = ("train", "rehearse", "doctor")
+"""Commands that a signal ends in good order: with a line, and with the ranks and the folder that they have for a while.
+
+Others do work that is not looked at while compiled code goes on; they die at once, and what is finished is kept.
+"""
 
 
 def main() -> None:
-    """Exit code 0: done; 1: failed; 2: refused, with one clear line for each thing that is wrong."""
+    """Exit code 0: done; 1: failed; 2: refused, with one clear line for each thing that is wrong; 128 + n: signal n."""
     arguments = parse(sys.argv[1:])
+    numbers = catchable_signals() if arguments.command in ENDED_BY_SIGNALS else []
+    previous = {number: signal.signal(number, _end) for number in numbers}
+    try:
+        _call(arguments)
+    except KeyboardInterrupt:
+        _end(signal.SIGINT, None)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """Say by what this process ends, and end it once all is put in order; the same again ends it at once."""
+    for other in catchable_signals():  # of a terminal that closes, kernel and shell send one each
+        signal.signal(other, signal.SIG_IGN if other == signal.SIGHUP else signal.SIG_DFL)
+    # Not by `print`, in which the signal may have come.
+    os.write(2, f"error: ended by {signal.Signals(number).name}: the same command goes on with what is kept\n".encode())
+    raise SystemExit(128 + number)
+
+
+def _call(arguments: argparse.Namespace) -> None:
     # Not before the words are good: what these load takes ten times as long as --help.
     from data.errors import DataError, refused_file
     from domainlm import commands

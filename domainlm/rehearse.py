@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ import torch
 from data.files import new_digest
 from data.progress import say
 from domainlm.branch import link_or_copy
-from domainlm.launcher import local_ranks, start_ranks
+from domainlm.launcher import local_ranks, started, training_command
 from train.checkpoints.folders import saved_steps
 from train.config import RunConfig
 from train.config_file import ConfigError, load_config
@@ -131,30 +132,33 @@ class _Trial:
     def config(self, name: str, ranks: int) -> RunConfig:
         return load_config(self.config_file, self.settings(name, ranks))
 
-    def start(self, name: str, ranks: int) -> "subprocess.Popen[bytes]":
+    def start(self, name: str, ranks: int) -> AbstractContextManager["subprocess.Popen[str]"]:
         config = self.config(name, ranks)
         config.run_folder.mkdir(parents=True, exist_ok=True)
-        return start_ranks(config, self.config_file, self.settings(name, ranks))
+        return started(*training_command(config, self.config_file, self.settings(name, ranks)))
 
     def run(self, name: str, ranks: int) -> None:
         """Train to the end."""
-        if code := self.start(name, ranks).wait():
+        with self.start(name, ranks) as process:
+            code = process.wait()
+        if code:
             raise SystemExit(code)
 
     def run_and_kill(self, name: str, ranks: int) -> int:
         """Train until a checkpoint is whole, then kill one rank, any; returns the launcher's exit code."""
-        process, config = self.start(name, ranks), self.config(name, ranks)
-        while not saved_steps(config.checkpoints):
-            if process.poll() is not None:
-                raise SystemExit(process.returncode or 1)
-            time.sleep(SECONDS_BETWEEN_LOOKS)
-        try:
-            family = psutil.Process(process.pid).children(recursive=True)
-            victims = [member for member in family if any("--local_rank" in word for word in member.cmdline())]
-            random.choice(victims).send_signal(signal.SIGKILL)
-        except (psutil.NoSuchProcess, IndexError):
-            pass  # it has ended: told by its DONE file
-        code = process.wait()
+        config = self.config(name, ranks)
+        with self.start(name, ranks) as process:
+            while not saved_steps(config.checkpoints):
+                if process.poll() is not None:
+                    raise SystemExit(process.returncode or 1)
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+            try:
+                family = psutil.Process(process.pid).children(recursive=True)
+                victims = [member for member in family if any("--local_rank" in word for word in member.cmdline())]
+                random.choice(victims).send_signal(signal.SIGKILL)
+            except (psutil.NoSuchProcess, IndexError):
+                pass  # it has ended: told by its DONE file
+            code = process.wait()
         if (config.run_folder / "DONE").exists():
             raise ConfigError(f"rehearsal: the run ended before it could be killed: take more steps than {self.steps}")
         return code

@@ -33,13 +33,13 @@ from model.sizes import parameter_count
 from train.checkpoints.compatibility import check_architecture
 from train.checkpoints.folders import (
     Checkpoint,
-    check_writable,
     describe_finished,
     lost_end,
     newest_checkpoint,
     saved_steps,
 )
 from train.checkpoints.identity import check_data, check_metrics, read_own
+from train.checkpoints.lock import check_names, check_writable
 from train.config import RunConfig
 from train.records.mirror import keep_reports
 from train.records.text_read import notes_of_begun
@@ -103,6 +103,7 @@ def train(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> dic
         SystemExit: training failed; the ranks have said why.
     """
     result = {"finished": True, "folder": str(config.run_folder)}
+    check_names(config.run_folder)
     if finished := describe_finished(config):  # no rank needs to start for that
         say(finished)
         return result

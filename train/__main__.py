@@ -2,11 +2,13 @@
 
 import argparse
 import os
+import signal
 import sys
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from train.stop import END_TIME, StopRequest, discard_met_request
+from train.stop import END_TIME, REQUEST, StopRequest, discard_met_request
 
 if TYPE_CHECKING:
     from train.config import RunConfig
@@ -16,7 +18,10 @@ EARLIEST, LATEST = 1e9, 1e10
 
 
 def main() -> int:
-    """Train as one rank and leave with the exit code: 0 done or stopped on request, 1 failed, 2 refused to start."""
+    """Train as one rank and leave with the exit code: 0 done or stopped on request, 1 failed, 2 refused.
+
+    Refused is what a person has to mend first, before the first step or later, such as a full disk: one line says it.
+    """
     # From here on a signal is a request, which the loop meets. All else is loaded after it, which takes seconds.
     stop = StopRequest()
     parser = argparse.ArgumentParser(
@@ -32,7 +37,7 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     from data.addresses import without_secrets
-    from data.errors import DataError
+    from data.errors import DataError, refused_file
     from data.progress import go_on_unread
     from train.checkpoints.folders import CheckpointError
     from train.config_file import ConfigError, load_config
@@ -54,7 +59,12 @@ def main() -> int:
         train(config, stop)
     except (ConfigError, DataError, CheckpointError, DivergedError) as error:
         return _refuse(str(error))
-    except Exception:
+    except KeyboardInterrupt:
+        print("error: ended by the second Ctrl-C, within a step", file=sys.stderr, flush=True)
+        os._exit(128 + signal.SIGINT)
+    except Exception as error:
+        if isinstance(error, OSError) and (refused := refused_file(error)):
+            return _refuse(refused)
         print(f"rank {_rank()} failed:\n{without_secrets(traceback.format_exc())}", file=sys.stderr, flush=True)
         # Peers may sit in a collective for ever: leave at once, so that the launcher ends them with this exit code.
         os._exit(1)
@@ -65,7 +75,7 @@ def main() -> int:
 
 
 def _watch(config: "RunConfig", stop: StopRequest) -> None:
-    """Have rank 0 watch the STOP file and the job's time limit for all."""
+    """Have rank 0 watch for all: the STOP file, the file of whoever started the ranks, the job's time limit."""
     from train.config_file import ConfigError
     from train.records.journal import read_journal
 
@@ -79,6 +89,8 @@ def _watch(config: "RunConfig", stop: StopRequest) -> None:
             raise ConfigError(f"{END_TIME}={given} is not a time: set it to seconds since 1970")
     discard_met_request(config.stop_file, read_journal(config.run_folder))
     stop.stop_file = config.stop_file
+    if request := os.environ.get(REQUEST):
+        stop.request = Path(request)
 
 
 def _refuse(message: str) -> int:

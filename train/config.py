@@ -19,7 +19,7 @@ from data.addresses import without_secrets
 from data.config import DataConfig, TokenizerConfig
 from data.files import value_digest
 from model.config import ModelConfig
-from train.deepspeed_settings import own_settings
+from train.deepspeed_settings import own_settings, value_of
 from train.hardware import HardwareConfig
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -112,7 +112,7 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False
     @classmethod
     def _deepspeed_leaves_ours_alone(cls, value: dict[str, Any]) -> dict[str, Any]:
         for key in ("offload_optimizer", "offload_param"):
-            if ((value.get("zero_optimization") or {}).get(key) or {}).get("device") == "nvme":
+            if value_of(value, f"zero_optimization.{key}.device") == "nvme":
                 raise ValueError(f"{key} to NVMe is not supported, checkpoints cannot reach it: set its device to cpu")
         return own_settings(value)
 

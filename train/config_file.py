@@ -54,9 +54,30 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     _resolve_model(path, content)
     _resolve_deepspeed(path, content)
     try:
-        return RunConfig.model_validate(content)
+        config = RunConfig.model_validate(content)
     except ValidationError as error:
         raise ConfigError("\n".join(f"{path}: {line}" for line in _lines(error))) from None
+    if numbers := taken_for_numbers(content, config.model_dump()):
+        raise ConfigError("\n".join(f"{path}: {where}: should be a number (got {value})" for where, value in numbers))
+    return config
+
+
+def parse_yaml(text: str) -> Any:
+    """What YAML says. Raises ConfigError: a key is given twice; yaml.YAMLError: it is none."""
+    return yaml.load(text, Loader=_StrictLoader)
+
+
+def taken_for_numbers(given: Any, taken: Any, where: str = "") -> list[tuple[str, bool]]:
+    """Where pydantic, which makes numbers of them, was given true or false (in YAML also yes, no, on, off)."""
+    if isinstance(given, bool):
+        return [] if isinstance(taken, bool) else [(where, given)]
+    if isinstance(given, dict) and isinstance(taken, dict):
+        pairs = [(key, given[key], taken[key]) for key in given if key in taken]
+    elif isinstance(given, list) and isinstance(taken, list | tuple):
+        pairs = [(number, item, kept) for number, (item, kept) in enumerate(zip(given, taken, strict=False))]
+    else:
+        pairs = []
+    return [found for key, *pair in pairs for found in taken_for_numbers(pair[0], pair[1], f"{where}.{key}".strip("."))]
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
@@ -73,7 +94,7 @@ def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> d
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(path.read_text("utf-8"), Loader=_StrictLoader)
+        content = parse_yaml(path.read_text("utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
     except IsADirectoryError:
@@ -95,7 +116,7 @@ def _apply_override(content: dict[str, Any], override: str) -> None:
     if not equals or not all(keys):
         raise ConfigError(f"override {override!r} is not of the form section.key=value")
     try:
-        value = yaml.load(text, Loader=_StrictLoader)
+        value = parse_yaml(text)
     except (yaml.YAMLError, ConfigError):
         raise ConfigError(f"override {override!r}: the value is not valid YAML") from None
     section: Any = content
@@ -161,11 +182,20 @@ def _resolve_deepspeed(path: Path, content: dict[str, Any]) -> None:
     named = Path(training["deepspeed"])
     file = named if named.is_absolute() or named.exists() else CHECKOUT / named
     try:
-        training["deepspeed"] = json.loads(file.read_text("utf-8"))
+        training["deepspeed"] = json.loads(file.read_text("utf-8"), object_pairs_hook=_no_key_twice)
     except OSError:
         raise ConfigError(f"{path}: training.deepspeed: no such file: {named}") from None
     except ValueError as error:
         raise ConfigError(f"{path}: training.deepspeed: {named} is not valid JSON: {error}") from None
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, of which `json` would take the last of equal keys."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"key given twice: {next(key for key in keys if keys.count(key) > 1)}")
+    return found
 
 
 def _lines(error: ValidationError) -> list[str]:

@@ -64,29 +64,30 @@ REFUSED_KEYS = {
 NEUTRAL = {"gradient_allreduce_op": "mean", "managed_gradient_accumulation": True, "sequence_parallel_size": 1}
 """What a refused setting may be, where that is not simply off."""
 
-PASSED_KEYS = (
-    "zero_optimization",
-    "torch_autocast",
-    "tensorboard",
-    "csv_monitor",
-    "wandb",
-    "comet",
-    "wall_clock_breakdown",
-    "memory_breakdown",
-    "flops_profiler",
-    "comms_logger",
-    "timers",
-    "prescale_gradients",
-    "gradient_predivide_factor",
-    "disable_allgather",
-    "disable_python_gc",
-    "dump_state",
-    "log_level",
-    "steps_per_print",
-    "zero_allow_untested_optimizer",
-    "zero_force_ds_cpu_optimizer",
-)
-"""Sections and settings that are DeepSpeed's to read."""
+SECTION, SWITCH, NUMBER, TEXT = "a section", "true or false", "a number", "text"
+PASSED_KEYS = {
+    "zero_optimization": SECTION,
+    "torch_autocast": SECTION,
+    "tensorboard": SECTION,
+    "csv_monitor": SECTION,
+    "wandb": SECTION,
+    "comet": SECTION,
+    "wall_clock_breakdown": SWITCH,
+    "memory_breakdown": SWITCH,
+    "flops_profiler": SECTION,
+    "comms_logger": SECTION,
+    "timers": SECTION,
+    "prescale_gradients": SWITCH,
+    "gradient_predivide_factor": NUMBER,
+    "disable_allgather": SWITCH,
+    "disable_python_gc": SWITCH,
+    "dump_state": SWITCH,
+    "log_level": TEXT,
+    "steps_per_print": NUMBER,
+    "zero_allow_untested_optimizer": SWITCH,
+    "zero_force_ds_cpu_optimizer": SWITCH,
+}
+"""Sections and settings that are DeepSpeed's to read, and what they are: it takes anything for most of them."""
 
 GPU_KEYS = ("zero_quantized_weights", "zero_quantized_nontrainable_weights", "zero_quantized_gradients")
 """Settings of zero_optimization whose kernels DeepSpeed has for CUDA alone."""
@@ -108,12 +109,13 @@ def own_settings(settings: dict[str, Any]) -> dict[str, Any]:
         if settings.get(key, "auto") != "auto":
             raise ValueError(f"`{key}` belongs to the framework: take it out of the DeepSpeed file, set {decides}")
     for key, reason in REFUSED_KEYS.items():
-        value = _value(settings, key)
+        value = value_of(settings, key)
         useless = value not in (None, NEUTRAL[key]) if key in NEUTRAL else not _is_off(value)
         if useless:
             raise ValueError(f"`{key}` is of no use: take it out of the DeepSpeed file; {reason}")
     zero = settings.get("zero_optimization", {})
-    if not isinstance(zero, dict) or zero.get("stage", 0) not in (0, 1, 2, 3):
+    stage = zero.get("stage", 0) if isinstance(zero, dict) else None
+    if type(stage) is not int or stage not in range(4):
         raise ValueError("`zero_optimization` is a section with a `stage` of 0, 1, 2 or 3")
     own = {key: part for key, part in settings.items() if key not in OWNED_KEYS}
     for key in own:
@@ -121,6 +123,9 @@ def own_settings(settings: dict[str, Any]) -> dict[str, Any]:
             close = difflib.get_close_matches(key, [*PASSED_KEYS, *OWNED_KEYS], n=1)
             hint = f"; did you mean `{close[0]}`?" if close else ""
             raise ValueError(f"`{key}` is no setting of DeepSpeed 0.19 that is known here{hint}")
+        wanted, is_off_by_null = PASSED_KEYS.get(key), own[key] is None and key == "steps_per_print"
+        if wanted and _kind(own[key]) != wanted and not is_off_by_null:
+            raise ValueError(f"`{key}` should be {wanted}, not {own[key]!r}")
     return own
 
 
@@ -130,13 +135,20 @@ def needs_gpu(settings: dict[str, Any]) -> str | None:
     return next((f"zero_optimization.{key}" for key in GPU_KEYS if zero.get(key)), None)
 
 
+def _kind(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return SWITCH
+    kinds = {dict: SECTION, int: NUMBER, float: NUMBER, str: TEXT}
+    return kinds.get(type(value))
+
+
 def _has(settings: Any, dotted: str) -> bool:
     section, _, rest = dotted.partition(".")
     here = isinstance(settings, dict) and section in settings
     return _has(settings[section], rest) if here and rest else here
 
 
-def _value(settings: Any, dotted: str) -> Any:
+def value_of(settings: Any, dotted: str) -> Any:
     """What a dotted key is set to; None where it is not."""
     for part in dotted.split("."):
         settings = settings.get(part) if isinstance(settings, dict) else None

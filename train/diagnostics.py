@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from data.files import append
 from train.engine import engine
 from train.gradient import Gradient
 from train.run import Run
@@ -43,8 +44,8 @@ def diagnose(run: Run, step: int, gradient: Gradient) -> None:
         weights[name] = math.sqrt(square / getattr(parameter, "ds_numel", parameter.numel()))
         gradients[name] = norm
     record = {"step": step, "weight_rms": weights, "gradient_norm": gradients}
-    with (run.config.run_folder / FILE).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
+    with (run.config.run_folder / FILE).open("ab", buffering=0) as file:
+        append(file.fileno(), json.dumps(record).encode() + b"\n", run.config.run_folder / FILE)
     largest = {"largest_weight_rms": max(weights.values()), "largest_gradient": max(gradients.values())}
     run.monitor.mirror(step, "diagnostics", largest)
 

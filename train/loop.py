@@ -1,6 +1,7 @@
 """The training loop: batch → step → log → evaluate → save, until the last step or a request to stop."""
 
 import os
+from contextlib import nullcontext
 from datetime import timedelta
 
 from data.progress import say
@@ -9,11 +10,11 @@ from train.checkpoints import state
 from train.checkpoints.folders import (
     Checkpoint,
     CheckpointError,
-    check_writable,
     describe_finished,
     mark_finished,
     step_folder,
 )
+from train.checkpoints.lock import check_names, check_writable, only_trainer
 from train.checkpoints.resume import find_start, go_back
 from train.checkpoints.saving import Saver, warn_of_space
 from train.config import RunConfig
@@ -24,7 +25,7 @@ from train.records.throughput import Pace, Stragglers, describe_stragglers
 from train.run import Run
 from train.schedule import check_ranks, consumed_samples
 from train.spikes.skip_rules import is_skipped
-from train.start import describe, only_writer, open_records, recall, take_over
+from train.start import describe, open_records, recall, take_over
 from train.step import step_metrics, take_step
 from train.stop import StopRequest, stop_stamp
 from train.token_stream import open_stream
@@ -42,6 +43,7 @@ def train(config: RunConfig, stop: StopRequest) -> None:
     """
     rank = find_rank(os.environ)
     check_ranks(config.training, rank.world_size)
+    check_names(config.run_folder)
     if finished := describe_finished(config):
         if rank.is_first:
             say(finished)
@@ -51,7 +53,7 @@ def train(config: RunConfig, stop: StopRequest) -> None:
     stream = open_stream(config)
     check_writable(config.run_folder)
     check_writable(config.checkpoints)
-    with only_writer(config, rank):
+    with only_trainer(config.run_folder) if rank.is_first else nullcontext():
         device = use_machine(rank)
         # Longer than the watchdog, which says more about a rank that does not come.
         engine.connect(device, timedelta(seconds=2 * config.training.hang_timeout))

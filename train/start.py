@@ -1,9 +1,8 @@
 """What happens before the first step: the run's folder is taken, its surroundings written down and said."""
 
-import fcntl
 import json
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -14,17 +13,14 @@ import torch
 
 from data.files import write_atomically
 from data.progress import say
+from data.shards.format import read_manifest
 from data.stream.stream import TokenStream
 from model.sizes import parameter_count
 from train import diagnostics
-from train.checkpoints.folders import (
-    Checkpoint,
-    CheckpointError,
-    discard_done_after,
-    discard_partial,
-    misnamed_folders,
-)
+from train.checkpoints.folders import Checkpoint, discard_done_after, discard_partial, misnamed_folders
+from train.checkpoints.retention import why_no_best
 from train.config import RunConfig, to_yaml
+from train.config_file import differences
 from train.earlier_steps import Past, read_examined, read_history, read_skips
 from train.engine import engine
 from train.engine.initial_weights import text_read_by
@@ -38,19 +34,44 @@ from train.records.text_read import BEGUN, check_held_out
 from train.schedule import consumed_samples
 from train.stop import StopRequest
 
+SURROUNDINGS = {
+    "ranks": "number of ranks",
+    "threads": "number of threads",
+    "device": "device",
+    "instructions": "set of the CPU's instructions",
+    "versions.torch": "torch",
+    "versions.deepspeed": "DeepSpeed",
+    "versions.numpy": "numpy",
+}
+"""On what, beside documents, configuration and seed, the last digits of a step depend."""
 
-@contextmanager
-def only_writer(config: RunConfig, rank: Rank) -> Iterator[None]:
-    """Hold the run folder's lock, so that a requeued job never writes beside one that still runs."""
-    if not rank.is_first:
-        yield
-        return
-    with (config.run_folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CheckpointError(f"{config.run_folder}: another process is training there") from None
-        yield
+
+def surroundings(rank: Rank, device: torch.device) -> dict[str, Any]:
+    """What this process computes with. Of threads and instructions a GPU's figures do not depend."""
+    on_cpu = {
+        "device": platform.machine(),
+        "threads": torch.get_num_threads(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+    }
+    return {
+        "versions": {name: version(name) for name in ("torch", "deepspeed", "tokenizers", "numpy")}
+        | {"python": platform.python_version()},
+        "host": platform.node(),
+        "ranks": rank.world_size,
+        **(on_cpu if device.type == "cpu" else {"device": torch.cuda.get_device_name(device)}),
+    }
+
+
+def changed_surroundings(events: Iterable[Mapping[str, Any]], now: Mapping[str, Any]) -> list[str]:
+    """A line for each thing in the surroundings that is another one than in the run's last session."""
+    sessions = [event for event in events if event["event"] in (START, RESUME)]
+    changed = differences({key: sessions[-1][key] for key in now if key in sessions[-1]}, dict(now)) if sessions else {}
+    return [
+        f"resuming with another {SURROUNDINGS[key]}: was {was}, now {is_now}; from here on the last digits of losses "
+        "and weights may differ from those of a run that was not interrupted"
+        for key, (was, is_now) in changed.items()
+        if key in SURROUNDINGS and None not in (was, is_now)
+    ]
 
 
 @contextmanager
@@ -65,14 +86,9 @@ def open_records(
     if not rank.is_first:
         yield None, None
         return
-    environment = {
-        "versions": {name: version(name) for name in ("torch", "deepspeed", "tokenizers", "numpy")}
-        | {"python": platform.python_version()},
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
-        "host": platform.node(),
-        "ranks": rank.world_size,
-        "threads": torch.get_num_threads(),
-    }
+    environment = surroundings(rank, device)
+    for line in changed_surroundings(read_journal(config.run_folder), environment) if found else []:
+        say(line)
     write_atomically(config.run_folder / "environment.json", json.dumps(environment, indent=1))
     drop_lines_after(config.run_folder / diagnostics.FILE, first_step)
     with Journal(config.run_folder) as journal, Monitor(config, environment, first_step) as monitor:
@@ -145,4 +161,6 @@ def describe(config: RunConfig, rank: Rank, stream: TokenStream, started: engine
     say(f"passes over each source: {epochs}")
     if shortage := stream.shortage():
         say(shortage)
+    if never := why_no_best(config, read_manifest(config.shards).splits):
+        say(f"WARNING: {never}")
     say(describe_groups(started.module, training.weight_decay))

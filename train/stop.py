@@ -9,6 +9,8 @@ from typing import Any
 
 END_TIME = "DOMAINLM_END_TIME"
 """Environment variable of a job's time limit, in seconds since 1970."""
+REQUEST = "DOMAINLM_STOP_REQUEST"
+"""Environment variable: the file by which whoever started these ranks asks them to stop, and no other ones."""
 MARGIN_SECONDS = 30.0
 """What must be left of the time limit after the longest step and save, to leave in good order."""
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
@@ -20,14 +22,16 @@ def catchable_signals() -> list[signal.Signals]:
 
 
 class StopRequest:
-    """Remembers that this process was asked to stop: SIGTERM, SIGUSR1, SIGHUP, the first Ctrl-C, a STOP file, a limit.
+    """Remembers that this process was asked to stop: SIGTERM, SIGUSR1, SIGHUP, the first Ctrl-C, a file, a time limit.
 
-    Signals are caught from its making on. The STOP file and the time limit (seconds since 1970) are rank 0's to watch,
-    once it knows them.
+    Signals are caught from its making on. The STOP file, the file of whoever started the ranks and the time limit
+    (seconds since 1970) are rank 0's to watch, once it knows them.
     """
 
-    def __init__(self, stop_file: Path | None = None, end_time: float | None = None) -> None:
-        self.stop_file, self.end_time = stop_file, end_time
+    def __init__(
+        self, stop_file: Path | None = None, end_time: float | None = None, request: Path | None = None
+    ) -> None:
+        self.stop_file, self.end_time, self.request = stop_file, end_time, request
         self._longest: dict[str, float] = {}
         self._reason = ""
         for number in catchable_signals():
@@ -49,6 +53,8 @@ class StopRequest:
             return self._reason
         if self.stop_file is not None and self.stop_file.exists():
             self._reason = f"{self.stop_file} exists"
+        elif self.request is not None and self.request.exists():
+            self._reason = self.request.read_text("utf-8").strip() or f"{self.request} exists"
         elif self.end_time is not None:
             left, needed = self.end_time - time.time(), sum(self._longest.values()) + MARGIN_SECONDS
             if left < needed:

@@ -15,8 +15,8 @@ def open_stream(config: RunConfig) -> TokenStream:
 
     Raises:
         DataError: the shards are missing or damaged, have a larger vocabulary than the model, are not packed for its
-            sequence length, or were made with another tokenizer than is there; the corpus was made with other settings;
-            or a source would be passed over more often than it may be.
+            sequence length, or were made with another tokenizer than is there; tokenizer or corpus were made with other
+            settings; or a source would be passed over more often than it may be.
     """
     data, training, length = config.data, config.training, config.model.sequence_length
     weights = {source.name: source.weight for source in data.sources if source.weight is not None}
@@ -49,14 +49,16 @@ def open_stream(config: RunConfig) -> TokenStream:
 def _check_origin(config: RunConfig) -> None:
     """Tokenizer and corpus that lie there are what the shards were made from; shards may be given without them."""
     from data.shards.format import read_manifest
-    from data.tokenizer.build import TOKENIZER  # loads pyarrow, and `plan` may have no shards
+    from data.tokenizer import build  # loads pyarrow, and `plan` may have no shards
 
-    manifest, file = read_manifest(config.shards), config.tokenizer_folder / TOKENIZER
+    manifest, file = read_manifest(config.shards), config.tokenizer_folder / build.TOKENIZER
     if file.exists() and (digest := file_digest(file)) != manifest.tokenizer_digest:
         raise DataError(
             f"{file} has the digest {digest}, {config.shards} were made with {manifest.tokenizer_digest}: "
             f"{'put their tokenizer there' if config.data.shards else 'run `domainlm tokenize CONFIG` again'}"
         )
+    if config.data.shards is None:
+        build.check_made_with(config.tokenizer, config.tokenizer_folder)
     corpus = finished_digest(config.corpus)
     if corpus == manifest.corpus_digest:
         check_made_with(config.data, config.corpus)

@@ -19,6 +19,7 @@ from data.files import (
     changed_files,
     file_digest,
     finish_stage,
+    finished_inputs,
     is_finished,
     stage_digest,
     value_digest,
@@ -35,6 +36,8 @@ REPORT = "report.json"
 DESCRIPTIONS = ("tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")  # of a given tokenizer
 WORK = "work"  # what training keeps until it is done
 Texts = Mapping[str, Sequence[str]]
+NOT_OF_THE_IDS = {"compare", "sweep", "path"}  # of the settings; a given tokenizer is known by its digest
+OF_A_GIVEN_ONE = {"vocabulary_size", "end_of_text"}
 
 REPORT_BYTES = 1_000_000  # of each source
 WORTH_WORKERS = 10_000_000  # bytes of text from which processes save more time than their start takes
@@ -89,6 +92,25 @@ def build_tokenizer(config: TokenizerConfig, corpus: Path, folder: Path, workers
         described = [folder / name for name in DESCRIPTIONS if (folder / name).exists()]
         finish_stage(folder, inputs, [folder / TOKENIZER, folder / REPORT, *described])
     return report
+
+
+def check_made_with(config: TokenizerConfig, folder: Path) -> None:
+    """Raise DataError where a finished tokenizer was made with settings that give other ids; each is named."""
+    made = {"end_of_text": END_OF_TEXT, "path_digest": None} | finished_inputs(folder)
+    wanted = config.model_dump(mode="json", include=OF_A_GIVEN_ONE if config.path else None, exclude=NOT_OF_THE_IDS)
+    if not config.path:
+        wanted["path_digest"] = None
+    elif config.path != made.get("path") or Path(config.path).expanduser().exists():
+        wanted["path_digest"] = file_digest(_given_file(config.path, "path"))
+    changes = [
+        f"tokenizer.{key} {json.dumps(made[key])}, which is {json.dumps(value)} now"
+        for key, value in wanted.items()
+        if key in made and made[key] != value  # a setting that came later has its default there
+    ]
+    if changes:
+        raise DataError(
+            f"{folder} was made with {'; '.join(changes)}: run `domainlm tokenize CONFIG`, or undo the change"
+        )
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:

@@ -16,7 +16,7 @@ from domainlm.doctor.findings import Finding
 from domainlm.doctor.gradients import judge_gradients, small_run
 from domainlm.doctor.machine_checks import check_machine
 from domainlm.doctor.storage_checks import check_storage
-from domainlm.launcher import deepspeed_command, local_ranks
+from domainlm.launcher import deepspeed_command, local_ranks, started
 from domainlm.plan.build import machine_of
 from domainlm.plan.costs import host_memory
 from domainlm.plan.placement import step_memory
@@ -88,17 +88,16 @@ def check_launcher(ranks: int, config: RunConfig | None = None) -> list[Finding]
         words = [str(out), *map(str, files)]
         command, environment = deepspeed_command(ranks, "domainlm.doctor.collectives", *words)
         try:
-            ended = subprocess.run(
-                command, env=environment, capture_output=True, text=True, timeout=LAUNCH_SECONDS, check=False
-            )
+            with started(command, environment, output=subprocess.PIPE) as launcher:
+                printed = "".join(launcher.communicate(timeout=LAUNCH_SECONDS))
         except subprocess.TimeoutExpired:
             seen = f"{ranks} ranks did not meet within {LAUNCH_SECONDS:.0f} s"
             return [Finding("launcher", "fail", seen, "look for a firewall, or a wrong NCCL_SOCKET_IFNAME")]
         facts = json.loads(out.read_text("utf-8")) if out.exists() else None
         findings = judge_collectives(facts) if facts else []
-        if ended.returncode or facts is None:
-            lines = [line for line in (ended.stdout + ended.stderr).splitlines() if line.strip()]
-            seen = f"exit code {ended.returncode}: {lines[-1] if lines else 'nothing was printed'}"
+        if launcher.returncode or facts is None:
+            lines = [line for line in printed.splitlines() if line.strip()]
+            seen = f"exit code {launcher.returncode}: {lines[-1] if lines else 'nothing was printed'}"
             name, to_do = "launcher", f"try it by hand: {' '.join(command)}"
             if facts:
                 name, to_do = "gradient", "DeepSpeed cannot take a step with the settings of training.deepspeed"

@@ -1,6 +1,5 @@
 """How a run is doing, from its folder alone: for `domainlm status`, on any machine that sees the files."""
 
-import fcntl
 import math
 import statistics
 import time
@@ -23,6 +22,7 @@ from train.checkpoints.folders import (
     step_folder,
 )
 from train.checkpoints.identity import check_metrics
+from train.checkpoints.lock import is_locked
 from train.config import RunConfig
 from train.records.journal import REFUSED, SET_ASIDE, read_journal
 from train.records.metrics import read_metrics
@@ -159,7 +159,7 @@ def _state(
 ) -> tuple[State, str]:
     if not events or silent is None:
         return "not started", f"{config.run_folder} has no journal"
-    last, locked = events[-1], _is_locked(config.run_folder)
+    last, locked = events[-1], is_locked(config.run_folder)
     begun = next((event for event in reversed(events) if event["event"] in STARTS), None)
     if last["event"] == "done":
         if lost := lost_end(config):
@@ -184,18 +184,6 @@ def _damaged(checkpoints: Path, events: Sequence[dict[str, Any]]) -> list[str]:
     reasons = {event["folder"]: event["reason"] for event in events if event["event"] == SET_ASIDE}
     names = [folder.name for folder in damaged_folders(checkpoints)]
     return [f"{name}: {reasons.get(name, 'the journal does not say why')}" for name in names]
-
-
-def _is_locked(folder: Path) -> bool:
-    """Whether a process of this machine trains there; on another machine's files this cannot be seen everywhere."""
-    try:
-        with (folder / ".lock").open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
 
 
 def _share(lines: Sequence[dict[str, Any]], name: str) -> float:

@@ -11,11 +11,15 @@ from pathlib import Path
 
 import pytest
 import torch
+import wandb
 
-from data.errors import refused_file
-from data.files import atomic_write
+from data.errors import one_line, refused_file
+from data.files import atomic_write, write_atomically
 from data.shards.encode import encode_corpus
 from model.weight_files import write_weights
+from train.config import RunConfig
+from train.records.journal import Journal
+from train.records.metrics import Monitor
 
 CommandLine = Callable[..., tuple[int, str, str]]
 
@@ -109,6 +113,55 @@ def test_the_name_of_the_file_comes_back_from_another_process(tmp_path: Path) ->
     line = refused_file(pickle.loads(pickle.dumps(error.value)))
     assert line
     assert line.startswith(f"{tmp_path}/a: File too large (")
+
+
+def test_a_line_that_does_not_fit_names_its_file_and_leaves_nothing_to_fail_behind_it(
+    make_config: Callable[..., RunConfig],
+) -> None:
+    config = make_config(training={"log_every": 1000})
+    config.run_folder.mkdir()
+    figures = {"loss": 5.0, "learning_rate": 1e-3, "gradient_norm": 1.5, "tokens_per_second": 1000.0, "seconds": 2.0}
+    refused = pytest.raises(OSError, match="File too large")
+    with largest_file(1000), refused as error, Monitor(config, {}, resumed_at=0) as monitor:
+        for step in range(2, 100):
+            monitor.step({"step": step, **figures}, 100, 60.0)
+    assert error.value.filename == str(config.metrics)
+    assert error.value.__context__ is None
+    assert config.metrics.stat().st_size == 1000, "the last line is cut short"
+    refused = pytest.raises(OSError, match="File too large")
+    with largest_file(1000), refused as error, Journal(config.run_folder) as journal:
+        for step in range(100):
+            journal.event("save", step=step)
+    assert error.value.filename == str(config.run_folder / "journal.jsonl")
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "DONE").mkdir()
+    (tmp_path / "file").touch()
+    done = tmp_path / "DONE"
+    for attempt in (done.read_bytes, done.unlink, lambda: write_atomically(done, "")):
+        with pytest.raises(OSError, match="Is a directory") as refused:
+            attempt()
+        line = refused_file(refused.value)
+        assert line
+        assert line.startswith(f"{tmp_path}/DONE: Is a directory (")
+        assert "): there is a folder in the place of a file: move it away, and run the same command again" in line
+    with pytest.raises(OSError, match="Not a directory") as refused:
+        (tmp_path / "file" / "manifest.json").read_bytes()
+    assert "there is a file in the place of a folder" in str(refused_file(refused.value))
+
+
+def test_an_error_of_several_lines_is_one_line_that_keeps_its_cause() -> None:
+    """As W&B's settings and DeepSpeed's are refused by pydantic."""
+    with pytest.raises(ValueError, match="init_timeout") as refused:
+        wandb.Settings(init_timeout="soon", finish_timeout="late")
+    line = one_line(refused.value)
+    assert line.startswith("2 validation errors for Settings init_timeout Input should be a valid number")
+    assert "finish_timeout Input should be a valid number" in line
+    assert "\n" not in line
+    assert "pydantic.dev" not in line
+    assert one_line(ValueError()) == "ValueError"
+    assert len(one_line(ValueError("a word " * 1000))) <= 500
 
 
 def test_only_what_a_user_can_mend_is_such_a_line() -> None:

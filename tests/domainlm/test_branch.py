@@ -160,6 +160,9 @@ def test_an_edit_that_is_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "edits.yaml").write_text("- 1\n")
     with pytest.raises(ConfigError, match="not a file of"):
         read_edit(tmp_path / "edits.yaml", "final")
+    (tmp_path / "edits.yaml").write_text("final:\n  from: 4\n  from: 8\n  set: {}\n")
+    with pytest.raises(ConfigError, match="line 3: key given twice: from"):
+        read_edit(tmp_path / "edits.yaml", "final")
 
 
 def test_the_parents_checkpoints_stay(parent: RunConfig) -> None:

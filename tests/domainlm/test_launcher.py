@@ -10,9 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+import pytest
 
+from domainlm.launcher import launch
 from tests.launched.runs import environment, finish, metrics, rank_processes, run_domainlm, start_process, wait_for
-from train.checkpoints.folders import newest_checkpoint
+from train.checkpoints.folders import CheckpointError, newest_checkpoint
+from train.checkpoints.lock import only_trainer
 from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
 from train.records.journal import read_journal
@@ -34,8 +37,27 @@ def test_a_signal_while_ranks_start_is_met(small_run: SmallRun) -> None:
     process.send_signal(signal.SIGTERM)
     output = finish(process)
     assert "stopped after step 0" in output
-    assert last_event(load_config(file)) == ("stop", 0)
-    assert not load_config(file).stop_file.exists(), "whoever passed it on takes it back"
+    config = load_config(file)
+    assert last_event(config) == ("stop", 0)
+    assert read_journal(config.run_folder)[-1]["reason"] == "SIGTERM"
+    assert not config.stop_file.exists(), "other ranks that train there are asked nothing"
+    assert not list(config.run_folder.glob(".stop-*")), "whoever passed it on takes it back"
+
+
+def test_a_second_start_in_a_folder_is_refused_and_touches_nothing_there(
+    small_run: SmallRun, command_line: Callable[..., tuple[int, str, str]]
+) -> None:
+    """Before ranks are started. Where both are started at once, either asks its own ranks: see above."""
+    file = small_run("twice")
+    config = load_config(file)
+    config.run_folder.mkdir(parents=True)
+    with only_trainer(config.run_folder):
+        code, _, error = command_line("train", file)
+        assert code == 2
+        assert error.splitlines()[-1].startswith(f"error: {config.run_folder}: another process is training there")
+        assert not list(config.run_folder.glob("checkpoints/*")), "no rank was started"
+        with pytest.raises(CheckpointError, match="another process is training there"):
+            launch(config, file, [])
 
 
 def test_a_stop_file_while_ranks_start_is_met_once_and_a_closed_pipe_is_no_request(small_run: SmallRun) -> None:

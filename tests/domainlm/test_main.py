@@ -2,6 +2,8 @@
 
 import json
 import re
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 
 from domainlm.arguments import parse
 from domainlm.commands import _table
-from tests.launched.runs import run_domainlm, run_python
+from tests.launched.runs import catches, finish, run_domainlm, run_python, start_process, wait_for
 
 
 def test_help_teaches() -> None:
@@ -102,3 +104,23 @@ def test_bad_input_is_one_line_and_exit_code_2(
 def test_an_evaluation_of_nothing_says_so() -> None:
     nothing = {"sources": {"news": {}}, "baselines": {"xz": {}}}
     assert _table(nothing) == "no bits per byte: no documents are held out (data.past_fraction, data.cutoff)"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_before_the_ranks_are_started_is_one_line(
+    small_run: Callable[..., Path], number: signal.Signals
+) -> None:
+    """While torch is loaded, which takes seconds."""
+    process = start_process(sys.executable, "-m", "domainlm", "train", str(small_run("early")))
+    wait_for(lambda: catches(process.pid, signal.SIGUSR1), process, pause=0.001)
+    process.send_signal(number)
+    said = finish(process, code=128 + number)
+    assert said == f"error: ended by {number.name}: the same command goes on with what is kept\n"
+
+
+def test_ctrl_c_is_one_line_for_other_commands_too(small_run: Callable[..., Path]) -> None:
+    words = ("-m", "domainlm", "prepare", str(small_run("interrupted")))
+    process = start_process("env", "--default-signal=INT", sys.executable, *words)
+    wait_for(lambda: "pydantic_core" in Path(f"/proc/{process.pid}/maps").read_text(), process, pause=0.001)
+    process.send_signal(signal.SIGINT)
+    assert finish(process, code=130) == "error: ended by SIGINT: the same command goes on with what is kept\n"

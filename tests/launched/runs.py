@@ -196,3 +196,10 @@ def rank_processes(config_file: Path) -> list[int]:
         if str(config_file) in words and local_rank:
             ranks[local_rank[0]] = int(folder.name)
     return [ranks[name] for name in sorted(ranks)]
+
+
+def catches(process: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal, from the mask that the kernel shows."""
+    status = Path(f"/proc/{process}/status").read_text()
+    mask = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(mask, 16) >> (number - 1) & 1)

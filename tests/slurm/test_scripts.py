@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -91,6 +92,64 @@ echo '{"event": "stop", "time": "now", "step": 0}' >>"$RUN_FOLDER/journal.jsonl"
 """
 
 
+@pytest.fixture
+def slurm(tmp_path: Path) -> Callable[..., dict[str, str]]:
+    """The environment of a job of the run in `tmp_path`/run: (what stands in for srun, further variables) → all."""
+
+    def environment(srun: str, **variables: str) -> dict[str, str]:
+        folder = tmp_path / "bin"
+        folder.mkdir()
+        for name, content in (("scontrol", STAND_IN_FOR_SCONTROL), ("srun", srun)):
+            (folder / name).write_text(content)
+            (folder / name).chmod(0o755)
+        job = {"SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "node1", "SLURM_RESTART_COUNT": "0", "PREFLIGHT": "0"}
+        own = {"PATH": f"{folder}:{os.environ['PATH']}", "RUN_FOLDER": str(tmp_path / "run"), "PYTHON": sys.executable}
+        return os.environ | job | own | variables
+
+    return environment
+
+
+STAND_IN_FOR_RANKS = """#!/bin/bash
+touch "$RUN_FOLDER/began"
+until [ -e "$RUN_FOLDER/STOP" ] || [ -e "$DOMAINLM_STOP_REQUEST" ]; do sleep 0.02; done
+eval "$MEANWHILE"
+echo '{"event": "stop", "time": "now", "step": 3}' >>"$RUN_FOLDER/journal.jsonl"
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked", "meanwhile", "by_hand"),
+    [
+        ("touch $RUN_FOLDER/STOP", "", True),
+        ("echo stop >$RUN_FOLDER/STOP", "", True),
+        ("kill -USR1 $JOB", "", False),
+        ("kill -USR1 $JOB", "touch $RUN_FOLDER/STOP", True),
+        ("echo stop >$RUN_FOLDER/STOP; kill -USR1 $JOB", "", True),
+    ],
+)
+def test_a_stop_by_hand_is_one_whatever_is_in_it_and_whenever_it_comes(
+    slurm: Callable[..., dict[str, str]], tmp_path: Path, asked: str, meanwhile: str, by_hand: bool
+) -> None:
+    """The job and its links end then; what the script itself asks for puts it back into the queue."""
+    run, variables = tmp_path / "run", slurm(STAND_IN_FOR_RANKS, MEANWHILE=meanwhile)
+    job = subprocess.Popen(
+        ["bash", "slurm/pretrain.sbatch", "run.yaml"], cwd=CHECKOUT, env=variables, stdout=subprocess.PIPE, text=True
+    )
+    while not (run / "began").exists():
+        assert job.poll() is None
+        time.sleep(0.01)
+    subprocess.run(["bash", "-c", asked], env=variables | {"JOB": str(job.pid)}, check=True)
+    said = job.communicate(timeout=60)[0]
+    assert ("stopped by hand: submit again to go on" in said) == by_hand
+    assert (run / "asked-of-slurm").exists() != by_hand
+    assert (run / "STOP").exists() == by_hand
+    assert not list(run.glob(".stop-*"))
+    if by_hand:
+        command, again = ["bash", "slurm/pretrain.sbatch", "run.yaml"], variables | {"SLURM_RESTART_COUNT": "1"}
+        said = subprocess.run(command, cwd=CHECKOUT, env=again, capture_output=True, text=True, timeout=60).stdout
+        assert "nothing to do: stopped by hand; remove" in said
+
+
 @pytest.mark.parametrize(
     ("saved", "queued_again"),
     [
@@ -100,13 +159,10 @@ echo '{"event": "stop", "time": "now", "step": 0}' >>"$RUN_FOLDER/journal.jsonl"
     ],
 )
 def test_a_job_that_is_queued_again_twice_without_progress_ends(
-    saved: list[str], queued_again: list[bool], tmp_path: Path
+    slurm: Callable[..., dict[str, str]], saved: list[str], queued_again: list[bool], tmp_path: Path
 ) -> None:
     """slurm/pretrain.sbatch in Slurm's environment, its ranks asked to stop each time after they have saved, or not."""
-    (tmp_path / "bin").mkdir()
-    for name, content in (("scontrol", STAND_IN_FOR_SCONTROL), ("srun", STAND_IN_FOR_SRUN)):
-        (tmp_path / "bin" / name).write_text(content)
-        (tmp_path / "bin" / name).chmod(0o755)
+    variables = slurm(STAND_IN_FOR_SRUN)
     run = tmp_path / "run"
     asked = run / "asked-of-slurm"
     for restart, (step, expected) in enumerate(zip(saved, queued_again, strict=True)):
@@ -114,10 +170,7 @@ def test_a_job_that_is_queued_again_twice_without_progress_ends(
         done = subprocess.run(
             ["bash", "slurm/pretrain.sbatch", "run.yaml"],
             cwd=CHECKOUT,
-            env=os.environ
-            | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "node1"}
-            | {"RUN_FOLDER": str(run), "PYTHON": sys.executable, "PREFLIGHT": "0", "SAVED": step}
-            | {"SLURM_RESTART_COUNT": str(restart)},
+            env=variables | {"SAVED": step, "SLURM_RESTART_COUNT": str(restart)},
             capture_output=True,
             text=True,
         )

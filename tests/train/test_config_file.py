@@ -110,6 +110,16 @@ def test_deepspeed_is_passed_through(tmp_path: Path) -> None:
         (changed(training={"precision": "bf16", "deepspeed": {}}), "bf16 needs ZeRO stage 1, 2 or 3"),
         (changed(training={"deepspeed": {"gradient_clipping": 1.0}}), "set training.gradient_clipping"),
         (changed(training={"deepspeed": "no.json"}), "FILE: training.deepspeed: no such file: no.json"),
+        (
+            changed(training={"deepspeed": {"zero_optimization": True}}),
+            "`zero_optimization` is a section with a `stage`",
+        ),
+        (changed(training={"learning_rate": True}), "FILE: training.learning_rate: should be a number (got True)"),
+        (
+            changed(training={"batch_size": {0: 4, 5: True}, "micro_batch": 1}),
+            "training.batch_size.5: should be a numb",
+        ),
+        (changed(data={"sources": [{"name": "a", "path": "b", "weight": True}]}), "data.sources.0.weight: should be a"),
         (changed(model={"preset": "bbg-125"}), "FILE: model.preset: unknown key; did you mean `bbg-125m`?"),
         ("name: a\nname: b\n", "FILE: line 2: key given twice: name"),
         ("name: [", "FILE: not valid YAML"),
@@ -120,6 +130,13 @@ def test_deepspeed_is_passed_through(tmp_path: Path) -> None:
 )
 def test_every_mistake_is_one_clear_line(tmp_path: Path, content: Any, message: str) -> None:
     assert message in refusal(tmp_path, content)
+
+
+def test_a_key_given_twice_in_deepspeeds_file_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "zero.json"
+    file.write_text('{"zero_optimization": {"stage": 1, "overlap_comm": false, "stage": 3}}')
+    said = refusal(tmp_path, changed(training={"deepspeed": str(file)}))
+    assert said.endswith("zero.json is not valid JSON: key given twice: stage")
 
 
 def test_a_wrong_entry_is_not_called_missing_too(tmp_path: Path) -> None:
@@ -135,6 +152,7 @@ def test_a_wrong_entry_is_not_called_missing_too(tmp_path: Path) -> None:
         ("training.steps=[", "the value is not valid YAML"),
         ("training.steps.x=1", "`steps` is not a section"),
         ("data.sources.olds.weight=1", "nothing there is called 'olds'"),
+        ("seed=yes", "FILE: seed: should be a number (got True)"),
         ("training.step=1", "FILE: training.step: unknown key; did you mean `steps`?"),
         ("training.learning_rate=.inf", "FILE: training.learning_rate: input should be a finite number"),
         ("evaluation.temperature=.inf", "FILE: evaluation.temperature: input should be a finite number"),

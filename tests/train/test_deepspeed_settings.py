@@ -113,6 +113,12 @@ def test_what_is_turned_off_may_stand() -> None:
     [
         ({"zero_optimisation": {"stage": 2}}, "known here; did you mean `zero_optimization`?"),
         ({"zero_optimization": None}, "`zero_optimization` is a section with a `stage` of 0, 1, 2 or 3"),
+        ({"zero_optimization": {"stage": True}}, "`zero_optimization` is a section with a `stage` of 0, 1, 2 or 3"),
+        ({"zero_optimization": {"stage": 1.0}}, "`zero_optimization` is a section with a `stage` of 0, 1, 2 or 3"),
+        ({"torch_autocast": True}, "`torch_autocast` should be a section, not True"),
+        ({"flops_profiler": None}, "`flops_profiler` should be a section, not None"),
+        ({"gradient_predivide_factor": True}, "`gradient_predivide_factor` should be a number, not True"),
+        ({"prescale_gradients": "no"}, "`prescale_gradients` should be true or false, not 'no'"),
         ({"zero_optimization": {"stage": 4}}, "`zero_optimization` is a section with a `stage` of 0, 1, 2 or 3"),
     ],
 )
@@ -127,6 +133,16 @@ def test_what_only_deepspeed_knows_is_refused_in_one_line_before_ranks_meet() ->
     with pytest.raises(ConfigError, match=r"DeepSpeed 0\.19\.\d+ refuses it: .* reduce_bucket Extra inputs") as refused:
         check_settings(training)
     assert "\n" not in str(refused.value)
+    for section in (
+        "offload_optimizer: true",
+        "offload_optimizer: 1",
+        "reduce_bucket_size: true",
+        "allgather_bucket_size: x",
+    ):
+        settings = f"{{zero_optimization: {{stage: 2, {section}}}}}"
+        with pytest.raises(ConfigError, match=r"training.deepspeed: DeepSpeed .* refuses it: .*") as refused:
+            check_settings(load_config(DEMO, [f"training.deepspeed={settings}"]).training)
+        assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("key", ["zero_quantized_weights", "zero_quantized_gradients"])

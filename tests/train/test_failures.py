@@ -17,6 +17,7 @@ import pytest
 
 from tests.launched.runs import (
     assert_same_run,
+    catches,
     environment,
     finish,
     losses,
@@ -52,13 +53,6 @@ def asked_to_stop_while_starting(file: Path) -> None:
     assert read_journal(load_config(file).run_folder)[-1]["event"] == "stop"
 
 
-def catches(process: int, number: signal.Signals) -> bool:
-    """Whether a process has a handler for a signal, from the mask that the kernel shows."""
-    status = Path(f"/proc/{process}/status").read_text()
-    mask = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
-    return bool(int(mask, 16) >> (number - 1) & 1)
-
-
 def an_exception_on_one_rank(file: Path) -> None:
     output = finish(start_faulty(file, "exception:1:5"), code=1)
     assert "rank 1 failed:" in output
@@ -89,8 +83,9 @@ def a_full_disk(file: Path) -> None:
     process = start_and_wait(file, 2)
     limit = config.metrics.stat().st_size + 300
     resource.prlimit(rank_processes(file)[0], resource.RLIMIT_FSIZE, (limit, limit))
-    output = finish(process, code=1)
-    assert "OSError: [Errno 27] File too large" in output
+    output = finish(process, code=2)
+    assert f"error: {config.metrics}: File too large (its file system, at " in output
+    assert "Traceback" not in output
 
 
 def a_damaged_shard(file: Path) -> None:
@@ -243,5 +238,5 @@ def test_an_unreachable_wandb_neither_stops_nor_stalls_a_run(small_run: SmallRun
     assert "W&B cannot be reached" in output
     assert "this run is mirrored offline" in output
     events = [event["event"] for event in read_journal(load_config(file).run_folder)]
-    assert events == ["start", "save", "save", "save", "done"]
+    assert [event for event in events if event != "saving"] == ["start", "save", "save", "save", "done"]
     assert_same_run(load_config(file), undisturbed)

@@ -68,3 +68,13 @@ def test_without_a_time_limit_nothing_is_measured_against_it() -> None:
     stop = StopRequest(None)
     stop.took("step", 1e9)
     assert stop.reason == ""
+
+
+def test_whoever_started_the_ranks_asks_them_by_a_file_of_its_own(tmp_path: Path) -> None:
+    private = tmp_path / ".stop-here-1"
+    stop = StopRequest(tmp_path / "STOP", request=private)
+    assert stop.reason == ""
+    private.write_text("SIGTERM\n")
+    assert stop.reason == "SIGTERM"
+    private.write_text("")
+    assert StopRequest(tmp_path / "STOP", request=private).reason == f"{private} exists", "it is not written yet"

@@ -1,10 +1,13 @@
 """The run's stream: stages and reshuffles at their steps; shards that do not fit the run are refused."""
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from data.errors import DataError
+from data.tokenizer.build import build_tokenizer, check_made_with
 from domainlm.plan.build import plan
 from train.config import RunConfig
 from train.token_stream import open_stream
@@ -31,6 +34,46 @@ def test_shards_that_are_not_packed_are_refused(make_config: Make, make_data: Ma
     make_data(make_config())
     with pytest.raises(DataError, match=r"packed/concatenate-32/manifest.json does not exist: run `domainlm tokenize"):
         open_stream(make_config(data={"packing": "concatenate"}))
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"digits": "runs"}, 'tokenizer.digits "single", which is "runs" now'),
+        ({"vocabulary_size": 390}, "tokenizer.vocabulary_size 400, which is 390 now"),
+        (
+            {"pretokenization": "bloomberggpt", "kind": "unigram"},
+            'kind "bpe", which is "unigram" now; tokenizer.pretok',
+        ),
+    ],
+)
+def test_settings_that_the_tokenizer_was_not_made_with_are_refused(
+    make_config: Make, data_folder: Path, changed: dict[str, Any], message: str
+) -> None:
+    """A run would write down another tokenizer than that of its ids."""
+    shared = {"folder": str(data_folder)}
+    sections: dict[str, Any] = {"data": shared, "tokenizer": changed}
+    with pytest.raises(DataError, match=message) as refused:
+        open_stream(make_config(**sections))
+    assert "run `domainlm tokenize CONFIG`, or undo the change" in str(refused.value)
+    open_stream(make_config(data=shared | {"shards": str(data_folder / "shards")}, tokenizer=changed))
+    measured = {"compare": {"own": str(data_folder / "tokenizer")}, "sweep": [300]}
+    open_stream(make_config(data=shared, tokenizer=measured))
+
+
+def test_a_given_tokenizer_is_compared_by_its_content(make_config: Make, data_folder: Path, tmp_path: Path) -> None:
+    given, other = tmp_path / "given.json", tmp_path / "other.json"
+    content = (data_folder / "tokenizer" / "tokenizer.json").read_text()
+    given.write_text(content)
+    other.write_text(content + "\n")
+    config = make_config(tokenizer={"path": str(given), "digits": "runs"}).tokenizer
+    build_tokenizer(config, data_folder / "corpus", tmp_path / "made")
+    given.rename(tmp_path / "moved.json")
+    for same in (str(given), str(tmp_path / "moved.json")):
+        check_made_with(config.model_copy(update={"path": same, "digits": "single"}), tmp_path / "made")
+    for changed in ({"path": str(other)}, {"path": None}):
+        with pytest.raises(DataError, match=r"made with tokenizer.*path_digest"):
+            check_made_with(config.model_copy(update=changed), tmp_path / "made")
 
 
 def test_a_vocabulary_larger_than_the_models_is_refused(make_config: Make, make_data: MakeData) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 import pytest
+import torch
 
 from tests.launched.runs import (
     assert_same_run,
@@ -32,7 +33,9 @@ from tests.launched.runs import (
 from train.checkpoints.folders import newest_checkpoint, saved_steps, step_folder
 from train.config import RunConfig
 from train.config_file import load_config
+from train.process import Rank
 from train.records.journal import read_journal
+from train.start import changed_surroundings, surroundings
 
 STEPS = 12
 
@@ -115,7 +118,7 @@ def test_a_finished_run_is_recognised(undisturbed: RunConfig) -> None:
     assert json.loads((undisturbed.run_folder / "DONE").read_text())["step"] == STEPS
     assert sorted(path.name for path in undisturbed.checkpoints.glob("step_*")) == ["step_000008", "step_000012"]
     events = [event["event"] for event in read_journal(undisturbed.run_folder)]
-    assert events == ["start", "save", "save", "save", "done"]
+    assert [event for event in events if event != "saving"] == ["start", "save", "save", "save", "done"]
     first = metrics(undisturbed)[1]
     wanted = {"step", "loss", "learning_rate", "gradient_norm", "tokens", "tokens_per_second"}
     assert wanted <= first.keys()
@@ -180,8 +183,8 @@ def test_domainlm_train_with_its_launcher_does_the_same_as_ranks_without_one(
     assert extended.returncode == 0, extended.stderr
     assert "resuming with another training.learning_rate: was 0.003, now 0.001" in extended.stderr
     journal = read_journal(load_config(file).run_folder)
-    assert [event["event"] for event in journal[-4:]] == ["resume", "configuration changed", "save", "done"]
-    assert journal[-3]["changes"]["training.steps"] == {"was": 12, "now": 13}
+    assert [event["event"] for event in journal[-5:]] == ["resume", "configuration changed", "saving", "save", "done"]
+    assert journal[-4]["changes"]["training.steps"] == {"was": 12, "now": 13}
 
 
 def test_a_killed_launcher_is_a_failure_and_leaves_no_rank_behind(small_run: Callable[..., Path]) -> None:
@@ -196,6 +199,23 @@ def test_a_killed_launcher_is_a_failure_and_leaves_no_rank_behind(small_run: Cal
     launcher.kill()
     assert "the launcher was killed" in finish(process, code=1)
     assert not rank_processes(file)
+
+
+def test_what_the_last_digits_depend_on_is_compared_with_the_last_session(undisturbed: RunConfig) -> None:
+    """Under slurm and torchrun alike; threads are by default the machine's CPUs over its ranks."""
+    events, rank = read_journal(undisturbed.run_folder), Rank(0, 0, 2)
+    here = surroundings(rank, torch.device("cpu"))
+    assert changed_surroundings(events, here) == []
+    other = {"threads": 7, "host": "elsewhere", "instructions": "AVX512", "versions": here["versions"] | {"torch": "3"}}
+    said = changed_surroundings([*events, {"event": "stop"}], here | other)
+    assert [line.partition(";")[0] for line in said] == [
+        f"resuming with another set of the CPU's instructions: was {here['instructions']}, now AVX512",
+        f"resuming with another number of threads: was {here['threads']}, now 7",
+        f"resuming with another torch: was {here['versions']['torch']}, now 3",
+    ]
+    assert changed_surroundings([{"event": "branch"}], here) == []
+    older = {key: value for key, value in here.items() if key != "instructions"}
+    assert changed_surroundings([{"event": "resume", **older}], here) == [], "older versions did not write them down"
 
 
 def test_a_run_goes_on_at_another_world_size_and_stage_but_not_with_another_architecture(
@@ -216,5 +236,7 @@ def test_a_run_goes_on_at_another_world_size_and_stage_but_not_with_another_arch
     output = run_python("-X", "importtime", "-m", "train", moved, other_stage)
     assert output.returncode == 0, output.stderr
     assert f"resuming from {config.checkpoints / 'step_000008'}" in output.stderr
+    assert "resuming with another number of ranks: was 2, now 1; from here on the last digits" in output.stderr
+    assert "number of threads" not in output.stderr
     assert "torch._inductor.compile_fx" not in output.stderr, "torch's compiler, a second of a start, is not asked for"
     assert losses(config) == pytest.approx(losses(undisturbed), rel=1e-6)

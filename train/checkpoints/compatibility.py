@@ -8,6 +8,7 @@ from model.config import ModelConfig
 from train.checkpoints.folders import Checkpoint, CheckpointError
 from train.config import RunConfig
 from train.config_file import differences
+from train.records.journal import BRANCH, LOST, NAME, RESUME, START, read_journal
 from train.schedule import consumed_samples
 
 CHANGEABLE_MODEL_KEYS = {"document_masking", "dropout", "z_loss"}
@@ -23,8 +24,13 @@ def check_continues(
 
     Raises:
         CheckpointError: another architecture, tokenizer or cutoff, other data or batch sizes up to its step; each
-            difference is named.
+            difference is named; or the run would have ended before its step.
     """
+    if checkpoint.step > config.training.steps:
+        raise CheckpointError(
+            f"{checkpoint.folder} is of a later step than the run's last, training.steps is {config.training.steps}: "
+            f"set it to {checkpoint.step} or more, or branch from an earlier step"
+        )
     manifest = checkpoint.manifest
     changed = differences(manifest["config"], config.model_dump(mode="json"))
     refused = _changes_of_architecture(checkpoint, config)
@@ -48,6 +54,23 @@ def check_stream(checkpoint: Checkpoint, config: RunConfig, stream: TokenStream)
     """`check_continues` with the data of a stream that is open over the run's shards."""
     tokenizer = read_manifest(config.shards).tokenizer_digest
     return check_continues(checkpoint, config, stream.digest(checkpoint.manifest["samples"]), tokenizer)
+
+
+def check_journal(checkpoint: Checkpoint, config: RunConfig) -> None:
+    """Refuse to go on from a checkpoint of a run whose journal is lost: what was to be skipped would be trained.
+
+    Raises:
+        CheckpointError: the journal does not say how the run began.
+        DataError: it is damaged.
+    """
+    known = {event["event"] for event in read_journal(config.run_folder)} & {BRANCH, START, RESUME, LOST}
+    if not known:
+        file = config.run_folder / NAME
+        raise CheckpointError(
+            f"{checkpoint.folder} is there, but {file} does not say how the run began: it is lost, and with it which "
+            "batches are to be skipped. Put it back; or, if none was skipped, say so, and the run goes on: "
+            f"""echo '{{"event": "{LOST}"}}' >> {file}"""
+        )
 
 
 def check_architecture(checkpoint: Checkpoint, config: RunConfig) -> None:

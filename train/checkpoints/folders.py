@@ -8,16 +8,15 @@ checkpoints/damaged_step_000400    set aside: not as it was written; no program 
 
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
-from data.files import value_digest, write_atomically
+from data.files import remove, value_digest, write_atomically
 from data.progress import progress, say
 from train.config import RunConfig, to_yaml
 from train.records.journal import NAME, may_be_own, read_journal
@@ -40,6 +39,24 @@ class DamagedError(CheckpointError):
     """A checkpoint that is not as it was written."""
 
 
+class DeletedError(CheckpointError):
+    """A checkpoint that was deleted while it was read, as training deletes old ones."""
+
+
+@contextmanager
+def still_there(folder: Path) -> Iterator[None]:
+    """Raise DeletedError where what fails in the block does so because the checkpoint's folder is gone."""
+    try:
+        yield
+    except (CheckpointError, OSError):
+        if os.path.lexists(folder):
+            raise
+        raise DeletedError(
+            f"{folder} was deleted while it was read, as training keeps the newest ones: take another, and put a file "
+            "called PINNED into one that is to stay"
+        ) from None
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """A whole checkpoint on disk."""
@@ -57,18 +74,6 @@ class Checkpoint:
         return value_digest(self.manifest)
 
 
-def check_writable(folder: Path) -> None:
-    """Make the folder. Raises CheckpointError where it cannot be made, or no file can be made in it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise CheckpointError(
-            f"{folder} cannot be written to ({error.strerror}): change its permissions, or set another `folder`"
-        ) from None
-
-
 def partial_folder(checkpoints: Path, step: int) -> Path:
     """Where the checkpoint of `step` is written before it is whole."""
     return checkpoints / f".step_{step:06d}.partial"
@@ -82,12 +87,13 @@ def step_folder(checkpoints: Path, step: int) -> Path:
 def discard_partial(checkpoints: Path) -> None:
     """Remove what interrupted saves left behind."""
     for folder in checkpoints.glob(".step_*.partial"):
-        shutil.rmtree(folder)
+        remove(folder)
 
 
 def delete(folder: Path, ignore_errors: bool = False) -> None:
     """Delete a checkpoint. Renamed first: an interruption must not leave a folder that looks like one."""
-    shutil.rmtree(folder.rename(folder.with_name(f".{folder.name}.partial")), ignore_errors=ignore_errors)
+    whole_or_link = folder if folder.is_symlink() else folder.rename(folder.with_name(f".{folder.name}.partial"))
+    remove(whole_or_link, ignore_errors)
 
 
 def discard_after(checkpoints: Path, step: int) -> None:
@@ -130,11 +136,11 @@ def publish(
     write_atomically(partial / "manifest.json", json.dumps(manifest | {"digest": value_digest(manifest)}, indent=1))
     _sync(partial)
     announce(Checkpoint(folder, manifest))
-    if folder.exists():
+    if os.path.lexists(folder):
         # The same step again, after an earlier save of it was damaged: that one is moved aside before it is deleted.
         replaced = folder.rename(checkpoints / f".{folder.name}.replaced.partial")
         partial.rename(folder)
-        shutil.rmtree(replaced)
+        remove(replaced)
     else:
         partial.rename(folder)
     _sync(checkpoints)
@@ -172,6 +178,8 @@ def find_latest(checkpoints: Path, contents: bool = False) -> Checkpoint | None:
     for step in reversed(saved_steps(checkpoints)):
         try:
             return read_checkpoint(step_folder(checkpoints, step), contents)
+        except DeletedError:
+            return find_latest(checkpoints, contents)  # there is a newer one
         except DamagedError as error:
             say(f"WARNING: passed over: {error}")
     if saved_steps(checkpoints) or damaged_folders(checkpoints):
@@ -245,9 +253,15 @@ def read_checkpoint(folder: Path, contents: bool = False) -> Checkpoint:
 
     Raises:
         DamagedError: the manifest is missing or not as it was written, or a file is missing or not as it says.
+        DeletedError: it was deleted meanwhile.
         CheckpointError: it may not be read, is of another version's format, or not of the run in whose folder it lies.
         DataError: the run's journal is damaged.
     """
+    with still_there(folder):
+        return _read(folder, contents)
+
+
+def _read(folder: Path, contents: bool) -> Checkpoint:
     try:
         manifest = json.loads((folder / "manifest.json").read_bytes())
         digest = manifest.pop("digest", None)

@@ -18,7 +18,7 @@ import numpy as np
 import xxhash
 from safetensors import SafetensorError, safe_open
 
-from data.files import write_atomically
+from data.files import naming, write_atomically
 from train.checkpoints.folders import CheckpointError
 
 KINDS = ("weight", "exp_avg", "exp_avg_sq")
@@ -60,7 +60,7 @@ def write_rank(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / rank_file(rank)
     digest = xxhash.xxh3_128()
-    with path.open("wb") as file:
+    with naming(path), path.open("wb") as file:
         for block in _blocks(fragments, arrays):
             digest.update(block)
             file.write(block)

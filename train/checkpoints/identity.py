@@ -16,6 +16,7 @@ from data.stream.stream import TokenStream
 from data.tokenizer.build import DESCRIPTIONS, REPORT, TOKENIZER
 from train.checkpoints.folders import Checkpoint, CheckpointError, DamagedError
 from train.config import RunConfig
+from train.earlier_steps import read_skips
 from train.records.journal import NAME as JOURNAL
 from train.records.journal import losses_at_saves, may_be_own, read_journal
 from train.records.metrics import read_metrics
@@ -141,7 +142,7 @@ def shards_of(checkpoint: Checkpoint, config: RunConfig) -> str | None:
 
 
 def check_metrics(config: RunConfig, lines: Iterable[Mapping[str, Any]] | None = None) -> str:
-    """One line about steps that metrics.jsonl lacks at its end; empty where it lacks none.
+    """One line about steps that metrics.jsonl lacks, up to the last that is known; empty where it lacks none.
 
     Args:
         lines: of the file, where they have been read already.
@@ -150,7 +151,8 @@ def check_metrics(config: RunConfig, lines: Iterable[Mapping[str, Any]] | None =
         CheckpointError: it is of another run: its loss at a step is not the one that the journal has of the save.
         DataError: the journal is damaged.
     """
-    known = losses_at_saves(read_journal(config.run_folder))
+    events = read_journal(config.run_folder)
+    known = losses_at_saves(events)
     found = {line["step"]: line["loss"] for line in lines or read_metrics(config.metrics) if "loss" in line}
     for step, loss in known.items():
         if step in found and found[step] != loss:
@@ -159,12 +161,13 @@ def check_metrics(config: RunConfig, lines: Iterable[Mapping[str, Any]] | None =
                 f"{loss} when it saved that step ({config.run_folder / JOURNAL}): put this run's file back, or move "
                 "that one away"
             )
-    last, saved = max(found, default=0), max(known, default=0)
-    if last >= saved:
+    passed_over = {step for skip in read_skips(events) for step in range(skip.first, skip.last + 1)}
+    lacking = [step for step in range(1, max([*found, *known, 0]) + 1) if step not in found and step not in passed_over]
+    if not lacking:
         return ""
     return (
-        f"{config.metrics} ends at step {last}, though the run has saved step {saved}: it is an older copy, or its end "
-        "is lost"
+        f"{config.metrics} lacks {len(lacking):,} steps that were trained, from {lacking[0]} to {lacking[-1]}: it is "
+        "an older copy, or lines of it are lost; no curve has them, and spikes are judged without them"
     )
 
 

@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 
 import torch.distributed as dist
 
+from data.errors import DataError, refused_file
 from data.progress import say
 from data.stream.stream import TokenStream
-from train.checkpoints.compatibility import check_stream
+from train.checkpoints.compatibility import check_journal, check_stream
 from train.checkpoints.folders import (
     OLDER,
     Checkpoint,
@@ -55,6 +56,7 @@ def find_start(config: RunConfig, rank: Rank, stream: TokenStream) -> tuple[Chec
         if refusal := _agree(rank, lambda: _none_is_left(config)):
             raise CheckpointError(refusal)
         return None, {}
+    _agree(rank, lambda: check_journal(found, config))
     if rank.is_first and found.manifest["format"] == OLDER:
         say(f"{found.folder} is of format {OLDER}: damage to its manifest.json could not be told; the next save has it")
     return found, check_stream(found, config, stream)
@@ -108,13 +110,19 @@ def first_whole(config: RunConfig, rank: Rank, order: Callable[[list[int]], Sequ
 
 
 def _agree(rank: Rank, decide: Callable[[], Decision]) -> Decision:
-    """What rank 0 decides, or the CheckpointError that it raises, on all ranks."""
+    """What rank 0 decides, or what it cannot read, as a CheckpointError on all ranks."""
     decided: Any = None
     if rank.is_first:
         try:
             decided = decide()
         except CheckpointError as error:
             decided = error
+        except DataError as error:
+            decided = CheckpointError(str(error))
+        except OSError as error:
+            if (refused := refused_file(error)) is None:
+                raise
+            decided = CheckpointError(refused)
     decision: Decision | CheckpointError = of_first_rank(decided)
     if isinstance(decision, CheckpointError):
         raise decision

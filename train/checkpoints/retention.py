@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from data.shards.format import SourceShards
 from train.checkpoints.folders import delete, saved_steps, step_folder
 from train.config import RunConfig
 
@@ -26,6 +27,28 @@ def prune(config: RunConfig) -> list[str]:
             delete(folder, ignore_errors=True)
             removed.append(folder.name)
     return removed
+
+
+def why_no_best(config: RunConfig, held_out: Mapping[str, Mapping[str, SourceShards]]) -> str:
+    """Why `training.keep_best` will never keep a checkpoint; empty where it may, or is not set.
+
+    Args:
+        held_out: the shards of each source, by split.
+    """
+    training, every = config.training, config.evaluation.every
+    source, _, split = (training.keep_best or "").rpartition("/")
+    texts = [name for name, shards in held_out.get(split, {}).items() if shards.documents and source in ("", name)]
+    if not training.keep_best:
+        return ""
+    if not texts:
+        return f"training.keep_best={training.keep_best} keeps no checkpoint: no document of that text is held out"
+    if math.lcm(every, training.save_every) >= training.steps:
+        return (
+            f"training.keep_best={training.keep_best} keeps no checkpoint: no step before the last is both saved "
+            f"(training.save_every={training.save_every}) and evaluated (evaluation.every={every}): let "
+            "evaluation.every divide training.save_every"
+        )
+    return ""
 
 
 def held_out_scores(metrics: Path, text: str) -> dict[int, float]:

@@ -11,7 +11,7 @@ import torch.distributed as dist
 from data.progress import say
 from train import watchdog
 from train.checkpoints import fragments, retention, state
-from train.checkpoints.folders import Checkpoint, partial_folder, publish
+from train.checkpoints.folders import Checkpoint, CheckpointError, partial_folder, publish
 from train.checkpoints.identity import shards_in_use, to_carry
 from train.ranks import any_rank
 from train.records.journal import SAVING
@@ -21,7 +21,7 @@ from train.schedule import consumed_samples
 SECONDS_BETWEEN_LOOKS = 0.02
 
 
-class SaveError(Exception):
+class SaveError(CheckpointError):
     """The last save of a run failed."""
 
 
@@ -87,7 +87,7 @@ class Saver:
             SaveError: it failed, on any rank.
         """
         if error := self.wait():
-            raise SaveError(error)
+            raise SaveError(f"{error}; mend that and run the same command again: it goes on from the newest checkpoint")
 
     def wait(self) -> str:
         """Wait until the save under way has ended on all ranks; returns what went wrong, on whichever rank."""

@@ -10,7 +10,7 @@ import torch
 from evaluation.bits_per_byte import TokenLosses
 from model.transformer import Transformer
 from train.checkpoints.compatibility import check_architecture
-from train.checkpoints.folders import Checkpoint, find_checkpoint
+from train.checkpoints.folders import Checkpoint, DeletedError, find_checkpoint, still_there
 from train.checkpoints.fragments import KINDS, Fragment, Reader
 from train.config import RunConfig
 
@@ -43,10 +43,11 @@ def token_losses(model: Callable[..., torch.Tensor], device: torch.device) -> To
 def load_trained(config: RunConfig, step: int | None = None) -> Trained:
     """Read a whole checkpoint of the run, of any world size and ZeRO stage, in fp32: the newest, or that of a step.
 
-    Every byte is compared with what was written: a newest one that is damaged is said and passed over.
+    Every byte is compared with what was written: a newest one that is damaged is said and passed over. Where training
+    deletes it meanwhile, the one that is the newest then is taken.
 
     Raises:
-        CheckpointError: there is none, that of the step is damaged, or it is of another model.
+        CheckpointError: there is none, that of the step is damaged or deleted, or it is of another model.
     """
     found = find_checkpoint(config, step, contents=True)
     check_architecture(found, config)
@@ -54,7 +55,12 @@ def load_trained(config: RunConfig, step: int | None = None) -> Trained:
     with torch.device("meta"):
         model = Transformer(config.model)
     model.to_empty(device=device)
-    load_weights(model, found.folder)
+    try:
+        load_weights(model, found.folder)
+    except DeletedError:
+        if step is not None:
+            raise
+        return load_trained(config)
     return Trained(model.eval(), found, device)
 
 
@@ -64,8 +70,10 @@ def load_weights(model: Transformer, folder: Path) -> None:
 
     Raises:
         CheckpointError: a parameter is missing or has another shape, or a file cannot be read.
+        DeletedError: because the folder was deleted meanwhile.
     """
-    reader = Reader(folder)
-    for name, parameter in model.named_parameters():
-        whole = Fragment(name, tuple(parameter.shape), 0, parameter.numel())
-        parameter.copy_(torch.from_numpy(reader.read(KINDS[0], whole)).view_as(parameter))
+    with still_there(folder):
+        reader = Reader(folder)
+        for name, parameter in model.named_parameters():
+            whole = Fragment(name, tuple(parameter.shape), 0, parameter.numel())
+            parameter.copy_(torch.from_numpy(reader.read(KINDS[0], whole)).view_as(parameter))

@@ -18,10 +18,11 @@ from deepspeed.runtime.config import DeepSpeedConfig
 from deepspeed.utils import safe_get_local_grad
 from torch import nn
 
+from data.errors import one_line
 from model.block import Block
 from model.transformer import Transformer
 from train.config import RunConfig, TrainingConfig
-from train.config_file import ConfigError
+from train.config_file import ConfigError, taken_for_numbers
 from train.engine.initial_weights import set_initial_weights
 from train.engine.optimizer import build_optimizer, set_hyperparameters
 from train.schedule import accumulation
@@ -86,10 +87,13 @@ def check_settings(training: TrainingConfig) -> None:
         ConfigError: it refuses one.
     """
     try:
-        DeepSpeedConfig(deepspeed_config(training, world_size=1))
-    except (AssertionError, TypeError, ValueError) as error:  # pydantic's is a ValueError
-        reason = " ".join(str(error).partition("For further information")[0].split())
-        raise ConfigError(f"training.deepspeed: DeepSpeed {deepspeed.__version__} refuses it: {reason}") from None
+        parsed = DeepSpeedConfig(deepspeed_config(training, world_size=1))
+        given = training.deepspeed.get("zero_optimization", {})
+        for key, value in taken_for_numbers(given, parsed.zero_config.model_dump(by_alias=True)):
+            raise ValueError(f"zero_optimization.{key} should be a number (got {value})")
+    except (AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:  # pydantic's is a ValueError
+        said = f"DeepSpeed {deepspeed.__version__} refuses it: {one_line(error)}"
+        raise ConfigError(f"training.deepspeed: {said}") from None
 
 
 def build_engine(config: RunConfig, device: torch.device, world_size: int, fresh: bool = True) -> Engine:

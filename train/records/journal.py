@@ -14,10 +14,15 @@ from typing import Any, Self
 
 from data.addresses import without_secrets
 from data.errors import DataError
+from data.files import append
 
 NAME = "journal.jsonl"
+OFFSET = "offset"
+"""Of an event: the bytes before it in the file. Those of older versions have none."""
 SET_ASIDE, REFUSED = "checkpoint set aside", "refused"
 """Events of a start, which may come to nothing: no session of training need follow."""
+LOST = "journal lost"
+"""What people write into a new journal to say that the lost one had no skip; see train/checkpoints/compatibility.py."""
 BRANCH, START, RESUME, SAVING = "branch", "start", "resume", "saving"
 """Events with the digest of a checkpoint: that with which the run began or went on, and one that is about to be there.
 
@@ -32,7 +37,7 @@ class Journal:
 
     def __init__(self, run_folder: Path) -> None:
         """Opens the journal for appending, after cutting off a last line that an interrupted write left unfinished."""
-        file = run_folder / NAME
+        self._file = file = run_folder / NAME
         if file.exists():
             content = file.read_bytes()
             os.truncate(file, content.rfind(b"\n") + 1)
@@ -55,15 +60,16 @@ class Journal:
     def event(self, name: str, **facts: Any) -> None:
         """Add one event, which is on disk when this returns. What is not finite is written as null, no secret at all.
 
+        It notes how many bytes lie before it, by which a reader finds lines that were taken out.
+
         Raises:
             OSError: the disk is full or failing.
         """
-        record = {"event": name, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **facts}
+        before = os.fstat(self._descriptor).st_size
+        record = {"event": name, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **facts, OFFSET: before}
         # JSON has no NaN: reading it back as None leaves what every reader takes.
         finite = json.dumps(json.loads(json.dumps(record), parse_constant=lambda _: None))
-        line = without_secrets(finite).encode() + b"\n"
-        while line:
-            line = line[os.write(self._descriptor, line) :]
+        append(self._descriptor, without_secrets(finite).encode() + b"\n", self._file)
         os.fsync(self._descriptor)
 
 
@@ -71,12 +77,13 @@ def read_journal(run_folder: Path) -> list[dict[str, Any]]:
     """The events of a run in order, without a last line that an interrupted write cut short; none before it began.
 
     Raises:
-        DataError: the journal is damaged elsewhere.
+        DataError: the journal is damaged elsewhere, or lines of it are missing.
     """
     file = run_folder / NAME
     if not file.exists():
         return []
     events: list[dict[str, Any]] = []
+    before = 0
     for number, line in enumerate(file.read_bytes().split(b"\n")[:-1], start=1):
         try:
             event = json.loads(line)
@@ -86,6 +93,12 @@ def read_journal(run_folder: Path) -> list[dict[str, Any]]:
             raise DataError(
                 f"{file}: line {number} is not an event; the run cannot be repeated without it: restore the file"
             ) from None
+        if event.get(OFFSET, before) != before:
+            raise DataError(
+                f"{file}: before line {number} lines are missing or changed; the run cannot be repeated without them: "
+                "restore the file, or move it away, and the next start says what to do without it"
+            )
+        before += len(line) + 1
         events.append(event)
     return events
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from data.files import atomic_write
+from data.files import append, atomic_write
 from data.progress import duration, say
 from evaluation.pages.wording import NOTHING_HELD_OUT
 from train.config import RunConfig
@@ -35,7 +35,7 @@ class Monitor:
     def __init__(self, config: RunConfig, environment: Mapping[str, Any], resumed_at: int) -> None:
         self._config = config
         self.dropped = drop_lines_after(config.metrics, resumed_at)
-        self._lines = config.metrics.open("a", encoding="utf-8", buffering=1)
+        self._lines = config.metrics.open("ab", buffering=0)
         self._newest: Mapping[str, Any] = {}
         self._mirror = Mirror(config, environment) if config.monitoring.wandb else None
 
@@ -86,7 +86,7 @@ class Monitor:
             self._mirror.log(step, section, figures)
 
     def _write(self, record: Mapping[str, Any]) -> None:
-        self._lines.write(json.dumps(record) + "\n")
+        append(self._lines.fileno(), json.dumps(record).encode() + b"\n", self._config.metrics)
 
     def finished(self, step: int, tokens: int, checkpoint: Path) -> None:
         """The run has come to its end: W&B's summary, and the checkpoint where it is to be kept there."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from data.addresses import without_secrets
+from data.errors import one_line
 from data.files import write_atomically
 from data.progress import say
 from train.config import RunConfig
@@ -37,7 +38,7 @@ class Mirror:
             except Exception as error:
                 if mode != "online":
                     raise
-                cause = _cause(error)
+                cause = one_line(error)
                 say(f"W&B cannot be reached ({cause}): this run is mirrored offline; `wandb sync` uploads it later")
                 import wandb
 
@@ -54,7 +55,7 @@ class Mirror:
         try:
             yield
         except Exception as error:  # wandb has dozens of kinds; none of them is worth a training run
-            say(f"W&B: {_cause(error)}: the run goes on without its mirror; metrics.jsonl has all figures")
+            say(f"W&B: {one_line(error)}: the run goes on without its mirror; metrics.jsonl has all figures")
             self._run = None
 
     def log(self, step: int, section: str, figures: Mapping[str, Any]) -> None:
@@ -83,10 +84,6 @@ class Mirror:
         if self._run:
             with self._giving_up():
                 self._run.finish(exit_code=1 if failed else 0)
-
-
-def _cause(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _start(config: RunConfig, environment: Mapping[str, Any], mode: str) -> Any:

@@ -94,10 +94,19 @@ def test_a_curve_of_another_run_is_refused_and_an_older_copy_named(config: RunCo
     assert "metrics.jsonl is of another run" in describe(status)
 
     config.metrics.write_bytes(b"".join(line for line in own.splitlines(True) if json.loads(line)["step"] <= 7))
-    lacking = f"{config.metrics} ends at step 7, though the run has saved step 12"
+    lacking = f"{config.metrics} lacks 5 steps that were trained, from 8 to 12"
     assert lacking in describe(read_status(config))
     page = Path(stages.report(config)["report"]).read_text("utf-8")
     assert lacking in page
+    config.metrics.write_bytes(
+        b"".join(line for line in own.splitlines(True) if json.loads(line)["step"] not in (3, 4))
+    )
+    assert check_metrics(config).startswith(f"{config.metrics} lacks 2 steps that were trained, from 3 to 4: it is")
+    with Journal(config.run_folder) as journal:
+        journal.event("skip", first=3, last=4, reason="of the test")
+    assert check_metrics(config) == "", "what is skipped has no line"
+    config.metrics.unlink()
+    assert "lacks 10 steps that were trained, from 1 to 12" in describe(read_status(config))
 
 
 def test_an_evaluation_of_another_run_is_not_shown(config: RunConfig, other: RunConfig) -> None:
@@ -126,6 +135,7 @@ def test_what_an_older_version_has_written_is_taken_as_it_is(config: RunConfig, 
     events = [event for event in read_journal(config.run_folder) if event["event"] != "saving"]
     for event in events:
         event.pop("digest", None)
+        del event["offset"]
     file = config.run_folder / "journal.jsonl"
     file.write_text("".join(json.dumps(event) + "\n" for event in events))
     assert newest_checkpoint(config).step == 12

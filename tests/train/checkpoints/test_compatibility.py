@@ -30,6 +30,16 @@ def test_continuing_is_refused_with_named_differences(make_config: Make) -> None
         check_continues(saved, make_config(training={"batch_size": 4}), "d", "t")
 
 
+def test_a_run_does_not_end_before_the_step_that_it_has_reached(make_config: Make) -> None:
+    """It would be written down as finished, at a learning rate that was never lowered."""
+    saved = saved_at_4(make_config())
+    with pytest.raises(
+        CheckpointError, match=r"step_000004 is of a later step than .* is 3: set it to 4 or more, or br"
+    ):
+        check_continues(saved, make_config(training={"steps": 3}), "d", "t")
+    assert "training.steps" in check_continues(saved, make_config(training={"steps": 4}), "d", "t")
+
+
 def test_ranks_and_zero_stage_may_change(make_config: Make) -> None:
     saved = saved_at_4(make_config())
     stage = make_config(training={"deepspeed": {"zero_optimization": {"stage": 3}}})

@@ -4,18 +4,21 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import xxhash
 
 from data.files import value_digest
+from train.checkpoints import folders
 from train.checkpoints.folders import (
     KEYS,
     Checkpoint,
     CheckpointError,
     DamagedError,
-    check_writable,
+    DeletedError,
     damaged_files,
+    delete,
     describe_finished,
     discard_done_after,
     discard_partial,
@@ -27,6 +30,7 @@ from train.checkpoints.folders import (
     publish,
     read_checkpoint,
 )
+from train.checkpoints.lock import check_writable
 from train.config import RunConfig
 
 Make = Callable[..., RunConfig]
@@ -50,6 +54,29 @@ def test_publish_then_find(make_config: Make) -> None:
     assert (found.step, found.manifest["samples"], found.folder.name) == (12, 96, "step_000012")
     assert (config.checkpoints / "latest").read_text() == "step_000012"
     assert (found.folder / "config.yaml").exists()
+
+
+def test_a_checkpoint_that_is_overtaken_and_deleted_while_it_is_read_is_not_called_damaged(
+    make_config: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = make_config()
+    save(config, 4)
+    check = folders._check_manifest
+
+    def overtaken(folder: Path, manifest: dict[str, Any], digest: str | None) -> None:
+        check(folder, manifest, digest)
+        if folder.name == "step_000004":
+            save(config, 8)
+            delete(folder)
+
+    monkeypatch.setattr(folders, "_check_manifest", overtaken)
+    found = find_latest(config.checkpoints)
+    assert found is not None
+    assert found.step == 8
+    save(config, 4)
+    with pytest.raises(DeletedError, match=r"step_000004 was deleted while it was read, as training keeps the newest"):
+        read_checkpoint(config.checkpoints / "step_000004")
+    assert "damaged" not in capsys.readouterr().err
 
 
 def test_an_interrupted_save_is_never_found(make_config: Make) -> None:

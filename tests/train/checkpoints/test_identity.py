@@ -139,7 +139,9 @@ def test_an_older_checkpoint_is_known_by_its_data_and_takes_the_tokenizer_beside
         shutil.rmtree(folder / "tokenizer")
     journal = config.run_folder / "journal.jsonl"
     events = [json.loads(line) for line in journal.read_text().splitlines() if '"saving"' not in line]
-    journal.write_text("".join(json.dumps({k: v for k, v in e.items() if k != "digest"}) + "\n" for e in events))
+    journal.write_text(
+        "".join(json.dumps({k: v for k, v in e.items() if k not in ("digest", "offset")}) + "\n" for e in events)
+    )
     assert stages.evaluate(config)["step"] == 12
     export(config, tmp_path / "out")
     stages.tokenize(other)

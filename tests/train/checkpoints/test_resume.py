@@ -2,19 +2,27 @@
 
 import json
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch.distributed as dist
 
+from domainlm.branch import Edit, branch
+from domainlm.export import export
 from domainlm.status.read import read_status
 from domainlm.status.text import describe
 from tests.launched.runs import assert_same_run, run_to_the_end, run_train
 from tests.train.checkpoints.test_folders import save
+from train.checkpoints import trained
 from train.checkpoints.folders import (
+    Checkpoint,
     CheckpointError,
+    DeletedError,
     damaged_folders,
+    delete,
     finished_step,
     mark_finished,
     read_checkpoint,
@@ -24,6 +32,7 @@ from train.checkpoints.folders import (
 from train.checkpoints.resume import find_start, first_whole
 from train.config import RunConfig, to_yaml
 from train.config_file import load_config
+from train.earlier_steps import read_skips
 from train.process import Rank
 from train.records.journal import read_journal
 from train.token_stream import open_stream
@@ -187,6 +196,50 @@ def test_a_run_whose_checkpoints_are_gone_does_not_begin_anew_by_itself(begun: R
         find_start(begun, ALONE, open_stream(begun))
     begun.metrics.unlink()
     assert find_start(begun, ALONE, open_stream(begun)) == (None, {})
+
+
+def test_a_run_whose_journal_is_lost_goes_on_only_when_told_that_nothing_was_skipped(
+    begun: RunConfig, one_rank: None
+) -> None:
+    """Its checkpoint does not know which batches are to be skipped."""
+    journal = begun.run_folder / "journal.jsonl"
+    for left in (None, b"", b'{"event": "refused", "error": "an earlier start"}\n'):
+        journal.unlink(missing_ok=True)
+        if left is not None:
+            journal.write_bytes(left)
+        for go_on in (lambda: find_start(begun, ALONE, open_stream(begun)), lambda: branch(begun, "new", Edit(8, ()))):
+            with pytest.raises(
+                CheckpointError, match=r"journal.jsonl does not say how the run began: it is lost"
+            ) as told:
+                go_on()
+        assert journal.exists() == (left is not None), "so that a copy is still put in its place"
+    subprocess.run(str(told.value).partition("goes on: ")[2], shell=True, check=True)
+    found, _ = find_start(begun, ALONE, open_stream(begun))
+    assert found is not None
+    assert read_skips(read_journal(branch(begun, "new", Edit(8, ())).run_folder)) == []
+    assert describe(read_status(begun))
+
+
+def test_readers_take_the_newest_again_where_training_deletes_it_while_they_read(
+    begun: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = trained.check_architecture
+
+    def deleted_meanwhile(found: Checkpoint, config: RunConfig) -> None:
+        check(found, config)
+        if found.step == 12:
+            delete(found.folder)
+
+    shutil.copytree(begun.checkpoints / "step_000012", tmp_path / "copy")
+    monkeypatch.setattr(trained, "check_architecture", deleted_meanwhile)
+    assert trained.load_trained(begun).step == 8
+    shutil.copytree(tmp_path / "copy", begun.checkpoints / "step_000012")
+    with pytest.raises(DeletedError, match="step_000012 was deleted while it was read"):
+        trained.load_trained(begun, 12)
+    for step in (None, 12):
+        shutil.copytree(tmp_path / "copy", begun.checkpoints / "step_000012")
+        with pytest.raises(DeletedError) if step else nullcontext():
+            assert export(begun, tmp_path / "out", step=step)["step"] == 8
 
 
 def test_a_run_that_was_moved_goes_on_where_it_lies(begun: RunConfig, undisturbed: RunConfig, tmp_path: Path) -> None:

@@ -86,3 +86,21 @@ def test_secrets_of_addresses_are_left_out(tmp_path: Path) -> None:
         journal.event("configuration changed", changes=changes)
     (event,) = read_journal(tmp_path)
     assert event["changes"]["data.shards"] == {"was": "s3://box/a", "now": "https://***@host/a?token=***"}
+
+
+@pytest.mark.parametrize("lost", [(0, 1), (1, 3), (2, 3)])
+def test_lines_that_were_taken_out_are_missed(tmp_path: Path, lost: tuple[int, int]) -> None:
+    """A run without them would train what it has skipped."""
+    file = tmp_path / "journal.jsonl"
+    file.write_text('{"event": "start", "step": 0}\n')  # as older versions write it
+    with Journal(tmp_path) as journal:
+        journal.event("skip", first=7, last=9)
+        with Journal(tmp_path) as second:  # as while a checkpoint is set aside
+            second.event("save", step=4)
+        journal.event("stop", step=5)
+    assert names(tmp_path) == ["start", "skip", "save", "stop"]
+    lines = file.read_bytes().splitlines(keepends=True)
+    first, end = lost
+    file.write_bytes(b"".join([*lines[:first], *lines[end:]]))
+    with pytest.raises(DataError, match=rf"journal\.jsonl: before line {first + 1} lines are missing or changed"):
+        read_journal(tmp_path)
