@@ -210,7 +210,10 @@ def _add_questions(commands: Any) -> None:
 
 def _add_general_model(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--window", type=int, metavar="N", help="tokens that models of transformers read at once (default: their own)"
+        "--window",
+        type=_whole(2),
+        metavar="N",
+        help="tokens that models of transformers read at once (default: their own)",
     )
     command.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="that they compute in")
 
