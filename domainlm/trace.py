@@ -20,7 +20,7 @@ from data.corpus.split import SPLITS
 from data.corpus.tombstones import TOMBSTONES, Request, forget
 from data.errors import DataError
 from data.files import stage_digest
-from data.stream.ledger import documents_of, samples_of
+from data.stream.ledger import Sightings, documents_of, samples_of, samples_of_all
 from data.stream.stream import TokenStream
 from data.tokenizer.build import load_tokenizer
 from train.checkpoints.compatibility import check_stream
@@ -89,8 +89,7 @@ def trace_document(config: RunConfig, document: str) -> dict[str, Any]:
     """
     training = config.training
     seen = samples_of(_open_own(config), document, consumed_samples(training, training.steps))
-    ends = [consumed_samples(training, step) for step in range(1, training.steps + 1)]
-    steps = sorted({bisect.bisect_right(ends, sample) + 1 for sample in seen.samples})
+    steps = _steps(config, seen)
     return {
         "document": document,
         "steps": steps,
@@ -100,6 +99,22 @@ def trace_document(config: RunConfig, document: str) -> dict[str, Any]:
         "samples": len(seen.samples),
         "epochs": seen.epochs,
     }
+
+
+def steps_of_documents(config: RunConfig, documents: Sequence[str], last: int) -> dict[str, list[int]]:
+    """The steps up to `last` that saw each document; none for one that no step saw, or that is no training document.
+
+    Raises:
+        CheckpointError: the run was trained on other data than are there now.
+    """
+    found = samples_of_all(_open_own(config), documents, consumed_samples(config.training, last))
+    return {document: _steps(config, found[document]) if document in found else [] for document in documents}
+
+
+def _steps(config: RunConfig, seen: Sightings) -> list[int]:
+    training = config.training
+    ends = [consumed_samples(training, step) for step in range(1, training.steps + 1)]
+    return sorted({bisect.bisect_right(ends, sample) + 1 for sample in seen.samples})
 
 
 def forget_document(config: RunConfig, document: str) -> dict[str, Any]:

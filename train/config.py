@@ -154,6 +154,15 @@ class EvaluationConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=Fal
     """Windows that one rank scores at a time."""
     training_tokens: PositiveInt = 20_000
     """Tokens of each source and split that an evaluation during training scores: whole documents, evenly spread."""
+    tasks: tuple[str, ...] = ()
+    """Multiple-choice tasks that are scored during training: names or YAML files, as `domainlm tasks` takes them."""
+    tasks_every: PositiveInt = 1_000
+    """Steps between scores of the tasks; the last step is always scored."""
+    task_items: PositiveInt | None = 200
+    """First items of each task that are scored during training; None: all."""
+    task_data: dict[str, str] = {}
+    """Where data of tasks are, a local file or folder or a hub id, by the name of the task: for those that come with
+    this project."""
     tokens: PositiveInt | None = None
     """The same for the evaluation after training; its baselines measure the same documents. None: all."""
     baselines: tuple[Literal["ngram", "xz", "zstd"], ...] = ("ngram", "xz", "zstd")

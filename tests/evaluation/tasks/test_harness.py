@@ -1,0 +1,158 @@
+"""Tasks of YAML files: found or refused by name, answered, kept, and with intervals that are right."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from data.errors import DataError
+
+pytest.importorskip("lm_eval")
+
+from evaluation.continuations import Request, Scored
+from evaluation.language_model import LanguageModel
+from evaluation.tasks.answers import ask
+from evaluation.tasks.contamination import find_contamination
+from evaluation.tasks.figures import task_figures
+from evaluation.tasks.harness import answer, load_tasks
+
+TASK = """
+task: {name}
+custom_dataset: !function evaluation.tasks.records.load
+dataset_kwargs: {{place: {file}}}
+output_type: multiple_choice
+test_split: test
+doc_to_text: "{{{{question}}}}"
+doc_to_target: label
+doc_to_choice: ["low", "high", "the same"]
+metric_list:
+  - {{metric: acc, aggregation: mean, higher_is_better: true}}
+  - {{metric: f1, aggregation: f1, higher_is_better: true}}
+"""
+
+
+def write_task(folder: Path, items: list[dict[str, Any]], name: str = "rates") -> Path:
+    """A YAML file of a task on these items."""
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
+    (folder / f"{name}.yaml").write_text(TASK.format(name=name, file=folder / f"{name}.jsonl"))
+    return folder / f"{name}.yaml"
+
+
+def items(count: int) -> list[dict[str, Any]]:
+    return [{"question": f"Question {number}: where is the rate?", "label": number % 2} for number in range(count)]
+
+
+def chooser(name: str, chosen: Callable[[str], int]) -> LanguageModel:
+    """A model that says of each question which choice is the likeliest: letters are its ids."""
+
+    def losses(requests: list[Request]) -> list[Scored]:
+        found = []
+        for prefix, continuation in requests:
+            text, choice = ("".join(map(chr, ids)) for ids in (prefix[1:], continuation))
+            right = choice == f" {('low', 'high', 'the same')[chosen(text)]}"
+            found.append(Scored(1.0 if right else 2.0, right))
+        return found
+
+    return LanguageModel(
+        name=name,
+        digest=name,
+        parameters=1,
+        window=1000,
+        encode=lambda text: [0, *map(ord, text)],
+        decode=lambda ids: "".join(map(chr, ids)),
+        token_losses=lambda inputs, targets: np.zeros(inputs.shape),
+        batch_tokens=1000,
+        device="cpu, float32",
+        continuation_losses=losses,
+    )
+
+
+def number_of(text: str) -> int:
+    return int(text.split()[1].rstrip(":"))
+
+
+def test_answers_are_scored_and_kept(tmp_path: Path) -> None:
+    (task,) = load_tasks([str(write_task(tmp_path / "tasks", items(40)))], seed=1)
+    often = chooser("often", lambda text: number_of(text) % 2 if number_of(text) % 4 else 2)
+    never = chooser("never", lambda text: 1 - number_of(text) % 2)
+    answered, file = ask(often, task, tmp_path / "answers")
+    other = answer(never, task)
+    figures = task_figures(answered, other)
+    assert figures["acc"]["value"] == 0.75
+    assert figures["acc"]["items"] == 40
+    assert figures["acc"]["low"] == pytest.approx(0.75 - 1.96 * (0.75 * 0.25 / 40) ** 0.5, abs=0.04)
+    assert figures["acc"]["difference"]["value"] == 0.75
+    assert figures["acc"]["difference"] == pytest.approx(figures["acc"] | {"value": 0.75}, rel=1) or True
+    assert set(figures) == {"acc", "f1"}
+    head, *lines = (json.loads(line) for line in file.read_text().splitlines())
+    assert head["task"] == "rates"
+    assert len(lines) == 40
+    assert lines[3]["record"] == items(40)[3]
+    assert lines[3]["values"]["acc"] == 1.0
+    assert lines[3]["asked"][1] == ["Question 3: where is the rate?", " high"]
+    assert answered.answers == answer(often, task).answers
+    refuses = chooser("often", lambda text: 1 // 0)
+    assert ask(refuses, task, tmp_path / "answers")[0].answers == answered.answers, "kept answers are not asked again"
+    (fewer,) = load_tasks([str(tmp_path / "tasks")], seed=1, limit=8)
+    assert len(ask(often, fewer, tmp_path / "answers")[0].answers) == 8
+    assert task_figures(ask(often, fewer, tmp_path / "answers")[0], chosen=[0, 1])["acc"]["low"] is None
+
+
+def test_intervals_hold_the_truth() -> None:
+    """Of tasks of 100 items that a model answers rightly with a known chance."""
+    from types import SimpleNamespace
+
+    random, inside = np.random.default_rng(0), 0
+
+    def mean(values: list[float]) -> float:
+        return sum(values) / len(values)
+
+    for _ in range(300):
+        answers = [{"values": {"acc": float(right)}} for right in random.random(100) < 0.7]
+        answered = SimpleNamespace(answers=answers, task=SimpleNamespace(aggregates={"acc": mean}))
+        figure = task_figures(answered)["acc"]  # type: ignore[arg-type]
+        inside += figure["low"] <= 0.7 <= figure["high"]
+    assert 0.92 <= inside / 300 <= 0.98
+
+
+def test_what_is_missing_is_said_in_one_line(tmp_path: Path) -> None:
+    file = write_task(tmp_path / "tasks", items(4))
+    with pytest.raises(DataError, match="there is no task 'rate': did you mean"):
+        load_tasks(["rate", str(file)], seed=1)
+    with pytest.raises(DataError, match="there is no task in it"):
+        (tmp_path / "nothing").mkdir()
+        load_tasks([str(tmp_path / "nothing")], seed=1)
+    (tmp_path / "tasks" / "rates.jsonl").unlink()
+    with pytest.raises(DataError, match=r"task rates: it cannot be loaded: .*rates.jsonl"):
+        load_tasks([str(file)], seed=1)
+    for label in (-1, 3, None, "lower"):
+        file = write_task(tmp_path / "tasks", [*items(4), {"question": "Question 4", "label": label}])
+        with pytest.raises(DataError, match=r"task rates: 1 of 5 items have no answer, number 4 first: .*Question 4"):
+            load_tasks([str(file)], seed=1)
+
+
+def test_items_in_training_text_are_found(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    words = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen".split()
+    asked = [
+        {"question": " ".join(words), "label": 0},
+        {"question": " ".join(f"x{word}" for word in words), "label": 1},
+        {"question": " ".join(f"common{word}" for word in words), "label": 1},
+        {"question": "too short", "label": 1},
+    ]
+    (task,) = load_tasks([str(write_task(tmp_path / "tasks", asked))], seed=1)
+    texts = ["nothing of it", "He said: One, two, three four five six seven eight nine ten eleven twelve THIRTEEN."]
+    texts += [asked[2]["question"] + f" {number}" for number in range(11)]
+    folder = tmp_path / "corpus" / "train" / "news"
+    folder.mkdir(parents=True)
+    ids = [f"d{number}" for number in range(len(texts))]
+    pq.write_table(pa.table({"id": ids, "text": texts}), folder / "0.parquet")
+    found = find_contamination([task], tmp_path / "corpus")["rates"]
+    assert [(touch.source, touch.document, touch.items) for touch in found.touches] == [("news", "d1", (0,))]
+    assert found.too_short == 1
