@@ -156,8 +156,8 @@ class EvaluationConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=Fal
     """Tokens of each source and split that an evaluation during training scores: whole documents, evenly spread."""
     tasks: tuple[str, ...] = ()
     """Multiple-choice tasks that are scored during training: names or YAML files, as `domainlm tasks` takes them."""
-    tasks_every: PositiveInt = 1_000
-    """Steps between scores of the tasks; the last step is always scored."""
+    tasks_every: PositiveInt | None = None
+    """Steps between scores of the tasks, a multiple of `every`; None: every evaluation. The last step is scored too."""
     task_items: PositiveInt | None = 200
     """First items of each task that are scored during training; None: all."""
     task_data: dict[str, str] = {}
@@ -175,6 +175,12 @@ class EvaluationConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=Fal
     """Sampling temperature of the continuations; 0 is greedy."""
     top_p: float = Field(default=0.95, gt=0, le=1)
     """Nucleus of the continuations: the smallest set of tokens with this much probability."""
+
+    @model_validator(mode="after")
+    def _tasks_are_scored_with_text(self) -> Self:
+        if self.tasks_every and self.tasks_every % self.every:
+            raise ValueError(f"tasks_every {self.tasks_every} is not a multiple of every {self.every}")
+        return self
 
 
 class MonitoringConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):

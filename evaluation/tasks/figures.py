@@ -61,11 +61,18 @@ def _resampled(values: Values, aggregate: Aggregate, seed: int) -> np.ndarray | 
     numbers = np.array(values, np.float64) if all(isinstance(value, int | float) for value in values) else None
     if numbers is not None and aggregate.__name__ == "mean":
         return numbers[places].mean(axis=1)
-    return np.array([aggregate([values[place] for place in row]) for row in places], np.float64)
+    return np.array([_draw(aggregate, [values[place] for place in row]) for row in places], np.float64)
+
+
+def _draw(aggregate: Aggregate, values: Values) -> float:
+    try:
+        return aggregate(values)
+    except (ValueError, ZeroDivisionError):  # of a draw that lacks a class
+        return float("nan")
 
 
 def _ends(value: float, drawn: np.ndarray | None) -> dict[str, float | None]:
     if drawn is None:
         return {"value": float(value), "low": None, "high": None}
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.nanquantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return {"value": float(value), "low": float(low), "high": float(high)}

@@ -132,8 +132,8 @@ def _load(known: Any, name: str) -> dict[str, Any]:
     try:
         with _quiet():
             tasks: dict[str, Any] = known.load([name])["tasks"]
-    except DataError:
-        raise
+    except DataError as error:  # of our own loader
+        raise DataError(f"task {name}: {error}") from None
     except Exception as error:  # of many kinds: datasets', huggingface_hub's, a task's own code
         said = str(error).strip().splitlines() or [type(error).__name__]
         raise DataError(
@@ -204,9 +204,12 @@ def answer(model: LanguageModel, loaded: LoadedTask) -> Answered:
 
     loaded.task.set_fewshot_seed(loaded.seed)  # examples are drawn anew, the same for every model
     with _quiet_log():
-        results = evaluate(
-            Adapter(model), {"tasks": {loaded.name: loaded.task}}, limit=loaded.limit, bootstrap_iters=0
-        )
+        try:
+            results = evaluate(
+                Adapter(model), {"tasks": {loaded.name: loaded.task}}, limit=loaded.limit, bootstrap_iters=0
+            )
+        except (ValueError, TypeError, KeyError) as error:  # of a metric that does not go with the items
+            raise DataError(f"task {loaded.name}: lm-eval cannot score it: {str(error).strip()[:300]}") from error
     answers: dict[int, dict[str, Any]] = {}
     for sample in results["samples"][loaded.name]:
         item = answers.setdefault(
