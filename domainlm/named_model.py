@@ -87,9 +87,7 @@ def own_model(config: RunConfig, step: int | None = None) -> tuple[LanguageModel
         token_losses=token_losses(trained.model, trained.device),
         batch_tokens=batch_tokens,
         device=f"{trained.device.type}, float32",
-        continuation_losses=behind_prefixes(
-            lambda: Prefix(trained.model), config.model.vocabulary_size, batch_tokens
-        ),
+        continuation_losses=behind_prefixes(lambda: Prefix(trained.model), config.model.vocabulary_size, batch_tokens),
         write=write,
         tokenizer_digest=trained.checkpoint.manifest["tokenizer_digest"],
     )

@@ -7,7 +7,6 @@ from typing import Any
 
 from data.errors import DataError
 from data.files import stage_digest, value_digest, write_atomically
-from data.progress import say
 from data.shards.format import read_manifest
 from domainlm.named_model import load_named, named_run, own_model
 from domainlm.trace import steps_of_documents
@@ -192,10 +191,10 @@ def _describe_contamination(contamination: Mapping[str, Any]) -> list[str]:
     documents = contamination["documents"]
     if not documents:
         return [f"    none of {contamination['items']:,} items stands in what it has read"]
+    first = min(document["first_step"] for document in documents)
     lines = [
-        f"    {contamination['touched']:,} of {contamination['items']:,} items ({contamination['share']:.1%}) have words "
-        f"in a row of {len(documents):,} documents that it has read, first in step "
-        f"{min(document['first_step'] for document in documents)}"
+        f"    {contamination['touched']:,} of {contamination['items']:,} items ({contamination['share']:.1%}) share words"
+        f" in a row with {len(documents):,} documents that it has read, first in step {first}"
     ]
     for name, figures in (("touched", "of_touched"), ("others", "of_others")):
         cells = (f"{metric} {figure['value']:.3f}" for metric, figure in contamination[figures].items())

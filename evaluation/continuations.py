@@ -69,7 +69,9 @@ def behind_prefixes(make: Callable[[], HeldPrefix], vocabulary: int, batch_token
             held.extend(shared, before[shared:])
             read = before
             places = by_prefix[prefix]
-            scored = _score_rows(held, prefix, [requests[place].continuation for place in places], batch_tokens, vocabulary)
+            scored = _score_rows(
+                held, prefix, [requests[place].continuation for place in places], batch_tokens, vocabulary
+            )
             for place, result in zip(places, scored, strict=True):
                 results[place] = result
         return [result for result in results if result is not None]

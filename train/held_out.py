@@ -94,7 +94,7 @@ def tasks_of_run(config: RunConfig) -> list[LoadedTask]:
     for each in tasks:
         if each.task.OUTPUT_TYPE != "multiple_choice" or "exact_match" in each.aggregates:
             raise DataError(
-                f"task {each.name}: training scores multiple choice alone, nothing that the model has to write: take it "
+                f"task {each.name}: training scores multiple choice alone, not what a model writes: take it "
                 "out of evaluation.tasks, and use `domainlm tasks` after training"
             )
     return tasks
@@ -138,7 +138,9 @@ def _score_tasks(run: Run, losses: TokenLosses) -> dict[str, dict[str, float]]:
             for metric, value in item["values"].items():
                 values.setdefault(metric, []).append(value)
         figures[task.name] = {
-            metric: float(aggregate(values[metric])) for metric, aggregate in task.aggregates.items() if metric in values
+            metric: float(aggregate(values[metric]))
+            for metric, aggregate in task.aggregates.items()
+            if metric in values
         }
     return figures
 

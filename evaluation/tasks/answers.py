@@ -28,7 +28,9 @@ def ask(model: LanguageModel, task: LoadedTask, folder: Path) -> tuple[Answered,
         "task": task.name,
         "asked": task.digest,
     }
-    file = folder / f"{model.name}-{value_digest([model.digest, model.window, model.device])[:8]}" / f"{task.name}.jsonl"
+    file = (
+        folder / f"{model.name}-{value_digest([model.digest, model.window, model.device])[:8]}" / f"{task.name}.jsonl"
+    )
     if kept := _read(file, inputs):
         say(f"{task.name}, {model.name}: up to date in {file}")
         return Answered(task, kept), file

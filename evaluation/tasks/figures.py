@@ -33,9 +33,7 @@ def task_figures(
         if beside and len(others) == len(values):
             both = _resampled(others, aggregate, seed)
             difference = aggregate(values) - aggregate(others)
-            figure["difference"] = _ends(
-                difference, None if drawn is None or both is None else drawn - both
-            )
+            figure["difference"] = _ends(difference, None if drawn is None or both is None else drawn - both)
         figures[name] = figure
     return figures
 

@@ -240,4 +240,6 @@ def _quiet_log() -> Iterator[None]:
 
 def plain(value: Any) -> Any:
     """A value as JSON gives it back, so that what was kept and what was just measured are the same."""
-    return json.loads(json.dumps(value, default=lambda other: other.tolist() if hasattr(other, "tolist") else str(other)))
+    return json.loads(
+        json.dumps(value, default=lambda other: other.tolist() if hasattr(other, "tolist") else str(other))
+    )

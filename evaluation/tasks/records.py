@@ -34,7 +34,9 @@ def load(
 
     chosen = (places or {}).get(task or "", place)
     if not chosen:
-        raise DataError(f"nothing says where its data are: set evaluation.task_data to {{{task}: FILE, FOLDER or hub id}}")
+        raise DataError(
+            f"nothing says where its data are: set evaluation.task_data to {{{task}: FILE, FOLDER or hub id}}"
+        )
     path = Path(chosen)
     if path.is_file():
         return {"test": datasets.Dataset.from_list(_read(path))}
@@ -57,6 +59,8 @@ def _read(file: Path) -> list[dict[str, Any]]:
             rows: list[dict[str, Any]] = pq.read_table(file).to_pylist()
             return rows
         text = file.read_text("utf-8")
-        return list(json.loads(text)) if text.lstrip().startswith("[") else [json.loads(row) for row in text.splitlines()]
+        return (
+            list(json.loads(text)) if text.lstrip().startswith("[") else [json.loads(row) for row in text.splitlines()]
+        )
     except (OSError, ValueError) as error:
         raise DataError(f"{file} cannot be read: {error}") from None

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -19,12 +18,14 @@ CommandLine = Callable[..., tuple[int, str, str]]
 def write_items(folder: Path, config: RunConfig) -> tuple[Path, str]:
     """A task of which every second question stands in one training document, and the id of that."""
     table = pq.read_table(corpus_files(config.corpus, "train")["news"][0], columns=["id", "text"])
-    for document, text in zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True):
-        if trace_document(config, document)["steps"]:
-            break
-    words = text.split()
+    texts = dict(zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True))
+    document = next(name for name in texts if trace_document(config, name)["steps"])
+    words = texts[document].split()
     items = [
-        {"question": " ".join(words[number : number + 16] if number % 2 else words[number::7][:16]), "label": number % 3}
+        {
+            "question": " ".join(words[number : number + 16] if number % 2 else words[number::7][:16]),
+            "label": number % 3,
+        }
         for number in range(12)
     ]
     folder.mkdir()
@@ -42,9 +43,7 @@ def write_items(folder: Path, config: RunConfig) -> tuple[Path, str]:
     return folder, document
 
 
-def test_tasks_of_a_run_and_its_export(
-    undisturbed: RunConfig, command_line: CommandLine, tmp_path: Path
-) -> None:
+def test_tasks_of_a_run_and_its_export(undisturbed: RunConfig, command_line: CommandLine, tmp_path: Path) -> None:
     pytest.importorskip("lm_eval")
     folder, document = write_items(tmp_path / "tasks", undisturbed)
     file = undisturbed.run_folder / "config.yaml"

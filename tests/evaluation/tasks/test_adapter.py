@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from transformers import AutoTokenizer
 
 from data.errors import DataError
@@ -48,7 +47,11 @@ def ours(folder: Path) -> LanguageModel:
 @pytest.fixture(scope="module")
 def theirs(folder: Path) -> HFLM:
     return HFLM(
-        pretrained=str(folder), tokenizer=AutoTokenizer.from_pretrained(folder), device="cpu", batch_size=4, dtype="float32"
+        pretrained=str(folder),
+        tokenizer=AutoTokenizer.from_pretrained(folder),
+        device="cpu",
+        batch_size=4,
+        dtype="float32",
     )
 
 
@@ -73,8 +76,8 @@ def choices(count: int, words: int) -> list[tuple[str, str]]:
     asked = []
     for number in range(count):
         context = sentences(1000 + number, 1) + " " * (number % 2)  # a space at its end belongs to the answer
-        for _ in range(4):
-            asked.append((context, " " + " ".join(chance.choice(context.split()) for _ in range(words))))
+        pool = context.split()
+        asked += [(context, " " + " ".join(chance.choice(pool) for _ in range(words))) for _ in range(4)]
     return asked
 
 
@@ -83,7 +86,9 @@ def test_the_same_likelihoods_of_choices_as_lm_eval(ours: LanguageModel, theirs:
     """Behind what stands before a text, which lm-eval is given; the longest do not fit into the window."""
     asked = choices(6, words)
     found = Adapter(ours).loglikelihood(requests("loglikelihood", *asked))
-    expected = theirs.loglikelihood(requests("loglikelihood", *((END + context, after) for context, after in asked)), True)
+    expected = theirs.loglikelihood(
+        requests("loglikelihood", *((END + context, after) for context, after in asked)), True
+    )
     assert [nats for nats, _ in found] == pytest.approx([nats for nats, _ in expected], abs=1e-3)
     assert [greedy for _, greedy in found] == [greedy for _, greedy in expected]
     alone = requests("loglikelihood", ("", "The bank"))
