@@ -193,8 +193,8 @@ def _describe_contamination(contamination: Mapping[str, Any]) -> list[str]:
         return [f"    none of {contamination['items']:,} items stands in what it has read"]
     first = min(document["first_step"] for document in documents)
     lines = [
-        f"    {contamination['touched']:,} of {contamination['items']:,} items ({contamination['share']:.1%}) share words"
-        f" in a row with {len(documents):,} documents that it has read, first in step {first}"
+        f"    {contamination['touched']:,} of {contamination['items']:,} items ({contamination['share']:.1%}) share "
+        f"words in a row with {len(documents):,} documents that it has read, first in step {first}"
     ]
     for name, figures in (("touched", "of_touched"), ("others", "of_others")):
         cells = (f"{metric} {figure['value']:.3f}" for metric, figure in contamination[figures].items())

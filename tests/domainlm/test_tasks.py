@@ -70,7 +70,7 @@ def test_tasks_of_a_run_and_its_export(undisturbed: RunConfig, command_line: Com
     code, output, errors = command_line("tasks", file, folder / "cloze.yaml")
     assert code == 0
     assert "up to date" in errors
-    assert "items (" in output
+    assert "words in a row with" in output
     assert len(json.loads((undisturbed.reports / "tasks.json").read_text())["models"]) == 2
 
 
