@@ -160,10 +160,7 @@ def _apart(answered: Answered, found: Contamination, steps: Mapping[str, list[in
 
 def _merged(file: Path, measured: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """With what was measured of the same models before; what differs in a digest is of another model."""
-    try:
-        before = {(each["name"], each["digest"]): each for each in json.loads(file.read_text("utf-8"))["models"]}
-    except (FileNotFoundError, ValueError, KeyError):
-        before = {}
+    before = {(each["name"], each["digest"]): each for each in _kept(file)}
     merged = []
     for model in measured:
         earlier = before.pop((model["name"], model["digest"]), {})
@@ -171,6 +168,21 @@ def _merged(file: Path, measured: Sequence[dict[str, Any]]) -> list[dict[str, An
         merged.append(model | kept)
     names = {model["name"] for model in measured}
     return merged + [model for (name, _), model in before.items() if name not in names]
+
+
+def kept_figures(config: RunConfig, name: str, digest: str) -> dict[str, Any]:
+    """What tasks.json has of the tasks of a model; empty where none were scored."""
+    return {(model["name"], model["digest"]): model["tasks"] for model in _kept(config.reports / RESULT)}.get(
+        (name, digest), {}
+    )
+
+
+def _kept(file: Path) -> list[dict[str, Any]]:
+    try:
+        models: list[dict[str, Any]] = json.loads(file.read_text("utf-8"))["models"]
+    except (FileNotFoundError, ValueError, KeyError):
+        return []
+    return models
 
 
 def describe(result: Mapping[str, Any]) -> str:
