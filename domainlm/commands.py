@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from data.errors import DataError
 from data.progress import go_on_unread, say
 from domainlm.paths import begun_in, found_elsewhere
 from evaluation.pages.wording import NOTHING_HELD_OUT
@@ -232,6 +233,14 @@ def _lines_of_input() -> list[str]:
     return [line.rstrip("\r\n") for line in sys.stdin if line.strip()]
 
 
+def _whole_input() -> str:
+    """The text of standard input. Raises DataError when it is not UTF-8."""
+    try:
+        return "" if sys.stdin is None else sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise DataError(f"standard input is not UTF-8: {error.reason} at byte {error.start}") from None
+
+
 def report(arguments: argparse.Namespace, config: RunConfig) -> Result:
     from domainlm import stages
 
@@ -264,6 +273,12 @@ def trace(arguments: argparse.Namespace, config: RunConfig) -> Result:
     if arguments.forget is not None:
         result = tracing.forget_document(config, arguments.forget)
         _show(arguments, tracing.describe(result))
+        return result
+    if arguments.find is not None:
+        from domainlm import find as finding
+
+        result = finding.Finder(config).find(_whole_input() if arguments.find == "-" else arguments.find)
+        _show(arguments, finding.describe(result))
         return result
     if arguments.document is not None:
         result = tracing.trace_document(config, arguments.document)
@@ -298,6 +313,9 @@ def run(arguments: argparse.Namespace, config: RunConfig) -> Result:
         say("training was asked to stop: run the same command again to go on")
         return {"finished": False}
     result = stages.evaluate(config)
+    from domainlm import compare as comparing  # loads torch
+
+    compared = comparing.compare(config, config.evaluation.compare) if config.evaluation.compare else None
     reported = stages.report(config)
     try:
         exported = export_model(config)["folder"]
@@ -305,10 +323,18 @@ def run(arguments: argparse.Namespace, config: RunConfig) -> Result:
         say(str(error))
         exported = None
     _show(arguments, _table(result))
+    if compared:
+        _show(arguments, f"\n{comparing.describe(compared)}")
     for sample in reported["samples"]:
         _show(arguments, f"\n{sample['prompt']}▸{sample['text']}")
     _show(arguments, f"\nreport  {reported['report']}\nmodel   {exported}")
-    return {"finished": True, "evaluation": result, "report": reported["report"], "export": exported}
+    return {
+        "finished": True,
+        "evaluation": result,
+        "comparison": compared,
+        "report": reported["report"],
+        "export": exported,
+    }
 
 
 def _show(arguments: argparse.Namespace, text: str) -> None:

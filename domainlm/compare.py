@@ -17,6 +17,7 @@ from evaluation.comparison import Compared, comparison_json
 from evaluation.figures import figures
 from evaluation.general_model import Dtype
 from evaluation.language_model import LanguageModel
+from evaluation.pages.comparison import FACTS, write_comparison
 from evaluation.scores import SCORES, Scored, Text, score_model
 from train.checkpoints.folders import Checkpoint
 from train.checkpoints.identity import check_data
@@ -28,8 +29,8 @@ UNKNOWN_TEXT = (
 )
 
 
-def held_out_text(config: RunConfig, checkpoint: Checkpoint) -> Text:
-    """The run's held-out documents, of which `evaluation.tokens` bounds how many.
+def held_out_text(config: RunConfig, checkpoint: Checkpoint, maximum_tokens: int | None) -> Text:
+    """The run's held-out documents, of each source and split whole ones of at most so many tokens; None for all.
 
     Raises:
         CheckpointError: shards, corpus or cutoff are not those that the checkpoint was trained with.
@@ -37,7 +38,7 @@ def held_out_text(config: RunConfig, checkpoint: Checkpoint) -> Text:
     """
     manifest = check_data(checkpoint, config)
     verify_held_out(config.shards)
-    documents = read_held_out(config.shards, HELD_OUT_SPLITS, config.evaluation.tokens)
+    documents = read_held_out(config.shards, HELD_OUT_SPLITS, maximum_tokens)
     return Text(manifest.digest, manifest.tokenizer_digest, config.corpus, documents)
 
 
@@ -62,7 +63,7 @@ def compare(
         CheckpointError, DataError: as for `evaluate`.
     """
     own, trained = own_model(config)
-    text = held_out_text(config, trained.checkpoint)
+    text = held_out_text(config, trained.checkpoint, config.evaluation.compare_tokens or config.evaluation.tokens)
     if not text.documents:
         raise DataError(f"{config.name}: no documents are held out to compare on (data.cutoff, data.past_fraction)")
     first = _score(own, text, config, rule, shard)
@@ -80,7 +81,8 @@ def compare(
     if shard is not None:
         return {"scored": [model.name for model in compared]}
     result = comparison_json(compared)
-    write_atomically(config.reports / "compare.json", json.dumps(result, indent=1))
+    write_atomically(config.reports / FACTS, json.dumps(result, indent=1))
+    say(f"comparison: {write_comparison(result, config.name, config.reports)}")
     return result
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
+from data.sources.demo import demo_model
 from data.tokenizer.build import end_of_text_id, load_tokenizer
 from evaluation.continuations import behind_prefixes
 from evaluation.general_model import Dtype, load_general_model
@@ -23,8 +24,8 @@ def load_named(path: str, *, window: int | None = None, dtype: Dtype | None = No
     """Read the model that `path` names.
 
     Args:
-        path: a run's YAML file or folder (its newest checkpoint), a checkpoint's folder, a folder of transformers, or
-            a .gguf file.
+        path: a run's YAML file or folder (its newest checkpoint), a checkpoint's folder, a folder of transformers, a
+            .gguf file, or demo://smollm2.
         window, dtype: of models of transformers.
 
     Raises:
@@ -34,7 +35,8 @@ def load_named(path: str, *, window: int | None = None, dtype: Dtype | None = No
     """
     if run := named_run(path):
         return own_model(*run)[0]
-    place = Path(path)
+    scheme, of_demo, name = path.partition("://")
+    place = demo_model(name) if scheme == "demo" and of_demo else Path(path)
     if (place.is_dir() and (place / "config.json").exists()) or (place.is_file() and place.suffix == ".gguf"):
         return load_general_model(place, window=window, dtype=dtype)
     raise ConfigError(

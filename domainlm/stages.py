@@ -143,7 +143,7 @@ def evaluate(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
     from domainlm.named_model import own_model
 
     model, trained = own_model(config)
-    text = held_out_text(config, trained.checkpoint)
+    text = held_out_text(config, trained.checkpoint, config.evaluation.tokens)
     inputs = _measured(config, trained.checkpoint)  # a newest one that is damaged was passed over
     say(f"evaluating step {trained.step} on the held-out text")
     scored = score_model(model, text, config.reports / SCORES, shard=shard)

@@ -5,8 +5,9 @@ One that is forgotten is noted for the next corpus, and the checkpoints that hav
 
 import bisect
 import datetime
+import functools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from data.corpus.split import SPLITS
 from data.corpus.tombstones import TOMBSTONES, Request, forget
 from data.errors import DataError
 from data.files import stage_digest
-from data.stream.ledger import Sightings, documents_of, samples_of, samples_of_all
+from data.stream.ledger import documents_of, samples_of, samples_of_all
 from data.stream.stream import TokenStream
 from data.tokenizer.build import load_tokenizer
 from train.checkpoints.compatibility import check_stream
@@ -49,7 +50,7 @@ def trace_step(config: RunConfig, step: int, *, rank: int | None = None, text: b
             raise DataError(f"rank {rank} is not of this run: its ranks are 0 to {ranks - 1}")
         firsts = micro_batches(training, step, rank, ranks)
         samples = [first + place for first in firsts for place in range(training.micro_batch)]
-    stream = _open_own(config)
+    stream = open_own(config)
     result: dict[str, Any] = {"step": step, "samples": samples, "documents": documents_of(stream, samples)}
     if text:
         tokenizer = load_tokenizer(config.tokenizer_folder)
@@ -57,8 +58,13 @@ def trace_step(config: RunConfig, step: int, *, rank: int | None = None, text: b
     return result
 
 
-def _open_own(config: RunConfig) -> TokenStream:
-    """The run's stream, if it is what the newest checkpoint has read; without one, what the run would read."""
+def open_own(config: RunConfig) -> TokenStream:
+    """The run's stream, if it is what the newest checkpoint has read; without one, what the run would read.
+
+    Raises:
+        DataError: the shards cannot be used.
+        CheckpointError: the run was trained on other data than are there now.
+    """
     stream = open_stream(config)
     if found := find_latest(config.checkpoints):
         check_stream(found, config, stream)
@@ -87,9 +93,8 @@ def trace_document(config: RunConfig, document: str) -> dict[str, Any]:
         DataError: there is no such document.
         CheckpointError: the run was trained on other data than are there now.
     """
-    training = config.training
-    seen = samples_of(_open_own(config), document, consumed_samples(training, training.steps))
-    steps = _steps(config, seen)
+    seen = samples_of(open_own(config), document, consumed_samples(config.training, config.training.steps))
+    steps = steps_of(config, seen.samples)
     return {
         "document": document,
         "steps": steps,
@@ -107,14 +112,14 @@ def steps_of_documents(config: RunConfig, documents: Sequence[str], last: int) -
     Raises:
         CheckpointError: the run was trained on other data than are there now.
     """
-    found = samples_of_all(_open_own(config), documents, consumed_samples(config.training, last))
-    return {document: _steps(config, found[document]) if document in found else [] for document in documents}
+    found = samples_of_all(open_own(config), documents, consumed_samples(config.training, last))
+    return {document: steps_of(config, found[document].samples) if document in found else [] for document in documents}
 
 
-def _steps(config: RunConfig, seen: Sightings) -> list[int]:
-    training = config.training
-    ends = [consumed_samples(training, step) for step in range(1, training.steps + 1)]
-    return sorted({bisect.bisect_right(ends, sample) + 1 for sample in seen.samples})
+def steps_of(config: RunConfig, samples: Iterable[int]) -> list[int]:
+    """The steps that read these samples, ascending."""
+    steps, end = range(1, config.training.steps + 1), functools.partial(consumed_samples, config.training)
+    return sorted({bisect.bisect_right(steps, sample, key=end) + 1 for sample in samples})
 
 
 def forget_document(config: RunConfig, document: str) -> dict[str, Any]:
@@ -161,7 +166,7 @@ def forget_document(config: RunConfig, document: str) -> dict[str, Any]:
 def _is_own(config: RunConfig) -> bool:
     """Whether the data that are there now are those that the checkpoints were trained on."""
     try:
-        _open_own(config)
+        open_own(config)
     except (CheckpointError, DataError):
         return False
     return True

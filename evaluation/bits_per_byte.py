@@ -48,8 +48,6 @@ class Score:
 NOTHING = Score(0.0, 0, 0)
 BySplit = dict[str, dict[str, Score]]
 """{source: {split: Score}}."""
-ByPeriod = dict[str, dict[str, dict[str, Score]]]
-"""{source: {split: {label of the period: Score}}}."""
 Figures = Mapping[str, Mapping[str, Mapping[str, float]]]
 """{source: {split: {"bits_per_byte", "bytes", "tokens"}}}, as reports/evaluate.json has them."""
 
@@ -256,20 +254,6 @@ def count_documents(documents: Iterable[DocumentScore]) -> dict[str, dict[str, i
     return counts
 
 
-def by_period(documents: Iterable[DocumentScore], period: Period) -> ByPeriod:
-    """Sums of the dated documents, in order of time; labels as `period_of` gives them."""
-    sums: ByPeriod = {}
-    for document in documents:
-        if document.date is not None:
-            label = period_of(document.date, period)
-            periods = sums.setdefault(document.source, {}).setdefault(document.split, {})
-            periods[label] = periods.get(label, NOTHING) + document.score
-    return {
-        source: {split: dict(sorted(periods.items())) for split, periods in splits.items()}
-        for source, splits in sums.items()
-    }
-
-
 def period_of(date: datetime.date, period: Period) -> str:
     """The year, quarter or month of a day: 2019, 2019-Q2, 2019-05. Labels of one kind sort as their times do."""
     match period:
@@ -279,15 +263,3 @@ def period_of(date: datetime.date, period: Period) -> str:
             return f"{date.year:04d}-Q{(date.month + 2) // 3}"
         case "month":
             return f"{date.year:04d}-{date.month:02d}"
-
-
-def to_json(splits: BySplit, periods: ByPeriod) -> dict[str, Any]:
-    """The `sources` of reports/evaluate.json, and `periods` in the same form with a level for the period."""
-    return {"sources": _figures(splits), "periods": _figures(periods)}
-
-
-def _figures(scores: Score | Mapping[str, Any]) -> dict[str, Any]:
-    """A score, or every score that lies in nested mappings."""
-    if isinstance(scores, Score):
-        return {"bits_per_byte": scores.bits_per_byte, "bytes": scores.bytes, "tokens": scores.tokens}
-    return {name: _figures(inner) for name, inner in scores.items()}

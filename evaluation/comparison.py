@@ -60,8 +60,8 @@ def _sentence(first: Compared, other: Compared, group: str, split: str, text: st
     size = f"{other.name} ({other.parameters / first.parameters:.3g} times the parameters)"
     if low is None:
         return (
-            f"{size} needs {abs(value):.3f} {'more' if value > 0 else 'less'}, of {figure['documents']} documents, too "
-            "few for an interval: hold out more."
+            f"{size} needs {abs(value):.3f} {'more' if value > 0 else 'less'}, of {figure['documents']} "
+            "documents: too few for an interval, hold out more."
         )
     span = f"{abs(value):.3f} (95 % interval {_ends(value, low, high)})"
     if low > 0:

@@ -53,8 +53,11 @@ def load_general_model(path: Path, *, window: int | None = None, dtype: Dtype | 
             bytes can be counted.
     """
     import torch
-    from transformers import AutoConfig
 
+    try:
+        from transformers import AutoConfig
+    except ImportError:
+        raise DataError(f"{path}: models of others are read by transformers: pip install '.[compare]'") from None
     found: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     folder = path
     if path.suffix == ".gguf":
@@ -125,7 +128,7 @@ def _load_tokenizer(path: Path, folder: Path, found: dict[str, Any]) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(folder, **found)
     except Exception as error:  # of many kinds
         raise DataError(f"{path}: transformers reads no tokenizer of it: {_one_line(error)}") from None
-    ids = tokenizer(PROBE, add_special_tokens=False)["input_ids"]
+    ids = tokenizer(PROBE, add_special_tokens=False, verbose=False)["input_ids"]
     given_back = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
     if not same_text(given_back, PROBE):
         raise DataError(

@@ -1,6 +1,6 @@
 """What a model needs for each held-out document, kept as it is measured: an evaluation that is stopped goes on.
 
-Every model is scored on the same documents, those of a run's shards, in groups of about a megabyte. A group is a line
+Every model is scored on the same documents, those of a run's shards, in groups of some pages. A group is a line
 of scores.jsonl once it is done. Several processes may share the groups of a model, each with a file of its own.
 """
 
@@ -28,8 +28,10 @@ FORMAT = 1
 SCORES = "scores"
 """In reports/: a folder of scores for each model and text."""
 INPUTS = "inputs.json"
-GROUP_BYTES = 1_000_000
-"""Of text in a group: about what is lost when a process dies, and what batches are sorted over."""
+GROUP_BYTES = 20_000
+"""Of text in a group: about what is lost when a process dies, and a batch or two."""
+TEXT_BYTES = 64_000_000
+"""Of text that is held at once, for models that read texts."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ def score_model(
         "window": model.window,
         "windows": rule,
         "device": model.device,
+        "group_bytes": GROUP_BYTES,
     }
     place = folder / f"{model.name}-{value_digest(inputs)[:8]}"
     groups = list(_groups(text.documents))
@@ -106,8 +109,11 @@ def score_model(
         if not wanted:
             say(f"{model.name}: its scores are up to date in {place}")
         own = place / (f"scores-{number}-of-{of}.jsonl" if shard else "scores.jsonl")
-        for group in progress(wanted, f"held-out text, {model.name}", unit="groups"):
-            _append(own, group, model, text, groups[group], rule)
+        encoded = _encoded(model, text, [groups[group] for group in wanted])
+        for group, documents in zip(
+            progress(wanted, f"{model.name}, held-out text", unit="groups"), encoded, strict=True
+        ):
+            _append(own, group, model, documents, rule)
     done = _read(place)
     if any(group not in done for group in range(len(groups))):
         return None
@@ -147,12 +153,7 @@ def _read(place: Path) -> dict[int, dict[str, Any]]:
     return done
 
 
-def _append(file: Path, group: int, model: LanguageModel, text: Text, indices: range, rule: Rule) -> None:
-    chosen = [text.documents[index] for index in indices]
-    if model.tokenizer_digest == text.tokenizer_digest:
-        documents = [each.document for each in chosen]
-    else:
-        documents = list(_encode(model, chosen, text.corpus))
+def _append(file: Path, group: int, model: LanguageModel, documents: Sequence[EncodedDocument], rule: Rule) -> None:
     begin = time.perf_counter()
     scores = score_encoded(
         model.token_losses,
@@ -175,31 +176,53 @@ def _append(file: Path, group: int, model: LanguageModel, text: Text, indices: r
         os.fsync(lines.fileno())
 
 
-def _encode(model: LanguageModel, chosen: Sequence[HeldOut], corpus: Path) -> Iterator[EncodedDocument]:
-    """The documents in the ids of another tokenizer than the shards'.
+def _encoded(model: LanguageModel, text: Text, groups: Sequence[range]) -> Iterator[list[EncodedDocument]]:
+    """The documents of each group in the ids of the model: the shards', or those of the corpus's texts."""
+    texts: dict[tuple[str, str, str], str] = {}
+    for place, group in enumerate(groups):
+        chosen = [text.documents[index] for index in group]
+        if model.tokenizer_digest == text.tokenizer_digest:
+            yield [each.document for each in chosen]
+            continue
+        if _key(chosen[0]) not in texts:
+            texts = _read_texts(text, groups[place:])
+        yield [_encode(model, each, texts.get(_key(each)), text.corpus) for each in chosen]
 
-    Raises:
-        DataError: a text is not in the corpus, or the tokenizer does not give it back.
-    """
+
+def _key(each: HeldOut) -> tuple[str, str, str]:
+    return each.source, each.split, each.document.id
+
+
+def _read_texts(text: Text, groups: Sequence[range]) -> dict[tuple[str, str, str], str]:
+    """The texts of as many of the first groups as TEXT_BYTES hold, of one at least."""
+    wanted: set[tuple[str, str, str]] = set()
+    size = 0
+    for group in groups:
+        if wanted and size > TEXT_BYTES:
+            break
+        wanted |= {_key(text.documents[index]) for index in group}
+        size += sum(text.documents[index].document.bytes for index in group)
     texts = {}
-    for source, split in {(each.source, each.split) for each in chosen}:
-        wanted = {each.document.id for each in chosen if (each.source, each.split) == (source, split)}
-        for batch in corpus_batches(corpus_files(corpus, split).get(source, []), ["id", "text"]):
-            for id_, text in zip(batch.column(0).to_pylist(), batch.column(1), strict=True):
-                if id_ in wanted:
-                    texts[source, split, id_] = text.as_py()
-    for each in chosen:
-        document = each.document
-        text = texts.get((each.source, each.split, document.id))
-        if text is None:
-            raise DataError(f"{corpus} has no {each.split} document {document.id} of {each.source}: prepare it again")
-        begin, *ids = model.encode(text)
-        if not same_text(model.decode(ids), text):
-            raise DataError(
-                f"{model.name}: its tokenizer does not give document {document.id} of {each.source} back as it is, so "
-                "that its tokens stand for an unknown number of bytes: no bits per byte can be told"
-            )
-        yield EncodedDocument(document.id, document.date, np.asarray(ids, np.int64), document.bytes, begin)
+    for source, split in sorted({key[:2] for key in wanted}):
+        for batch in corpus_batches(corpus_files(text.corpus, split).get(source, []), ["id", "text"]):
+            for id_, content in zip(batch.column(0).to_pylist(), batch.column(1), strict=True):
+                if (source, split, id_) in wanted:
+                    texts[source, split, id_] = content.as_py()
+    return texts
+
+
+def _encode(model: LanguageModel, each: HeldOut, content: str | None, corpus: Path) -> EncodedDocument:
+    """Raises DataError: the text is not in the corpus, or the tokenizer does not give it back."""
+    document = each.document
+    if content is None:
+        raise DataError(f"{corpus} has no {each.split} document {document.id} of {each.source}: prepare it again")
+    begin, *ids = model.encode(content)
+    if not same_text(model.decode(ids), content):
+        raise DataError(
+            f"{model.name}: its tokenizer does not give document {document.id} of {each.source} back as it is, so that "
+            "its tokens stand for an unknown number of bytes: no bits per byte can be told"
+        )
+    return EncodedDocument(document.id, document.date, np.asarray(ids, np.int64), document.bytes, begin)
 
 
 def _peak_bytes(model: LanguageModel) -> int:

@@ -2,8 +2,10 @@
 
 import datetime
 import io
+import itertools
 import json
 import random
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from html.parser import HTMLParser
@@ -216,9 +218,28 @@ class Page(HTMLParser):
         self.words = ""
         self.feed(page)
         assert not self.opened
-        assert {tag for tag, _ in self.tags}.isdisjoint({"script", "link", "iframe"})
-        assert all("onerror" not in attributes and "href" not in attributes for _, attributes in self.tags)
-        assert all((attributes.get("src") or "data:").startswith("data:") for _, attributes in self.tags)
+        assert {tag for tag, _ in self.tags}.isdisjoint({"img", "link", "iframe"})
+        assert [tag for tag, _ in self.tags].count("script") == 1, "the page's own"
+        for _, attributes in self.tags:
+            assert attributes.keys().isdisjoint({"src", "srcset", "onerror"})
+            assert re.fullmatch(r"((\.\./)*[\w%-]+(\.[\w%-]+)+(/[\w%.-]+)*)?", attributes.get("href") or ""), (
+                "a file beside it"
+            )
+
+        self.check_accessible()
+
+    def check_accessible(self) -> None:
+        """Language, title, headings in order, names of plots and groups, and what each header is of."""
+        assert ("html", {"lang": "en"}) in self.tags
+        levels = [int(tag[1]) for tag, _ in self.tags if re.fullmatch(r"h\d", tag)]
+        assert levels[0] == 1
+        assert levels.count(1) == 1
+        assert all(after <= before + 1 for before, after in itertools.pairwise(levels)), "no level is left out"
+        for tag, attributes in self.tags:
+            assert tag != "figure" or (attributes["aria-label"] and attributes["tabindex"] == "0")
+            assert attributes.get("role") != "group" or attributes["aria-label"]
+            assert tag != "th" or attributes["scope"] in ("col", "row", "rowgroup")
+            assert tag != "svg" or attributes["aria-hidden"] == "true", "its table says the same"
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
@@ -228,7 +249,8 @@ class Page(HTMLParser):
         assert self.opened.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self.words += data
+        if self.opened and self.opened[-1] not in ("style", "script"):
+            self.words += data
 
 
 @pytest.fixture(scope="session")

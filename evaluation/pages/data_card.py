@@ -23,7 +23,7 @@ from evaluation.pages.document_counts import (
 )
 from evaluation.pages.html import write_page
 
-PAGE, FACTS = "data_card.html", "data_card.json"
+PAGE = "data_card.html"
 FORMAT = 1
 PREPARE_AGAIN = "run `domainlm prepare CONFIG` and `domainlm tokenize CONFIG` again"
 NOTHING = KeptDocuments(documents=0, characters=0, bytes=0, first_date=None, last_date=None)
@@ -54,11 +54,12 @@ def write_data_card(
         DataError: the folders are unfinished, were not made from one another, or a sum in one is not that of another.
     """
     card = gather_data_card(corpus, tokenizer, shards, name, domain)
-    write_atomically(folder / FACTS, json.dumps(to_json(card), indent=1, ensure_ascii=False))
+    write_atomically(folder / tables.FACTS, json.dumps(to_json(card), indent=1, ensure_ascii=False))
     report, counts = card.report, card.counts
     return write_page(
         folder / PAGE,
         name,
+        {tables.FACTS: "domainlm tokenize CONFIG"},
         {"plots": data_plots(report, counts)},
         card=card,
         summary=tables.summary(report, counts),

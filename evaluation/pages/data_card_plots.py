@@ -2,36 +2,23 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from evaluation.pages.charts import Bar, Bars, Columns, Segment
 from evaluation.pages.corpus_report import CorpusReport
-from evaluation.pages.data_card_tables import OF_HELD_OUT
+from evaluation.pages.data_card_tables import OF_HELD_OUT, fact
 from evaluation.pages.document_counts import Counts, DocumentCounts, SplitCounts, totals_by_source
-from evaluation.pages.drawing import (
-    COLOURS,
-    INK,
-    NARROW,
-    WIDE,
-    Plot,
-    legend_below,
-    plain_numbers,
-    png,
-    single_figure,
-    without_axis,
-)
-from evaluation.pages.wording import axis_number, share, short_number
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from evaluation.pages.drawing import Plot
+from evaluation.pages.figures import Figure, figure
+from evaluation.pages.wording import share
 
 MOST_COLOURS = 6
-LEAST_BARS, MOST_BARS = 3, 20
+MOST_BARS = 20
 MOST_YEARS = 300
-SPLIT_COLOURS = {"train": COLOURS[0], "past": COLOURS[5], "future": COLOURS[4]}
+SPLIT_COLOURS = {"train": 0, "past": 5, "future": 4}
 KEPT = "kept"
 
-Series = dict[str, Counter[int]]
-"""What is stacked, from the bottom: name → height at each place."""
+Series = dict[str, dict[int, tuple[int, list[str]]]]
+"""What is stacked, from the bottom: name → place → tokens, and the fields that they are the sum of."""
 
 
 def data_plots(report: CorpusReport, counts: SplitCounts) -> list[Plot]:
@@ -41,26 +28,26 @@ def data_plots(report: CorpusReport, counts: SplitCounts) -> list[Plot]:
 
 def years_plot(report: CorpusReport, counts: SplitCounts) -> list[Plot]:
     """Tokens by year and source, with the cutoff; nothing when no document has a date."""
-    series = _tokens_by(counts, lambda found: {year: total for year, total in found.years.items() if year is not None})
     undated = sum(found.undated.tokens for sources in counts.values() for found in sources.values())
-    dated = sum(heights.total() for heights in series.values())
-    if not dated:
+    years = [year for found in _all(counts) for year in found.years if year is not None]
+    if not years:
         return []
-    years = [year for heights in series.values() for year in heights]
     width = -(-(max(years) - min(years) + 1) // MOST_YEARS)
-    series = {name: _in_steps(heights, width) for name, heights in series.items()}
-    figure, axes = single_figure(WIDE, 3.8)
-    _stack(axes, series, width * 0.86, width / 2)
+    series = _tokens_by(
+        counts,
+        "years",
+        lambda found: {(year, year // width * width): total for year, total in found.years.items() if year is not None},
+    )
+    mark = None
     if report.cutoff is not None:
-        place = report.cutoff.year + (report.cutoff.timetuple().tm_yday - 1) / 366
-        axes.axvline(place, color=INK, linestyle="--", linewidth=1)
-        label = axes.annotate(f"cutoff {report.cutoff} ", (place, 0.98), xycoords=("data", "axes fraction"))
-        label.set(ha="right", va="top", fontsize=9, color=INK)
-    plain_numbers(axes)
+        mark = (report.cutoff.year + (report.cutoff.timetuple().tm_yday - 1) / 366, f"cutoff {report.cutoff}")
+    names = {year: str(year) if width == 1 else f"{year}–{year + width - 1}" for year in _places(series)}
+    chart = Columns(_figures(series), names, width, mark=mark)
     caption = "Tokens by the year of their text"
     if undated:
-        caption += f"; {share(undated, dated + undated)} of all tokens have no date"
-    return [Plot("data_years", caption, png(figure), wide=True)]
+        whole = sum(found.total.tokens for found in _all(counts))
+        caption += f"; {share(undated, whole)} of all tokens have no date"
+    return [Plot("data_years", caption, chart, wide=True)]
 
 
 def fates_plot(report: CorpusReport) -> Plot:
@@ -68,24 +55,30 @@ def fates_plot(report: CorpusReport) -> Plot:
     records = {name: source.read for name, source in report.sources.items()}
     rows = _labels(sorted(records, key=lambda name: (-records[name], name)), MOST_BARS)
     fates: dict[str, Counter[str]] = {row: Counter() for row in rows.values()}
+    origins: dict[tuple[str, str], list[str]] = {}
     for name, source in report.sources.items():
-        found = fates[rows[name]]
-        found[KEPT] += source.documents
-        found["quarantined"] += sum(source.quarantined.values())
-        for reason, count in source.dropped.items():
-            found[_family(reason)] += count
+        found = [(KEPT, fact("sources", name, "kept", "*", "documents"), source.documents)]
+        found += [("quarantined", fact("sources", name, "quarantined", "*"), sum(source.quarantined.values()))]
+        found += [(_family(why), fact("sources", name, "dropped", why), n) for why, n in source.dropped.items()]
+        for fate, origin, count in found:
+            fates[rows[name]][fate] += count
+            origins.setdefault((rows[name], fate), []).append(origin)
     totals: Counter[str] = sum(fates.values(), Counter())
     losses = sorted((reason for reason in totals if reason != KEPT), key=lambda reason: (-totals[reason], reason))
     names = {KEPT: KEPT} | _labels(losses, MOST_COLOURS - 1, "other reasons")
-    bars = {
-        label: [
-            sum(found[reason] for reason in names if names[reason] == label) / max(found.total(), 1)
-            for found in fates.values()
-        ]
-        for label in dict.fromkeys(names.values())
-    }
-    figure = _bars(list(fates), bars, _colours(list(bars)))
-    return Plot("data_fates", "What became of the records that were read", figure)
+    read = {row: [fact("sources", name, "read") for name, own in rows.items() if own == row] for row in fates}
+    bars = []
+    for row, found_here in fates.items():
+        segments = []
+        for label in dict.fromkeys(names.values()):
+            reasons = [reason for reason, own in names.items() if own == label and found_here[reason]]
+            part = sum(found_here[reason] for reason in reasons) / max(found_here.total(), 1)
+            of = [origin for reason in reasons for origin in origins[row, reason]]
+            if part:
+                segments.append(Segment(label, part, figure(part, "share", *of, per=read[row])))
+        bars.append(Bar(row, segments))
+    legend = {label: place for place, label in enumerate(dict.fromkeys(names.values()))}
+    return Plot("data_fates", "What became of the records that were read", Bars({"": bars}, legend))
 
 
 def tokens_plot(counts: SplitCounts) -> list[Plot]:
@@ -94,43 +87,71 @@ def tokens_plot(counts: SplitCounts) -> list[Plot]:
     if not totals:
         return []
     rows = _labels(list(totals), MOST_BARS)
-    places = list(dict.fromkeys(rows.values()))
-    bars = {
-        split: [
-            sum(found.total.tokens for name, found in counts[split].items() if rows[name] == place) for place in places
-        ]
-        for split in SPLIT_COLOURS
-        if split in counts
-    }
+    every = [fact("totals", "tokens")]
     whole = sum(total.tokens for total in totals.values())
-    sums = [sum(column) for column in zip(*bars.values(), strict=True)]
-    ends = [f" {short_number(total)} ({share(total, whole)})" for total in sums]
-    return [Plot("data_tokens", "Tokens by source and split", _bars(places, bars, SPLIT_COLOURS, ends))]
+    bars = []
+    for row in dict.fromkeys(rows.values()):
+        inside = [name for name, own in rows.items() if own == row]
+        segments = []
+        for split in SPLIT_COLOURS:
+            found = [name for name in inside if name in counts.get(split, {})]
+            tokens = sum(counts[split][name].total.tokens for name in found)
+            if tokens:
+                of = [fact("sources", name, "kept", split, "tokens") for name in found]
+                segments.append(Segment(split, tokens, figure(tokens, ",d", *of)))
+        tokens = sum(totals[name].tokens for name in inside)
+        of = [fact("sources", name, "kept", "*", "tokens") for name in inside]
+        bars.append(Bar(row, segments, [figure(tokens, "short", *of), figure(tokens / whole, "share", *of, per=every)]))
+    legend = {split: colour for split, colour in SPLIT_COLOURS.items() if split in counts}
+    return [Plot("data_tokens", "Tokens by source and split", Bars({"": bars}, legend))]
 
 
 def lengths_plot(counts: SplitCounts) -> list[Plot]:
     """In documents of what length the tokens are, by source."""
-    series = _tokens_by(counts, lambda found: found.lengths)
-    lengths = sorted({length for heights in series.values() for length in heights})
+    series = _tokens_by(counts, "lengths", lambda found: {(n, n): total for n, total in found.lengths.items()})
+    lengths = _places(series)
     if not lengths:
         return []
-    figure, axes = single_figure(WIDE, 3.4)
-    _stack(axes, series, 0.86, 0.5)
-    places = range(lengths[0], lengths[-1] + 2)  # the borders between bars
-    axes.set_xticks(list(places), [f"{2**place:,}" if place < 20 else f"2^{place}" for place in places])
-    axes.set_xlabel("tokens of a document")
-    return [Plot("data_lengths", "Tokens by the length of their document", png(figure), wide=True)]
+    borders = {place: f"{2**place:,}" if place < 20 else f"2^{place}" for place in range(lengths[0], lengths[-1] + 2)}
+    names = {place: f"{borders[place]} to {borders[place + 1]}" for place in lengths}
+    ticks = {float(place): label for place, label in borders.items()}
+    chart = Columns(_figures(series), names, ticks=ticks, x_label="tokens of a document")
+    return [Plot("data_lengths", "Tokens by the length of their document", chart, wide=True)]
 
 
-def _tokens_by(counts: SplitCounts, groups: Callable[[DocumentCounts], Mapping[int, Counts]]) -> Series:
-    """Tokens of all splits by what `groups` goes by, for each source that has a colour of its own, and the rest."""
+def _tokens_by(
+    counts: SplitCounts, key: str, groups: Callable[[DocumentCounts], Mapping[tuple[int, int], Counts]]
+) -> Series:
+    """Tokens of all splits, for each source that has a colour of its own, and the rest.
+
+    Args:
+        key: of a source's split in data_card.json, what has the tokens.
+        groups: what is counted there, by its own key and the place where it is shown.
+    """
     labels = _labels(list(totals_by_source(counts)))
-    series: Series = {label: Counter() for label in labels.values()}
-    for sources in counts.values():
+    series: Series = {label: {} for label in labels.values()}
+    for split, sources in counts.items():
         for name, found in sources.items():
-            for place, total in groups(found).items():
-                series[labels[name]][place] += total.tokens
+            for (own, place), total in groups(found).items():
+                tokens, origins = series[labels[name]].get(place, (0, []))
+                origin = fact("sources", name, "kept", split, key, own, "tokens")
+                series[labels[name]][place] = tokens + total.tokens, [*origins, origin]
     return series
+
+
+def _figures(series: Series) -> dict[str, dict[int, tuple[float, Figure]]]:
+    return {
+        name: {place: (tokens, figure(tokens, ",d", *origins)) for place, (tokens, origins) in heights.items()}
+        for name, heights in series.items()
+    }
+
+
+def _places(series: Series) -> list[int]:
+    return sorted({place for heights in series.values() for place in heights})
+
+
+def _all(counts: SplitCounts) -> list[DocumentCounts]:
+    return [found for sources in counts.values() for found in sources.values()]
 
 
 def _family(reason: str) -> str:
@@ -143,54 +164,3 @@ def _labels(names: Sequence[str], most: int = MOST_COLOURS, rest: str = "other s
     if len(names) <= most:
         return {name: name for name in names}
     return {name: name if place < most - 1 else f"{len(names) - most + 1} {rest}" for place, name in enumerate(names)}
-
-
-def _colours(labels: Sequence[str]) -> dict[str, str]:
-    return dict(zip(labels, COLOURS, strict=False))
-
-
-def _in_steps(heights: Counter[int], width: int) -> Counter[int]:
-    sums: Counter[int] = Counter()
-    for place, height in heights.items():
-        sums[place // width * width] += height
-    return sums
-
-
-def _stack(axes: "Axes", series: Series, width: float, offset: float) -> None:
-    """Upright bars on one another, centred `offset` behind their places."""
-    base: Counter[int] = Counter()
-    for (name, heights), colour in zip(series.items(), COLOURS, strict=False):
-        places = sorted(heights)
-        lower = [base[place] for place in places]
-        if places:  # the others keep their colours in all plots
-            upper = [heights[place] for place in places]
-            axes.bar([place + offset for place in places], upper, width, lower, color=colour, label=name)
-        base.update(heights)
-    axes.yaxis.set_major_formatter(lambda value, _: axis_number(value))
-    axes.margins(y=0.12)  # room for what is written above
-    legend_below(axes, MOST_COLOURS)
-
-
-def _bars(
-    rows: Sequence[str], bars: Mapping[str, Sequence[float]], colours: Mapping[str, str], ends: Sequence[str] = ()
-) -> bytes:
-    """Lying bars, the first row on top: shares of one unless `ends`, what each bar's end is labelled, are given."""
-    figure, axes = single_figure(NARROW, 1.2 + 0.34 * max(len(rows), LEAST_BARS))
-    left = [0.0] * len(rows)
-    places = range(len(rows))
-    for name, widths in bars.items():
-        axes.barh(places, widths, left=left, color=colours[name], label=name, height=0.68)
-        left = [begin + width for begin, width in zip(left, widths, strict=True)]
-    axes.set_yticks(list(places), rows)
-    axes.set_ylim(max(len(rows), LEAST_BARS) - 0.4, -0.6)
-    if ends:
-        for place, (end, text) in enumerate(zip(left, ends, strict=True)):
-            axes.text(end, place, text, va="center", fontsize=9, color=INK)
-        axes.set_xlim(0, max(left) * 1.35)
-        without_axis(axes)
-    else:
-        axes.grid(visible=False)
-        axes.set_xlim(0, 1)
-        axes.xaxis.set_major_formatter("{x:.0%}")
-    legend_below(axes)
-    return png(figure)

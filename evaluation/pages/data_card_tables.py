@@ -6,14 +6,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from evaluation.pages.corpus_report import Contamination, CorpusReport, KeptDocuments, Sample
 from evaluation.pages.document_counts import Counts, DocumentCounts, SplitCounts, totals_by_source, totals_by_split
+from evaluation.pages.figures import figure, pointer
 from evaluation.pages.html import Row, Table
-from evaluation.pages.wording import number_in_words, share, text_size
+from evaluation.pages.wording import number_in_words, text_size
 
 SPLIT_MEANINGS = {
     "train": "what a model learns from",
     "past": "held out at random from the same time",
     "future": "held out: of the cutoff and later",
 }
+FACTS = "data_card.json"
 OF_HELD_OUT = " of held-out text"
 DOMAIN_NAMED = 2  # sources that the first sentence has room for
 SOURCES_BESIDE = 6  # columns that a printed page has room for
@@ -22,8 +24,13 @@ PERIODS = (1, 5, 10, 25, 50, 100, 1000)  # years in a row of the table of years
 SAMPLES_SHOWN = 4  # of each reason
 DOCUMENTS_SHOWN = 5  # of each contaminated item
 
-_Line = tuple[str, int, Mapping[str, int]]
-"""Label, depth, and a count of each source."""
+_Line = tuple[str, int, Mapping[str, int], Sequence[Sequence[str]]]
+"""Label, depth, a count of each source, and the keys that lead from a source in data_card.json to what is summed."""
+
+
+def fact(*steps: str | int) -> str:
+    """Where in data_card.json something is."""
+    return pointer(FACTS, *steps)
 
 
 def summary(report: CorpusReport, counts: SplitCounts) -> str:
@@ -58,13 +65,15 @@ def key_figures(report: CorpusReport, counts: SplitCounts) -> list[tuple[str, st
     totals = totals_by_split(counts)
     total, train = Counts.total(totals.values()), totals.get("train", Counts())
     read = sum(source.read for source in report.sources.values())
+    every = fact("totals", "documents")
+    held_out = [fact("sources", "*", "kept", split, "tokens") for split in ("past", "future")]
     return [
-        ("records read", number_in_words(read)),
-        ("kept", share(total.documents, read)),
-        ("text", text_size(total.bytes)),
-        ("training tokens", number_in_words(train.tokens)),
-        ("held-out tokens", number_in_words(total.tokens - train.tokens)),
-        ("cutoff", str(report.cutoff or "none")),
+        ("records read", figure(read, "words", fact("totals", "read"))),
+        ("kept", figure(total.documents / read, "share", every, per=[fact("totals", "read")]) if read else "–"),
+        ("text", figure(total.bytes, "text size", fact("totals", "bytes"))),
+        ("training tokens", figure(train.tokens, "words", fact("sources", "*", "kept", "train", "tokens"))),
+        ("held-out tokens", figure(total.tokens - train.tokens, "words", *held_out)),
+        ("cutoff", figure(report.cutoff, "text", fact("cutoff")) if report.cutoff else "none"),
     ]
 
 
@@ -87,8 +96,14 @@ def source_tables(report: CorpusReport, counts: SplitCounts) -> list[Table]:
         purpose = "domain" if source.domain else "general"
         origins.append(Row(name, 0, [purpose, source.path, source.licence or "–", source.language or "any"]))
         total = totals.get(name, Counts())
-        cells = [f"{source.read:,}", f"{source.documents:,}", text_size(total.bytes), f"{total.tokens:,}"]
-        cells += [share(total.tokens, tokens), _ratio(total.bytes, total.tokens), *_dates(source.kept.values())]
+        kept = {key: fact("sources", name, "kept", "*", key) for key in ("documents", "bytes", "tokens")}
+        cells: list[str] = [figure(source.read, ",d", fact("sources", name, "read"))]
+        cells.append(figure(source.documents, ",d", kept["documents"]))
+        cells.append(figure(total.bytes, "text size", kept["bytes"]))
+        cells.append(figure(total.tokens, ",d", kept["tokens"]))
+        cells.append(_share(total.tokens, tokens, [kept["tokens"]], [fact("totals", "tokens")]))
+        ratio = total.tokens and figure(total.bytes / total.tokens, ".2f", kept["bytes"], per=[kept["tokens"]])
+        cells += [ratio or "–", *_dates(source.kept.values(), [name], "*")]
         figures.append(Row(name, 0, cells))
     columns = ["read", "kept", "text", "tokens", "of all tokens", "bytes per token", "first date", "last date"]
     return [Table(["purpose", "origin", "licence unless stated", "language"], origins), Table(columns, figures)]
@@ -101,29 +116,41 @@ def split_table(report: CorpusReport, counts: SplitCounts) -> Table:
         kept = {name: source.kept[split] for name, source in report.sources.items() if split in source.kept}
         found = {name: counts[split][name] for name in kept if name in counts.get(split, {})}
         if found:
-            rows.append(_split_row(f"{split}: {meaning}", 0, list(found.values()), [kept[name] for name in found]))
-            rows += [_split_row(name, 1, [source], [kept[name]]) for name, source in found.items()]
+            rows.append(_split_row(f"{split}: {meaning}", 0, split, found, kept))
+            rows += [_split_row(name, 1, split, {name: source}, kept) for name, source in found.items()]
     return Table(["documents", "no date", "first date", "last date", "characters", "bytes", "tokens"], rows)
 
 
-def _split_row(label: str, depth: int, counts: Sequence[DocumentCounts], kept: Sequence[KeptDocuments]) -> Row:
-    total = Counts.total(source.total for source in counts)
-    undated = sum(source.undated.documents for source in counts)
-    characters = sum(source.characters for source in kept)
-    sizes = [f"{size:,}" for size in (characters, total.bytes, total.tokens)]
-    return Row(label, depth, [f"{total.documents:,}", f"{undated:,}", *_dates(kept), *sizes])
+def _split_row(
+    label: str, depth: int, split: str, counts: Mapping[str, DocumentCounts], kept: Mapping[str, KeptDocuments]
+) -> Row:
+    total = Counts.total(source.total for source in counts.values())
+    undated = sum(source.undated.documents for source in counts.values())
+    characters = sum(kept[name].characters for name in counts)
+    values = {"documents": total.documents, "characters": characters, "bytes": total.bytes, "tokens": total.tokens}
+    said = {
+        key: figure(value, ",d", *(fact("sources", name, "kept", split, key) for name in counts))
+        for key, value in values.items()
+    }
+    none = [fact("sources", name, "kept", split, "years", "undated", "documents") for name in counts]
+    dates = _dates([kept[name] for name in counts], list(counts), split)
+    sizes = [said[key] for key in ("characters", "bytes", "tokens")]
+    return Row(label, depth, [said["documents"], figure(undated, ",d", *none), *dates, *sizes])
 
 
 def fates_tables(report: CorpusReport) -> list[Table]:
     """What became of the records: kept, or why not, by source."""
     sources = report.sources
     read = {name: source.read for name, source in sources.items()}
-    lines: list[_Line] = [("read", 0, read), ("kept", 0, {name: source.documents for name, source in sources.items()})]
+    lines: list[_Line] = [("read", 0, read, [["read"]])]
+    lines.append(
+        ("kept", 0, {name: source.documents for name, source in sources.items()}, [["kept", "*", "documents"]])
+    )
     for fate in ("dropped", "quarantined"):
         by_source: dict[str, Mapping[str, int]] = {name: getattr(source, fate) for name, source in sources.items()}
-        lines.append((fate, 0, {name: sum(found.values()) for name, found in by_source.items()}))
-        lines += _by_reason(by_source, depth=1)
-    return _beside(lines, list(sources), sum(read.values()))
+        lines.append((fate, 0, {name: sum(found.values()) for name, found in by_source.items()}, [[fate, "*"]]))
+        lines += _by_reason(by_source, fate, depth=1)
+    return _beside(lines, list(sources), sum(read.values()), ["read"])
 
 
 def lost_files_table(report: CorpusReport) -> Table:
@@ -131,7 +158,7 @@ def lost_files_table(report: CorpusReport) -> Table:
     return Table(
         ["source", "bytes"],
         [
-            Row(file, 0, [name, f"{size:,}"])
+            Row(file, 0, [name, figure(size, ",d", fact("sources", name, "lost_files", file))])
             for name, source in report.sources.items()
             for file, size in source.lost_files.items()
         ],
@@ -149,7 +176,7 @@ def licence_tables(report: CorpusReport) -> list[Table]:
     """Documents kept under each licence, by source."""
     by_source = {name: source.licences for name, source in report.sources.items()}
     documents = sum(source.documents for source in report.sources.values())
-    return _beside(_by_reason(by_source), list(report.sources), documents)
+    return _beside(_by_reason(by_source, "licences"), list(report.sources), documents, ["kept", "*", "documents"])
 
 
 def language_table(report: CorpusReport) -> Table:
@@ -162,7 +189,8 @@ def language_table(report: CorpusReport) -> Table:
             if reason.startswith("language: ")
         }
         found = ", ".join(f"{code} {count:,}" for code, count in Counter(others).most_common())
-        rows.append(Row(name, 0, [source.language or "any", f"{source.documents:,}", found or "–"]))
+        kept = figure(source.documents, ",d", fact("sources", name, "kept", "*", "documents"))
+        rows.append(Row(name, 0, [source.language or "any", kept, found or "–"]))
     asked = any(source.language for source in report.sources.values())
     return Table(["language asked for", "documents kept", "dropped as another language"], rows if asked else [])
 
@@ -170,14 +198,16 @@ def language_table(report: CorpusReport) -> Table:
 def removal_tables(report: CorpusReport) -> list[Table]:
     """What was taken out of the documents kept: lines, and personal data by kind; nothing when none was looked for."""
     removed = {name: source.removed_lines for name, source in report.sources.items()}
-    lines: list[_Line] = [("boilerplate lines removed", 0, removed)] if any(removed.values()) else []
+    lines: list[_Line] = []
+    if any(removed.values()):
+        lines.append(("boilerplate lines removed", 0, removed, [["removed_lines"]]))
     kinds = sorted({kind for source in report.sources.values() for kind in source.scrubbed})
     if kinds:  # those that were looked for, found or not
         totals = {name: sum(source.scrubbed.values()) for name, source in report.sources.items()}
-        lines.append(("personal data replaced by a mark", 0, totals))
+        lines.append(("personal data replaced by a mark", 0, totals, [["scrubbed", "*"]]))
         for kind in kinds:
             found = {name: source.scrubbed.get(kind, 0) for name, source in report.sources.items()}
-            lines.append((kind, 1, found))
+            lines.append((kind, 1, found, [["scrubbed", kind]]))
     return _beside(lines, list(report.sources))
 
 
@@ -195,7 +225,9 @@ def boilerplate_tables(report: CorpusReport) -> list[Table]:
         expression: {name: found.get(expression, 0) for name, found in by_source.items()} for expression in expressions
     }
     ordered = sorted(expressions, key=lambda expression: sum(counted[expression].values()))
-    lines = [(expression, 0, counted[expression]) for expression in ordered[:MOST_ROWS]]
+    lines = [
+        (expression, 0, counted[expression], [["boilerplate_lines", expression]]) for expression in ordered[:MOST_ROWS]
+    ]
     return _beside(lines, list(report.sources))
 
 
@@ -207,10 +239,10 @@ def contamination_table(contamination: Contamination | None) -> Table:
     for item, found in ordered[:MOST_ROWS]:
         named = ", ".join(found.first[:DOCUMENTS_SHOWN])
         more = found.documents - min(DOCUMENTS_SHOWN, len(found.first))
-        rows.append(Row(item, 0, [f"{found.documents:,}", f"{named} and {more:,} more" if more > 0 else named]))
+        count = figure(found.documents, ",d", fact("contamination", "touched", item, "documents"))
+        rows.append(Row(item, 0, [count, f"{named} and {more:,} more" if more > 0 else named]))
     if len(ordered) > MOST_ROWS:
-        rest = ordered[MOST_ROWS:]
-        rows.append(Row(f"{len(rest):,} other items", 0, [f"{sum(found.documents for _, found in rest):,}", "–"]))
+        rows.append(_others("touched", {item: found.documents for item, found in ordered[MOST_ROWS:]}))
     return Table(["documents", "which"], rows)
 
 
@@ -218,13 +250,21 @@ def common_table(contamination: Contamination | None) -> Table:
     """Evaluation items of which training documents have common phrases alone, those with the most documents first."""
     common = contamination.common if contamination else {}
     ordered = sorted(common.items(), key=lambda entry: (-entry[1].documents, entry[0]))
-    rows = [
-        Row(item, 0, [f"{found.documents:,}", f"{found.ngrams:,} of {found.of:,}"])
-        for item, found in ordered[:MOST_ROWS]
-    ]
-    if rest := ordered[MOST_ROWS:]:
-        rows.append(Row(f"{len(rest):,} other items", 0, [f"{sum(found.documents for _, found in rest):,}", "–"]))
-    return Table(["documents", "n-grams that are common"], rows)
+    rows = []
+    for item, found in ordered[:MOST_ROWS]:
+        values = {"documents": found.documents, "ngrams": found.ngrams, "of": found.of}
+        cells = [figure(value, ",d", fact("contamination", "common", item, key)) for key, value in values.items()]
+        rows.append(Row(item, 0, cells))
+    if len(ordered) > MOST_ROWS:
+        others = _others("common", {item: found.documents for item, found in ordered[MOST_ROWS:]})
+        rows.append(others._replace(cells=[*others.cells, "–"]))
+    return Table(["documents", "n-grams that are common", "of all its"], rows)
+
+
+def _others(key: str, documents: Mapping[str, int]) -> Row:
+    """All items that a table of contamination has no room for, as one row."""
+    origins = [fact("contamination", key, item, "documents") for item in documents]
+    return Row(f"{len(documents):,} other items", 0, [figure(sum(documents.values()), ",d", *origins), "–"])
 
 
 def year_tables(report: CorpusReport, counts: SplitCounts) -> list[Table]:
@@ -239,11 +279,14 @@ def year_tables(report: CorpusReport, counts: SplitCounts) -> list[Table]:
     for first in sorted({year // period * period for year in years}):
         within = range(first, first + period)
         label = str(first) if period == 1 else f"{first}–{first + period - 1}"
-        lines.append((label, 0, {name: sum(found[year] for year in within) for name, found in tokens.items()}))
+        inside = [["kept", "*", "years", str(year), "tokens"] for year in within if year in years]
+        sums = {name: sum(found[year] for year in within) for name, found in tokens.items()}
+        lines.append((label, 0, sums, inside))
     if any(found[None] for found in tokens.values()):
-        lines.append(("without a date", 0, {name: found[None] for name, found in tokens.items()}))
+        none = {name: found[None] for name, found in tokens.items()}
+        lines.append(("without a date", 0, none, [["kept", "*", "years", "undated", "tokens"]]))
     total = sum(found.total() for found in tokens.values())
-    return _beside(lines, list(report.sources), total)
+    return _beside(lines, list(report.sources), total, ["kept", "*", "tokens"])
 
 
 def sample_tables(report: CorpusReport) -> list[tuple[str, Table]]:
@@ -266,42 +309,51 @@ def sample_tables(report: CorpusReport) -> list[tuple[str, Table]]:
     return tables
 
 
-def _by_reason(by_source: Mapping[str, Mapping[str, int]], depth: int = 0) -> Iterator[_Line]:
-    """A line for each reason, the most frequent first, and one for all that do not fit."""
+def _by_reason(by_source: Mapping[str, Mapping[str, int]], key: str, depth: int = 0) -> Iterator[_Line]:
+    """A line for each reason that a source's `key` counts, the most frequent first, and one for all without room."""
     totals: Counter[str] = Counter()
     for found in by_source.values():
         totals.update(found)
     ordered = sorted(filter(totals.get, totals), key=lambda reason: (-totals[reason], reason))
     for reason in ordered[:MOST_ROWS]:
-        yield reason, depth, {name: found.get(reason, 0) for name, found in by_source.items()}
+        yield reason, depth, {name: found.get(reason, 0) for name, found in by_source.items()}, [[key, reason]]
     rest = ordered[MOST_ROWS:]
     if rest:
         counts = {name: sum(found.get(reason, 0) for reason in rest) for name, found in by_source.items()}
-        yield f"{len(rest):,} others", depth, counts
+        yield f"{len(rest):,} others", depth, counts, [[key, reason] for reason in rest]
 
 
-def _beside(lines: Iterable[_Line], sources: Sequence[str], whole: int = 0) -> list[Table]:
+def _beside(
+    lines: Iterable[_Line], sources: Sequence[str], whole: int = 0, whole_keys: Sequence[str] = ()
+) -> list[Table]:
     """The lines with their sum, its share of the whole if one is given, and the sources; tables no wider than paper."""
     lines = list(lines)
     tables: list[Table] = []
     for first in range(0, len(sources) if lines else 0, SOURCES_BESIDE):
         names = sources[first : first + SOURCES_BESIDE]
         rows = []
-        for label, depth, counts in lines:
+        for label, depth, counts, keys in lines:
             total = sum(counts.values())
-            cells = [f"{total:,}"] + [share(total, whole)] * bool(whole)
-            rows.append(Row(label, depth, cells + [f"{counts[name]:,}" if counts[name] else "–" for name in names]))
+            origins = {name: [fact("sources", name, *each) for each in keys] for name in ("*", *names)}
+            cells: list[str] = [figure(total, ",d", *origins["*"])]
+            if whole:
+                cells.append(_share(total, whole, origins["*"], [fact("sources", "*", *whole_keys)]))
+            cells += [figure(counts[name], ",d", *origins[name]) if counts[name] else "–" for name in names]
+            rows.append(Row(label, depth, cells))
         tables.append(Table(["all"] + ["share"] * bool(whole) + list(names), rows))
     return tables
 
 
-def _dates(parts: Iterable[KeptDocuments]) -> list[str]:
+def _dates(parts: Iterable[KeptDocuments], sources: Sequence[str], split: str) -> list[str]:
     """The first and the last."""
-    parts = list(parts)
-    first = min((part.first_date for part in parts if part.first_date), default="–")
-    last = max((part.last_date for part in parts if part.last_date), default="–")
-    return [str(first), str(last)]
+    cells = []
+    for key, choose in (("first_date", min), ("last_date", max)):
+        parts = list(parts)
+        dates = [date for part in parts if (date := getattr(part, key))]
+        origins = [fact("sources", name, "kept", split, key) for name in sources]
+        cells.append(figure(choose(dates), "text", *origins, how=choose.__name__) if dates else "–")
+    return cells
 
 
-def _ratio(size: int, tokens: int) -> str:
-    return f"{size / tokens:.2f}" if tokens else "–"
+def _share(part: int, whole: int, sources: Sequence[str], per: Sequence[str]) -> str:
+    return figure(part / whole, "share", *sources, per=per) if whole else "–"

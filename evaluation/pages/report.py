@@ -1,22 +1,27 @@
 """One self-contained HTML page about a run: the verdict first, then its figures, plots, samples and data."""
 
 import json
+import math
+import os
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from data.errors import DataError
-from data.progress import duration
+from data.files import write_atomically
 from evaluation.baselines import Results, measured
 from evaluation.bits_per_byte import Figures
+from evaluation.pages import comparison
+from evaluation.pages.figures import figure, pointer
 from evaluation.pages.html import Row, Table, write_page
 from evaluation.pages.report_plots import baselines_plot, bits_per_byte_plot, periods_plot, training_plots
 from evaluation.pages.spending import Spending, spending_plot, spending_table
 from evaluation.pages.wording import NOTHING_HELD_OUT, median_mfu
 
-PAGE = "report.html"
+PAGE, FACTS = "report.html", "report.json"
 BASELINE_NAMES = {
     "ngram": "a byte n-gram model",
     "xz": "xz",
@@ -26,6 +31,7 @@ BASELINE_NAMES = {
 }
 TOKENIZER_FACTS = ("kind", "vocabulary_size", "split", "sources")
 CORPUS_COUNTS = ("read", "kept", "dropped", "quarantined")
+LAST = {"steps": "step", "tokens": "tokens"}  # what the last line of metrics.jsonl counts
 SPLIT_NAMES = {"future": "later-in-time text", "past": "held-out text"}
 
 
@@ -52,6 +58,28 @@ class ReportInputs:
     """None: nothing has been trained."""
     lacking: str = ""
     """What is to be said of metrics that are not there."""
+
+    @property
+    def files(self) -> tuple[Path, Path, Path, Path]:
+        """What figures are read from."""
+        return self.metrics, self.evaluation, self.corpus, self.tokenizer
+
+
+class _Addresses(NamedTuple):
+    """From the page to the files that its figures are from."""
+
+    metrics: str
+    evaluation: str
+    corpus: str
+    tokenizer: str
+
+    @property
+    def commands(self) -> dict[str, str]:
+        """What writes each."""
+        commands = ("train", "evaluate", "prepare", "tokenize")
+        return {quote(file): f"domainlm {command} CONFIG" for file, command in zip(self, commands, strict=True)} | {
+            FACTS: "domainlm report CONFIG"
+        }
 
 
 @dataclass(frozen=True)
@@ -83,38 +111,53 @@ class Verdict:
 def write_report(inputs: ReportInputs, folder: Path) -> Path:
     """Write report.html and its plots as PNG files; what was not recorded is left out.
 
+    What is in no other file is written into report.json: parameters, training_seconds, verdict, spending.
+
     Raises:
         DataError: a file is not JSON, or a line of the metrics but a last one that was cut short.
     """
     metrics = _read_lines(inputs.metrics)
-    steps = [line for line in metrics if "loss" in line]
     evaluation, corpus, tokenizer = (_read(path) for path in (inputs.evaluation, inputs.corpus, inputs.tokenizer))
+    files = _Addresses(*(os.path.relpath(path, folder) for path in inputs.files))
     sources, baselines = evaluation.get("sources", {}), evaluation.get("baselines", {})
-    result_plots = [*baselines_plot(sources, baselines), *periods_plot(evaluation.get("periods", {}))]
-    run_plots = [*bits_per_byte_plot([line for line in metrics if "evaluation" in line]), *training_plots(steps)]
+    verdict = judge(sources, baselines, inputs.domain_sources)
+    result_plots = [
+        *baselines_plot(sources, baselines, files.evaluation),
+        *periods_plot(evaluation.get("periods", {}), files.evaluation),
+    ]
+    facts = {
+        "parameters": inputs.parameters,
+        "training_seconds": training_seconds(metrics),
+        "verdict": verdict and {**asdict(verdict), "wins": verdict.wins, "text": str(verdict)},
+        "spending": inputs.spending and asdict(inputs.spending),
+    }
+    write_atomically(folder / FACTS, json.dumps(facts, indent=1, ensure_ascii=False))
     return write_page(
         folder / PAGE,
         inputs.name,
+        files.commands,
         {
             "result_plots": result_plots,
-            "run_plots": run_plots,
+            "run_plots": [*bits_per_byte_plot(metrics, files.metrics), *training_plots(metrics, files.metrics)],
             "spending_plots": spending_plot(inputs.spending) if inputs.spending else [],
         },
         step=evaluation.get("step"),
         evaluated=bool(evaluation),
         nothing=NOTHING_HELD_OUT,
-        verdict=judge(sources, baselines, inputs.domain_sources),
+        verdict=verdict,
         lacking=inputs.lacking,
-        key_figures=key_figures(inputs.parameters, steps),
-        results=compare(sources, baselines),
+        compared=comparison.PAGE if (folder / comparison.PAGE).exists() else None,
+        verdict_text=figure(verdict, "text", pointer(FACTS, "verdict", "text")),
+        key_figures=key_figures(inputs.parameters, metrics, files.metrics),
+        results=compare(sources, baselines, files.evaluation),
         methods=evaluation.get("baseline_methods", {}),
         notes=evaluation.get("notes", []),
         spending=inputs.spending,
         spending_table=spending_table(inputs.spending) if inputs.spending else None,
         samples=inputs.samples,
         data=[
-            ("Corpus", list(outline_tables(_counts(corpus)))),
-            ("Tokenizer", list(outline_tables(_brief(tokenizer)))),
+            ("Corpus", list(outline_tables(_counts(corpus), files.corpus))),
+            ("Tokenizer", list(outline_tables(_brief(tokenizer), files.tokenizer))),
         ],
     )
 
@@ -144,20 +187,33 @@ def _pooled(bits_per_byte: Mapping[str, float], sizes: Mapping[str, float]) -> f
     return sum(bits_per_byte[source] * size for source, size in sizes.items()) / sum(sizes.values())
 
 
-def key_figures(parameters: int, steps: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Label and value of what describes the run in short, from its training steps."""
-    figures = [("parameters", f"{parameters:,}")]
+def key_figures(
+    parameters: int, lines: Sequence[Mapping[str, Any]], file: str = "metrics.jsonl"
+) -> list[tuple[str, str]]:
+    """Label and value of what describes the run in short, from the lines of metrics.jsonl."""
+    figures: list[tuple[str, str]] = [("parameters", figure(parameters, ",d", pointer(FACTS, "parameters")))]
+    steps = {number: line for number, line in enumerate(lines) if "tokens_per_second" in line}
     if steps:
-        figures += [("steps", f"{steps[-1]['step']:,}"), ("tokens", f"{steps[-1]['tokens']:,}")]
-        if all("seconds" in line for line in steps):
-            figures.append(("training time", duration(sum(line["seconds"] for line in steps))))
-        throughput = statistics.median(line["tokens_per_second"] for line in steps)
-        mfu = median_mfu(steps)
-        figures += [("tokens per second", f"{throughput:,.0f}"), *([] if mfu is None else [("MFU", f"{mfu:.1%}")])]
+        last = max(steps)
+        figures += [(key, figure(steps[last][f], ",d", pointer(file, last, f))) for key, f in LAST.items()]
+        if all("seconds" in line for line in steps.values()):
+            seconds = training_seconds(steps.values())
+            figures.append(("training time", figure(seconds, "duration", pointer(FACTS, "training_seconds"))))
+        throughput = statistics.median(line["tokens_per_second"] for line in steps.values())
+        every = pointer(file, "*", "tokens_per_second")
+        figures.append(("tokens per second", figure(throughput, ",.0f", every, how="median")))
+        mfu = median_mfu(list(steps.values()))
+        if mfu is not None:
+            figures.append(("MFU", figure(mfu, ".1%", pointer(file, "*", "mfu"), how="median")))
     return figures
 
 
-def compare(sources: Figures, baselines: Results) -> Table:
+def training_seconds(steps: Iterable[Mapping[str, Any]]) -> float:
+    """Of lines of metrics.jsonl that are steps; the evaluations between them are not training."""
+    return math.fsum(line["seconds"] for line in steps if "tokens_per_second" in line and "seconds" in line)
+
+
+def compare(sources: Figures, baselines: Results, file: str = "evaluate.json") -> Table:
     """Bits per byte of every source and split, the model beside the baselines; and how much priming helps xz."""
     columns = ["bytes", "model", *(name.replace("_", " ") for name in baselines)]
     leak = {"xz", "xz_primed"} <= baselines.keys()
@@ -165,50 +221,57 @@ def compare(sources: Figures, baselines: Results) -> Table:
     for source, splits in sources.items():
         for split, figures in splits.items():
             beside = measured(baselines, source, split)
-            cells = [f"{figures['bytes']:,}", f"{figures['bits_per_byte']:.3f}"]
-            cells += [f"{beside[name]:.3f}" if name in beside else "–" for name in baselines]
-            if leak:
-                both = {"xz", "xz_primed"} <= beside.keys()
-                cells.append(f"{beside['xz_primed'] / beside['xz'] - 1:+.1%}" if both else "–")
+            own = {key: pointer(file, "sources", source, split, key) for key in ("bytes", "bits_per_byte")}
+            cells: list[str] = [figure(figures["bytes"], ",d", own["bytes"])]
+            cells.append(figure(figures["bits_per_byte"], ".3f", own["bits_per_byte"]))
+            origin = {name: pointer(file, "baselines", name, source, split) for name in baselines}
+            cells += [figure(beside[name], ".3f", origin[name]) if name in beside else "–" for name in baselines]
+            if leak and {"xz", "xz_primed"} <= beside.keys():
+                primed = beside["xz_primed"] / beside["xz"]
+                cells.append(figure(primed, "change", origin["xz_primed"], per=[origin["xz"]]))
+            elif leak:
+                cells.append("–")
             rows.append(Row(f"{source}, {split}", 0, cells))
     return Table(columns + ["xz, primed to alone"] * leak, rows)
 
 
-def outline_tables(report: Mapping[str, Any]) -> Iterator[Table]:
+def outline_tables(report: Mapping[str, Any], file: str = "report.json") -> Iterator[Table]:
     """Tables of any report: one of its plain facts, and one for each entry whose entries can stand side by side."""
     alike = {key: value for key, value in report.items() if _is_table(value)}
     facts = {key: value for key, value in report.items() if key not in alike}
     if facts:
-        yield Table([""], list(_outline([facts], 0)))
-    for value in alike.values():
-        yield Table(list(value), list(_outline(list(value.values()), 0)))
+        yield Table([""], list(_outline({pointer(file): facts}, 0)))
+    for key, value in alike.items():
+        columns = {pointer(file, key, name): entry for name, entry in value.items()}
+        yield Table(list(value), list(_outline(columns, 0)))
 
 
 def _is_table(value: Any) -> bool:
     return isinstance(value, Mapping) and bool(value) and all(isinstance(entry, Mapping) for entry in value.values())
 
 
-def _outline(columns: Sequence[Mapping[str, Any]], depth: int) -> Iterator[Row]:
-    for key in dict.fromkeys(key for column in columns for key in column):
-        values = [column.get(key) for column in columns]
+def _outline(columns: Mapping[str, Mapping[str, Any]], depth: int) -> Iterator[Row]:
+    """Of entries that stand side by side, each with its origin."""
+    for key in dict.fromkeys(key for column in columns.values() for key in column):
+        values = {origin + pointer("", key)[1:]: column.get(key) for origin, column in columns.items()}
         label = key.replace("_", " ")
-        if any(isinstance(value, Mapping) for value in values):
-            inner = [value if isinstance(value, Mapping) else {} for value in values]
-            if any(inner):
+        if any(isinstance(value, Mapping) for value in values.values()):
+            inner = {origin: value if isinstance(value, Mapping) else {} for origin, value in values.items()}
+            if any(inner.values()):
                 yield Row(label, depth, [])
                 yield from _outline(inner, depth + 1)
         else:
-            yield Row(label, depth, [_show(value) for value in values])
+            yield Row(label, depth, [_show(value, origin) for origin, value in values.items()])
 
 
-def _show(value: Any) -> str:
+def _show(value: Any, origin: str) -> str:
     if value is None or value == []:
         return "–"
-    if isinstance(value, bool) or not isinstance(value, int | float | list):
-        return str(value)
     if isinstance(value, list):
         return " · ".join(str(entry).strip() for entry in value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return figure(value, "text", origin)
+    return figure(value, ",d" if isinstance(value, int) else ",.4g", origin)
 
 
 def _counts(corpus: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from data.progress import duration
-from evaluation.pages.drawing import COLOURS, INK, WIDE, Plot, png, single_figure
+from evaluation.pages.charts import Bar, Bars, Segment
+from evaluation.pages.drawing import COLOURS, Plot
+from evaluation.pages.figures import figure, pointer
 from evaluation.pages.html import Row, Table
-
-LEAST_LABELLED_SHARE = 0.06
-"""A narrower part of the bar has its share in the legend only."""
 
 
 @dataclass(frozen=True)
@@ -37,41 +36,33 @@ class Spending:
         )
 
 
-def spending_table(spending: Spending) -> Table:
-    """Hours, share and money of each cause, and of all."""
+def spending_table(spending: Spending, file: str = "report.json") -> Table:
+    """Hours, share and money of each cause, and of all; `file` has the spending as `asdict` makes it."""
+    columns = ["device-hours", "share"] + [spending.currency] * (spending.money is not None)
+    every = pointer(file, "spending", "device_hours", "*")
     whole = sum(spending.device_hours.values())
-    hours = {f"{cause}: {spending.meaning[cause]}": x for cause, x in spending.device_hours.items()} | {"in all": whole}
-    columns = [
-        [f"{x:,.3f}" for x in hours.values()],
-        [f"{x / whole:.1%}" if whole else "–" for x in hours.values()],
-    ]
-    if spending.money is not None:
-        columns.append([f"{x:,.2f}" for x in (*spending.money.values(), sum(spending.money.values()))])
-    rows = [Row(label, 0, list(cells)) for label, *cells in zip(hours, *columns, strict=True)]
-    return Table(["device-hours", "share"] + [spending.currency] * (spending.money is not None), rows)
+    rows = []
+    for cause in (*spending.device_hours, "*"):
+        hours = spending.device_hours.get(cause, whole)
+        source = pointer(file, "spending", "device_hours", cause)
+        cells: list[str] = [figure(hours, ",.3f", source)]
+        cells.append(figure(hours / whole, ".1%", source, per=[every]) if whole else "–")
+        if spending.money is not None:
+            spent = spending.money.get(cause, sum(spending.money.values()))
+            cells.append(figure(spent, ",.2f", pointer(file, "spending", "money", cause)))
+        rows.append(Row("in all" if cause == "*" else f"{cause}: {spending.meaning[cause]}", 0, cells))
+    return Table(columns, rows)
 
 
-def spending_plot(spending: Spending) -> list[Plot]:
+def spending_plot(spending: Spending, file: str = "report.json") -> list[Plot]:
     """One bar, divided by cause; nothing where no time has passed."""
     whole = sum(spending.device_hours.values())
     if not whole:
         return []
-    figure, axes = single_figure(WIDE, 1.5)
-    begin = 0.0
-    for (cause, hours), colour in zip(spending.device_hours.items(), COLOURS, strict=False):
-        share = hours / whole
-        bars = axes.barh([0], [share], left=begin, color=colour, height=0.6, label=f"{cause} {share:.1%}")
-        if share >= LEAST_LABELLED_SHARE:
-            axes.bar_label(bars, [f"{share:.0%}"], label_type="center", fontsize=10, color="white", fontweight="bold")
-        begin += share
-    axes.set_xlim(0, 1)
-    axes.axis("off")
-    axes.legend(
-        frameon=False,
-        fontsize=9,
-        labelcolor=INK,
-        ncols=len(spending.device_hours),
-        loc="upper center",
-        bbox_to_anchor=(0.5, 0.0),
-    )
-    return [Plot("spending", "Device-hours by cause", png(figure), wide=True)]
+    every = pointer(file, "spending", "device_hours", "*")
+    segments = []
+    for cause, hours in spending.device_hours.items():
+        said = figure(hours / whole, ".1%", pointer(file, "spending", "device_hours", cause), per=[every])
+        segments.append(Segment(f"{cause} {said}", hours / whole, said))
+    legend = {part.label: place % len(COLOURS) for place, part in enumerate(segments)}
+    return [Plot("spending", "Device-hours by cause", Bars({"": [Bar("all", segments)]}, legend), wide=True)]

@@ -76,7 +76,12 @@ class SweepPoint(BaseModel, frozen=True):
 
         BloombergGPT chose its vocabulary where this is smallest (arXiv 2303.17564, §2.3).
         """
-        return self.tokens * math.log2(self.vocabulary_size) / 8
+        return self.tokens * self.bytes_per_piece
+
+    @property
+    def bytes_per_piece(self) -> float:
+        """That a token takes if all pieces are equally frequent."""
+        return math.log2(self.vocabulary_size) / 8
 
 
 class Training(BaseModel, frozen=True):

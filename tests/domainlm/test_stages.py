@@ -14,6 +14,7 @@ from data.errors import DataError
 from domainlm import stages
 from domainlm.export import export
 from domainlm.trace import trace_document, trace_step
+from evaluation import scores
 from tests.launched.runs import run_domainlm
 from train.checkpoints.folders import CheckpointError
 from train.checkpoints.trained import load_trained, token_losses
@@ -94,6 +95,75 @@ def test_what_another_model_would_make_is_refused_though_finished_work_is_there(
     code, _, said = command_line(command, config.run_folder, "model.norm_epsilon=0.5")
     assert code == 2
     assert "is of another model: model.norm_epsilon was 1e-05, now 0.5. Undo the change" in said
+
+
+def test_a_run_and_its_export_are_compared_and_are_one_model(
+    finished: tuple[RunConfig, Any], command_line: Callable[..., tuple[int, str, str]]
+) -> None:
+    config, _ = finished
+    folder = config.run_folder
+    code, shown, said = command_line("compare", folder, folder / "export", folder / "checkpoints" / "step_000008")
+    assert code == 0, said
+    result = json.loads((config.reports / "compare.json").read_bytes())
+    own, export, earlier = result["models"]
+    assert [own["name"], export["name"], earlier["name"]] == ["small", "export", "small-step-8"]
+    evaluated = json.loads((config.reports / "evaluate.json").read_bytes())["sources"]
+    assert {source: list(splits) for source, splits in own["bits_per_byte"].items()} == {
+        "news": ["past", "future"],
+        "general": ["past"],
+    }
+    for source, splits in own["bits_per_byte"].items():
+        for split, figure in splits.items():
+            assert figure["value"] == evaluated[source][split]["bits_per_byte"]
+            assert export["bits_per_byte"][source][split]["value"] == pytest.approx(figure["value"], rel=1e-5)
+            assert abs(export["sources"][source][split]["difference"]["value"]) < 1e-5
+            assert earlier["sources"][source][split]["difference"]["value"] > 0, "four steps less"
+    future = own["bits_per_byte"]["news"]["future"]
+    assert future["low"] < future["value"] < future["high"]
+    assert own["cost"]["training_device_hours"] > 0
+    assert own["cost"]["tokens_per_second"] > 0
+    assert export["parameters"] == own["parameters"]
+    assert "documents are among those that small was trained on" not in json.dumps(earlier["remarks"])
+    assert "small is better for this text" in result["verdict"]
+    for words in (result["verdict"], "news / future", "what it was trained on is not known here"):
+        assert words in shown
+
+
+def test_shares_are_scored_apart_and_joined(
+    finished: tuple[RunConfig, Any],
+    command_line: Callable[..., tuple[int, str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config, _ = finished
+    monkeypatch.setattr(scores, "GROUP_BYTES", 2_000)
+    settings = ("--windows", "disjoint", "--json")
+    for share in ("0/2", "1/2"):
+        code, shown, said = command_line("compare", config.run_folder, *settings, "--shard", share)
+        assert code == 0, said
+        assert "verdict" not in json.loads(shown)
+    files = {file.name for file in config.reports.glob("scores/small-*/scores-*-of-2.jsonl")}
+    assert files == {"scores-0-of-2.jsonl", "scores-1-of-2.jsonl"}
+    code, shown, said = command_line("compare", config.run_folder, *settings)
+    assert code == 0, said
+    assert "its scores are up to date" in said
+    assert json.loads(shown)["verdict"].startswith("Nothing is compared with small")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("nowhere", "nowhere names no model: name a run's YAML file or folder"),
+        ("demo://other", "demo://other is unknown: the demo's general model is smollm2"),
+        ("{run}", "there are two models of the name small: rename a folder"),
+    ],
+)
+def test_what_is_no_model_to_compare_with_is_refused(
+    finished: tuple[RunConfig, Any], command_line: Callable[..., tuple[int, str, str]], name: str, says: str
+) -> None:
+    config, _ = finished
+    code, _, said = command_line("compare", config.run_folder, name.format(run=config.run_folder))
+    assert code == 2
+    assert says in said
 
 
 def test_preparing_says_what_holds_nothing_out(

@@ -14,15 +14,12 @@ from data.errors import DataError
 from data.shards.format import EncodedDocument, Manifest, write_manifest, write_source
 from evaluation.bits_per_byte import (
     NOT_SCORED,
-    DocumentScore,
     Period,
     Score,
-    by_period,
     by_split,
     choose_evenly,
     period_of,
     score_documents,
-    to_json,
     windows,
 )
 
@@ -150,16 +147,6 @@ def test_ranks_call_the_model_equally_often_and_sum_to_one_rank(shards: Path, wo
             assert together[source][split].bytes == score.bytes
 
 
-def test_periods_divide_the_dated_documents(shards: Path) -> None:
-    documents = score_documents(bigram_losses, shards, sequence_length=WINDOW, batch_size=4)
-    years = by_period(documents, "year")
-    assert {source: {split: list(found) for split, found in splits.items()} for source, splits in years.items()} == {
-        "bank": {"past": ["2019"], "future": ["2021", "2022"]}
-    }
-    assert years["bank"]["future"]["2022"].bytes == 3 * 17
-    assert sum(score.tokens for score in years["bank"]["future"].values()) == 25
-
-
 @pytest.mark.parametrize(
     ("period", "labels"),
     [
@@ -171,17 +158,6 @@ def test_periods_divide_the_dated_documents(shards: Path) -> None:
 def test_labels_of_periods(period: Period, labels: list[str]) -> None:
     days = [(2019, 1, 1), (2019, 3, 31), (2019, 12, 31), (2020, 1, 1)]
     assert [period_of(datetime.date(*day), period) for day in days] == labels == sorted(labels)
-
-
-def test_json_has_the_contract_form() -> None:
-    documents = [
-        DocumentScore("bank", "future", datetime.date(2021, 6, 1), Score(math.log(2) * 8, 4, 8)),
-        DocumentScore("bank", "future", None, Score(0.0, 4, 8)),
-    ]
-    assert to_json(by_split(documents), by_period(documents, "year")) == {
-        "sources": {"bank": {"future": {"bits_per_byte": 0.5, "bytes": 16, "tokens": 8}}},
-        "periods": {"bank": {"future": {"2021": {"bits_per_byte": 1.0, "bytes": 8, "tokens": 4}}}},
-    }
 
 
 @given(lengths=st.lists(st.integers(1, 100), max_size=200), maximum=st.integers(1, 5000))

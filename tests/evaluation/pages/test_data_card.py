@@ -16,6 +16,7 @@ from data.shards.encode import encode_corpus
 from data.shards.format import Manifest, ShardFile, SourceShards, read_manifest, write_manifest
 from data.tokenizer.build import build_tokenizer
 from evaluation.pages.data_card import write_data_card
+from tests.traced import trace
 from train.config_file import load_config
 
 MARKUP = "<script>alert(1)</script> & <img src=x onerror=alert(1)>"
@@ -138,11 +139,12 @@ def test_every_sum_is_the_manifests(folders: Folders) -> None:
 def test_the_page_begins_with_what_the_corpus_is_and_escapes_data(
     folders: Folders, read_page: Callable[[Path], Any]
 ) -> None:
-    page = read_page(folders.write_card())
+    path = folders.write_card()
+    page, reports = read_page(path), path.parent
     manifest = read_manifest(folders.shards)
     documents = sum(shards.documents for sources in manifest.splits.values() for shards in sources.values())
     first = page.words.index(f"{documents:,} documents of 2 sources, of which news is the domain's")
-    order = [first, *(page.words.index(title) for title in ("records read", "Checked when", "At a glance", "Sources"))]
+    order = [first, *(page.words.index(title) for title in ("records read", "At a glance", "Checked when", "Sources"))]
     assert order == sorted(order)
     assert page.words.count(MARKUP) >= 8
     assert "None of the" in page.words
@@ -150,8 +152,8 @@ def test_the_page_begins_with_what_the_corpus_is_and_escapes_data(
     assert "this share is found and one of the two dropped: 0.75: 70 %, 0.85: 99.8 %." in page.words
     assert "more than 10 training documents have are common phrases" in page.words
     assert "shares words with 180 of 200 training documents of news, 0 of them contaminated" in page.words
-    images = [attributes for tag, attributes in page.tags if tag == "img"]
-    assert len(images) == 4 == len(list((folders.corpus.parent / "reports").glob("*.png")))
+    assert len([tag for tag, _ in page.tags if tag == "figure"]) == 4 == len(list(reports.glob("*.png")))
+    assert all(shown == made for shown, made, _ in trace(reports / "data_card.html"))
 
 
 def test_equal_inputs_are_equal_bytes(folders: Folders) -> None:

@@ -1,6 +1,5 @@
 """The report: a verdict that follows from the figures, tables of any depth, and a page that stands alone."""
 
-import base64
 import json
 import random
 import re
@@ -14,6 +13,7 @@ import pytest
 from data.errors import DataError
 from evaluation.pages.html import Row, Table
 from evaluation.pages.report import ReportInputs, compare, judge, key_figures, outline_tables, write_report
+from tests.traced import trace
 
 EVALUATION = {
     "notes": ["wiki: nothing is held out as `future`"],
@@ -188,16 +188,21 @@ def test_the_page_stands_alone_and_shows_everything(
 ) -> None:
     path = write_report(inputs, tmp_path / "reports")
     page = read_page(path)
-    sources = [attributes["src"] or "" for tag, attributes in page.tags if tag == "img"]
-    images = [base64.b64decode(source.removeprefix("data:image/png;base64,")) for source in sources]
-    saved = {file.read_bytes() for file in (tmp_path / "reports").glob("*.png")}
-    assert set(images) == saved
-    assert len(images) == 7
+    images = [file.read_bytes() for file in (tmp_path / "reports").glob("*.png")]
+    assert len(images) == len([tag for tag, _ in page.tags if tag == "figure"]) == 7
     for image in images:
         assert image.startswith(b"\x89PNG")
         width, height = struct.unpack(">II", image[16:24])
         assert width >= 1000
         assert height >= 200
+    figures = trace(path)
+    assert len(figures) > 500
+    assert [made for made in figures if made[0] != made[1]] == []
+    inputs.evaluation.write_text(inputs.evaluation.read_text().replace("300000", "300001"))
+    assert {made[:2] for made in trace(path) if made[0] != made[1]} == {("300,000", "300,001")}, "a change is found"
+    assert {source.partition("#")[0].rpartition("/")[2] for _, _, source in figures} == {
+        *("evaluate.json", "metrics.jsonl", "corpus.json", "tokenizer.json", "report.json")
+    }
     for text in (
         "fed <speeches>",
         "10.8% fewer",
@@ -215,7 +220,7 @@ def test_what_was_not_recorded_is_left_out(read_page: Callable[[Path], Any], tmp
     missing = tmp_path / "missing"
     bare = ReportInputs("bare", missing, missing, missing, missing, [], [], 10)
     page = read_page(write_report(bare, tmp_path / "reports"))
-    assert [tag for tag, _ in page.tags if tag in ("img", "table", "h2", "blockquote")] == []
+    assert [tag for tag, _ in page.tags if tag in ("figure", "table", "h2", "blockquote")] == []
     assert not re.search(r"\b(nan|None|Undefined)\b", page.words)
 
 
@@ -256,8 +261,8 @@ def test_of_corpus_and_tokenizer_only_what_is_short_is_shown(
     corpus = json.loads(inputs.corpus.read_text())
     corpus["sources"]["wiki"] |= {"samples": {"duplicate": [{"text": "a dropped text"}]}, "path": "s3://wiki"}
     inputs.corpus.write_text(json.dumps(corpus | {"contamination": {"items": 7, "touched": {"item": ["w1"]}}}))
-    inputs.tokenizer.write_text(json.dumps(TOKENIZER | {"sweep": [{"vocabulary_size": 77}]}))
+    inputs.tokenizer.write_text(json.dumps(TOKENIZER | {"sweep": [{"vocabulary_size": 7_777_777}]}))
     page = read_page(write_report(inputs, tmp_path / "reports"))
     assert "10,033" in page.words
     assert "4.213" in page.words
-    assert not re.search("a dropped text|s3://wiki|touched|sweep|77", page.words)
+    assert not re.search("a dropped text|s3://wiki|touched|sweep|7,?777", page.words)

@@ -5,6 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from evaluation.pages.charts import Curves
+from evaluation.pages.html import plot_table
 from evaluation.pages.report_plots import baselines_plot, bits_per_byte_plot, periods_plot, smooth, training_plots
 
 
@@ -43,3 +45,15 @@ def test_bars_without_baselines_and_of_many_sources() -> None:
     sources = {f"source {number}": {"past": {"bits_per_byte": 1.0 + number}} for number in range(5)}
     (plot,) = baselines_plot(sources, {})
     assert plot.png.startswith(b"\x89PNG")
+
+
+def test_a_step_that_was_done_again_is_one_point() -> None:
+    steps = [{"step": step, "loss": loss} for step, loss in ((1, 9.0), (2, 8.0), (3, 7.0), (2, 6.0), (3, 5.0))]
+    evaluations = [{"step": 2, "evaluation": {"bank": {"past": value}}} for value in (1.5, 1.25)]
+    (loss,) = training_plots(steps)
+    (measured,) = bits_per_byte_plot([*steps, *evaluations])
+    for plot, said in ((loss, ["9.000", "6.000", "5.000"]), (measured, ["1.250"])):
+        assert isinstance(plot.chart, Curves)
+        (points,) = (curve.points for curve in plot.chart.curves)
+        assert [point.figure for point in points] == said
+        assert [row.cells for row in plot_table(plot.chart).rows] == [[text] for text in said]

@@ -34,6 +34,7 @@ from evaluation.pages.tokenizer_figures import (
     WordFigures,
 )
 from evaluation.pages.wording import text_size
+from tests.traced import trace
 
 NEWS, WEB = "news", "<b>web</b>"
 POINTS = [
@@ -144,7 +145,8 @@ def test_how_it_was_made() -> None:
         "documents": "3",
         "text": "10.0 kB",
         "distinct words": "900",
-        "rare words that others stand for": "7, met 8 times",
+        "rare words that others stand for": "7",
+        "how often these were met": "8",
         "chunks trained apart and merged": "4",
         "least probable pieces that memory had no room for": "9",
     }
@@ -177,7 +179,8 @@ def test_the_page_stands_alone_and_escapes_data(tmp_path: Path, read_page: Calla
     assert f"Measured on {text_size(report.total.bytes)} of text that it was not trained on" in page.words
     assert "Pieces that the measured text does not use" not in page.words
     assert page.words.index("20.0% fewer") < page.words.index("bytes per token")
-    assert len([tag for tag, _ in page.tags if tag == "img"]) == 3
+    assert len([tag for tag, _ in page.tags if tag == "figure"]) == 3
+    assert all(shown == made for shown, made, _ in trace(tmp_path / "reports" / "tokenizer.html"))
 
 
 def test_a_tokenizer_that_was_measured_on_nothing(tmp_path: Path, read_page: Callable[[Path], Any]) -> None:

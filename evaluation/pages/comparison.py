@@ -1,0 +1,140 @@
+"""Page of a comparison: the verdict, each model's bits per byte with its interval, cost, and what to know of it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from evaluation.pages.charts import Bar, Bars, Segment
+from evaluation.pages.drawing import Plot
+from evaluation.pages.figures import Figure, figure, pointer
+from evaluation.pages.html import Row, Table, write_page
+
+PAGE = "compare.html"
+FACTS = "compare.json"
+COMMAND = "domainlm compare CONFIG MODEL …"
+COSTS = {
+    "tokens_per_second": ("tokens per second, scoring", ",.0f", 1.0),
+    "bytes_per_second": ("bytes of text per second", ",.0f", 1.0),
+    "peak_memory_bytes": ("peak memory, GB", ",.2f", 1e-9),
+    "money_per_million_tokens": ("money per million tokens", ",.4f", 1.0),
+    "training_device_hours": ("device-hours of training", ",.3f", 1.0),
+    "training_money": ("money for training", ",.2f", 1.0),
+}
+"""Of `cost`: what a row is called, how it is written, and what it is multiplied with."""
+
+
+def write_comparison(result: Mapping[str, Any], name: str, folder: Path) -> Path:
+    """Write compare.html and its plots as PNG files beside compare.json, whose content `result` is."""
+    models = result["models"]
+    return write_page(
+        folder / PAGE,
+        name,
+        {FACTS: COMMAND},
+        {"plots": _plots(models)},
+        verdict=figure(result["verdict"], "text", pointer(FACTS, "verdict")),
+        sizes=[
+            (
+                f"{model['name']}, parameters",
+                figure(model["parameters"], "short", pointer(FACTS, "models", place, "parameters")),
+            )
+            for place, model in enumerate(models)
+        ],
+        tables=[("Bits per byte, with 95 % intervals over documents", results_table(models))]
+        + [(f"Bits per byte by period: {model['name']}", table) for model, table in _period_tables(models)],
+        tasks=tasks_table(models),
+        costs=costs_table(models),
+        remarks=[(model["name"], remark) for model in models for remark in model["remarks"]],
+    )
+
+
+def _plots(models: Sequence[Mapping[str, Any]]) -> list[Plot]:
+    """Bars of all models for each source and split, the first model's in bold."""
+    groups = {}
+    for source, split in _cells(models):
+        groups[f"{source}, {split}"] = [
+            Bar(model["name"], [Segment("bits per byte", found["bits_per_byte"], shown)], [shown], strong=place == 0)
+            for place, model in enumerate(models)
+            if (found := model["sources"].get(source, {}).get(split))
+            for field in [pointer(FACTS, "models", place, "sources", source, split, "bits_per_byte")]
+            for shown in [figure(found["bits_per_byte"], ".3f", field)]
+        ]
+    return [Plot("compare", "Bits per byte, fewer are better", Bars(groups, {"bits per byte": 0}), wide=True)]
+
+
+def _cells(models: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    for source, splits in models[0]["sources"].items():
+        for split in splits:
+            yield source, split
+
+
+def _value(place: int, path: Sequence[str], found: Mapping[str, Any], *keys: str, written: str = ".3f") -> Figure | str:
+    """A field of a model's figure; a dash where it is not known."""
+    value: Any = found
+    for key in keys:
+        value = value[key]
+    return "–" if value is None else figure(value, written, pointer(FACTS, "models", place, *path, *keys))
+
+
+def results_table(models: Sequence[Mapping[str, Any]]) -> Table:
+    """A row for each source, split and model: its figure, and its difference from the first model's."""
+    rows = []
+    for source, split in _cells(models):
+        rows.append(Row(f"{source}, {split}", 0, []))
+        for place, model in enumerate(models):
+            found = model["sources"].get(source, {}).get(split)
+            if found is None:
+                continue
+            path = ("sources", source, split)
+            cells = [_value(place, path, found, key) for key in ("bits_per_byte", "low", "high")]
+            for end in ("value", "low", "high"):
+                known = "difference" in found
+                cells.append(_value(place, path, found, "difference", end, written="+.3f") if known else "–")
+            cells.append(_value(place, path, found, "documents", written=",d"))
+            rows.append(Row(model["name"], 1, cells))
+    columns = ["bits per byte", "from", "to", "less the first's", "from", "to", "documents"]
+    return Table(columns, rows)
+
+
+def _period_tables(models: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], Table]]:
+    for place, model in enumerate(models):
+        rows = []
+        for source, splits in model["periods"].items():
+            for split, periods in splits.items():
+                rows.append(Row(f"{source}, {split}", 0, []))
+                for period, found in periods.items():
+                    path = ("periods", source, split, period)
+                    cells = [_value(place, path, found, key) for key in ("bits_per_byte", "low", "high")]
+                    rows.append(Row(period, 1, [*cells, _value(place, path, found, "documents", written=",d")]))
+        if rows:
+            yield model, Table(["bits per byte", "from", "to", "documents"], rows)
+
+
+def tasks_table(models: Sequence[Mapping[str, Any]]) -> Table:
+    """A row for each task and metric and model that was measured on it."""
+    rows = []
+    names = dict.fromkeys(
+        (task, metric) for model in models for task, found in model["tasks"].items() for metric in found
+    )
+    for task, metric in names:
+        rows.append(Row(f"{task}, {metric}", 0, []))
+        for place, model in enumerate(models):
+            if (found := model["tasks"].get(task, {}).get(metric)) is not None:
+                cells = [_value(place, ("tasks", task, metric), found, end) for end in ("value", "low", "high")]
+                rows.append(Row(model["name"], 1, cells))
+    return Table(["value", "from", "to"], rows)
+
+
+def costs_table(models: Sequence[Mapping[str, Any]]) -> Table:
+    """A column for each model; a dash where something is not known."""
+    rows = []
+    for key, (label, written, factor) in COSTS.items():
+        values = [model["cost"].get(key) for model in models]
+        if any(value is not None for value in values):
+            cells = [
+                "–"
+                if value is None
+                else figure(value * factor, written, pointer(FACTS, "models", place, "cost", key), factor=factor)
+                for place, value in enumerate(values)
+            ]
+            rows.append(Row(label, 0, cells))
+    return Table([model["name"] for model in models], rows)

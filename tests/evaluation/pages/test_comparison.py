@@ -1,0 +1,57 @@
+"""The page of a comparison: every number from compare.json, nothing of data unescaped, dashes for what is unknown."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from evaluation.pages.comparison import costs_table, write_comparison
+from tests.traced import trace
+
+
+def found(value: float, difference: float | None = None, low: bool = True) -> dict[str, Any]:
+    ends = {"low": value - 0.1, "high": value + 0.1} if low else {"low": None, "high": None}
+    made = {"bits_per_byte": value, **ends, "documents": 12, "bytes": 100, "tokens": 30}
+    if difference is not None:
+        made["difference"] = {"value": difference, "low": difference - 0.01, "high": difference + 0.01}
+    return made
+
+
+def model(name: str, difference: float | None, **more: Any) -> dict[str, Any]:
+    sources = {"bank": {"past": found(1.0, difference), "future": found(1.1, difference, low=False)}}
+    periods = {"bank": {"future": {"2021": found(1.1)}}}
+    cost = {"tokens_per_second": 1234.5, "peak_memory_bytes": 2_500_000_000, "training_money": None}
+    base = {"name": name, "parameters": 2_566_656, "sources": sources, "periods": periods}
+    return base | {"tasks": {}, "cost": cost, "remarks": []} | more
+
+
+RESULT = {
+    "models": [
+        model("ours", None, tasks={"next": {"accuracy": {"value": 0.5, "low": 0.4, "high": 0.6}}}),
+        model("<b>theirs</b>", 0.2, remarks=["it may have read these documents"], cost={"tokens_per_second": 1.0}),
+    ],
+    "verdict": "ours is better for this text.",
+}
+
+
+def test_every_number_is_of_a_field_and_all_is_shown(tmp_path: Path, read_page: Callable[[Path], Any]) -> None:
+    (tmp_path / "compare.json").write_text(json.dumps(RESULT))
+    page = write_comparison(RESULT, "run", tmp_path)
+    figures = trace(page)
+    assert len(figures) > 30
+    assert [entry for entry in figures if entry[0] != entry[1]] == []
+    text = page.read_text()
+    assert "<b>theirs</b>" not in text
+    assert "&lt;b&gt;theirs" in text
+    for words in ("ours is better", "it may have read these documents", "2.50", "+0.200", "domainlm compare"):
+        assert words in text, words
+    assert (tmp_path / "compare.png").exists()
+    read_page(page)
+
+
+def test_what_is_not_known_of_a_model_is_a_dash_and_of_none_no_row() -> None:
+    table = costs_table(RESULT["models"])
+    assert [(row.label, [str(cell) for cell in row.cells]) for row in table.rows] == [
+        ("tokens per second, scoring", ["1,234", "1"]),
+        ("peak memory, GB", ["2.50", "–"]),
+    ]
