@@ -97,6 +97,8 @@ def tasks_of_run(config: RunConfig) -> list[LoadedTask]:
                 f"task {each.name}: training scores multiple choice alone, not what a model writes: take it "
                 "out of evaluation.tasks, and use `domainlm tasks` after training"
             )
+    if tasks:
+        end_of_text_id(config.tokenizer_folder)  # shards may have been given without one
     return tasks
 
 

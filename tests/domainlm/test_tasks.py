@@ -1,6 +1,7 @@
 """`domainlm tasks` as a user runs it: figures, contamination by steps, another model beside, and what is refused."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,7 +82,7 @@ def test_what_cannot_be_scored_is_refused_in_one_line(
     code, _, errors = command_line("tasks", file)
     assert code
     assert "no task is named: name some, or set evaluation.tasks" in errors
-    monkeypatch.setitem(__import__("sys").modules, "lm_eval.tasks", None)
+    monkeypatch.setitem(sys.modules, "lm_eval.tasks", None)
     code, _, errors = command_line("tasks", file, "arc_easy")
     assert code
     assert "pip install 'domainlm[tasks]'" in errors
