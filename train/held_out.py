@@ -98,7 +98,7 @@ def tasks_of_run(config: RunConfig) -> list[LoadedTask]:
                 "out of evaluation.tasks, and use `domainlm tasks` after training"
             )
     if tasks:
-        end_of_text_id(config.tokenizer_folder)  # shards may have been given without one
+        load_tokenizer(config.tokenizer_folder)  # shards may have been given without one
     return tasks
 
 
