@@ -76,11 +76,7 @@ def _figures_of(
     """
     others = [answered for answered, _ in beside] if beside else [None] * len(answers)
     tasks = [answered.task for answered, _ in answers]
-    remarks, touched = [], {}
-    if run is None:
-        remarks.append(UNKNOWN_TEXT)
-    else:
-        touched, remarks = _contamination(*run, tasks)
+    touched, remarks = _contamination(*run, tasks) if run else ({}, [UNKNOWN_TEXT])
     return {
         "name": model.name,
         "digest": model.digest,
@@ -172,9 +168,10 @@ def _merged(file: Path, measured: Sequence[dict[str, Any]]) -> list[dict[str, An
 
 def kept_figures(config: RunConfig, name: str, digest: str) -> dict[str, Any]:
     """What tasks.json has of the tasks of a model; empty where none were scored."""
-    return {(model["name"], model["digest"]): model["tasks"] for model in _kept(config.reports / RESULT)}.get(
-        (name, digest), {}
-    )
+    for model in _kept(config.reports / RESULT):
+        if (model["name"], model["digest"]) == (name, digest):
+            return dict(model["tasks"])
+    return {}
 
 
 def _kept(file: Path) -> list[dict[str, Any]]:

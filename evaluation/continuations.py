@@ -58,7 +58,8 @@ def behind_prefixes(make: Callable[[], HeldPrefix], vocabulary: int, batch_token
     """
 
     def losses(requests: Sequence[Request]) -> list[Scored]:
-        held, read = make(), ()
+        held = make()
+        read: tuple[int, ...] = ()
         results: list[Scored | None] = [None] * len(requests)
         by_prefix: dict[tuple[int, ...], list[int]] = {}
         for place, request in enumerate(requests):

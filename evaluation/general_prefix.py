@@ -108,5 +108,5 @@ def write(
         written = model.generate(
             ids, attention_mask=torch.ones_like(ids), generation_config=greedy, stopping_criteria=[enough]
         )
-    new = written[0, ids.shape[1] :].tolist()
+    new: list[int] = written[0, ids.shape[1] :].tolist()
     return new[:-1] if new and new[-1] == end_of_text else new

@@ -35,4 +35,5 @@ class Prefix:
 
     @property
     def _device(self) -> torch.device:
-        return self._model.embedding.weight.device
+        device: torch.device = self._model.embedding.weight.device
+        return device

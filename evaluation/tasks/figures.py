@@ -28,7 +28,7 @@ def task_figures(
         if not values:
             continue
         drawn = _resampled(values, aggregate, seed)
-        figure = _ends(aggregate(values), drawn) | {"items": len(values)}
+        figure: dict[str, Any] = _ends(aggregate(values), drawn) | {"items": len(values)}
         others = _values(beside, name, chosen) if beside else []
         if beside and len(others) == len(values):
             both = _resampled(others, aggregate, seed)
@@ -58,7 +58,8 @@ def _resampled(values: Values, aggregate: Aggregate, seed: int) -> np.ndarray | 
     places = random.integers(0, len(values), (RESAMPLES, len(values)), dtype=np.int32)
     numbers = np.array(values, np.float64) if all(isinstance(value, int | float) for value in values) else None
     if numbers is not None and aggregate.__name__ == "mean":
-        return numbers[places].mean(axis=1)
+        means: np.ndarray = numbers[places].mean(axis=1)
+        return means
     return np.array([_draw(aggregate, [values[place] for place in row]) for row in places], np.float64)
 
 
