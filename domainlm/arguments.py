@@ -23,7 +23,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser = _parser()
     arguments, rest = parser.parse_known_args(words)
     # argparse takes no further positional words after an option, but an override may stand anywhere.
-    takes_names = arguments.command in ("compare", "questions")
+    takes_names = arguments.command in ("compare", "questions", "tasks")
     unknown = [word for word in rest if word.startswith("-") or not (takes_names or "=" in word)]
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = _add(commands, "evaluate", "bits per byte by source, split and period, with baselines beside it")
     compare = _add_compare(commands)
     _add_questions(commands)
+    _add_tasks(commands)
     for shared in (evaluate, compare):
         shared.add_argument(
             "--shard",
@@ -234,6 +235,20 @@ def _add_audit(commands: Any) -> None:
     audit.add_argument(
         "--text", action="store_true", help="show what was found too, which may be confidential; no report has it"
     )
+
+
+def _add_tasks(commands: Any) -> None:
+    tasks = _add(
+        commands,
+        "tasks",
+        "labelled tasks by lm-eval, with intervals, and which items the training text has touched",
+        "fpb arc_easy my_tasks/ --model models/SmolLM2-135M",
+    )
+    tasks.add_argument(
+        "--model", action="append", default=[], metavar="PATH", help="another model, as of `compare`; repeatable"
+    )
+    tasks.add_argument("--limit", type=_whole(1), metavar="N", help="the first N items of each task only")
+    tasks.add_argument("--fetch", action="store_true", help="fetch data of tasks from the hub where they are missing")
 
 
 def _add_generate(commands: Any) -> None:

@@ -208,6 +208,16 @@ def audit(arguments: argparse.Namespace, config: RunConfig) -> Result:
     return result
 
 
+def tasks(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from domainlm import tasks as scoring
+
+    result = scoring.score_tasks(
+        config, arguments.others, models=arguments.model, limit=arguments.limit, fetch=arguments.fetch
+    )
+    _show(arguments, scoring.describe(result))
+    return result
+
+
 def generate(arguments: argparse.Namespace, config: RunConfig) -> Result:
     from domainlm.generate import continue_in_order, converse, load_writer, sample_settings
 

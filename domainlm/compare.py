@@ -12,6 +12,7 @@ from data.shards.format import read_manifest, verify_held_out
 from domainlm.named_model import load_named, named_run, own_model
 from domainlm.questions import answered_before
 from domainlm.status.read import read_status
+from domainlm.tasks import kept_figures
 from evaluation.bits_per_byte import HELD_OUT_SPLITS, HeldOut, Rule, read_held_out
 from evaluation.comparison import Compared, comparison_json
 from evaluation.figures import figures
@@ -107,7 +108,7 @@ def _compared(
         figures=figures(scored, first, period=config.data.period, domain=domain, seed=config.seed),
         cost=training | _scoring_cost(config, scored),
         parameters=model.parameters,
-        tasks=answered_before(config, model.digest),
+        tasks=kept_figures(config, model.name, model.digest) | answered_before(config, model.digest),
         remarks=tuple(remarks),
     )
 

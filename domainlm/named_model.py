@@ -1,14 +1,18 @@
 """A model as a person names it: a run, a checkpoint of one, a Hugging Face folder or a GGUF file."""
 
 import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tokenizers import Tokenizer
 
 from data.sources.demo import demo_model
 from data.tokenizer.build import end_of_text_id, load_tokenizer
+from evaluation.continuations import behind_prefixes
 from evaluation.general_model import Dtype, load_general_model
 from evaluation.language_model import LanguageModel
+from model.generate import generate
+from model.prefix import Prefix
 from model.sizes import parameter_count
 from train.checkpoints.identity import tokenizer_folder
 from train.checkpoints.trained import Trained, load_trained, token_losses
@@ -64,6 +68,17 @@ def own_model(config: RunConfig, step: int | None = None) -> tuple[LanguageModel
         folder = tokenizer_folder(trained.checkpoint, config)  # shards may have been given without one
         return load_tokenizer(folder), end_of_text_id(folder)
 
+    def write(prefix: Sequence[int], most: int, ended: Callable[[Sequence[int]], bool]) -> list[int]:
+        written: list[int] = []
+
+        def on_token(place: int, token: int) -> bool:
+            written.append(token)
+            return ended(written)
+
+        generate(trained.model, [prefix], most, stop_token=tokenizer()[1], on_token=on_token)
+        return written
+
+    batch_tokens = config.evaluation.batch_size * config.model.sequence_length
     model = LanguageModel(
         name=config.name if step is None else f"{config.name}-step-{step}",
         digest=trained.checkpoint.digest,
@@ -72,8 +87,10 @@ def own_model(config: RunConfig, step: int | None = None) -> tuple[LanguageModel
         encode=lambda text: [tokenizer()[1], *tokenizer()[0].encode(text).ids],
         decode=lambda ids: str(tokenizer()[0].decode(ids, skip_special_tokens=False)),
         token_losses=token_losses(trained.model, trained.device),
-        batch_tokens=config.evaluation.batch_size * config.model.sequence_length,
+        batch_tokens=batch_tokens,
         device=f"{trained.device.type}, float32",
+        continuation_losses=behind_prefixes(lambda: Prefix(trained.model), config.model.vocabulary_size, batch_tokens),
+        write=write,
         tokenizer_digest=trained.checkpoint.manifest["tokenizer_digest"],
     )
     return model, trained

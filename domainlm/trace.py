@@ -21,7 +21,7 @@ from data.corpus.split import SPLITS
 from data.corpus.tombstones import TOMBSTONES, Request, forget
 from data.errors import DataError
 from data.files import stage_digest
-from data.stream.ledger import documents_of, samples_of
+from data.stream.ledger import documents_of, samples_of, samples_of_all
 from data.stream.stream import TokenStream
 from data.tokenizer.build import load_tokenizer
 from train.checkpoints.compatibility import check_stream
@@ -104,6 +104,16 @@ def trace_document(config: RunConfig, document: str) -> dict[str, Any]:
         "samples": len(seen.samples),
         "epochs": seen.epochs,
     }
+
+
+def steps_of_documents(config: RunConfig, documents: Sequence[str], last: int) -> dict[str, list[int]]:
+    """The steps up to `last` that saw each document; none for one that no step saw, or that is no training document.
+
+    Raises:
+        CheckpointError: the run was trained on other data than are there now.
+    """
+    found = samples_of_all(open_own(config), documents, consumed_samples(config.training, last))
+    return {document: steps_of(config, found[document].samples) if document in found else [] for document in documents}
 
 
 def steps_of(config: RunConfig, samples: Iterable[int]) -> list[int]:

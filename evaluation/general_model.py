@@ -14,6 +14,8 @@ import numpy as np
 from data.errors import DataError
 from data.files import file_digest, value_digest
 from evaluation.bits_per_byte import NOT_SCORED, TokenLosses
+from evaluation.continuations import behind_prefixes
+from evaluation.general_prefix import general_prefix, write
 from evaluation.language_model import LanguageModel, same_text
 
 if TYPE_CHECKING:
@@ -71,16 +73,26 @@ def load_general_model(path: Path, *, window: int | None = None, dtype: Dtype | 
     begin = next((id_ for id_ in (tokenizer.bos_token_id, tokenizer.eos_token_id) if id_ is not None), None)
     if begin is None:
         raise DataError(f"{path}: its tokenizer names neither bos_token nor eos_token: nothing can stand before a text")
+
+    @functools.cache
+    def model() -> Any:
+        return _load_weights(path, folder, found, chosen).to(device).eval()
+
+    window = _window(path, config, tokenizer, window)
     return LanguageModel(
         name=path.stem if path.suffix == ".gguf" else path.resolve().name,
         digest=_digest(path),
         parameters=_count_parameters(path, config),
-        window=_window(path, config, tokenizer, window),
+        window=window,
         encode=lambda text: [begin, *tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]],
         decode=lambda ids: str(tokenizer.decode(ids, clean_up_tokenization_spaces=False)),
-        token_losses=_token_losses(lambda: _load_weights(path, folder, found, chosen).to(device).eval(), device),
+        token_losses=_token_losses(model, device),
         batch_tokens=BATCH_TOKENS,
         device=f"{device.type}, {chosen}",
+        continuation_losses=behind_prefixes(
+            lambda: general_prefix(model()), int(config.get_text_config().vocab_size), max(BATCH_TOKENS, window)
+        ),
+        write=lambda prefix, most, ended: write(model(), tokenizer.eos_token_id, prefix, most, ended),
     )
 
 

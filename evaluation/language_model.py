@@ -5,6 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from evaluation.bits_per_byte import TokenLosses
+from evaluation.continuations import ContinuationLosses
+
+Write = Callable[[Sequence[int], int, Callable[[Sequence[int]], bool]], Sequence[int]]
+"""From ids, most new ones, and what says of those so far that they are enough, to the likeliest new ones, without an
+end of text."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,8 @@ class LanguageModel:
         token_losses: losses of a batch.
         batch_tokens: most inputs of a batch.
         device: where it computes and in what dtype, as "cpu, float32".
+        continuation_losses: losses of continuations, prefixes shared; None where tasks are not asked of it.
+        write: the likeliest continuation; None likewise.
         tokenizer_digest: of the tokenizer.json of one that was trained here: shards of that tokenizer are its own ids.
     """
 
@@ -33,6 +40,8 @@ class LanguageModel:
     token_losses: TokenLosses
     batch_tokens: int
     device: str
+    continuation_losses: ContinuationLosses | None = None
+    write: Write | None = None
     tokenizer_digest: str | None = None
 
 

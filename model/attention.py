@@ -38,6 +38,18 @@ class LayerCache:
         self.length = end
         return self._keys[:, :, :end], self._values[:, :, :end]
 
+    def shortened(self, length: int) -> None:
+        """Forget all tokens but the first `length`."""
+        self.length = min(self.length, length)
+
+    def repeated(self, rows: int, room: int) -> "LayerCache":
+        """A cache of `rows` rows in which each has seen the tokens of this one's only row; room for `room` more."""
+        copy = LayerCache(self.length + room)
+        if self._keys is not None and self._values is not None:
+            seen = (kept[:, :, : self.length].expand(rows, -1, -1, -1) for kept in (self._keys, self._values))
+            copy.extend(*seen)
+        return copy
+
     def _moved(self, held: Tensor | None, new: Tensor) -> Tensor:
         """What is held, in memory for `capacity` tokens like `new`."""
         batch, heads, _, width = new.shape

@@ -154,6 +154,15 @@ class EvaluationConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=Fal
     """Windows that one rank scores at a time."""
     training_tokens: PositiveInt = 20_000
     """Tokens of each source and split that an evaluation during training scores: whole documents, evenly spread."""
+    tasks: tuple[str, ...] = ()
+    """Multiple-choice tasks that are scored during training: names or YAML files, as `domainlm tasks` takes them."""
+    tasks_every: PositiveInt | None = None
+    """Steps between scores of the tasks, a multiple of `every`; None: every evaluation. The last step is scored too."""
+    task_items: PositiveInt | None = 200
+    """First items of each task that are scored during training; None: all."""
+    task_data: dict[str, str] = {}
+    """Where data of tasks are, a local file or folder or a hub id, by the name of the task: for those that come with
+    this project."""
     tokens: PositiveInt | None = None
     """The same for the evaluation after training; its baselines measure the same documents. None: all."""
     baselines: tuple[Literal["ngram", "xz", "zstd"], ...] = ("ngram", "xz", "zstd")
@@ -170,6 +179,12 @@ class EvaluationConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=Fal
     """Sampling temperature of the continuations; 0 is greedy."""
     top_p: float = Field(default=0.95, gt=0, le=1)
     """Nucleus of the continuations: the smallest set of tokens with this much probability."""
+
+    @model_validator(mode="after")
+    def _tasks_are_scored_with_text(self) -> Self:
+        if self.tasks_every and self.tasks_every % self.every:
+            raise ValueError(f"tasks_every {self.tasks_every} is not a multiple of every {self.every}")
+        return self
 
 
 class MonitoringConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):

@@ -1,13 +1,21 @@
-"""Bits per byte of the held-out text while the run goes on, shared out over the ranks."""
+"""Bits per byte of the held-out text, and tasks, while the run goes on, shared out over the ranks."""
 
+import functools
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
 
+from data.errors import DataError
 from data.progress import say
-from evaluation.bits_per_byte import Score, by_split, score_documents
+from data.tokenizer.build import end_of_text_id, load_tokenizer
+from evaluation.bits_per_byte import Score, TokenLosses, by_split, score_documents
+from evaluation.continuations import Request, Scored, in_batches
+from evaluation.language_model import LanguageModel
+from evaluation.tasks.harness import LoadedTask, answer, load_tasks
 from train import watchdog
 from train.checkpoints.identity import shards_in_use
 from train.checkpoints.trained import token_losses
@@ -20,7 +28,7 @@ class _StoppedError(Exception):
 
 
 def evaluate(run: Run, step: int) -> bool:
-    """Bits per byte of a sample of the held-out text, by source and split.
+    """Bits per byte of a sample of the held-out text, by source and split, and the tasks where they are due.
 
     Returns:
         False when the ranks were asked to stop and did, between two batches; it is then made up for at the resume.
@@ -49,6 +57,7 @@ def evaluate(run: Run, step: int) -> bool:
             rank=run.rank.rank,
             world_size=run.rank.world_size,
         )
+        tasks = _score_tasks(run, interruptible) if _tasks_are_due(run.config, step) else {}
     except _StoppedError:
         if run.monitor:
             say(f"step {step}  evaluation interrupted ({run.stop.reason or 'another rank'}); the resume makes it up")
@@ -60,13 +69,82 @@ def evaluate(run: Run, step: int) -> bool:
         bits = {
             source: {split: score.bits_per_byte for split, score in splits.items()} for source, splits in totals.items()
         }
-        run.monitor.evaluation(step, bits, time.perf_counter() - begin)
+        run.monitor.evaluation(step, bits, time.perf_counter() - begin, tasks)
     return True
 
 
 def is_due(config: RunConfig, step: int) -> bool:
     """Whether `step` is to be evaluated."""
     return step > 0 and (step == config.training.steps or step % config.evaluation.every == 0)
+
+
+def _tasks_are_due(config: RunConfig, step: int) -> bool:
+    every = config.evaluation.tasks_every or 1
+    return bool(config.evaluation.tasks) and (step == config.training.steps or step % every == 0)
+
+
+def tasks_of_run(config: RunConfig) -> list[LoadedTask]:
+    """The tasks that are scored during training; they are loaded once.
+
+    Raises:
+        DataError: one cannot be loaded, or is more than a choice by likelihood.
+    """
+    wanted = config.evaluation
+    tasks = _load_tasks(wanted.tasks, config.seed, wanted.task_items, tuple(wanted.task_data.items()))
+    for each in tasks:
+        if each.task.OUTPUT_TYPE != "multiple_choice" or "exact_match" in each.aggregates:
+            raise DataError(
+                f"task {each.name}: training scores multiple choice alone, not what a model writes: take it "
+                "out of evaluation.tasks, and use `domainlm tasks` after training"
+            )
+    if tasks:
+        load_tokenizer(config.tokenizer_folder)  # shards may have been given without one
+    return tasks
+
+
+@functools.cache
+def _load_tasks(
+    names: tuple[str, ...], seed: int, limit: int | None, places: tuple[tuple[str, str], ...]
+) -> list[LoadedTask]:
+    return load_tasks(names, seed=seed, limit=limit, places=dict(places)) if names else []
+
+
+def _score_tasks(run: Run, losses: TokenLosses) -> dict[str, dict[str, float]]:
+    """The metrics of each task; every rank asks all items of lm-eval, and the model those of its own batches."""
+    config, end_of_text = run.config, end_of_text_id(run.config.tokenizer_folder)
+    tokenizer = load_tokenizer(config.tokenizer_folder)
+    batch_tokens = config.evaluation.batch_size * config.model.sequence_length
+
+    def continuation_losses(requests: Sequence[Request]) -> list[Scored]:
+        own = in_batches(losses, requests, batch_tokens, run.rank.rank, run.rank.world_size)
+        sums = torch.tensor(own, dtype=torch.float64, device=run.device)
+        dist.all_reduce(sums)
+        return [Scored(nats, greedy=False) for nats in sums.tolist()]
+
+    model = LanguageModel(
+        name=config.name,
+        digest="",
+        parameters=0,
+        window=config.model.sequence_length,
+        encode=lambda text: [end_of_text, *tokenizer.encode(text).ids],
+        decode=lambda ids: str(tokenizer.decode(ids, skip_special_tokens=False)),
+        token_losses=losses,
+        batch_tokens=batch_tokens,
+        device=run.device.type,
+        continuation_losses=continuation_losses,
+    )
+    figures: dict[str, dict[str, float]] = {}
+    for task in tasks_of_run(config):
+        values: dict[str, list[Any]] = {}
+        for item in answer(model, task).answers:
+            for metric, value in item["values"].items():
+                values.setdefault(metric, []).append(value)
+        figures[task.name] = {
+            metric: float(aggregate(values[metric]))
+            for metric, aggregate in task.aggregates.items()
+            if metric in values
+        }
+    return figures
 
 
 def _summed_over_ranks(scores: dict[str, dict[str, Score]], device: torch.device) -> dict[str, dict[str, Score]]:

@@ -19,7 +19,7 @@ from train.checkpoints.resume import find_start, go_back
 from train.checkpoints.saving import Saver, warn_of_space
 from train.config import RunConfig
 from train.engine import engine
-from train.held_out import evaluate, is_due
+from train.held_out import evaluate, is_due, tasks_of_run
 from train.process import check_device, find_rank, stated_flops, use_machine
 from train.records.throughput import Pace, Stragglers, describe_stragglers
 from train.run import Run
@@ -50,6 +50,7 @@ def train(config: RunConfig, stop: StopRequest) -> None:
         return
     check_device(config.training)
     engine.check_settings(config.training)
+    tasks_of_run(config)  # what cannot be scored is said before anything is trained
     stream = open_stream(config)
     check_writable(config.run_folder)
     check_writable(config.checkpoints)

@@ -66,15 +66,25 @@ def samples_of(stream: TokenStream, document_id: str, end: int) -> Sightings:
 
     Raises DataError when no training document has this id, naming the closest that there are.
     """
-    found = [
-        Piece(source, file, row["first_token"], row["tokens"])
-        for source, file in _files(stream)
-        for row in read_documents(_table(stream, source, file), pc.field("id") == document_id).to_pylist()
-    ]
-    if not found:
+    found = samples_of_all(stream, [document_id], end)
+    if document_id not in found:
         raise DataError(f"no training document has the id '{document_id}'{_suggest(stream, document_id)}")
-    samples = np.unique(np.concatenate([stream.samples_with(piece, end) for piece in found]))
-    return Sightings(samples.tolist(), sum(len(stream.rows_with(piece)) for piece in found))
+    return found[document_id]
+
+
+def samples_of_all(stream: TokenStream, document_ids: Sequence[str], end: int) -> dict[str, Sightings]:
+    """The same for many documents, which are looked for together; those that are not there are left out."""
+    found: defaultdict[str, list[Piece]] = defaultdict(list)
+    for source, file in _files(stream):
+        for row in read_documents(_table(stream, source, file), pc.field("id").isin(document_ids)).to_pylist():
+            found[row["id"]].append(Piece(source, file, row["first_token"], row["tokens"]))
+    return {
+        document: Sightings(
+            np.unique(np.concatenate([stream.samples_with(piece, end) for piece in pieces])).tolist(),
+            sum(len(stream.rows_with(piece)) for piece in pieces),
+        )
+        for document, pieces in found.items()
+    }
 
 
 def times_seen(stream: TokenStream, piece: Piece, end: int, passed_over: Sequence[tuple[int, int]] = ()) -> float:

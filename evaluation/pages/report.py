@@ -17,7 +17,7 @@ from evaluation.bits_per_byte import Figures
 from evaluation.pages import comparison
 from evaluation.pages.figures import figure, pointer
 from evaluation.pages.html import Row, Table, write_page
-from evaluation.pages.report_plots import baselines_plot, bits_per_byte_plot, periods_plot, training_plots
+from evaluation.pages.report_plots import baselines_plot, bits_per_byte_plot, periods_plot, tasks_plot, training_plots
 from evaluation.pages.spending import Spending, spending_plot, spending_table
 from evaluation.pages.wording import NOTHING_HELD_OUT, median_mfu
 
@@ -138,7 +138,11 @@ def write_report(inputs: ReportInputs, folder: Path) -> Path:
         files.commands,
         {
             "result_plots": result_plots,
-            "run_plots": [*bits_per_byte_plot(metrics, files.metrics), *training_plots(metrics, files.metrics)],
+            "run_plots": [
+                *bits_per_byte_plot(metrics, files.metrics),
+                *tasks_plot(metrics, files.metrics),
+                *training_plots(metrics, files.metrics),
+            ],
             "spending_plots": spending_plot(inputs.spending) if inputs.spending else [],
         },
         step=evaluation.get("step"),

@@ -63,6 +63,21 @@ def bits_per_byte_plot(lines: Sequence[Mapping[str, Any]], file: str = "metrics.
     return [Plot("bits_per_byte", "Held-out bits per byte while training", _by_source(places, "step"), wide=True)]
 
 
+def tasks_plot(lines: Sequence[Mapping[str, Any]], file: str = "metrics.jsonl") -> list[Plot]:
+    """Metrics of tasks over the steps; nothing when none was scored."""
+    measured_at: dict[tuple[str, str], dict[int, Point]] = {}
+    for number, line in enumerate(lines):
+        for task, metrics in line.get("tasks", {}).items():
+            for metric, value in metrics.items():
+                step = line["step"]
+                said = figure(value, ".3f", pointer(file, number, "tasks", task, metric))
+                measured_at.setdefault((task, metric), {})[step] = Point(step, value, f"step {step:,}", said)
+    places = {curve: [points[step] for step in sorted(points)] for curve, points in measured_at.items()}
+    if not places:
+        return []
+    return [Plot("tasks", "Tasks while training", _by_source(places, "step"), wide=True)]
+
+
 def baselines_plot(sources: Figures, baselines: Results, file: str = "evaluate.json") -> list[Plot]:
     """Bars for each source and split, the fewest bits on top; the model's bar is the coloured one."""
     groups: dict[str, list[Bar]] = {}

@@ -66,13 +66,24 @@ class Monitor:
         """As it was recorded, if that step was the newest that was; None too where the loss was not finite."""
         return self._newest["loss"] if self._newest.get("step") == step else None
 
-    def evaluation(self, step: int, bits_per_byte: Mapping[str, Mapping[str, float]], seconds: float) -> None:
-        """Record bits per byte by source and split."""
-        self._write({"step": step, "evaluation": bits_per_byte, "seconds": round(seconds, 3)})
+    def evaluation(
+        self,
+        step: int,
+        bits_per_byte: Mapping[str, Mapping[str, float]],
+        seconds: float,
+        tasks: Mapping[str, Mapping[str, float]],
+    ) -> None:
+        """Record bits per byte by source and split, and the metrics of tasks."""
+        scored = {"tasks": tasks} if tasks else {}
+        self._write({"step": step, "evaluation": bits_per_byte, "seconds": round(seconds, 3), **scored})
         flat = {f"{source}/{split}": x for source, splits in bits_per_byte.items() for split, x in splits.items()}
         self.mirror(step, "evaluation", flat)
         figures = "  ".join(f"{name} {value:.3f}" for name, value in flat.items())
         say(f"step {step}  " + (f"bits per byte: {figures}" if flat else NOTHING_HELD_OUT))
+        if tasks:
+            flat = {f"{task}/{metric}": value for task, metrics in tasks.items() for metric, value in metrics.items()}
+            self.mirror(step, "tasks", flat)
+            say(f"step {step}  tasks: " + "  ".join(f"{name} {value:.3f}" for name, value in flat.items()))
 
     def saved(self, step: int, facts: Mapping[str, Any]) -> None:
         """Record a checkpoint that has become whole, and how long training stood still for it."""
