@@ -211,8 +211,8 @@ class DataConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
     maximum_characters: PositiveInt = 10_000_000
     """Longer documents are dropped."""
     maximum_bad_fraction: float = Field(default=0.01, ge=0, le=1)
-    """Share of a source's records that may be malformed; above it the job stops. Files that are damaged, or of which no
-    record can be read, count by their share of the source's bytes."""
+    """Share of a source's records, and of its bytes, that may be malformed; above it the job stops. Files that are
+    damaged, or of which no record can be read, count by their share of the source's bytes."""
     damaged_files: Literal["stop", "quarantine"] = "stop"
     """What happens when a file cannot be read to its end: stop names it; quarantine goes on without its rest."""
     packing: Literal["best_fit", "concatenate"] = "best_fit"

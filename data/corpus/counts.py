@@ -26,6 +26,8 @@ class Counts:
     read: int = 0
     undated: int = 0
     bytes: int = 0  # of the files
+    content: int = 0  # bytes of what the files hold: more than of the files where they are packed
+    malformed_bytes: int = 0  # of that, but of lost files
     lost: Counter[str] = field(default_factory=Counter)  # bytes of files that are damaged or have no readable record
     lost_records: int = 0  # how many of the malformed records stand for these files
     empty_files: int = 0  # of which no record has any text, nor is malformed
@@ -51,13 +53,19 @@ class Counts:
 
     @property
     def bad_fraction(self) -> float:
-        """Share of the records that are malformed, plus the share of the bytes that lost files have."""
+        """Share of the records that are malformed, or of their bytes if that is more, plus the bytes of lost files."""
         records = (self.malformed - self.lost_records) / max(self.read, 1)
-        return min(1.0, records + self.lost.total() / max(self.bytes, 1))
+        return min(1.0, max(records, self.malformed_share) + self.lost.total() / max(self.bytes, 1))
+
+    @property
+    def malformed_share(self) -> float:
+        """Share of the bytes that malformed records have, without those of lost files."""
+        return self.malformed_bytes / max(self.content, 1)
 
     def quarantine(self, record: BadRecord) -> None:
         reason = kind_of(record)
         self.quarantined[reason] += 1
+        self.malformed_bytes += record.size if reason != NO_DATE else 0
         if reason != NO_DATE and len(self.offenders) < SAMPLES:
             self.offenders.append(f"{record.file}:{record.line}: {record.reason}")
 
@@ -82,6 +90,8 @@ class Counts:
         self.read += other.read
         self.undated += other.undated
         self.bytes += other.bytes
+        self.content += other.content
+        self.malformed_bytes += other.malformed_bytes
         self.lost_records += other.lost_records
         self.removed_lines += other.removed_lines
         self.empty_files += other.empty_files

@@ -48,10 +48,17 @@ def check_malformed(source: SourceConfig, counts: Counts, config: DataConfig, qu
     """Raise DataError when more of a source's records are malformed than the configuration allows."""
     if counts.bad_fraction > config.maximum_bad_fraction:
         raise DataError(
-            f"source '{source.name}': {counts.malformed:,} of {counts.read:,} records are malformed{_lost(counts)}, "
-            f"above data.maximum_bad_fraction {config.maximum_bad_fraction:g}: {_reasons(counts.quarantined)}; the "
-            f"first are {'; '.join(counts.offenders)}; all of them are in {quarantine}"
+            f"source '{source.name}': {counts.malformed:,} of {counts.read:,} records are malformed"
+            f"{_weight(counts)}{_lost(counts)}, above data.maximum_bad_fraction {config.maximum_bad_fraction:g}: "
+            f"{_reasons(counts.quarantined)}; the first are {'; '.join(counts.offenders)}; all of them are in "
+            f"{quarantine}"
         )
+
+
+def _weight(counts: Counts) -> str:
+    """What malformed records amount to, where they are few but long."""
+    share = counts.malformed_share
+    return f" with {share:.1%} of the bytes" if share > counts.malformed / max(counts.read, 1) else ""
 
 
 def _lost(counts: Counts) -> str:
@@ -234,6 +241,7 @@ def _source(source: SourceConfig, kept: Kept, config: DataConfig) -> dict[str, A
         "kept": {split: kept.splits[split] for split in SPLITS if split in kept.splits},
         "dropped": by_reason(counts.dropped),
         "quarantined": by_reason(counts.quarantined),
+        "malformed_bytes": counts.malformed_bytes,
         "lost_files": by_reason(counts.lost),
         "empty_files": {"files": counts.empty_files, "first": counts.empty_first},
         "boilerplate_lines": {line: counts.boilerplate[line] for line in config.cleaning.boilerplate_lines},

@@ -32,12 +32,12 @@ from data.errors import DataError
 from data.files import DIGEST_BYTES, atomic_write, new_digest, value_digest, write_atomically
 from data.progress import progress
 from data.sources.documents import BadRecord, Document, read_part
-from data.sources.parts import DAMAGED, Part
+from data.sources.parts import DAMAGED, Part, byte_length
 
 STAGING = "staging"
 ROWS_PER_GROUP = 1_000
 CHARACTERS_PER_GROUP = 16_000_000
-FORMAT = 4  # of what is staged; finished corpora do not depend on it
+FORMAT = 5  # of what is staged; finished corpora do not depend on it
 ALL_BAD = 1_000  # so many records, none of them good, are enough to stop at once
 MOST_REPEATED = 0.5  # as are so many documents of which a greater share has the id of another
 STAGED_SCHEMA = pa.schema(
@@ -146,7 +146,7 @@ def finished_counts(job: StagingJob) -> Counts | None:
 
 def quarantine_line(source: SourceConfig, record: BadRecord) -> bytes:
     """A record as the quarantine file has it."""
-    entry = {"source": source.name, **asdict(record)}
+    entry = {"source": source.name, "file": record.file, "line": record.line, "reason": record.reason}
     return (json.dumps(entry, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
 
 
@@ -206,19 +206,24 @@ def _read(job: StagingJob, part: Part, counts: Counts, quarantine: Callable[[Bad
     """The documents of one part; a file that is lost counts by its bytes, as nobody knows how many records it has."""
     met: set[str] = set()
     documents, malformed, damaged = 0, counts.malformed, counts.quarantined[DAMAGED]
+    text, bad = 0, counts.malformed_bytes
     has_text = False
     for document in read_part(job.source, part, quarantine, met):
         documents += 1
+        text += byte_length(document.text)
         has_text = has_text or not _is_blank(document.text)
         yield document
     counts.met.update(met)
     counts.bytes += part.size or 0
+    # What a packed file holds is not known beyond what was read of it.
+    counts.content += max(part.size or 0, text + counts.malformed_bytes - bad)
     if not has_text and counts.malformed == malformed:
         counts.find_empty(part.name)
     nothing_read = counts.malformed > malformed and not documents
     if part.size and (nothing_read or counts.quarantined[DAMAGED] > damaged):
         counts.lost[part.name] += part.size
         counts.lost_records += counts.malformed - malformed
+        counts.malformed_bytes = bad
 
 
 def _is_blank(text: str) -> bool:

@@ -60,8 +60,8 @@ def _read_json_lines(file: io.BufferedReader, name: str, fields: Sequence[str]) 
     stream = packed.unpacked(file, name)
     for number, line in enumerate(iter(functools.partial(stream.readline, LONGEST_RECORD + 1), b""), start=1):
         if len(line) > LONGEST_RECORD:
-            _skip_line(stream, line)
-            yield number, MalformedError(f"record too long: above {LONGEST_RECORD:,} bytes")
+            size = len(line) + _skip_line(stream, line)
+            yield number, MalformedError(f"record too long: above {LONGEST_RECORD:,} bytes", size)
         elif not line.isspace():
             yield number, _parse_json(line)
 
@@ -82,23 +82,27 @@ def read_json_array(file: io.BufferedReader, name: str) -> Rows | None:
     return iter(enumerate(values, start=1))
 
 
-def _skip_line(stream: io.BufferedReader, line: bytes) -> None:
+def _skip_line(stream: io.BufferedReader, line: bytes) -> int:
+    """Read the rest of a line that begins so, and say how many bytes it has."""
+    size = 0
     while line and not line.endswith(b"\n"):
         line = stream.readline(READ_BYTES)
+        size += len(line)
+    return size
 
 
 def _parse_json(line: bytes) -> object:
     if line.removeprefix(codecs.BOM_UTF8).strip() == b"[":
-        return MalformedError(ARRAY)
+        return MalformedError(ARRAY, len(line))
     try:
         value = _DECODER.decode(line.removeprefix(codecs.BOM_UTF8).decode())
-        return MalformedError(ARRAY) if isinstance(value, list) else value
+        return MalformedError(ARRAY, len(line)) if isinstance(value, list) else value
     except UnicodeDecodeError as error:
-        return MalformedError(f"invalid UTF-8: byte {error.start + 1} of the line")
+        return MalformedError(f"invalid UTF-8: byte {error.start + 1} of the line", len(line))
     except json.JSONDecodeError as error:
-        return MalformedError(f"broken JSON: {error.msg} at character {error.pos + 1}")
+        return MalformedError(f"broken JSON: {error.msg} at character {error.pos + 1}", len(line))
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits, thousands of brackets
-        return MalformedError(f"broken JSON: {error}")
+        return MalformedError(f"broken JSON: {error}", len(line))
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:

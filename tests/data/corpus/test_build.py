@@ -328,6 +328,27 @@ def test_too_many_bad_records_stop_the_job_and_name_the_first(tmp_path: Path) ->
     assert not (tmp_path / "corpus" / "manifest.json").exists()
 
 
+def test_a_few_malformed_records_count_by_their_bytes(tmp_path: Path) -> None:
+    good = [json.dumps(record(index)) for index in range(150)]
+    lost = [json.dumps(record(index)) for index in range(150, 1650)]
+    broken_date = json.dumps(record(150, text=" ".join(map(text_of, range(1500))), date="tomorrow"))
+    text = [json.dumps({"body": " ".join(map(text_of, range(1500)))})]
+    for name, content in {
+        "newlines lost": [*good, " ".join(lost)],
+        "CR line ends": [*good, "\r".join(lost)],
+        "one long record": [*good, broken_date],
+        "no text": [*good, *text],
+    }.items():
+        for ending, pack in {"jsonl": bytes, "jsonl.gz": gzip.compress}.items():
+            folder = tmp_path / name / ending
+            folder.mkdir(parents=True)
+            (folder / f"a.{ending}").write_bytes(pack("".join(f"{line}\n" for line in content).encode()))
+            with pytest.raises(
+                DataError, match=r"1 of 151 records are malformed with (8[5-9]|9\d)\.\d% of the bytes, above"
+            ):
+                prepare_corpus(config_of(folder), tmp_path / name / ending / "corpus", seed=1)
+
+
 def damaged_gzip(folder: Path) -> bytes:
     """3,000 documents in a file of which one byte is flipped, in the middle."""
     lines = "".join(json.dumps(record(index)) + "\n" for index in range(1_000, 4_000))
