@@ -63,7 +63,10 @@ def _read_json_lines(file: io.BufferedReader, name: str, fields: Sequence[str]) 
             size = len(line) + _skip_line(stream, line)
             yield number, MalformedError(f"record too long: above {LONGEST_RECORD:,} bytes", size)
         elif not line.isspace():
-            yield number, _parse_json(line)
+            value = _parse_json(line)
+            if isinstance(value, MalformedError) and not line.endswith(b"\n") and _is_cut(line):
+                raise EOFError(f"it is cut off in line {number:,}: {value}")
+            yield number, value
 
 
 def read_json_array(file: io.BufferedReader, name: str) -> Rows | None:
@@ -89,6 +92,19 @@ def _skip_line(stream: io.BufferedReader, line: bytes) -> int:
         line = stream.readline(READ_BYTES)
         size += len(line)
     return size
+
+
+def _is_cut(line: bytes) -> bool:
+    """Whether the last line of a file, which is no JSON, begins an object that goes on where the file does not."""
+    text = line.removeprefix(codecs.BOM_UTF8).decode(errors="ignore").strip()
+    try:
+        _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        goes_on = error.msg.startswith("Unterminated string") or error.pos >= len(text) or not text.endswith("}")
+        return text.startswith("{") and goes_on and error.msg != "Extra data"
+    except (ValueError, RecursionError):
+        return False
+    return False
 
 
 def _parse_json(line: bytes) -> object:
