@@ -28,6 +28,13 @@ Address = Annotated[str, PlainSerializer(without_secrets)]  # whole here, and wi
 
 
 def _day(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            value = datetime.datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError(f"{value!r} is no valid date: write a day such as 2024-01-01") from None
+    if isinstance(value, int | float):  # which pydantic would take for seconds since 1970
+        raise ValueError(f"{value} is a number: write a day such as 2024-01-01")
     if isinstance(value, datetime.datetime) and value.tzinfo:
         raise ValueError(f"{value} is a moment: write the day that it is in UTC, such as 2024-01-01")
     return value
