@@ -47,14 +47,25 @@ def local_files(source: SourceConfig) -> list[Path]:
 def found_files(path: Path) -> list[Path]:
     """A file alone; of a folder or a glob the files of data, in the order of their names; links are followed.
 
-    Raises DataError for a link that leads nowhere.
+    Raises:
+        DataError: a link leads nowhere, or a folder in which files may lie cannot be read.
     """
+    try:
+        return _found(path)
+    except OSError as error:
+        raise DataError(
+            f"{error.filename} cannot be read: {error.strerror}: what is in it would be missing from {path}: mend its "
+            "permissions, or leave it out by a glob"
+        ) from None
+
+
+def _found(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     root = root_of(path)
     pattern = path.relative_to(root).as_posix()
     # pathlib's ** follows no links
-    names = _names_below(root) if path.is_dir() else glob.glob(pattern, root_dir=root, recursive=True)  # noqa: PTH207
+    names = _names_below(root) if path.is_dir() else _names_of(root, pattern)
     found = [root / name for name in data_files(str(path), names, "" if path.is_dir() else pattern)]
     for file in found:
         if not file.exists():
@@ -62,12 +73,27 @@ def found_files(path: Path) -> list[Path]:
     return [file for file in found if file.is_file()]
 
 
+def _names_of(root: Path, pattern: str) -> list[str]:
+    """What fits a glob below a folder; unlike Python's own, it passes over no folder that cannot be read."""
+    parts = pattern.split("/")
+    for place, part in enumerate(parts):
+        if glob.has_magic(part):
+            folders = "/".join([*parts[: place + (part == "**")], ""])
+            for folder in glob.glob(folders, root_dir=root, recursive=True) if folders else [""]:  # noqa: PTH207
+                os.scandir(root / folder).close()
+    return glob.glob(pattern, root_dir=root, recursive=True)  # noqa: PTH207
+
+
 def _names_below(root: Path) -> Iterator[str]:
     """What is in a folder and in those within it, also by links but those that lead back."""
-    for folder, folders, names in os.walk(root, followlinks=True):
+    for folder, folders, names in os.walk(root, onerror=_raise, followlinks=True):
         here = Path(folder)
         folders[:] = [name for name in folders if not here.resolve().is_relative_to((here / name).resolve())]
         yield from ((here / name).relative_to(root).as_posix() for name in names)
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def data_files(path: str, names: Iterable[str], pattern: str) -> list[str]:
