@@ -4,8 +4,8 @@ import functools
 import glob
 import os
 import re
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
 
 from data.config import SourceConfig
 from data.errors import DataError
@@ -70,7 +70,27 @@ def _found(path: Path) -> list[Path]:
     for file in found:
         if not file.exists():
             raise DataError(f"{file} is a link to {file.readlink()}, where nothing is: mend or remove it")
-    return [file for file in found if file.is_file()]
+    files = [file for file in found if file.is_file()]
+    others = sorted(set(found) - set(files))
+    folders = [other for other in others if other.is_dir()]
+    say_folders(str(path), map(str, folders), map(str, files))
+    if no_files := [other.name for other in others if other not in folders]:
+        _say_once(f"{path}: passed over {_number(no_files, 'pipe or device', 'pipes and devices')}")
+    return files
+
+
+def say_folders(path: str, folders: Iterable[str], files: Iterable[str]) -> None:
+    """Say which of the folders that fit the glob `path` hold none of the files that fit it."""
+    entered = {str(parent) for name in files for parent in PurePosixPath(name).parents}
+    passed = [PurePosixPath(folder).name for folder in folders if folder.rstrip("/") not in entered]
+    if passed and not path.endswith("**"):
+        number = _number(passed, "folder", "folders")
+        _say_once(f"{path}: passed over {number}: a glob takes files alone; with /** at its end it takes those within")
+
+
+def _number(names: Sequence[str], one: str, several: str) -> str:
+    some = ", ".join(names[:3]) + (" and others" if len(names) > 3 else "")
+    return f"{len(names):,} {one if len(names) == 1 else several} ({some})"
 
 
 def _names_of(root: Path, pattern: str) -> list[str]:
@@ -108,8 +128,8 @@ def data_files(path: str, names: Iterable[str], pattern: str) -> list[str]:
         is_mark = any(MARKS.fullmatch(part) and part[0] not in asked for part in name.split("/"))
         (marks if is_mark else data).append(name)
     if marks:
-        some = ", ".join(marks[:3]) + (" and others" if len(marks) > 3 else "")
-        _say_once(f"{path}: passed over {len(marks):,} marks of other programs ({some}); a glob can name them")
+        number = _number(marks, "mark of another program", "marks of other programs")
+        _say_once(f"{path}: passed over {number}; a glob can name them")
     return without_companions(data)
 
 
