@@ -27,7 +27,7 @@ from data.corpus.files import CORPUS_COLUMNS
 from data.corpus.near_duplicates import signatures
 from data.corpus.samples import make_sample
 from data.corpus.shingles import Hashes
-from data.corpus.split import SPLITS, is_sampled, split
+from data.corpus.split import NOT_SAMPLED, SPLITS, is_sampled, split
 from data.errors import DataError
 from data.files import DIGEST_BYTES, atomic_write, new_digest, value_digest, write_atomically
 from data.progress import progress
@@ -47,7 +47,7 @@ STAGED_SCHEMA = pa.schema(
         "line": pa.int64(),
         "text_digest": pa.binary(DIGEST_BYTES),
         "key": pa.binary(DIGEST_BYTES),  # `document_key`
-        "split": pa.uint8(),  # index into SPLITS
+        "split": pa.uint8(),  # index into SPLITS, or NOT_SAMPLED
         "grams": pa.list_(pa.uint64()),  # evaluation items' n-grams in it
         "removed_lines": pa.int64(),
         "scrubbed": pa.map_(pa.string(), pa.int64()),  # pieces of personal data replaced, by kind; null: none
@@ -92,7 +92,7 @@ class _Row(NamedTuple):
     document: Document
     text: str  # cleaned
     text_digest: bytes
-    split: int  # index into SPLITS
+    split: int  # index into SPLITS, or NOT_SAMPLED
     grams: Hashes | None  # evaluation items' n-grams in it; None where it was not searched
     removed_lines: int
     scrubbed: Mapping[str, int]  # pieces of personal data replaced, by kind
@@ -194,11 +194,9 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
             continue
         digest = new_digest(cleaned.text.encode()).digest()
         where = split(document.date, digest, config.cutoff, config.past_fraction, job.seed)
-        if where == "future" and not is_sampled(digest, config.future_fraction, job.seed):
-            drop("after the cutoff, not sampled", document)
-            continue
+        is_left_out = where == "future" and not is_sampled(digest, config.future_fraction, job.seed)
         grams = items.found(cleaned.text) if items and where == "train" else None
-        of_split = SPLITS.index(where)
+        of_split = NOT_SAMPLED if is_left_out else SPLITS.index(where)
         yield _Row(document, cleaned.text, digest, of_split, grams, cleaned.removed_lines, cleaned.scrubbed)
 
 

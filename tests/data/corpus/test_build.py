@@ -328,6 +328,34 @@ def test_too_many_bad_records_stop_the_job_and_name_the_first(tmp_path: Path) ->
     assert not (tmp_path / "corpus" / "manifest.json").exists()
 
 
+def test_what_is_after_the_cutoff_and_not_sampled_keeps_its_copies_out_of_training(tmp_path: Path) -> None:
+    news = [record(index) for index in range(100)]
+    copies = [record(index, id=f"c{index}", date=None) for index in range(90, 95)]
+    near = [record(index, id=f"n{index}", date=None, text=f"{text_of(index)} again") for index in range(95, 100)]
+    dated = write_jsonl(tmp_path / "a.jsonl", news)
+    undated = write_jsonl(tmp_path / "b.jsonl", [*copies, *near, record(200, date=None)])
+    trained = []
+    for fraction in (1.0, 0.3, 1e-9):
+        config = config_of(dated, undated, cutoff="2000-02-20", future_fraction=fraction)
+        config = config.model_copy(
+            update={"sources": (config.sources[0], config.sources[1].model_copy(update={"undated": "train"}))}
+        )
+        corpus = tmp_path / f"corpus-{fraction}"
+        if fraction == 1e-9:
+            with pytest.raises(DataError, match="to hold out"):
+                prepare_corpus(config, corpus, seed=1)
+            continue
+        source = prepare_corpus(config, corpus, seed=1)["sources"]
+        trained.append([ids(corpus, "train"), ids(corpus, "train", "source_1")])
+        left_out = source["source_0"]["dropped"].get("after the cutoff, not sampled", 0)
+        assert total(source["source_0"]) == 100
+        assert left_out + source["source_0"]["kept"]["future"]["documents"] == 50
+        assert (left_out > 20) == (fraction < 1)
+        of_held_out = {"duplicate of held-out text": 5, "near-duplicate of held-out text": 5}
+        assert source["source_1"]["dropped"] == of_held_out
+    assert trained[0] == trained[1] == [[f"d{index}" for index in range(50)], ["d200"]]
+
+
 def test_a_few_malformed_records_count_by_their_bytes(tmp_path: Path) -> None:
     good = [json.dumps(record(index)) for index in range(150)]
     lost = [json.dumps(record(index)) for index in range(150, 1650)]
@@ -896,7 +924,9 @@ def test_whatever_comes_in_is_kept_dropped_or_quarantined(tmp_path: Path, seed: 
                 gzip.compress(content) if packed else content
             )
     corpus = tmp_path / "corpus"
-    source = prepare_corpus(config_of(folder, maximum_bad_fraction=1.0), corpus, seed=seed)["sources"]["source_0"]
+    source = prepare_corpus(config_of(folder, maximum_bad_fraction=1.0, damaged_files="quarantine"), corpus, seed=seed)[
+        "sources"
+    ]["source_0"]
     assert source["read"] == total(source) == expected
     assert len(quarantined(corpus)) == sum(source["quarantined"].values())
     assert all(entry["reason"] and entry["file"] and entry["line"] >= 1 for entry in quarantined(corpus))
