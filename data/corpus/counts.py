@@ -10,7 +10,17 @@ from data.sources.documents import BadRecord
 
 SAMPLES = 3  # of each reason
 TOUCHED = 20  # documents named for each evaluation item
-COUNTERS = ("dropped", "quarantined", "scrubbed", "boilerplate", "touched", "common", "met", "lost")
+COUNTERS = (
+    "dropped",
+    "dropped_characters",
+    "quarantined",
+    "scrubbed",
+    "boilerplate",
+    "touched",
+    "common",
+    "met",
+    "lost",
+)
 NO_DATE = "no date"
 
 
@@ -33,6 +43,7 @@ class Counts:
     empty_files: int = 0  # of which no record has any text, nor is malformed
     empty_first: list[str] = field(default_factory=list)  # and the first of them
     dropped: Counter[str] = field(default_factory=Counter)
+    dropped_characters: Counter[str] = field(default_factory=Counter)  # of them, as they were read or, later, cleaned
     quarantined: Counter[str] = field(default_factory=Counter)
     met: Counter[str] = field(default_factory=Counter)  # parts with a value in the field that a setting names
     boilerplate: Counter[str] = field(default_factory=Counter)  # lines of all documents, by expression
@@ -69,9 +80,10 @@ class Counts:
         if reason != NO_DATE and len(self.offenders) < SAMPLES:
             self.offenders.append(f"{record.file}:{record.line}: {record.reason}")
 
-    def drop(self, reason: str, sample: Callable[[], Sample]) -> None:
+    def drop(self, reason: str, characters: int, sample: Callable[[], Sample]) -> None:
         """Count a document that is dropped; `sample` is called for the first few of a reason."""
         self.dropped[reason] += 1
+        self.dropped_characters[reason] += characters
         if len(self.samples.get(reason, [])) < SAMPLES:
             self.samples.setdefault(reason, []).append(sample())
 

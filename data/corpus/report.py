@@ -31,6 +31,7 @@ def check_fields(source: SourceConfig, counts: Counts) -> None:
 
 
 WIDESPREAD = 0.01  # share of a source's training documents that an evaluation item touches
+NO_SMALL_SHARE = 0.01  # of a source's characters, for one reason
 NAMED = 5  # items in a message
 
 
@@ -98,7 +99,7 @@ def balance(kept: Kept) -> str:
     counts = kept.counts
     undated = f"{counts.undated:,} of them without a date, " if counts.undated else ""
     return (
-        f"{counts.read:,} read, {undated}{kept.documents:,} kept, dropped {_reasons(counts.dropped)}, "
+        f"{counts.read:,} read, {undated}{kept.documents:,} kept, dropped {_dropped(kept)}, "
         f"quarantined {_reasons(counts.quarantined)}"
     )
 
@@ -121,6 +122,20 @@ def unmatched_boilerplate(config: DataConfig, kept: Mapping[str, Kept]) -> list[
         for expression in config.cleaning.boilerplate_lines
         if not found[expression]
     ]
+
+
+def _dropped(kept: Kept) -> str:
+    """Documents dropped, by reason, with their share of all characters where that is no small one."""
+    counts = kept.counts
+    left = sum(split["characters"] for split in kept.splits.values())
+    whole = left + counts.dropped_characters.total()
+    shares = {why: found / whole for why, found in counts.dropped_characters.items() if left}
+    said = (
+        f"{count:,} {why}" + (f" ({shares[why]:.0%} of the characters)" if shares.get(why, 0) > NO_SMALL_SHARE else "")
+        for why, count in counts.dropped.most_common()
+        if count
+    )
+    return ", ".join(said) or "none"
 
 
 def _reasons(counts: Counter[str]) -> str:
@@ -240,6 +255,7 @@ def _source(source: SourceConfig, kept: Kept, config: DataConfig) -> dict[str, A
         "undated": counts.undated,
         "kept": {split: kept.splits[split] for split in SPLITS if split in kept.splits},
         "dropped": by_reason(counts.dropped),
+        "dropped_characters": by_reason(counts.dropped_characters),
         "quarantined": by_reason(counts.quarantined),
         "malformed_bytes": counts.malformed_bytes,
         "lost_files": by_reason(counts.lost),

@@ -174,6 +174,7 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
     def drop(reason: str, it: Document) -> None:
         counts.drop(
             reason,
+            len(it.text),
             lambda: make_sample(it.id, it.file, it.line, it.text, config.near_duplicates, lambda text: scrub(text)[0]),
         )
 

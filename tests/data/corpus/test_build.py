@@ -356,6 +356,18 @@ def test_what_is_after_the_cutoff_and_not_sampled_keeps_its_copies_out_of_traini
     assert trained[0] == trained[1] == [[f"d{index}" for index in range(50)], ["d200"]]
 
 
+def test_what_is_dropped_counts_by_its_characters_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    records = [record(index) for index in range(150)]
+    long = " ".join(map(text_of, range(200, 300)))
+    file = write_jsonl(tmp_path / "a.jsonl", [*records, record(150, text=long), *map(record, range(151, 153))])
+    source = prepare_corpus(config_of(file, maximum_characters=1_000), tmp_path / "corpus", seed=1)["sources"][
+        "source_0"
+    ]
+    assert (source["dropped"], source["dropped_characters"]) == ({"too long": 1}, {"too long": len(long)})
+    share = len(long) / (len(long) + source["kept"]["train"]["characters"])
+    assert f"152 kept, dropped 1 too long ({share:.0%} of the characters), quarantined" in capsys.readouterr().err
+
+
 def test_a_few_malformed_records_count_by_their_bytes(tmp_path: Path) -> None:
     good = [json.dumps(record(index)) for index in range(150)]
     lost = [json.dumps(record(index)) for index in range(150, 1650)]
