@@ -44,7 +44,15 @@ from data.corpus.report import (
 from data.corpus.samples import shown_samples
 from data.corpus.shingles import Hashes
 from data.corpus.split import SPLITS
-from data.corpus.staging import STAGING, StagingJob, finished_counts, quarantine_line, stage_part, staging_job
+from data.corpus.staging import (
+    STAGING,
+    StagingJob,
+    check_encoded,
+    finished_counts,
+    quarantine_line,
+    stage_part,
+    staging_job,
+)
 from data.corpus.tombstones import TOMBSTONES, read_tombstones
 from data.corpus.write_kept import KeepJob, Kept, keep_part, sampled_rows
 from data.errors import UnreachableError
@@ -162,6 +170,7 @@ def _stage(config: DataConfig, jobs: Sequence[StagingJob], quarantine: Path) -> 
         check_fields(source, counts[source.name])
         check_dates(source, counts[source.name], config, quarantine)
         check_malformed(source, counts[source.name], config, quarantine)
+        check_encoded(source, counts[source.name])
         check_left(source, counts[source.name])
     return counts
 

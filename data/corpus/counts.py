@@ -20,6 +20,7 @@ COUNTERS = (
     "common",
     "met",
     "lost",
+    "encoded",
 )
 NO_DATE = "no date"
 
@@ -45,6 +46,7 @@ class Counts:
     dropped: Counter[str] = field(default_factory=Counter)
     dropped_characters: Counter[str] = field(default_factory=Counter)  # of them, as they were read or, later, cleaned
     quarantined: Counter[str] = field(default_factory=Counter)
+    encoded: Counter[str] = field(default_factory=Counter)  # texts that are an encoding of text, by its kind
     met: Counter[str] = field(default_factory=Counter)  # parts with a value in the field that a setting names
     boilerplate: Counter[str] = field(default_factory=Counter)  # lines of all documents, by expression
     scrubbed: Counter[str] = field(default_factory=Counter)  # pieces of personal data replaced in what is kept, by kind

@@ -258,6 +258,7 @@ def _source(source: SourceConfig, kept: Kept, config: DataConfig) -> dict[str, A
         "dropped_characters": by_reason(counts.dropped_characters),
         "quarantined": by_reason(counts.quarantined),
         "malformed_bytes": counts.malformed_bytes,
+        "encoded": by_reason(counts.encoded),
         "lost_files": by_reason(counts.lost),
         "empty_files": {"files": counts.empty_files, "first": counts.empty_first},
         "boilerplate_lines": {line: counts.boilerplate[line] for line in config.cleaning.boilerplate_lines},

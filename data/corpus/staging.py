@@ -32,6 +32,7 @@ from data.errors import DataError
 from data.files import DIGEST_BYTES, atomic_write, new_digest, value_digest, write_atomically
 from data.progress import progress
 from data.sources.documents import BadRecord, Document, read_part
+from data.sources.encoded import encoding_of
 from data.sources.parts import DAMAGED, Part, byte_length
 
 STAGING = "staging"
@@ -39,6 +40,7 @@ ROWS_PER_GROUP = 1_000
 CHARACTERS_PER_GROUP = 16_000_000
 FORMAT = 5  # of what is staged; finished corpora do not depend on it
 ALL_BAD = 1_000  # so many records, none of them good, are enough to stop at once
+MOST_ENCODED = 0.5  # of a source's texts
 MOST_REPEATED = 0.5  # as are so many documents of which a greater share has the id of another
 STAGED_SCHEMA = pa.schema(
     CORPUS_COLUMNS
@@ -188,6 +190,10 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
             quarantine(BadRecord(document.file, document.line, f"no date: document {document.id}"))
             continue
         counts.read += 1
+        if encoding := encoding_of(document.text, source.text_field):
+            counts.encoded[encoding] += 1
+        if counts.read == ALL_BAD:
+            check_encoded(source, counts)
         cleaned = clean(document.text)
         counts.boilerplate.update(cleaned.boilerplate)
         if cleaned.text is None:
@@ -199,6 +205,16 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
         grams = items.found(cleaned.text) if items and where == "train" else None
         of_split = NOT_SAMPLED if is_left_out else SPLITS.index(where)
         yield _Row(document, cleaned.text, digest, of_split, grams, cleaned.removed_lines, cleaned.scrubbed)
+
+
+def check_encoded(source: SourceConfig, counts: Counts) -> None:
+    """Refuse a source of which most texts are an encoding of text; DataError names it."""
+    for encoding, number in counts.encoded.items():
+        if number > MOST_ENCODED * (counts.read - counts.quarantined.total()):
+            raise DataError(
+                f"source '{source.name}': {number:,} of {counts.read:,} texts are {encoding}: a model would learn "
+                f"quotes and escapes: write what they stand for, or correct data.sources.{source.name}"
+            )
 
 
 def _read(job: StagingJob, part: Part, counts: Counts, quarantine: Callable[[BadRecord], None]) -> Iterator[Document]:

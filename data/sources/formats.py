@@ -134,6 +134,18 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 _DECODER = json.JSONDecoder(object_pairs_hook=_object)
 
 
+def _is_json_lines(content: bytes) -> bool:
+    """Whether a text is two lines or more, each of them an object of JSON."""
+    content = content.removeprefix(codecs.BOM_UTF8)
+    if not content.startswith(b"{"):
+        return False
+    lines = [line for line in content.split(b"\n") if not line.isspace() and line]
+    try:
+        return len(lines) > 1 and all(isinstance(json.loads(line), dict) for line in lines)
+    except (ValueError, RecursionError):
+        return False
+
+
 def _read_text(file: io.BufferedReader, name: str, fields: Sequence[str]) -> Rows:
     content = packed.unpacked(file, name).read(LONGEST_RECORD + 1)
     if len(content) > LONGEST_RECORD:
@@ -142,6 +154,8 @@ def _read_text(file: io.BufferedReader, name: str, fields: Sequence[str]) -> Row
     if other := OTHER_ENCODING.search(content):
         yield 1, MalformedError(f"no UTF-8 text: byte {other.start() + 1} is of UTF-16, UTF-32, ISO-2022 or a hole")
         return
+    if _is_json_lines(content):
+        raise DataError(f"{name}: each of its lines is a JSON object: rename it .jsonl, or take the text out of them")
     try:
         yield 1, {fields[0]: content.decode("utf-8-sig")}
     except UnicodeDecodeError as error:

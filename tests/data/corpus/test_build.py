@@ -368,6 +368,29 @@ def test_what_is_dropped_counts_by_its_characters_too(tmp_path: Path, capsys: py
     assert f"152 kept, dropped 1 too long ({share:.0%} of the characters), quarantined" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("encode", "kind"),
+    [
+        (json.dumps, "a JSON string, in quotes and with escapes"),
+        (lambda text: repr(text.encode()), r"bytes as Python prints them \(b'…'\)"),
+        (lambda text: json.dumps({"text": text}), "a JSON record"),
+    ],
+)
+@pytest.mark.parametrize("number", [40, 1_200])
+def test_a_source_of_text_that_is_an_encoding_of_text_is_refused(
+    tmp_path: Path, encode: Callable[[str], str], kind: str, number: int
+) -> None:
+    texts = [f'He said "{text_of(index)}",\nand "{index}".' for index in range(number)]
+    records = [record(index, text=encode(text) if index % 3 else text) for index, text in enumerate(texts)]
+    file = write_jsonl(tmp_path / "a.jsonl", records)
+    seen = min(number, 1_000)
+    with pytest.raises(DataError, match=rf"{2 * seen // 3} of {seen:,} texts are {kind}: a model would learn"):
+        prepare_corpus(config_of(file), tmp_path / "corpus", seed=1)
+    few = [record(index, text=encode(text) if index % 3 == 1 else text) for index, text in enumerate(texts[:40])]
+    report = prepare_corpus(config_of(write_jsonl(file, few)), tmp_path / "corpus", seed=1)
+    assert sum(report["sources"]["source_0"]["encoded"].values()) == 13
+
+
 def test_a_few_malformed_records_count_by_their_bytes(tmp_path: Path) -> None:
     good = [json.dumps(record(index)) for index in range(150)]
     lost = [json.dumps(record(index)) for index in range(150, 1650)]
