@@ -47,6 +47,7 @@ class Counts:
     dropped_characters: Counter[str] = field(default_factory=Counter)  # of them, as they were read or, later, cleaned
     quarantined: Counter[str] = field(default_factory=Counter)
     encoded: Counter[str] = field(default_factory=Counter)  # texts that are an encoding of text, by its kind
+    undecoded: int = 0  # texts with a replacement character, U+FFFD
     met: Counter[str] = field(default_factory=Counter)  # parts with a value in the field that a setting names
     boilerplate: Counter[str] = field(default_factory=Counter)  # lines of all documents, by expression
     scrubbed: Counter[str] = field(default_factory=Counter)  # pieces of personal data replaced in what is kept, by kind
@@ -103,6 +104,7 @@ class Counts:
     def merge(self, other: Self) -> None:
         self.read += other.read
         self.undated += other.undated
+        self.undecoded += other.undecoded
         self.bytes += other.bytes
         self.content += other.content
         self.malformed_bytes += other.malformed_bytes

@@ -32,6 +32,7 @@ def check_fields(source: SourceConfig, counts: Counts) -> None:
 
 WIDESPREAD = 0.01  # share of a source's training documents that an evaluation item touches
 NO_SMALL_SHARE = 0.01  # of a source's characters, for one reason
+UNDECODED = 0.01  # share of a source's texts
 NAMED = 5  # items in a message
 
 
@@ -111,6 +112,16 @@ def empty_files(kept: Kept) -> list[str]:
         return []
     more = " and others" if counts.empty_files > len(counts.empty_first) else ""
     return [f"files without any text: {counts.empty_files:,} ({', '.join(counts.empty_first)}{more})"]
+
+
+def undecoded(kept: Mapping[str, Kept]) -> list[str]:
+    """A line for each source of which no small share of the texts lost characters when they were decoded."""
+    return [
+        f"{name}: {result.counts.undecoded:,} of {result.counts.read:,} texts have replacement characters (U+FFFD), "
+        "where a program that decoded them knew no better: decode the originals by the encoding that they have"
+        for name, result in kept.items()
+        if result.counts.undecoded > UNDECODED * result.counts.read
+    ]
 
 
 def unmatched_boilerplate(config: DataConfig, kept: Mapping[str, Kept]) -> list[str]:
@@ -258,6 +269,7 @@ def _source(source: SourceConfig, kept: Kept, config: DataConfig) -> dict[str, A
         "dropped_characters": by_reason(counts.dropped_characters),
         "quarantined": by_reason(counts.quarantined),
         "malformed_bytes": counts.malformed_bytes,
+        "undecoded": counts.undecoded,
         "encoded": by_reason(counts.encoded),
         "lost_files": by_reason(counts.lost),
         "empty_files": {"files": counts.empty_files, "first": counts.empty_first},

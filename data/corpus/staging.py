@@ -192,6 +192,7 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
         counts.read += 1
         if encoding := encoding_of(document.text, source.text_field):
             counts.encoded[encoding] += 1
+        counts.undecoded += "\ufffd" in document.text
         if counts.read == ALL_BAD:
             check_encoded(source, counts)
         cleaned = clean(document.text)

@@ -391,6 +391,18 @@ def test_a_source_of_text_that_is_an_encoding_of_text_is_refused(
     assert sum(report["sources"]["source_0"]["encoded"].values()) == 13
 
 
+@pytest.mark.parametrize("broken", [2, 3])
+def test_texts_with_replacement_characters_are_counted_and_many_are_said(
+    tmp_path: Path, broken: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    latin = "Le cr\xe9dit a baiss\xe9. ".encode("latin-1").decode("utf-8", "replace")
+    records = [record(index, text=(latin if index < broken else "") + text_of(index)) for index in range(200)]
+    report = prepare_corpus(config_of(write_jsonl(tmp_path / "a.jsonl", records)), tmp_path / "corpus", seed=1)
+    assert report["sources"]["source_0"]["undecoded"] == broken
+    said = f"source_0: {broken} of 200 texts have replacement characters (U+FFFD)"
+    assert (said in capsys.readouterr().err) == (broken > 2)
+
+
 def test_a_few_malformed_records_count_by_their_bytes(tmp_path: Path) -> None:
     good = [json.dumps(record(index)) for index in range(150)]
     lost = [json.dumps(record(index)) for index in range(150, 1650)]
