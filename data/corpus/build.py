@@ -111,8 +111,9 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
     with only_writer(folder, shard):
         if shard is not None:
             return _stage_shard(jobs, shard, config.workers)
-        begin_stage(folder, WRITTEN)
         forgotten = read_tombstones(tombstones, config.near_duplicates)
+        _say_no_longer_forgotten(folder, len(forgotten.texts), tombstones)
+        begin_stage(folder, WRITTEN)
         counts = _stage(config, jobs, folder / QUARANTINE)
         keeping, common = _decide(config, jobs, forgotten, counts, folder / QUARANTINE)
         kept = list(in_parallel(keep_part, keeping, config.workers, "writing"))
@@ -130,6 +131,20 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
     for line in [*_summary(results), *warnings, str(folder / REPORT)]:
         say(f"corpus: {line}")
     return report
+
+
+def _say_no_longer_forgotten(folder: Path, number: int, tombstones: Path) -> None:
+    """Say how many fewer tombstones there are than the corpus that lies there was made with."""
+    try:
+        before = json.loads((folder / REPORT).read_bytes())["tombstones"]
+    except (OSError, ValueError, KeyError):
+        return
+    if number < before:
+        say(
+            f"corpus: {tombstones} has {number:,} documents to be forgotten, {folder} was made with {before:,}: up to "
+            f"{before - number:,} come back, with their copies and what resembles them: restore the file, and run this "
+            "again, if they must not"
+        )
 
 
 def _summary(results: Mapping[str, Kept]) -> Iterator[str]:

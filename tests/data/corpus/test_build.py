@@ -403,6 +403,27 @@ def test_texts_with_replacement_characters_are_counted_and_many_are_said(
     assert (said in capsys.readouterr().err) == (broken > 2)
 
 
+def test_tombstones_that_are_taken_away_are_said(
+    tmp_path: Path, hundred: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, corpus, file = config_of(hundred), tmp_path / "corpus", tmp_path / TOMBSTONES
+    assert config.near_duplicates
+    requests = [Request("source_0", f"d{index}", text_of(index)) for index in range(3)]
+    forget(file, requests, config.near_duplicates, datetime.date(2024, 1, 1))
+    prepare_corpus(config, corpus, seed=1)
+    assert "come back" not in capsys.readouterr().err
+    file.write_bytes(file.read_bytes().splitlines(keepends=True)[0])
+    for number, returning in ((1, 2), (0, 1)):
+        prepare_corpus(config, corpus, seed=1)
+        before = number + returning
+        assert (
+            f"corpus: {file} has {number} documents to be forgotten, {corpus} was made with {before}: up to "
+            f"{returning} come back"
+        ) in capsys.readouterr().err
+        file.unlink(missing_ok=True)
+    assert len(ids(corpus, "train")) == 100
+
+
 def test_a_few_malformed_records_count_by_their_bytes(tmp_path: Path) -> None:
     good = [json.dumps(record(index)) for index in range(150)]
     lost = [json.dumps(record(index)) for index in range(150, 1650)]
