@@ -39,6 +39,7 @@ from data.corpus.report import (
     contamination_warnings,
     corpus_report,
     empty_files,
+    near_copies,
     undecoded,
     unmatched_boilerplate,
 )
@@ -127,7 +128,12 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
         report = corpus_report(config, seed, results, contamination, len(forgotten.texts))
         files = {job.file(split) for job, written in zip(keeping, kept, strict=True) for split in written.splits}
         _finish(folder, inputs, report, files)
-    warnings = [*undecoded(results), *unmatched_boilerplate(config, results), *contamination_warnings(contamination)]
+    warnings = [
+        *near_copies(config),
+        *undecoded(results),
+        *unmatched_boilerplate(config, results),
+        *contamination_warnings(contamination),
+    ]
     for line in [*_summary(results), *warnings, str(folder / REPORT)]:
         say(f"corpus: {line}")
     return report

@@ -124,6 +124,16 @@ def undecoded(kept: Mapping[str, Kept]) -> list[str]:
     ]
 
 
+def near_copies(config: DataConfig) -> list[str]:
+    """A line where text is held out and near-duplicates of it are not looked for."""
+    if config.near_duplicates or not (config.cutoff or config.past_fraction):
+        return []
+    return [
+        "data.near_duplicates is null: near-copies of held-out text stay in the training text, which flatters what is "
+        "measured on it"
+    ]
+
+
 def unmatched_boilerplate(config: DataConfig, kept: Mapping[str, Kept]) -> list[str]:
     """The boilerplate expressions that no line of any source was matched by, a line each."""
     found = merged(result.counts for result in kept.values()).boilerplate

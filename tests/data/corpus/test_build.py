@@ -424,6 +424,22 @@ def test_tombstones_that_are_taken_away_are_said(
     assert len(ids(corpus, "train")) == 100
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"near_duplicates": None, "cutoff": "2000-03-31"}, True),
+        ({"near_duplicates": None, "past_fraction": 0.1}, True),
+        ({"near_duplicates": None}, False),
+        ({"cutoff": "2000-03-31"}, False),
+    ],
+)
+def test_near_copies_of_held_out_text_that_stay_are_said(
+    tmp_path: Path, hundred: Path, changes: dict[str, Any], said: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare_corpus(config_of(hundred, **changes), tmp_path / "corpus", seed=1)
+    assert ("corpus: data.near_duplicates is null: near-copies of held-out" in capsys.readouterr().err) == said
+
+
 def test_a_few_malformed_records_count_by_their_bytes(tmp_path: Path) -> None:
     good = [json.dumps(record(index)) for index in range(150)]
     lost = [json.dumps(record(index)) for index in range(150, 1650)]
