@@ -33,6 +33,13 @@ Address = Annotated[str, PlainSerializer(without_secrets)]  # whole here, and wi
 
 
 def _day(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            value = datetime.datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError(f"{value!r} is no valid date: write a day such as 2024-01-01") from None
+    if isinstance(value, int | float):  # which pydantic would take for seconds since 1970
+        raise ValueError(f"{value} is a number: write a day such as 2024-01-01")
     if isinstance(value, datetime.datetime) and value.tzinfo:
         raise ValueError(f"{value} is a moment: write the day that it is in UTC, such as 2024-01-01")
     return value
@@ -251,8 +258,8 @@ class DataConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
     maximum_characters: PositiveInt = 10_000_000
     """Longer documents are dropped."""
     maximum_bad_fraction: float = Field(default=0.01, ge=0, le=1)
-    """Share of a source's records that may be malformed; above it the job stops. Files that are damaged, or of which no
-    record can be read, count by their share of the source's bytes."""
+    """Share of a source's records, and of its bytes, that may be malformed; above it the job stops. Files that are
+    damaged, or of which no record can be read, count by their share of the source's bytes."""
     damaged_files: Literal["stop", "quarantine"] = "stop"
     """What happens when a file cannot be read to its end: stop names it; quarantine goes on without its rest."""
     packing: Literal["best_fit", "concatenate"] = "best_fit"

@@ -91,7 +91,11 @@ def value_digest(value: Any) -> str:
 
 
 def file_stamp(path: Path) -> list[int]:
-    """Size in bytes and modification time in nanoseconds: what tells a changed file without reading it."""
+    """Size in bytes and modification time in nanoseconds: what tells a changed file without reading it.
+
+    Not the change time (ctime), which differs for each copy of the same file: a corpus would be made anew on every
+    machine. So content that is replaced with size and modification time kept is not seen.
+    """
     status = path.stat()
     return [status.st_size, status.st_mtime_ns]
 

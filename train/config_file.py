@@ -30,10 +30,18 @@ class _StrictLoader(yaml.SafeLoader):
         seen: set[Any] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if isinstance(key, list | dict | set):
+                raise ConfigError(f"line {key_node.start_mark.line + 1}: a key must be one word, not {key}")
             if key in seen:
                 raise ConfigError(f"line {key_node.start_mark.line + 1}: key given twice: {key}")
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError) as error:  # 2019-06-31, !!bool x, !!timestamp x
+            raise ConfigError(f"line {node.start_mark.line + 1}: {node.value} cannot be read: {error}") from None
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -117,8 +125,9 @@ def _apply_override(content: dict[str, Any], override: str) -> None:
         raise ConfigError(f"override {override!r} is not of the form section.key=value")
     try:
         value = parse_yaml(text)
-    except (yaml.YAMLError, ConfigError):
-        raise ConfigError(f"override {override!r}: the value is not valid YAML") from None
+    except (yaml.YAMLError, ConfigError) as error:
+        said = f": {error}" if isinstance(error, ConfigError) else ""
+        raise ConfigError(f"override {override!r}: the value is not valid YAML{said}") from None
     section: Any = content
     for key in keys[:-1]:
         section = section[_index(section, key, override)] if isinstance(section, list) else section.setdefault(key, {})

@@ -40,12 +40,22 @@ from data.corpus.report import (
     contamination_warnings,
     corpus_report,
     empty_files,
+    near_copies,
+    undecoded,
     unmatched_boilerplate,
 )
 from data.corpus.samples import shown_samples
 from data.corpus.shingles import Hashes
 from data.corpus.split import SPLITS
-from data.corpus.staging import STAGING, StagingJob, finished_counts, quarantine_line, stage_part, staging_job
+from data.corpus.staging import (
+    STAGING,
+    StagingJob,
+    check_encoded,
+    finished_counts,
+    quarantine_line,
+    stage_part,
+    staging_job,
+)
 from data.corpus.tombstones import TOMBSTONES, read_tombstones
 from data.corpus.write_kept import KeepJob, Kept, keep_part, sampled_rows
 from data.errors import UnreachableError
@@ -104,8 +114,9 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
     with only_writer(folder, shard):
         if shard is not None:
             return _stage_shard(jobs, shard, config.workers)
-        begin_stage(folder, WRITTEN)
         forgotten = read_tombstones(tombstones, config.near_duplicates)
+        _say_no_longer_forgotten(folder, len(forgotten.texts), tombstones)
+        begin_stage(folder, WRITTEN)
         counts = _stage(config, jobs, folder / QUARANTINE)
         keeping, common = _decide(config, jobs, forgotten, counts, folder / QUARANTINE)
         kept = list(in_parallel(keep_part, keeping, config.workers, "writing"))
@@ -122,10 +133,29 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
             files.add(file)
         report = corpus_report(config, seed, results, contamination, len(forgotten.texts))
         _finish(folder, inputs, report, files)
-    warnings = [*unmatched_boilerplate(config, results), *contamination_warnings(contamination)]
+    warnings = [
+        *near_copies(config),
+        *undecoded(results),
+        *unmatched_boilerplate(config, results),
+        *contamination_warnings(contamination),
+    ]
     for line in [*_summary(results), *warnings, str(folder / REPORT)]:
         say(f"corpus: {line}")
     return report
+
+
+def _say_no_longer_forgotten(folder: Path, number: int, tombstones: Path) -> None:
+    """Say how many fewer tombstones there are than the corpus that lies there was made with."""
+    try:
+        before = json.loads((folder / REPORT).read_bytes())["tombstones"]
+    except (OSError, ValueError, KeyError):
+        return
+    if number < before:
+        say(
+            f"corpus: {tombstones} has {number:,} documents to be forgotten, {folder} was made with {before:,}: up to "
+            f"{before - number:,} come back, with their copies and what resembles them: restore the file, and run this "
+            "again, if they must not"
+        )
 
 
 def _summary(results: Mapping[str, Kept]) -> Iterator[str]:
@@ -167,6 +197,7 @@ def _stage(config: DataConfig, jobs: Sequence[StagingJob], quarantine: Path) -> 
         check_fields(source, counts[source.name])
         check_dates(source, counts[source.name], config, quarantine)
         check_malformed(source, counts[source.name], config, quarantine)
+        check_encoded(source, counts[source.name])
         check_left(source, counts[source.name])
     return counts
 

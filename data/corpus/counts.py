@@ -10,7 +10,18 @@ from data.sources.documents import BadRecord
 
 SAMPLES = 3  # of each reason
 TOUCHED = 20  # documents named for each evaluation item
-COUNTERS = ("dropped", "quarantined", "scrubbed", "boilerplate", "touched", "common", "met", "lost")
+COUNTERS = (
+    "dropped",
+    "dropped_characters",
+    "quarantined",
+    "scrubbed",
+    "boilerplate",
+    "touched",
+    "common",
+    "met",
+    "lost",
+    "encoded",
+)
 NO_DATE = "no date"
 
 
@@ -26,12 +37,17 @@ class Counts:
     read: int = 0
     undated: int = 0
     bytes: int = 0  # of the files
+    content: int = 0  # bytes of what the files hold: more than of the files where they are packed
+    malformed_bytes: int = 0  # of that, but of lost files
     lost: Counter[str] = field(default_factory=Counter)  # bytes of files that are damaged or have no readable record
     lost_records: int = 0  # how many of the malformed records stand for these files
     empty_files: int = 0  # of which no record has any text, nor is malformed
     empty_first: list[str] = field(default_factory=list)  # and the first of them
     dropped: Counter[str] = field(default_factory=Counter)
+    dropped_characters: Counter[str] = field(default_factory=Counter)  # of them, as they were read or, later, cleaned
     quarantined: Counter[str] = field(default_factory=Counter)
+    encoded: Counter[str] = field(default_factory=Counter)  # texts that are an encoding of text, by its kind
+    undecoded: int = 0  # texts with a replacement character, U+FFFD
     met: Counter[str] = field(default_factory=Counter)  # parts with a value in the field that a setting names
     boilerplate: Counter[str] = field(default_factory=Counter)  # lines of all documents, by expression
     scrubbed: Counter[str] = field(default_factory=Counter)  # pieces of personal data replaced in what is kept, by kind
@@ -51,19 +67,26 @@ class Counts:
 
     @property
     def bad_fraction(self) -> float:
-        """Share of the records that are malformed, plus the share of the bytes that lost files have."""
+        """Share of the records that are malformed, or of their bytes if that is more, plus the bytes of lost files."""
         records = (self.malformed - self.lost_records) / max(self.read, 1)
-        return min(1.0, records + self.lost.total() / max(self.bytes, 1))
+        return min(1.0, max(records, self.malformed_share) + self.lost.total() / max(self.bytes, 1))
+
+    @property
+    def malformed_share(self) -> float:
+        """Share of the bytes that malformed records have, without those of lost files."""
+        return self.malformed_bytes / max(self.content, 1)
 
     def quarantine(self, record: BadRecord) -> None:
         reason = kind_of(record)
         self.quarantined[reason] += 1
+        self.malformed_bytes += record.size if reason != NO_DATE else 0
         if reason != NO_DATE and len(self.offenders) < SAMPLES:
             self.offenders.append(f"{record.file}:{record.line}: {record.reason}")
 
-    def drop(self, reason: str, sample: Callable[[], Sample]) -> None:
+    def drop(self, reason: str, characters: int, sample: Callable[[], Sample]) -> None:
         """Count a document that is dropped; `sample` is called for the first few of a reason."""
         self.dropped[reason] += 1
+        self.dropped_characters[reason] += characters
         if len(self.samples.get(reason, [])) < SAMPLES:
             self.samples.setdefault(reason, []).append(sample())
 
@@ -81,7 +104,10 @@ class Counts:
     def merge(self, other: Self) -> None:
         self.read += other.read
         self.undated += other.undated
+        self.undecoded += other.undecoded
         self.bytes += other.bytes
+        self.content += other.content
+        self.malformed_bytes += other.malformed_bytes
         self.lost_records += other.lost_records
         self.removed_lines += other.removed_lines
         self.empty_files += other.empty_files

@@ -13,12 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from data.config import DecontaminationConfig, NearDuplicateConfig
+from data.corpus.split import NOT_SAMPLED
 from data.files import new_digest
 
 Digests = npt.NDArray[np.uint64]  # (documents, 2): the halves of a digest of 128 bits
 Indices = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
+# Of train, past, future and NOT_SAMPLED: the lower stays. 0 is for what is forgotten.
+_SPLIT_RANKS = np.array([3, 2, 1, 1], np.uint8)
 _OUT = 255  # rank, among equals, of a document that has gone already
 
 
@@ -33,6 +36,7 @@ class Fate(IntEnum):
     NEAR_DUPLICATE = 5
     NEAR_DUPLICATE_OF_HELD_OUT_TEXT = 6
     CONTAMINATED = 7
+    NOT_SAMPLED = 8
 
 
 # What reports call the fates of documents that are dropped; a repeated id is a malformed record.
@@ -43,6 +47,7 @@ DROP_REASONS = {
     Fate.NEAR_DUPLICATE: "near-duplicate",
     Fate.NEAR_DUPLICATE_OF_HELD_OUT_TEXT: "near-duplicate of held-out text",
     Fate.CONTAMINATED: "contaminated",
+    Fate.NOT_SAMPLED: "after the cutoff, not sampled",
 }
 
 
@@ -52,7 +57,7 @@ class Staged:
 
     texts: Digests  # of the texts
     keys: Digests  # `document_key` of each
-    splits: npt.NDArray[np.uint8]  # (documents,): index into SPLITS; the later held out, the higher
+    splits: npt.NDArray[np.uint8]  # (documents,): index into SPLITS, the later held out, the higher; or NOT_SAMPLED
     signatures: Callable[[], Iterable[npt.NDArray[np.uint8]]]  # `Parts` of near_duplicates.py: maps of their files
     # (grams,): evaluation items' n-grams that stand in training text, and the document of each; none has one twice
     grams: npt.NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
@@ -119,6 +124,8 @@ def decide(
     - DUPLICATE, NEAR_DUPLICATE: it equals, or resembles, one that comes before it: held-out splits come before the
       training split, the latest first, and within a split the order is that of the documents. Across a split's border
       it is called ..._OF_HELD_OUT_TEXT. So held-out text is never trained on, and the first source's text is kept.
+    - NOT_SAMPLED: `data.future_fraction` leaves it out. Until then it counts as held out: neither its copies nor what
+      resembles it is trained on, and the training text is the same for every such fraction.
     - CONTAMINATED: it has an n-gram of an evaluation item that is no common phrase, and such text is to be removed.
 
     Memory beside `staged`: 75 bytes for each document, and for the few that share a band of their signatures what
@@ -129,11 +136,11 @@ def decide(
         near: how near-duplicates are found; with None they are not, and signatures are not asked for.
         decontamination: what a common phrase is, and whether contaminated text is removed; None keeps it.
     """
-    split_rank = (1 + staged.splits.max(initial=0) - staged.splits).astype(np.uint8)  # 0 is for what is forgotten
+    split_rank = _SPLIT_RANKS[staged.splits]
     fates = named.fates.copy()
     resembles = np.full(len(fates), -1, np.int64)
     is_chosen, chosen = keep_one_of_each(staged.texts, np.where(fates == Fate.KEPT, split_rank, _OUT))
-    _mark(fates, resembles, np.flatnonzero(~is_chosen & (fates == Fate.KEPT)), chosen, staged.splits, Fate.DUPLICATE)
+    _mark(fates, resembles, np.flatnonzero(~is_chosen & (fates == Fate.KEPT)), chosen, split_rank, Fate.DUPLICATE)
     del is_chosen, chosen
     common = np.empty(0, np.uint64)
     if decontamination and len(staged.grams):
@@ -146,7 +153,8 @@ def decide(
         fates[found < -1] = Fate.FORGOTTEN
         copies = (resembles >= 0) & (fates[resembles] == Fate.FORGOTTEN)
         fates[copies], resembles[copies] = Fate.FORGOTTEN, -1
-        _mark(fates, resembles, np.flatnonzero(found >= 0), found, staged.splits, Fate.NEAR_DUPLICATE)
+        _mark(fates, resembles, np.flatnonzero(found >= 0), found, split_rank, Fate.NEAR_DUPLICATE)
+    fates[(staged.splits == NOT_SAMPLED) & (fates == Fate.KEPT)] = Fate.NOT_SAMPLED
     return Decision(fates, resembles, common)
 
 
@@ -155,12 +163,12 @@ def _mark(
     resembles: Indices,
     gone: Indices,
     chosen: Indices,
-    splits: npt.NDArray[np.uint8],
+    split_rank: npt.NDArray[np.uint8],
     fate: Fate,
 ) -> None:
     """Note that the documents `gone` go, each because of the one that is `chosen` for it."""
     resembles[gone] = chosen[gone]
-    fates[gone] = np.where(splits[gone] == splits[chosen[gone]], fate, fate + 1)
+    fates[gone] = np.where(split_rank[gone] == split_rank[chosen[gone]], fate, fate + 1)
 
 
 def _near_duplicates(

@@ -32,6 +32,8 @@ def check_fields(source: SourceConfig, counts: Counts) -> None:
 
 
 WIDESPREAD = 0.01  # share of a source's training documents that an evaluation item touches
+NO_SMALL_SHARE = 0.01  # of a source's characters, for one reason
+UNDECODED = 0.01  # share of a source's texts
 NAMED = 5  # items in a message
 
 
@@ -49,10 +51,17 @@ def check_malformed(source: SourceConfig, counts: Counts, config: DataConfig, qu
     """Raise DataError when more of a source's records are malformed than the configuration allows."""
     if counts.bad_fraction > config.maximum_bad_fraction:
         raise DataError(
-            f"source '{source.name}': {counts.malformed:,} of {counts.read:,} records are malformed{_lost(counts)}, "
-            f"above data.maximum_bad_fraction {config.maximum_bad_fraction:g}: {_reasons(counts.quarantined)}; the "
-            f"first are {'; '.join(counts.offenders)}; all of them are in {quarantine}"
+            f"source '{source.name}': {counts.malformed:,} of {counts.read:,} records are malformed"
+            f"{_weight(counts)}{_lost(counts)}, above data.maximum_bad_fraction {config.maximum_bad_fraction:g}: "
+            f"{_reasons(counts.quarantined)}; the first are {'; '.join(counts.offenders)}; all of them are in "
+            f"{quarantine}"
         )
+
+
+def _weight(counts: Counts) -> str:
+    """What malformed records amount to, where they are few but long."""
+    share = counts.malformed_share
+    return f" with {share:.1%} of the bytes" if share > counts.malformed / max(counts.read, 1) else ""
 
 
 def _lost(counts: Counts) -> str:
@@ -92,7 +101,7 @@ def balance(kept: Kept) -> str:
     counts = kept.counts
     undated = f"{counts.undated:,} of them without a date, " if counts.undated else ""
     return (
-        f"{counts.read:,} read, {undated}{kept.documents:,} kept, dropped {_reasons(counts.dropped)}, "
+        f"{counts.read:,} read, {undated}{kept.documents:,} kept, dropped {_dropped(kept)}, "
         f"quarantined {_reasons(counts.quarantined)}"
     )
 
@@ -106,6 +115,26 @@ def empty_files(kept: Kept) -> list[str]:
     return [f"files without any text: {counts.empty_files:,} ({', '.join(counts.empty_first)}{more})"]
 
 
+def undecoded(kept: Mapping[str, Kept]) -> list[str]:
+    """A line for each source of which no small share of the texts lost characters when they were decoded."""
+    return [
+        f"{name}: {result.counts.undecoded:,} of {result.counts.read:,} texts have replacement characters (U+FFFD), "
+        "where a program that decoded them knew no better: decode the originals by the encoding that they have"
+        for name, result in kept.items()
+        if result.counts.undecoded > UNDECODED * result.counts.read
+    ]
+
+
+def near_copies(config: DataConfig) -> list[str]:
+    """A line where text is held out and near-duplicates of it are not looked for."""
+    if config.near_duplicates or not (config.cutoff or config.past_fraction):
+        return []
+    return [
+        "data.near_duplicates is null: near-copies of held-out text stay in the training text, which flatters what is "
+        "measured on it"
+    ]
+
+
 def unmatched_boilerplate(config: DataConfig, kept: Mapping[str, Kept]) -> list[str]:
     """The boilerplate expressions that no line of any source was matched by, a line each."""
     found = merged(result.counts for result in kept.values()).boilerplate
@@ -115,6 +144,20 @@ def unmatched_boilerplate(config: DataConfig, kept: Mapping[str, Kept]) -> list[
         for expression in config.cleaning.boilerplate_lines
         if not found[expression]
     ]
+
+
+def _dropped(kept: Kept) -> str:
+    """Documents dropped, by reason, with their share of all characters where that is no small one."""
+    counts = kept.counts
+    left = sum(split["characters"] for split in kept.splits.values())
+    whole = left + counts.dropped_characters.total()
+    shares = {why: found / whole for why, found in counts.dropped_characters.items() if left}
+    said = (
+        f"{count:,} {why}" + (f" ({shares[why]:.0%} of the characters)" if shares.get(why, 0) > NO_SMALL_SHARE else "")
+        for why, count in counts.dropped.most_common()
+        if count
+    )
+    return ", ".join(said) or "none"
 
 
 def _reasons(counts: Counter[str]) -> str:
@@ -236,7 +279,11 @@ def _source(source: SourceConfig, kept: Kept, config: DataConfig) -> dict[str, A
         "undated": counts.undated,
         "kept": {split: kept.splits[split] for split in SPLITS if split in kept.splits},
         "dropped": by_reason(counts.dropped),
+        "dropped_characters": by_reason(counts.dropped_characters),
         "quarantined": by_reason(counts.quarantined),
+        "malformed_bytes": counts.malformed_bytes,
+        "undecoded": counts.undecoded,
+        "encoded": by_reason(counts.encoded),
         "lost_files": by_reason(counts.lost),
         "empty_files": {"files": counts.empty_files, "first": counts.empty_first},
         "boilerplate_lines": {line: counts.boilerplate[line] for line in config.cleaning.boilerplate_lines},

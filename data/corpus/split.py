@@ -9,6 +9,7 @@ from data.config import DataConfig
 
 Split = Literal["train", "past", "future"]
 SPLITS: tuple[Split, ...] = ("train", "past", "future")
+NOT_SAMPLED = len(SPLITS)  # in place of an index into SPLITS: after the cutoff, and left out of everything
 
 
 def split(

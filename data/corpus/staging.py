@@ -27,18 +27,20 @@ from data.corpus.files import CORPUS_COLUMNS
 from data.corpus.near_duplicates import signatures
 from data.corpus.samples import make_sample
 from data.corpus.shingles import Hashes
-from data.corpus.split import SPLITS, is_sampled, split
+from data.corpus.split import NOT_SAMPLED, SPLITS, is_sampled, split
 from data.errors import DataError
 from data.files import DIGEST_BYTES, atomic_write, new_digest, value_digest, write_atomically
 from data.progress import progress
 from data.sources.documents import BadRecord, Document, read_part
-from data.sources.parts import DAMAGED, Part
+from data.sources.encoded import encoding_of
+from data.sources.parts import DAMAGED, Part, byte_length
 
 STAGING = "staging"
 ROWS_PER_GROUP = 1_000
 CHARACTERS_PER_GROUP = 16_000_000
-FORMAT = 4  # of what is staged; finished corpora do not depend on it
+FORMAT = 5  # of what is staged; finished corpora do not depend on it
 ALL_BAD = 1_000  # so many records, none of them good, are enough to stop at once
+MOST_ENCODED = 0.5  # of a source's texts
 MOST_REPEATED = 0.5  # as are so many documents of which a greater share has the id of another
 STAGED_SCHEMA = pa.schema(
     CORPUS_COLUMNS
@@ -47,7 +49,7 @@ STAGED_SCHEMA = pa.schema(
         "line": pa.int64(),
         "text_digest": pa.binary(DIGEST_BYTES),
         "key": pa.binary(DIGEST_BYTES),  # `document_key`
-        "split": pa.uint8(),  # index into SPLITS
+        "split": pa.uint8(),  # index into SPLITS, or NOT_SAMPLED
         "grams": pa.list_(pa.uint64()),  # evaluation items' n-grams in it
         "removed_lines": pa.int64(),
         "scrubbed": pa.map_(pa.string(), pa.int64()),  # pieces of personal data replaced, by kind; null: none
@@ -92,7 +94,7 @@ class _Row(NamedTuple):
     document: Document
     text: str  # cleaned
     text_digest: bytes
-    split: int  # index into SPLITS
+    split: int  # index into SPLITS, or NOT_SAMPLED
     grams: Hashes | None  # evaluation items' n-grams in it; None where it was not searched
     removed_lines: int
     scrubbed: Mapping[str, int]  # pieces of personal data replaced, by kind
@@ -146,7 +148,7 @@ def finished_counts(job: StagingJob) -> Counts | None:
 
 def quarantine_line(source: SourceConfig, record: BadRecord) -> bytes:
     """A record as the quarantine file has it."""
-    entry = {"source": source.name, **asdict(record)}
+    entry = {"source": source.name, "file": record.file, "line": record.line, "reason": record.reason}
     return (json.dumps(entry, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
 
 
@@ -174,6 +176,7 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
     def drop(reason: str, it: Document) -> None:
         counts.drop(
             reason,
+            len(it.text),
             lambda: make_sample(it.id, it.file, it.line, it.text, config.near_duplicates, lambda text: scrub(text)[0]),
         )
 
@@ -187,6 +190,11 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
             quarantine(BadRecord(document.file, document.line, f"no date: document {document.id}"))
             continue
         counts.read += 1
+        if encoding := encoding_of(document.text, source.text_field):
+            counts.encoded[encoding] += 1
+        counts.undecoded += "\ufffd" in document.text
+        if counts.read == ALL_BAD:
+            check_encoded(source, counts)
         cleaned = clean(document.text)
         counts.boilerplate.update(cleaned.boilerplate)
         if cleaned.text is None:
@@ -194,31 +202,44 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
             continue
         digest = new_digest(cleaned.text.encode()).digest()
         where = split(document.date, digest, config.cutoff, config.past_fraction, job.seed)
-        if where == "future" and not is_sampled(digest, config.future_fraction, job.seed):
-            drop("after the cutoff, not sampled", document)
-            continue
+        is_left_out = where == "future" and not is_sampled(digest, config.future_fraction, job.seed)
         grams = items.found(cleaned.text) if items and where == "train" else None
-        of_split = SPLITS.index(where)
+        of_split = NOT_SAMPLED if is_left_out else SPLITS.index(where)
         yield _Row(document, cleaned.text, digest, of_split, grams, cleaned.removed_lines, cleaned.scrubbed)
+
+
+def check_encoded(source: SourceConfig, counts: Counts) -> None:
+    """Refuse a source of which most texts are an encoding of text; DataError names it."""
+    for encoding, number in counts.encoded.items():
+        if number > MOST_ENCODED * (counts.read - counts.quarantined.total()):
+            raise DataError(
+                f"source '{source.name}': {number:,} of {counts.read:,} texts are {encoding}: a model would learn "
+                f"quotes and escapes: write what they stand for, or correct data.sources.{source.name}"
+            )
 
 
 def _read(job: StagingJob, part: Part, counts: Counts, quarantine: Callable[[BadRecord], None]) -> Iterator[Document]:
     """The documents of one part; a file that is lost counts by its bytes, as nobody knows how many records it has."""
     met: set[str] = set()
     documents, malformed, damaged = 0, counts.malformed, counts.quarantined[DAMAGED]
+    text, bad = 0, counts.malformed_bytes
     has_text = False
     for document in read_part(job.source, part, quarantine, met):
         documents += 1
+        text += byte_length(document.text)
         has_text = has_text or not _is_blank(document.text)
         yield document
     counts.met.update(met)
     counts.bytes += part.size or 0
+    # What a packed file holds is not known beyond what was read of it.
+    counts.content += max(part.size or 0, text + counts.malformed_bytes - bad)
     if not has_text and counts.malformed == malformed:
         counts.find_empty(part.name)
     nothing_read = counts.malformed > malformed and not documents
     if part.size and (nothing_read or counts.quarantined[DAMAGED] > damaged):
         counts.lost[part.name] += part.size
         counts.lost_records += counts.malformed - malformed
+        counts.malformed_bytes = bad
 
 
 def _is_blank(text: str) -> bool:

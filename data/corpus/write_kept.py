@@ -111,7 +111,7 @@ def keep_part(job: KeepJob) -> Kept:
                 documents = table.filter(pa.array(mask))
                 writers[split].write_table(documents.select(list(CORPUS_COLUMNS)))
                 _count_kept(kept, split, documents)
-            _count_lost(kept.counts, fates)
+            _count_lost(kept.counts, fates, table)
             _count_touched(kept.counts, job, table, fates)
             _sample(kept.counts, job, table, first - table.num_rows)
     write_atomically(job.result, json.dumps({"key": key, **vars(kept), "counts": kept.counts.as_json()}))
@@ -135,9 +135,11 @@ def _count_kept(kept: Kept, split: str, documents: pa.Table) -> None:
         kept.counts.scrubbed.update(scrubbed)
 
 
-def _count_lost(counts: Counts, fates: npt.NDArray[np.uint8]) -> None:
+def _count_lost(counts: Counts, fates: npt.NDArray[np.uint8], table: pa.Table) -> None:
+    characters = pc.utf8_length(table["text"]).to_numpy()
     for fate, reason in DROP_REASONS.items():
         counts.dropped[reason] += int((fates == fate).sum())
+        counts.dropped_characters[reason] += int(characters[fates == fate].sum())
 
 
 def _count_touched(counts: Counts, job: KeepJob, table: pa.Table, fates: npt.NDArray[np.uint8]) -> None:

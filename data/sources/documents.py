@@ -23,6 +23,7 @@ from data.sources.parts import (
     MalformedError,
     Part,
     Rows,
+    byte_length,
     check_is_fetched,
     string_of,
 )
@@ -52,6 +53,7 @@ class BadRecord:
     file: str
     line: int
     reason: str  # its kind, or "kind: details"
+    size: int = 0  # bytes; of its strings alone where its reader does not know more
 
 
 def input_parts(source: SourceConfig) -> list[Part]:
@@ -100,7 +102,7 @@ def read_part(
             document = _document(source, part.name, line, fields)
             found = [setting for setting, name in unmet.items() if _has_value(fields, name)]
         except MalformedError as error:
-            quarantine(BadRecord(part.name, line, str(error)))
+            quarantine(BadRecord(part.name, line, str(error), error.size or _size(fields)))
         else:
             if met is not None and found:
                 met.update(found)
@@ -117,6 +119,12 @@ def named_fields(source: SourceConfig) -> dict[str, str]:
         for setting, name in named.items()
         if name and (name != usual[setting].default or (setting == "date_field" and source.date_format))
     }
+
+
+def _size(fields: object) -> int:
+    """Bytes of the strings of a record that is none."""
+    strings = fields.values() if isinstance(fields, Mapping) else [fields]
+    return sum(byte_length(value) for value in strings if isinstance(value, str))
 
 
 def _has_value(fields: object, name: str) -> bool:

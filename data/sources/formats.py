@@ -60,10 +60,13 @@ def _read_json_lines(file: io.BufferedReader, name: str, fields: Sequence[str]) 
     stream = packed.unpacked(file, name)
     for number, line in enumerate(iter(functools.partial(stream.readline, LONGEST_RECORD + 1), b""), start=1):
         if len(line) > LONGEST_RECORD:
-            _skip_line(stream, line)
-            yield number, MalformedError(f"record too long: above {LONGEST_RECORD:,} bytes")
+            size = len(line) + _skip_line(stream, line)
+            yield number, MalformedError(f"record too long: above {LONGEST_RECORD:,} bytes", size)
         elif not line.isspace():
-            yield number, _parse_json(line)
+            value = _parse_json(line)
+            if isinstance(value, MalformedError) and not line.endswith(b"\n") and _is_cut(line):
+                raise EOFError(f"it is cut off in line {number:,}: {value}")
+            yield number, value
 
 
 def read_json_array(file: io.BufferedReader, name: str) -> Rows | None:
@@ -82,23 +85,40 @@ def read_json_array(file: io.BufferedReader, name: str) -> Rows | None:
     return iter(enumerate(values, start=1))
 
 
-def _skip_line(stream: io.BufferedReader, line: bytes) -> None:
+def _skip_line(stream: io.BufferedReader, line: bytes) -> int:
+    """Read the rest of a line that begins so, and say how many bytes it has."""
+    size = 0
     while line and not line.endswith(b"\n"):
         line = stream.readline(READ_BYTES)
+        size += len(line)
+    return size
+
+
+def _is_cut(line: bytes) -> bool:
+    """Whether the last line of a file, which is no JSON, begins an object that goes on where the file does not."""
+    text = line.removeprefix(codecs.BOM_UTF8).decode(errors="ignore").strip()
+    try:
+        _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        goes_on = error.msg.startswith("Unterminated string") or error.pos >= len(text) or not text.endswith("}")
+        return text.startswith("{") and goes_on and error.msg != "Extra data"
+    except (ValueError, RecursionError):
+        return False
+    return False
 
 
 def _parse_json(line: bytes) -> object:
     if line.removeprefix(codecs.BOM_UTF8).strip() == b"[":
-        return MalformedError(ARRAY)
+        return MalformedError(ARRAY, len(line))
     try:
         value = _DECODER.decode(line.removeprefix(codecs.BOM_UTF8).decode())
-        return MalformedError(ARRAY) if isinstance(value, list) else value
+        return MalformedError(ARRAY, len(line)) if isinstance(value, list) else value
     except UnicodeDecodeError as error:
-        return MalformedError(f"invalid UTF-8: byte {error.start + 1} of the line")
+        return MalformedError(f"invalid UTF-8: byte {error.start + 1} of the line", len(line))
     except json.JSONDecodeError as error:
-        return MalformedError(f"broken JSON: {error.msg} at character {error.pos + 1}")
+        return MalformedError(f"broken JSON: {error.msg} at character {error.pos + 1}", len(line))
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits, thousands of brackets
-        return MalformedError(f"broken JSON: {error}")
+        return MalformedError(f"broken JSON: {error}", len(line))
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -114,6 +134,18 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 _DECODER = json.JSONDecoder(object_pairs_hook=_object)
 
 
+def _is_json_lines(content: bytes) -> bool:
+    """Whether a text is two lines or more, each of them an object of JSON."""
+    content = content.removeprefix(codecs.BOM_UTF8)
+    if not content.startswith(b"{"):
+        return False
+    lines = [line for line in content.split(b"\n") if not line.isspace() and line]
+    try:
+        return len(lines) > 1 and all(isinstance(json.loads(line), dict) for line in lines)
+    except (ValueError, RecursionError):
+        return False
+
+
 def _read_text(file: io.BufferedReader, name: str, fields: Sequence[str]) -> Rows:
     content = packed.unpacked(file, name).read(LONGEST_RECORD + 1)
     if len(content) > LONGEST_RECORD:
@@ -122,6 +154,8 @@ def _read_text(file: io.BufferedReader, name: str, fields: Sequence[str]) -> Row
     if other := OTHER_ENCODING.search(content):
         yield 1, MalformedError(f"no UTF-8 text: byte {other.start() + 1} is of UTF-16, UTF-32, ISO-2022 or a hole")
         return
+    if _is_json_lines(content):
+        raise DataError(f"{name}: each of its lines is a JSON object: rename it .jsonl, or take the text out of them")
     try:
         yield 1, {fields[0]: content.decode("utf-8-sig")}
     except UnicodeDecodeError as error:

@@ -4,8 +4,8 @@ import functools
 import glob
 import os
 import re
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
 
 from data.config import SourceConfig
 from data.errors import DataError
@@ -47,27 +47,73 @@ def local_files(source: SourceConfig) -> list[Path]:
 def found_files(path: Path) -> list[Path]:
     """A file alone; of a folder or a glob the files of data, in the order of their names; links are followed.
 
-    Raises DataError for a link that leads nowhere.
+    Raises:
+        DataError: a link leads nowhere, or a folder in which files may lie cannot be read.
     """
+    try:
+        return _found(path)
+    except OSError as error:
+        raise DataError(
+            f"{error.filename} cannot be read: {error.strerror}: what is in it would be missing from {path}: mend its "
+            "permissions, or leave it out by a glob"
+        ) from None
+
+
+def _found(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     root = root_of(path)
     pattern = path.relative_to(root).as_posix()
     # pathlib's ** follows no links
-    names = _names_below(root) if path.is_dir() else glob.glob(pattern, root_dir=root, recursive=True)  # noqa: PTH207
+    names = _names_below(root) if path.is_dir() else _names_of(root, pattern)
     found = [root / name for name in data_files(str(path), names, "" if path.is_dir() else pattern)]
     for file in found:
         if not file.exists():
             raise DataError(f"{file} is a link to {file.readlink()}, where nothing is: mend or remove it")
-    return [file for file in found if file.is_file()]
+    files = [file for file in found if file.is_file()]
+    others = sorted(set(found) - set(files))
+    folders = [other for other in others if other.is_dir()]
+    say_folders(str(path), map(str, folders), map(str, files))
+    if no_files := [other.name for other in others if other not in folders]:
+        _say_once(f"{path}: passed over {_number(no_files, 'pipe or device', 'pipes and devices')}")
+    return files
+
+
+def say_folders(path: str, folders: Iterable[str], files: Iterable[str]) -> None:
+    """Say which of the folders that fit the glob `path` hold none of the files that fit it."""
+    entered = {str(parent) for name in files for parent in PurePosixPath(name).parents}
+    passed = [PurePosixPath(folder).name for folder in folders if folder.rstrip("/") not in entered]
+    if passed and not path.endswith("**"):
+        number = _number(passed, "folder", "folders")
+        _say_once(f"{path}: passed over {number}: a glob takes files alone; with /** at its end it takes those within")
+
+
+def _number(names: Sequence[str], one: str, several: str) -> str:
+    some = ", ".join(names[:3]) + (" and others" if len(names) > 3 else "")
+    return f"{len(names):,} {one if len(names) == 1 else several} ({some})"
+
+
+def _names_of(root: Path, pattern: str) -> list[str]:
+    """What fits a glob below a folder; unlike Python's own, it passes over no folder that cannot be read."""
+    parts = pattern.split("/")
+    for place, part in enumerate(parts):
+        if glob.has_magic(part):
+            folders = "/".join([*parts[: place + (part == "**")], ""])
+            for folder in glob.glob(folders, root_dir=root, recursive=True) if folders else [""]:  # noqa: PTH207
+                os.scandir(root / folder).close()
+    return glob.glob(pattern, root_dir=root, recursive=True)  # noqa: PTH207
 
 
 def _names_below(root: Path) -> Iterator[str]:
     """What is in a folder and in those within it, also by links but those that lead back."""
-    for folder, folders, names in os.walk(root, followlinks=True):
+    for folder, folders, names in os.walk(root, onerror=_raise, followlinks=True):
         here = Path(folder)
         folders[:] = [name for name in folders if not here.resolve().is_relative_to((here / name).resolve())]
         yield from ((here / name).relative_to(root).as_posix() for name in names)
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def data_files(path: str, names: Iterable[str], pattern: str) -> list[str]:
@@ -82,8 +128,8 @@ def data_files(path: str, names: Iterable[str], pattern: str) -> list[str]:
         is_mark = any(MARKS.fullmatch(part) and part[0] not in asked for part in name.split("/"))
         (marks if is_mark else data).append(name)
     if marks:
-        some = ", ".join(marks[:3]) + (" and others" if len(marks) > 3 else "")
-        _say_once(f"{path}: passed over {len(marks):,} marks of other programs ({some}); a glob can name them")
+        number = _number(marks, "mark of another program", "marks of other programs")
+        _say_once(f"{path}: passed over {number}; a glob can name them")
     return without_companions(data)
 
 

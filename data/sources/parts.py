@@ -64,7 +64,16 @@ DAMAGED = "damaged file"  # the kind of what a file that cannot be read to its e
 
 
 class MalformedError(Exception):
-    """Why a row is not a record: its kind, or "kind: details"."""
+    """Why a row is not a record: its kind, or "kind: details"; and its bytes, where its reader knows them."""
+
+    def __init__(self, reason: str, size: int = 0) -> None:
+        super().__init__(reason)
+        self.size = size
+
+
+def byte_length(text: str) -> int:
+    """Bytes of a text in UTF-8, of a half surrogate too, which has none."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def string_of(value: object, field: str) -> str:

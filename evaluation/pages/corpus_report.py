@@ -53,6 +53,8 @@ class SourceReport(BaseModel, frozen=True, use_attribute_docstrings=True):
     kept: dict[str, KeptDocuments]
     """By split."""
     dropped: dict[str, NonNegativeInt]
+    dropped_characters: dict[str, NonNegativeInt] = {}
+    """Characters of the documents dropped, by reason; older corpora do not say it."""
     quarantined: dict[str, NonNegativeInt]
     lost_files: dict[str, NonNegativeInt] = {}
     """Bytes of the files that are damaged, or of which no record can be read."""

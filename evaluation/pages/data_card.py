@@ -67,6 +67,7 @@ def write_data_card(
         sources=tables.source_tables(report, counts),
         splits=tables.split_table(report, counts),
         fates=tables.fates_tables(report),
+        dropped=tables.dropped_tables(report),
         lost_files=tables.lost_files_table(report),
         licences=tables.licence_tables(report),
         languages=tables.language_table(report),

@@ -153,6 +153,15 @@ def fates_tables(report: CorpusReport) -> list[Table]:
     return _beside(lines, list(sources), sum(read.values()), ["read"])
 
 
+def dropped_tables(report: CorpusReport) -> list[Table]:
+    """Characters of what was dropped, by reason and source; nothing for older corpora, which do not say it."""
+    by_source = {name: source.dropped_characters for name, source in report.sources.items()}
+    dropped = sum(sum(found.values()) for found in by_source.values())
+    return _beside(
+        _by_reason(by_source, "dropped_characters"), list(report.sources), dropped, ["dropped_characters", "*"]
+    )
+
+
 def lost_files_table(report: CorpusReport) -> Table:
     """Files that are damaged or have no readable record; no rows where there are none."""
     return Table(

@@ -35,6 +35,11 @@ def test_defaults() -> None:
         ({"sources": sources({"undated": "maybe"})}, "'refuse', 'quarantine' or 'train'"),
         ({"sources": sources({"colour": "red"})}, "Extra inputs are not permitted"),
         ({"cutoff": "soon"}, "valid date"),
+        ({"cutoff": "2024-06-30T00:00:00+14:00"}, "is a moment: write the day that it is in UTC"),
+        ({"sources": sources({"earliest_date": "2024-06-30T00:00:00Z"})}, "is a moment"),
+        ({"cutoff": 1728000000}, "is a number"),
+        ({"cutoff": "1728000000"}, "valid date"),
+        ({"cutoff": "20131200"}, "valid date"),
         (
             {"near_duplicates": {"threshold": 0.5}},
             "find only 12% of the pairs of similarity 0.5: take 36 bands of 4 rows",

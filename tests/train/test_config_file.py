@@ -123,6 +123,14 @@ def test_deepspeed_is_passed_through(tmp_path: Path) -> None:
         (changed(model={"preset": "bbg-125"}), "FILE: model.preset: unknown key; did you mean `bbg-125m`?"),
         ("name: a\nname: b\n", "FILE: line 2: key given twice: name"),
         ("name: [", "FILE: not valid YAML"),
+        (
+            "name: a\ndata: {cutoff: 2019-06-31}",
+            "FILE: line 2: 2019-06-31 cannot be read: day is out of range for month",
+        ),
+        ("name: !!int x", "FILE: line 1: x cannot be read"),
+        ("name: !!timestamp x", "FILE: line 1: x cannot be read"),
+        ("name: !!bool x", "FILE: line 1: x cannot be read"),
+        ("{[1]: 2}", "FILE: line 1: a key must be one word, not [1]"),
         ("- a\n", "FILE: expected sections such as `data:` and `model:`, found list"),
         ("name: a\n", "FILE: training: this key is required"),
         (changed(name="../evil"), "FILE: name: string should match pattern"),
@@ -150,6 +158,7 @@ def test_a_wrong_entry_is_not_called_missing_too(tmp_path: Path) -> None:
     [
         ("training", "override 'training' is not of the form section.key=value"),
         ("training.steps=[", "the value is not valid YAML"),
+        ("data.cutoff=2019-07-32", "not valid YAML: line 1: 2019-07-32 cannot be read: day is out of range for month"),
         ("training.steps.x=1", "`steps` is not a section"),
         ("data.sources.olds.weight=1", "nothing there is called 'olds'"),
         ("seed=yes", "FILE: seed: should be a number (got True)"),

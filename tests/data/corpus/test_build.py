@@ -328,6 +328,139 @@ def test_too_many_bad_records_stop_the_job_and_name_the_first(tmp_path: Path) ->
     assert not (tmp_path / "corpus" / "manifest.json").exists()
 
 
+def test_what_is_after_the_cutoff_and_not_sampled_keeps_its_copies_out_of_training(tmp_path: Path) -> None:
+    news = [record(index) for index in range(100)]
+    copies = [record(index, id=f"c{index}", date=None) for index in range(90, 95)]
+    near = [record(index, id=f"n{index}", date=None, text=f"{text_of(index)} again") for index in range(95, 100)]
+    dated = write_jsonl(tmp_path / "a.jsonl", news)
+    undated = write_jsonl(tmp_path / "b.jsonl", [*copies, *near, record(200, date=None)])
+    trained = []
+    for fraction in (1.0, 0.3, 1e-9):
+        config = config_of(dated, undated, cutoff="2000-02-20", future_fraction=fraction)
+        config = config.model_copy(
+            update={"sources": (config.sources[0], config.sources[1].model_copy(update={"undated": "train"}))}
+        )
+        corpus = tmp_path / f"corpus-{fraction}"
+        if fraction == 1e-9:
+            with pytest.raises(DataError, match="to hold out"):
+                prepare_corpus(config, corpus, seed=1)
+            continue
+        source = prepare_corpus(config, corpus, seed=1)["sources"]
+        trained.append([ids(corpus, "train"), ids(corpus, "train", "source_1")])
+        left_out = source["source_0"]["dropped"].get("after the cutoff, not sampled", 0)
+        assert total(source["source_0"]) == 100
+        assert left_out + source["source_0"]["kept"]["future"]["documents"] == 50
+        assert (left_out > 20) == (fraction < 1)
+        of_held_out = {"duplicate of held-out text": 5, "near-duplicate of held-out text": 5}
+        assert source["source_1"]["dropped"] == of_held_out
+    assert trained[0] == trained[1] == [[f"d{index}" for index in range(50)], ["d200"]]
+
+
+def test_what_is_dropped_counts_by_its_characters_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    records = [record(index) for index in range(150)]
+    long = " ".join(map(text_of, range(200, 300)))
+    file = write_jsonl(tmp_path / "a.jsonl", [*records, record(150, text=long), *map(record, range(151, 153))])
+    source = prepare_corpus(config_of(file, maximum_characters=1_000), tmp_path / "corpus", seed=1)["sources"][
+        "source_0"
+    ]
+    assert (source["dropped"], source["dropped_characters"]) == ({"too long": 1}, {"too long": len(long)})
+    share = len(long) / (len(long) + source["kept"]["train"]["characters"])
+    assert f"152 kept, dropped 1 too long ({share:.0%} of the characters), quarantined" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("encode", "kind"),
+    [
+        (json.dumps, "a JSON string, in quotes and with escapes"),
+        (lambda text: repr(text.encode()), r"bytes as Python prints them \(b'…'\)"),
+        (lambda text: json.dumps({"text": text}), "a JSON record"),
+    ],
+)
+@pytest.mark.parametrize("number", [40, 1_200])
+def test_a_source_of_text_that_is_an_encoding_of_text_is_refused(
+    tmp_path: Path, encode: Callable[[str], str], kind: str, number: int
+) -> None:
+    texts = [f'He said "{text_of(index)}",\nand "{index}".' for index in range(number)]
+    records = [record(index, text=encode(text) if index % 3 else text) for index, text in enumerate(texts)]
+    file = write_jsonl(tmp_path / "a.jsonl", records)
+    seen = min(number, 1_000)
+    with pytest.raises(DataError, match=rf"{2 * seen // 3} of {seen:,} texts are {kind}: a model would learn"):
+        prepare_corpus(config_of(file), tmp_path / "corpus", seed=1)
+    few = [record(index, text=encode(text) if index % 3 == 1 else text) for index, text in enumerate(texts[:40])]
+    report = prepare_corpus(config_of(write_jsonl(file, few)), tmp_path / "corpus", seed=1)
+    assert sum(report["sources"]["source_0"]["encoded"].values()) == 13
+
+
+@pytest.mark.parametrize("broken", [2, 3])
+def test_texts_with_replacement_characters_are_counted_and_many_are_said(
+    tmp_path: Path, broken: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    latin = "Le cr\xe9dit a baiss\xe9. ".encode("latin-1").decode("utf-8", "replace")
+    records = [record(index, text=(latin if index < broken else "") + text_of(index)) for index in range(200)]
+    report = prepare_corpus(config_of(write_jsonl(tmp_path / "a.jsonl", records)), tmp_path / "corpus", seed=1)
+    assert report["sources"]["source_0"]["undecoded"] == broken
+    said = f"source_0: {broken} of 200 texts have replacement characters (U+FFFD)"
+    assert (said in capsys.readouterr().err) == (broken > 2)
+
+
+def test_tombstones_that_are_taken_away_are_said(
+    tmp_path: Path, hundred: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, corpus, file = config_of(hundred), tmp_path / "corpus", tmp_path / TOMBSTONES
+    assert config.near_duplicates
+    requests = [Request("source_0", f"d{index}", text_of(index)) for index in range(3)]
+    forget(file, requests, config.near_duplicates, datetime.date(2024, 1, 1))
+    prepare_corpus(config, corpus, seed=1)
+    assert "come back" not in capsys.readouterr().err
+    file.write_bytes(file.read_bytes().splitlines(keepends=True)[0])
+    for number, returning in ((1, 2), (0, 1)):
+        prepare_corpus(config, corpus, seed=1)
+        before = number + returning
+        assert (
+            f"corpus: {file} has {number} documents to be forgotten, {corpus} was made with {before}: up to "
+            f"{returning} come back"
+        ) in capsys.readouterr().err
+        file.unlink(missing_ok=True)
+    assert len(ids(corpus, "train")) == 100
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"near_duplicates": None, "cutoff": "2000-03-31"}, True),
+        ({"near_duplicates": None, "past_fraction": 0.1}, True),
+        ({"near_duplicates": None}, False),
+        ({"cutoff": "2000-03-31"}, False),
+    ],
+)
+def test_near_copies_of_held_out_text_that_stay_are_said(
+    tmp_path: Path, hundred: Path, changes: dict[str, Any], said: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare_corpus(config_of(hundred, **changes), tmp_path / "corpus", seed=1)
+    assert ("corpus: data.near_duplicates is null: near-copies of held-out" in capsys.readouterr().err) == said
+
+
+def test_a_few_malformed_records_count_by_their_bytes(tmp_path: Path) -> None:
+    good = [json.dumps(record(index)) for index in range(150)]
+    lost = [json.dumps(record(index)) for index in range(150, 1650)]
+    broken_date = json.dumps(record(150, text=" ".join(map(text_of, range(1500))), date="tomorrow"))
+    text = [json.dumps({"body": " ".join(map(text_of, range(1500)))})]
+    for name, content in {
+        "newlines lost": [*good, " ".join(lost)],
+        "CR line ends": [*good, "\r".join(lost)],
+        "one long record": [*good, broken_date],
+        "no text": [*good, *text],
+    }.items():
+        for ending, pack in {"jsonl": bytes, "jsonl.gz": gzip.compress}.items():
+            folder = tmp_path / name / ending
+            folder.mkdir(parents=True)
+            (folder / f"a.{ending}").write_bytes(pack("".join(f"{line}\n" for line in content).encode()))
+            with pytest.raises(
+                DataError, match=r"1 of 151 records are malformed with (8[5-9]|9\d)\.\d% of the bytes, above"
+            ):
+                prepare_corpus(config_of(folder), tmp_path / name / ending / "corpus", seed=1)
+
+
 def damaged_gzip(folder: Path) -> bytes:
     """3,000 documents in a file of which one byte is flipped, in the middle."""
     lines = "".join(json.dumps(record(index)) + "\n" for index in range(1_000, 4_000))
@@ -875,7 +1008,9 @@ def test_whatever_comes_in_is_kept_dropped_or_quarantined(tmp_path: Path, seed: 
                 gzip.compress(content) if packed else content
             )
     corpus = tmp_path / "corpus"
-    source = prepare_corpus(config_of(folder, maximum_bad_fraction=1.0), corpus, seed=seed)["sources"]["source_0"]
+    source = prepare_corpus(config_of(folder, maximum_bad_fraction=1.0, damaged_files="quarantine"), corpus, seed=seed)[
+        "sources"
+    ]["source_0"]
     assert source["read"] == total(source) == expected
     assert len(quarantined(corpus)) == sum(source["quarantined"].values())
     assert all(entry["reason"] and entry["file"] and entry["line"] >= 1 for entry in quarantined(corpus))

@@ -30,8 +30,9 @@ def test_samples_are_few_and_made_only_where_they_are_taken() -> None:
     counts = Counts()
     made: list[int] = []
     for index in range(9):
-        counts.drop("too long", lambda index=index: made.append(index) or {"id": f"d{index}"})
+        counts.drop("too long", 7, lambda index=index: made.append(index) or {"id": f"d{index}"})
     assert counts.dropped == {"too long": 9}
+    assert counts.dropped_characters == {"too long": 63}
     assert [sample["id"] for sample in counts.samples["too long"]] == ["d0", "d1", "d2"]
     assert made == [0, 1, 2]
 
@@ -42,7 +43,7 @@ def test_parts_merged_are_the_whole(parts: list[list[tuple[str, int]]]) -> None:
         counts = Counts()
         for reason, number in events:
             counts.read += 1
-            counts.drop(reason, partial(dict, id=f"{reason}{number}"))
+            counts.drop(reason, number, partial(dict, id=f"{reason}{number}"))
             counts.boilerplate[f"Page {number}"] += number
             counts.scrubbed["email"] += number
             counts.removed_lines += number

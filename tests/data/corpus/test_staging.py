@@ -11,7 +11,7 @@ from data.config import DataConfig
 from data.corpus import staging
 from data.corpus.decontaminate import load_items
 from data.corpus.near_duplicates import map_signatures, signatures
-from data.corpus.split import SPLITS
+from data.corpus.split import NOT_SAMPLED, SPLITS
 from data.corpus.staging import StagingJob, finished_counts, stage_part, staging_job
 from data.errors import DataError
 from data.files import new_digest
@@ -64,9 +64,10 @@ def test_a_staged_part_is_kept_until_its_input_or_settings_change(tmp_path: Path
 def test_the_sample_of_the_held_out_text(tmp_path: Path) -> None:
     records = [{"text": f"{TEXT} {index}", "date": "2001-01-01"} for index in range(400)]
     job = job_of(tmp_path, records, cutoff="2000-01-01", future_fraction=0.25)
-    left_out = stage_part(job).dropped["after the cutoff, not sampled"]
-    assert 250 < left_out < 350
-    assert pq.read_metadata(job.documents).num_rows == 400 - left_out
+    stage_part(job)
+    splits = pq.read_table(job.documents)["split"].to_pylist()
+    assert 250 < splits.count(NOT_SAMPLED) < 350
+    assert splits.count(NOT_SAMPLED) + splits.count(SPLITS.index("future")) == 400
 
 
 def test_evaluation_items_in_the_training_text(tmp_path: Path) -> None:

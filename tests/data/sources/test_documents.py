@@ -375,6 +375,23 @@ def test_of_a_file_that_is_cut_off_what_is_whole_is_read_and_the_rest_is_one_bad
     assert documents[-1].text == "text 0"
 
 
+@pytest.mark.parametrize("compression", ["", ".gz"])
+def test_json_lines_that_end_within_an_object_are_cut_off_wherever_that_is(tmp_path: Path, compression: str) -> None:
+    record = {"text": 'Ω {x} "y" \\ \u2028', "more": {"a": [1, -2.5, True, None], "b": {}}, "date": "2001-02-03"}
+    last = json.dumps(record, ensure_ascii=False).replace("\u2028", "\\u2028").encode()
+    file = tmp_path / f"a.jsonl{compression}"
+    for size in range(1, len(last)):
+        file.write_bytes(PACK[compression](lines(RECORDS) + last[:size]))
+        documents, bad = read(file)
+        assert (len(documents), len(bad), bad[0].line) == (5, 1, 6)
+        assert bad[0].reason.startswith("damaged file: it is cut off in line 6: ")
+    file.write_bytes(PACK[compression](lines(RECORDS) + last))
+    assert len(read(file)[0]) == 6
+    for whole in (b'{"text": "a" "b"}', b'{"text": "a"},', b"}", b"text", b'{"text": NULL, "a": 1}', last[:20] + b"\n"):
+        file.write_bytes(PACK[compression](lines(RECORDS) + whole))
+        assert read(file)[1][0].reason.startswith("broken JSON: "), whole
+
+
 @pytest.mark.parametrize("kind", ["gz", "zst", "bz2", "xz"])
 def test_packed_files_put_behind_one_another_are_one_and_none_is_passed_over(tmp_path: Path, kind: str) -> None:
     pack = PACK[f".{kind}"]

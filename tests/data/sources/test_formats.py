@@ -143,3 +143,11 @@ def test_a_changed_byte_in_a_page_with_a_checksum_is_found(tmp_path: Path) -> No
     content[len(content) // 2] ^= 1
     with pytest.raises(OSError, match="CRC checksum verification failed"):
         rows("a.parquet", bytes(content))
+
+
+def test_json_lines_that_are_named_text_are_refused() -> None:
+    for content in (b'{"text": "a"}\n{"text": "b"}\n', b'\xef\xbb\xbf{"a": 1}\r\n\r\n{}'):
+        with pytest.raises(DataError, match=r"a\.txt: each of its lines is a JSON object: rename it \.jsonl"):
+            rows("a.txt", content)
+    for content in (b'{"text": "a"}\n', b'{\n"a": 1\n}\n', b'{"a": 1}\ntext\n', b"{}", b"{x}\n{y}\n"):
+        assert rows("a.txt", content) == [(1, {"text": content.decode()})]

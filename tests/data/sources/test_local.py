@@ -1,9 +1,14 @@
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from data.config import SourceConfig
 from data.errors import DataError
+from data.sources.documents import input_parts
 from data.sources.local import data_files, found_files, local_files, root_of
 
 
@@ -109,3 +114,62 @@ def test_a_link_that_leads_nowhere_is_named(pattern: str, tmp_path: Path) -> Non
     (tmp_path / "a.jsonl").symlink_to("gone.jsonl")
     with pytest.raises(DataError, match=r"a\.jsonl is a link to gone\.jsonl, where nothing is: mend or remove it"):
         found(tmp_path / pattern)
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_glob_that_folders_fit_says_so(tmp_path: Path, scheme: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for year in range(2018, 2022):
+        (tmp_path / str(year)).mkdir()
+        (tmp_path / str(year) / "a.jsonl").write_bytes(b"")
+    (tmp_path / "b.jsonl").write_bytes(b"")
+
+    def names(pattern: str) -> list[str]:
+        return [part.name for part in input_parts(SourceConfig(name="news", path=f"{scheme}{tmp_path}/{pattern}"))]
+
+    assert names("*") == ["b.jsonl"]
+    assert capsys.readouterr().err == (
+        f"{tmp_path}/*: passed over 4 folders (2018, 2019, 2020 and others): a glob takes files alone; with /** at its "
+        "end it takes those within\n"
+    )
+    assert len(names("**")) == len(names("**/*.jsonl")) == len(names("")) == 5
+    assert len(names("20*/*")) == len(names("20*/**")) == 4
+    assert capsys.readouterr().err == ""
+
+
+def test_what_is_no_file_is_passed_over_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "a.jsonl")
+    (tmp_path / "b.jsonl").write_bytes(b"")
+    for path in (tmp_path, tmp_path / "*"):
+        assert found(path) == ["b.jsonl"]
+        assert capsys.readouterr().err == f"{path}: passed over 1 pipe or device (a.jsonl)\n"
+
+
+@pytest.fixture
+def folder_of_nobody() -> Iterator[Path]:
+    """A folder, made and entered by a user to whom permissions are an obstacle, as they are not to root."""
+    user = os.geteuid()
+    folder = Path(tempfile.mkdtemp())  # into pytest's own another user could not look
+    try:
+        if user == 0:
+            os.chown(folder, 65534, -1)
+            os.seteuid(65534)
+        yield folder
+    finally:
+        os.seteuid(user)
+        for path in [folder, *folder.rglob("*")]:
+            path.chmod(0o700)
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o300, 0o600])
+@pytest.mark.parametrize("pattern", ["", "*/*.jsonl", "**/*.jsonl", "**", "2020/*", "2*/deep/*"])
+def test_a_folder_that_cannot_be_read_is_named(folder_of_nobody: Path, pattern: str, mode: int) -> None:
+    for year in ("2019", "2020"):
+        (folder_of_nobody / year / "deep").mkdir(parents=True)
+        (folder_of_nobody / year / f"{year}.jsonl").write_bytes(b"")
+        (folder_of_nobody / year / "deep" / f"{year}.jsonl").write_bytes(b"")
+    assert "2020.jsonl" in found(folder_of_nobody / pattern)
+    locked = folder_of_nobody / "2020"
+    (locked / "deep" if "deep" in pattern else locked).chmod(mode)
+    with pytest.raises(DataError, match=r"/2020.* cannot be read: Permission denied: what is in it would be missing"):
+        found(folder_of_nobody / pattern)

@@ -21,6 +21,7 @@ from evaluation.pages.data_card_tables import (
     boilerplate_tables,
     common_table,
     contamination_table,
+    dropped_tables,
     duplicates_found,
     empty_files_table,
     fates_tables,
@@ -266,3 +267,15 @@ def test_files_that_were_lost_are_named_with_their_source_and_size() -> None:
     rows = [Row("x/1.gz", 0, ["b", "12,345"]), Row("x/2.gz", 0, ["b", "7"])]
     assert lost_files_table(make_report(sources)) == Table(["source", "bytes"], rows)
     assert not lost_files_table(make_report({"a": make_source(3)})).rows
+
+
+def test_what_was_dropped_is_shown_by_its_characters() -> None:
+    news = make_source(1, dropped={"too long": 1, "empty": 2}, dropped_characters={"too long": 750})
+    general = make_source(1, dropped={"duplicate": 1}, dropped_characters={"duplicate": 250})
+    (table,) = dropped_tables(make_report({"news": news, "general": general}))
+    assert table.columns == ["all", "share", "news", "general"]
+    assert table.rows == [
+        Row("too long", 0, ["750", "75.0%", "750", "–"]),
+        Row("duplicate", 0, ["250", "25.0%", "–", "250"]),
+    ]
+    assert dropped_tables(make_report({"news": make_source(1)})) == []
