@@ -37,7 +37,7 @@ from data.sources.parts import DAMAGED, Part
 STAGING = "staging"
 ROWS_PER_GROUP = 1_000
 CHARACTERS_PER_GROUP = 16_000_000
-FORMAT = 4  # of what is staged; finished corpora do not depend on it
+FORMAT = 5  # of what is staged; finished corpora do not depend on it
 ALL_BAD = 1_000  # so many records, none of them good, are enough to stop at once
 MOST_REPEATED = 0.5  # as are so many documents of which a greater share has the id of another
 STAGED_SCHEMA = pa.schema(
