@@ -27,6 +27,8 @@ NO_DATES = [
         ("1969-12-31", "1970-01-31"),  # Unix, to the west too, and what was divided by a thousand too often
     )
 ]
+# Python would take any character between day and time, so that an interval were a time. Behind a space stands a colon.
+DAY_AND_TIME = re.compile(r"[0-9W-]{7,10}(?:[Tt].+| [0-9]{2}:.+)?")
 WEEK_ALONE = re.compile(r"\d{4}-?W\d\d(?!-?\d)")  # which Python takes for its Monday
 
 
@@ -51,12 +53,14 @@ def day_of(source: SourceConfig, value: object) -> datetime.date | None:
     ):
         if is_beyond:
             raise MalformedError(f"implausible date: {value!r:.40} is {day}, {side} the source's {name} {limit}")
-    if source.earliest_date is None and day < SURE_EPOCH:
-        if source.date_format in UNITS or any(first <= day <= last for first, last in NO_DATES):
-            raise MalformedError(
-                f"implausible date: {value!r:.40} is {day}, which may mean no date or be of another unit: set the "
-                "source's earliest_date if such days are meant"
-            )
+    is_sure = day >= SURE_EPOCH or not (
+        source.date_format in UNITS or any(first <= day <= last for first, last in NO_DATES)
+    )
+    if source.earliest_date is None and not is_sure:
+        raise MalformedError(
+            f"implausible date: {value!r:.40} is {day}, which may mean no date or be of another unit: set the source's "
+            "earliest_date if such days are meant"
+        )
     return day
 
 
@@ -69,8 +73,8 @@ def _read(source: SourceConfig, value: object) -> datetime.date:
     is_number = written is not None and type(value) in (int, float)
     text = str(value) if is_number else string_of(value, source.date_field)
     if written is None:
-        if WEEK_ALONE.match(text):
-            raise ValueError("a week is no day")
+        if WEEK_ALONE.match(text) or not DAY_AND_TIME.fullmatch(text):
+            raise ValueError("a week or an interval is no day")
         return _day(datetime.datetime.fromisoformat(text))
     if written in UNITS:
         return _day_of_epoch(float(text), written)

@@ -161,6 +161,37 @@ def test_a_list_of_licences_is_one_text_from_every_reader(tmp_path: Path, licenc
 
 
 @pytest.mark.parametrize(
+    "written",
+    [
+        "20190630/0702",
+        "2019-06-30/2020",
+        "2019-06-30/07",
+        "2019-06-30_20:20",
+        "2019-06-30 2020",
+        "2019-06-30-07",
+        "20190630\u20130702",
+        "2019-06-30\t20:20",
+        "2019-06-30T20:20/21:00",
+    ],
+)
+def test_an_interval_is_no_day(tmp_path: Path, written: str) -> None:
+    line = json.dumps({"text": "a", "date": written}).encode()
+    assert reason(tmp_path, line).startswith(f"unreadable date: {written!r} is not in ISO 8601")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("2019-06-30", "20190630", "2019-W26-7", "2019W267", "2019-06-30T07:02Z", "20190630t0702", "2019-06-30T10-12"),
+        *("2019-06-30 07:02:03.456789+00:00", "2019-06-30T07", "2019-06-30T07:02:03,5"),
+    ],
+)
+def test_the_forms_of_iso_8601_are_read(tmp_path: Path, written: str) -> None:
+    (tmp_path / "a.jsonl").write_bytes(lines([{"text": "a", "date": written}]))
+    assert read(tmp_path / "a.jsonl")[0][0].date == datetime.date(2019, 6, 30)
+
+
+@pytest.mark.parametrize(
     ("value", "written", "expected"),
     [
         ("03.02.2001", "%d.%m.%Y", datetime.date(2001, 2, 3)),
