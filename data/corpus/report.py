@@ -239,6 +239,7 @@ def _source(source: SourceConfig, kept: Kept, config: DataConfig) -> dict[str, A
         "boilerplate_lines": {line: counts.boilerplate[line] for line in config.cleaning.boilerplate_lines},
         "scrubbed": {kind: counts.scrubbed[kind] for kind in sorted(config.cleaning.scrub)},
         "removed_lines": counts.removed_lines,
+        "altered": by_reason(counts.altered),
         "licences": by_reason(kept.licences),
         "samples": counts.samples,
     }

@@ -189,6 +189,7 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
         counts.read += 1
         cleaned = clean(document.text)
         counts.boilerplate.update(cleaned.boilerplate)
+        counts.altered.update(cleaned.altered)
         if cleaned.text is None:
             drop(str(cleaned.reason), document)
             continue

@@ -460,6 +460,7 @@ def test_what_was_taken_out_counts_in_what_is_kept_and_expressions_in_what_is_re
     records = [record(index, text=text_of(index) + end) for index in range(4)]
     records[1]["text"] = f"short{end}"
     records[2]["text"] = records[0]["text"]
+    records[3]["text"] = f"8=FIX\x019=178 {records[3]['text']}"
     file = write_jsonl(tmp_path / "a.jsonl", records)
     typo, other = "All right reserved .*", write_jsonl(tmp_path / "b.jsonl", [record(index) for index in range(9, 12)])
     cleaning = {"boilerplate_lines": ["All rights reserved .*", typo], "scrub": ["email", "iban"]}
@@ -467,6 +468,7 @@ def test_what_was_taken_out_counts_in_what_is_kept_and_expressions_in_what_is_re
     assert sources["source_0"]["dropped"] == {"duplicate": 1, "too short": 1}
     assert sources["source_0"]["removed_lines"] == 2
     assert sources["source_0"]["scrubbed"] == {"email": 2, "iban": 0}
+    assert (sources["source_0"]["altered"], sources["source_1"]["altered"]) == ({"control characters": 1}, {})
     assert sources["source_0"]["boilerplate_lines"] == {"All rights reserved .*": 4, typo: 0}
     assert (sources["source_1"]["removed_lines"], sources["source_1"]["scrubbed"]) == (0, {"email": 0, "iban": 0})
     said = capsys.readouterr().err
