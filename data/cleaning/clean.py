@@ -36,6 +36,8 @@ LONGEST_SYMBOL_RUN = 999
 LAYOUT = re.compile(rf"[\s{LAYOUT_CHARACTERS}]{{4,}}")
 
 LARGEST_SHARE_OF_ONE_CHARACTER = 0.5
+DIGITS = set("0123456789")
+LEAST_DIGITS, LEAST_LINES_OF_FIGURES = 3, 3  # that differ, and newlines, of a text in which one digit may be the most
 LEAST_BYTE_ENTROPY = 1.5  # bits a byte; prose has 4 to 5, a genome 2
 LARGEST_COMPRESSION = 50
 LEAST_SHARE_WITHOUT_LAYOUT = 0.05
@@ -218,8 +220,8 @@ def has_symbol_run(text: str) -> bool:
 def is_repetitive(text: str) -> bool:
     """Whether a text (not empty) is a character or a token over and over, such as half a million backslashes.
 
-    One character other than space makes up more than half of it, or a thousand symbols outside ASCII stand in a row,
-    or its bytes have less than 1.5 bits of entropy each, or zlib compresses it more than 50-fold (prose: 2 to 4-fold).
+    One character other than space makes up more than half of it (no digit, in lines of several figures), or a thousand
+    symbols outside ASCII stand in a row, or its bytes have less than 1.5 bits of entropy each, or zlib compresses it more than 50-fold (prose: 2 to 4-fold).
     Layout is no repetition: this must be so too where four or more spaces, dots, dashes and other characters of leaders
     and rules in a row are one space, or less than 5 % of the text is then left.
     """
@@ -237,7 +239,8 @@ def _repeats(text: str) -> bool:
     # The last byte of a character is below 0xC0 and stands at least as often as the character.
     most = LARGEST_SHARE_OF_ONE_CHARACTER * len(text)
     if counts[0x21:0xC0].max() > most and any(
-        count > most and not character.isspace() for character, count in Counter(text).most_common(2)
+        count > most and not character.isspace() and not (character in DIGITS and _has_figures(text))
+        for character, count in Counter(text).most_common(2)
     ):
         return True
     # The entropy is at least that of the commonest byte's surprise, which spares most texts the sum.
@@ -246,6 +249,11 @@ def _repeats(text: str) -> bool:
         if -(shares * np.log2(shares)).sum() < LEAST_BYTE_ENTROPY:
             return True
     return _is_compressed(encoded)
+
+
+def _has_figures(text: str) -> bool:
+    """Whether there are lines and several figures, as in a table of round amounts, and not one over and over."""
+    return text.count("\n") >= LEAST_LINES_OF_FIGURES and len(set(text) & DIGITS) >= LEAST_DIGITS
 
 
 def _is_compressed(encoded: bytes) -> bool:

@@ -122,6 +122,22 @@ def test_real_kinds_of_text_are_kept() -> None:
         assert clean(text, 50).reason is None
 
 
+def test_a_table_of_round_amounts_is_no_repetition_and_one_digit_over_and_over_is() -> None:
+    rows = [f"{n}00,000,000 {n + 1}00,000,000 {n + 2}00,000,000" for n in range(1, 40)]
+    for table in (rows, [f"JPY {n},000,000,000,000" for n in range(1, 90)], [f"{n:05d} 0000 0000" for n in range(200)]):
+        text = "\n".join(table)
+        assert max(text.count(digit) for digit in "0123456789") > len(text) / 2
+        assert clean(text).text == text
+    for text in (
+        "0" * 500,
+        "000\n" * 200,
+        "1,000,000,000 " * 40,
+        "1000002000000300000" * 9,
+        "1" + "0" * 500 + "2\n\n3\n4",
+    ):
+        assert clean(text) == dropped("repetitive")
+
+
 def test_runs_of_symbols_are_found_wherever_they_are() -> None:
     for place in (0, 1, 998, 999, 1_000, 1_001, 5_555):
         around = "中文é" * 2_000
