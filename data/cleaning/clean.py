@@ -221,7 +221,8 @@ def is_repetitive(text: str) -> bool:
     """Whether a text (not empty) is a character or a token over and over, such as half a million backslashes.
 
     One character other than space makes up more than half of it (no digit, in lines of several figures), or a thousand
-    symbols outside ASCII stand in a row, or its bytes have less than 1.5 bits of entropy each, or zlib compresses it more than 50-fold (prose: 2 to 4-fold).
+    symbols outside ASCII stand in a row, or its bytes have less than 1.5 bits of entropy each, or zlib compresses it
+    more than 50-fold (prose: 2 to 4-fold).
     Layout is no repetition: this must be so too where four or more spaces, dots, dashes and other characters of leaders
     and rules in a row are one space, or less than 5 % of the text is then left.
     """
