@@ -39,6 +39,7 @@ from data.corpus.report import (
     contamination_warnings,
     corpus_report,
     empty_files,
+    swapped_dates,
     unmatched_boilerplate,
 )
 from data.corpus.samples import shown_samples
@@ -117,7 +118,8 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
         report = corpus_report(config, seed, results, contamination, len(forgotten.texts))
         files = {job.file(split) for job, written in zip(keeping, kept, strict=True) for split in written.splits}
         _finish(folder, inputs, report, files)
-    warnings = [*unmatched_boilerplate(config, results), *contamination_warnings(contamination)]
+    warnings = [*swapped_dates(config, results), *unmatched_boilerplate(config, results)]
+    warnings += contamination_warnings(contamination)
     for line in [*_summary(results), *warnings, str(folder / REPORT)]:
         say(f"corpus: {line}")
     return report

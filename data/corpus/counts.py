@@ -10,7 +10,7 @@ from data.sources.documents import BadRecord
 
 SAMPLES = 3  # of each reason
 TOUCHED = 20  # documents named for each evaluation item
-COUNTERS = ("dropped", "quarantined", "scrubbed", "altered", "boilerplate", "touched", "common", "met", "lost")
+COUNTERS = ("dropped", "quarantined", "scrubbed", "altered", "days", "boilerplate", "touched", "common", "met", "lost")
 NO_DATE = "no date"
 
 
@@ -36,6 +36,7 @@ class Counts:
     boilerplate: Counter[str] = field(default_factory=Counter)  # lines of all documents, by expression
     scrubbed: Counter[str] = field(default_factory=Counter)  # pieces of personal data replaced in what is kept, by kind
     altered: Counter[str] = field(default_factory=Counter)  # texts of all documents, by what was replaced or taken out
+    days: Counter[str] = field(default_factory=Counter)  # dates by day of the month, where that could be the month
     removed_lines: int = 0  # from what is kept
     offenders: list[str] = field(default_factory=list)  # the first malformed records
     samples: dict[str, list[Sample]] = field(default_factory=dict)  # of what was dropped, by reason

@@ -31,6 +31,7 @@ def check_fields(source: SourceConfig, counts: Counts) -> None:
 
 
 WIDESPREAD = 0.01  # share of a source's training documents that an evaluation item touches
+LEAST_DATES = 100  # of as many, by chance, one is above the 12th but for a probability of (12 / 30.4) ** 100
 NAMED = 5  # items in a message
 
 
@@ -103,6 +104,18 @@ def empty_files(kept: Kept) -> list[str]:
         return []
     more = " and others" if counts.empty_files > len(counts.empty_first) else ""
     return [f"files without any text: {counts.empty_files:,} ({', '.join(counts.empty_first)}{more})"]
+
+
+def swapped_dates(config: DataConfig, kept: Mapping[str, Kept]) -> list[str]:
+    """The sources whose date_format may take the month for the day, a line each: days differ, none is above 12."""
+    return [
+        f"source '{source.name}': none of {days.total():,} dates in '{source.date_format}' has a day above 12: it may "
+        f"be the month: look at some, and correct data.sources.{source.name}.date_format if so"
+        for source in config.sources
+        if (days := kept[source.name].counts.days).total() >= LEAST_DATES
+        and len(days) > 1
+        and max(map(int, days)) <= 12
+    ]
 
 
 def unmatched_boilerplate(config: DataConfig, kept: Mapping[str, Kept]) -> list[str]:

@@ -8,6 +8,7 @@ malformed) and .json (counts; written last).
 import functools
 import json
 import multiprocessing
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -169,6 +170,7 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
                 f"{'; '.join(counts.offenders)}: correct data.sources.{source.name}"
             )
 
+    may_be_swapped = {"%d", "%m"} <= {*re.findall("%.", source.date_format or "")}
     clean, scrub = make_cleaner(config, source), make_scrubber(config.cleaning.scrub)
 
     def drop(reason: str, it: Document) -> None:
@@ -183,6 +185,8 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
         documents = progress(documents, f"reading {source.name}")
     for document in documents:
         counts.undated += document.date is None
+        if may_be_swapped and document.date:
+            counts.days[str(document.date.day)] += 1
         if config.cutoff and document.date is None and source.undated != "train":
             quarantine(BadRecord(document.file, document.line, f"no date: document {document.id}"))
             continue

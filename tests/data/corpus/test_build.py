@@ -308,6 +308,22 @@ def test_a_date_format_without_any_date_is_refused(tmp_path: Path) -> None:
         prepare_corpus(config_of(file, sources=[source]), tmp_path / "corpus", seed=1)
 
 
+def test_dates_that_may_have_day_and_month_swapped_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    days = [datetime.date(2010 + index % 9, 1 + index % 10, 1 + index % 12) for index in range(120)]
+    first = [day.replace(day=1) for day in days]  # of each month
+    others = [*days[1:], datetime.date(2010, 1, 13)]
+    written = {"swapped": days, "monthly": first, "sound": others, "few": days[:90]}
+    sources = []
+    for place, (name, dates) in enumerate(written.items()):
+        records = [record(1000 * place + index, date=f"{day:%m/%d/%Y}") for index, day in enumerate(dates)]
+        file = write_jsonl(tmp_path / f"{name}.jsonl", records)
+        sources.append({"name": name, "path": str(file), "date_format": "%m/%d/%Y"})
+    prepare_corpus(config_of(file, sources=sources), tmp_path / "corpus", seed=1)
+    said = [line for line in capsys.readouterr().err.split("\n") if "day above 12" in line]
+    assert len(said) == 1
+    assert "source 'swapped': none of 120 dates in '%m/%d/%Y' has a day above 12: it may be the month" in said[0]
+
+
 def test_too_many_bad_records_stop_the_job_and_name_the_first(tmp_path: Path) -> None:
     records = [record(index) for index in range(100)]
     records[10]["text"] = 5
