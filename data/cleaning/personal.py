@@ -36,7 +36,7 @@ MARKS: dict[PersonalData, str] = {
 # Looking behind from the second place on lets the search jump to a first character.
 _FILE = r"(?i:png|jpe?g|gif|svg|webp|pdf)(?![\w-])"
 EMAIL = re.compile(
-    "(?<![\\w.+%\u2010\u2011-])(?!git@[\\w.-]+:[\\w~/])[\\w.+%\u2010\u2011-]{1,64}@(?![0-9]x\\.)"
+    "(?<![\\w.+%\u2010\u2011-])[\\w.+%\u2010\u2011-]{1,64}@(?!(?<=\\bgit@)[\\w.-]+:[\\w~/]|[0-9]x\\.)"
     f"(?:[\\w\u2010\u2011-]{{1,63}}\\.){{1,8}}(?!{_FILE})[A-Za-z]{{2,24}}(?![\\w-]|\\.{_FILE})"
 )
 # To look for a point or a colon first is the speed of memory.
