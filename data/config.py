@@ -21,6 +21,9 @@ from data.date_format import check_date_format
 
 SMALLEST_SHARE_FOUND = 0.9  # of the near-duplicates at the threshold, by any settings that are accepted
 REASONABLE_HASHES = 256  # in a signature that an error message advises
+# The first whole year of the Gregorian calendar: ISO 8601 gives earlier ones no meaning without agreement. So years of
+# the Hijra, now in their 15th century, are none of ours.
+EARLIEST_DATE = datetime.date(1583, 1, 1)
 END_OF_TEXT = "<|endoftext|>"
 LEAST_PIECES = 258
 CANARIES = "canaries"
@@ -74,8 +77,10 @@ class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     date_format: str | None = None
     """How a date is written where it is not ISO 8601: in the letters of strptime (%d.%m.%Y, %Y%m%d), which must name
     one day, or as a number of seconds or milliseconds since 1970 (UTC)."""
-    earliest_date: Day = datetime.date(1400, 1, 1)
-    """A record with a date before this is malformed, as its date cannot be right."""
+    earliest_date: Day | None = None
+    """A record with a date before this is malformed, as its date cannot be right. None: 1583-01-01, and malformed are
+    also days that programs write where they know no date, such as 1900-01-01 and those of January 1970, and epoch times
+    before 1980, which may be of another unit."""
     latest_date: Day = datetime.date(2099, 12, 31)
     """A record with a date after this is malformed too."""
     licence: str | None = None
@@ -117,9 +122,10 @@ class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
 
     @model_validator(mode="after")
     def _dates_are_of_one_century(self) -> Self:
-        if self.earliest_date > self.latest_date:
-            raise ValueError(f"earliest_date {self.earliest_date} is after latest_date {self.latest_date}")
-        if "%y" in (self.date_format or "") and self.latest_date.year - self.earliest_date.year >= 100:
+        earliest = self.earliest_date or EARLIEST_DATE
+        if earliest > self.latest_date:
+            raise ValueError(f"earliest_date {earliest} is after latest_date {self.latest_date}")
+        if "%y" in (self.date_format or "") and self.latest_date.year - earliest.year >= 100:
             raise ValueError(
                 f"'{self.date_format}' has %y, which leaves the century open: set earliest_date and latest_date less "
                 "than 100 years apart"

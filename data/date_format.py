@@ -8,8 +8,11 @@ import re
 WIDTHS = dict.fromkeys("dmyHIMSUWV", "2") | {"Y": "4", "G": "4", "j": "3", "w": "1", "u": "1", "f": "1,6"}
 KNOWN = {*WIDTHS, *"aAbBpz%"}
 WEEKDAYS = set("uwaA")
-# Behind a time: an offset, or capitals that name another zone than UTC.
-FIXED_ZONE = re.compile(r"%[HISMf]\W*(?:%p\W*)?([+-]\d\d:?\d\d|(?!UTC|GMT)\b[A-Z]{3,5}\b)")
+# Behind a time: an offset, two capitals or more that name another zone than UTC, or a zone's place.
+FIXED_ZONE = re.compile(
+    r"%[HISMf][^\w%]*(?:%p[^\w%]*)?([+-]\d\d?(?::?\d\d)?(?!\d)"
+    r"|(?!(?:UTC|GMT|UT)\b(?![+-]\d))[A-Z]{2,5}\b(?:[+-]\d+)?(?!/)|[A-Z][A-Za-z_]+/[A-Z][\w/+-]+)"
+)
 SAMPLE = datetime.datetime(2001, 2, 3, 4, 5, 6, 789_000, datetime.UTC)
 
 

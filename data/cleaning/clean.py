@@ -7,7 +7,7 @@ import re
 import unicodedata
 import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import NamedTuple
 
 import numpy as np
@@ -16,10 +16,14 @@ from data.cleaning.mojibake import MAYBE_MOJIBAKE, undo_mojibake
 from data.config import DataConfig, SourceConfig
 from data.errors import DataError
 
-# Control characters but tab and newline; the byte order mark and the zero-width space, word joiner and Mongolian
-# separator. The zero-width (non-)joiner stays: Persian, the scripts of India and emoji are written with it.
-INVISIBLE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ufeff\u200b\u2060\u180e]")
-NEWLINES = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
+NEWLINES = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+# What fields are separated with becomes a space, so that no two numbers become one: SOH (FIX, Hive), STX, ETX, US; and
+# the control characters U+0080 to U+009F, which are misread punctuation and stay where mojibake does.
+SEPARATORS = {False: re.compile("[\x01-\x03\x1f]"), True: re.compile("[\x01-\x03\x1f\x80-\x9f]")}
+# The other control characters but tab and newline; the byte order mark and the zero-width space, word joiner and
+# Mongolian separator. The zero-width (non-)joiner stays: Persian, the scripts of India and emoji are written with it.
+INVISIBLE = re.compile("[\x00-\x08\x0e-\x1f\x7f\ufeff\u200b\u2060\u180e]")
+CONTROLS = {False: re.compile("[\x00-\x08\x0e-\x1f\x7f]"), True: re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")}
 INVISIBLE_OR_NEWLINES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufeff\u200b\u2028\u2029\u2060\u180e]")
 SPACE_BEFORE_NEWLINE = re.compile(r"\n(?<=[^\S\n]\n)")  # begins with a letter to be found at the speed of memory
 TRAILING_SPACE = re.compile(r"[^\S\n]+(?=\n)")
@@ -32,6 +36,8 @@ LONGEST_SYMBOL_RUN = 999
 LAYOUT = re.compile(rf"[\s{LAYOUT_CHARACTERS}]{{4,}}")
 
 LARGEST_SHARE_OF_ONE_CHARACTER = 0.5
+DIGITS = set("0123456789")
+LEAST_DIGITS, LEAST_LINES_OF_FIGURES = 3, 3  # that differ, and newlines, of a text in which one digit may be the most
 LEAST_BYTE_ENTROPY = 1.5  # bits a byte; prose has 4 to 5, a genome 2
 LARGEST_COMPRESSION = 50
 LEAST_SHARE_WITHOUT_LAYOUT = 0.05
@@ -52,13 +58,16 @@ class Cleaned(NamedTuple):
     """Lines that were taken out: boilerplate, and what C4 leaves out."""
     boilerplate: Mapping[str, int]
     """Of the lines, how many each boilerplate expression matches; one line may be matched by several."""
+    altered: Set[str] = frozenset()
+    """What was replaced or taken out that may have meant something: of "control characters" and "mojibake"."""
 
 
 def make_cleaner(config: DataConfig, source: SourceConfig) -> Callable[[str], Cleaned]:
     """The cleaning of one source's texts.
 
-    Rewritten: mojibake; Unicode to NFC, line ends to newlines; control and invisible characters, trailing spaces and
-    blank lines beyond two in a row go; then boilerplate lines, the lines that C4 leaves out, and personal data.
+    Rewritten: mojibake; Unicode to NFC, line ends to newlines, separators to spaces; other control and invisible
+    characters, trailing spaces and blank lines beyond two in a row go; then boilerplate lines, the lines that C4 leaves
+    out, and personal data.
 
     Dropped, for the first of these reasons: `no lines left`, `empty`, `too short`, `too long`, `repetitive`
     (see `is_repetitive`; unless turned off), a filter and its rule as in `gopher_quality: words`, another language as
@@ -69,15 +78,15 @@ def make_cleaner(config: DataConfig, source: SourceConfig) -> Callable[[str], Cl
     rewrite, judge = _make_rewriter(config), _make_judge(config, source)
 
     def clean(text: str) -> Cleaned:
-        text, scrubbed, removed_lines, boilerplate = rewrite(text)
+        text, scrubbed, removed_lines, boilerplate, altered = rewrite(text)
         reason = "no lines left" if removed_lines and not text else judge(text)
-        return Cleaned(None if reason else text, reason, scrubbed, removed_lines, boilerplate)
+        return Cleaned(None if reason else text, reason, scrubbed, removed_lines, boilerplate, altered)
 
     return clean
 
 
-def _make_rewriter(config: DataConfig) -> Callable[[str], tuple[str, Counter[str], int, Counter[str]]]:
-    """From a text to what cleaning makes of it, and as in `Cleaned` the personal data and the lines taken out."""
+def _make_rewriter(config: DataConfig) -> Callable[[str], tuple[str, Counter[str], int, Counter[str], set[str]]]:
+    """From a text to what cleaning makes of it, and as in `Cleaned` what was replaced and the lines taken out."""
     cleaning = config.cleaning
     removers: list[Callable[[str], tuple[str, int, Mapping[str, int]]]] = []
     scrub = None
@@ -92,24 +101,25 @@ def _make_rewriter(config: DataConfig) -> Callable[[str], tuple[str, Counter[str
 
         scrub = make_scrubber(cleaning.scrub)
 
-    def rewrite(text: str) -> tuple[str, Counter[str], int, Counter[str]]:
+    def rewrite(text: str) -> tuple[str, Counter[str], int, Counter[str], set[str]]:
         scrubbed: Counter[str] = Counter()
         boilerplate: Counter[str] = Counter()
+        altered: set[str] = set()
         removed_lines = 0
         before = None
         while text != before:
             before = text
-            text = normalise(text, cleaning.fix_mojibake)
+            text = normalise(text, cleaning.fix_mojibake, altered)
             for remove in removers:
                 text, removed, matched = remove(text)
                 if removed:
                     removed_lines += removed
                     boilerplate.update(matched)
-                    text = normalise(text, cleaning.fix_mojibake)
+                    text = normalise(text, cleaning.fix_mojibake, altered)
             if scrub:
                 text, found = scrub(text)
                 scrubbed += found
-        return text, scrubbed, removed_lines, boilerplate
+        return text, scrubbed, removed_lines, boilerplate, altered
 
     return rewrite
 
@@ -144,12 +154,22 @@ def _make_judge(config: DataConfig, source: SourceConfig) -> Callable[[str], str
     return judge
 
 
-def normalise(text: str, fix_mojibake: bool) -> str:
-    """A text without what no reader sees, or with other characters only for what a reader would have seen wrong."""
+def normalise(text: str, fix_mojibake: bool, altered: set[str]) -> str:
+    """A text without what no reader sees, or with other characters only for what a reader would have seen wrong.
+
+    What was done, as in `Cleaned.altered`, is added to `altered`.
+    """
     if fix_mojibake and not text.isascii() and MAYBE_MOJIBAKE.search(text):
-        text = undo_mojibake(text)
+        before, text = text, undo_mojibake(text)
+        if text != before:
+            altered.add("mojibake")
     if INVISIBLE_OR_NEWLINES.search(text):
-        text = INVISIBLE.sub("", NEWLINES.sub("\n", text))
+        has_controls = CONTROLS[fix_mojibake].search(text)
+        text = NEWLINES.sub("\n", text)
+        if has_controls:
+            altered.add("control characters")
+            text = SEPARATORS[fix_mojibake].sub(" ", text)
+        text = INVISIBLE.sub("", text)
     if not has_symbol_run(text):
         text = unicodedata.normalize("NFC", text)
     if SPACE_BEFORE_NEWLINE.search(text):
@@ -200,8 +220,9 @@ def has_symbol_run(text: str) -> bool:
 def is_repetitive(text: str) -> bool:
     """Whether a text (not empty) is a character or a token over and over, such as half a million backslashes.
 
-    One character other than space makes up more than half of it, or a thousand symbols outside ASCII stand in a row,
-    or its bytes have less than 1.5 bits of entropy each, or zlib compresses it more than 50-fold (prose: 2 to 4-fold).
+    One character other than space makes up more than half of it (no digit, in lines of several figures), or a thousand
+    symbols outside ASCII stand in a row, or its bytes have less than 1.5 bits of entropy each, or zlib compresses it
+    more than 50-fold (prose: 2 to 4-fold).
     Layout is no repetition: this must be so too where four or more spaces, dots, dashes and other characters of leaders
     and rules in a row are one space, or less than 5 % of the text is then left.
     """
@@ -219,7 +240,8 @@ def _repeats(text: str) -> bool:
     # The last byte of a character is below 0xC0 and stands at least as often as the character.
     most = LARGEST_SHARE_OF_ONE_CHARACTER * len(text)
     if counts[0x21:0xC0].max() > most and any(
-        count > most and not character.isspace() for character, count in Counter(text).most_common(2)
+        count > most and not character.isspace() and not (character in DIGITS and _has_figures(text))
+        for character, count in Counter(text).most_common(2)
     ):
         return True
     # The entropy is at least that of the commonest byte's surprise, which spares most texts the sum.
@@ -228,6 +250,11 @@ def _repeats(text: str) -> bool:
         if -(shares * np.log2(shares)).sum() < LEAST_BYTE_ENTROPY:
             return True
     return _is_compressed(encoded)
+
+
+def _has_figures(text: str) -> bool:
+    """Whether there are lines and several figures, as in a table of round amounts, and not one over and over."""
+    return text.count("\n") >= LEAST_LINES_OF_FIGURES and len(set(text) & DIGITS) >= LEAST_DIGITS
 
 
 def _is_compressed(encoded: bytes) -> bool:

@@ -3,13 +3,14 @@
 A cheap expression finds what could be one; what can be checked is checked, so that dates, years, ISBNs, amounts and
 version numbers stay:
 
-- email: a local part, @ and a domain that ends in letters.
+- email: a local part, @ and a domain that ends in letters; no image for dense screens (`logo@2x.png`), no repository
+  (`git@github.com:org/repo.git`).
 - phone: see phones.py.
 - ip: a valid and public IPv4 or IPv6 address; others are nobody's. Four numbers stay behind a word such as `version`,
   `Clause` or a currency, and small ones, as sections and versions have, stay unless a word such as `IP` or `server`
   stands before them, or a port or the length of a prefix behind.
 - card: the digits in one piece, in fours or as American Express writes them, of a length and with first digits that an
-  issuer gives out, with the right check digit (Luhn, ISO/IEC 7812), and no code of goods.
+  issuer gives out, with the right check digit (Luhn, ISO/IEC 7812), no code of goods, and not four of a row's figures.
 - iban: an account number of the form of its country, with the right check digits (ISO 13616), in capitals or not.
 
 Between digits may stand the spaces and hyphens of HTML and PDF text, as in phones.py.
@@ -35,8 +36,10 @@ MARKS: dict[PersonalData, str] = {
 }
 
 # Looking behind from the second place on lets the search jump to a first character.
+_FILE = r"(?i:png|jpe?g|gif|svg|webp|pdf)(?![\w-])"
 EMAIL = re.compile(
-    "(?<![\\w.+%\u2010\u2011-])[\\w.+%\u2010\u2011-]{1,64}@(?:[\\w\u2010\u2011-]{1,63}\\.){1,8}[A-Za-z]{2,24}(?![\\w-])"
+    "(?<![\\w.+%\u2010\u2011-])[\\w.+%\u2010\u2011-]{1,64}@(?!(?<=\\bgit@)[\\w.-]+:[\\w~/]|[0-9]x\\.)"
+    f"(?:[\\w\u2010\u2011-]{{1,63}}\\.){{1,8}}(?!{_FILE})[A-Za-z]{{2,24}}(?![\\w-]|\\.{_FILE})"
 )
 # To look for a point or a colon first is the speed of memory.
 MAYBE_IPV4 = re.compile(r"\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]")
@@ -68,6 +71,7 @@ CARD = re.compile(
     rf"[2-68](?<![\w.,{DASHES}].)(?:(?<!2)|(?=[2-7]))(?:\d{{12,18}}"
     rf"|\d{{3}}([{SPACES}{DASHES}])(?:\d{{4}}\1\d{{4}}\1\d{{1,4}}(?:\1\d{{1,3}})?|\d{{6}}\1\d{{4,5}}))(?![\w{DASHES}])"
 )
+FOUR_BEFORE, FOUR_BEHIND = re.compile(r"(?<!\S)\d{4} \Z"), re.compile(r" \d{4}(?!\S)")
 ISSUED = re.compile(
     r"4\d{15}(?:\d{3})?"  # Visa; of 13 digits only long ago, and so are many codes of goods
     r"|(?:5[1-5]|2[2-7])\d{14}"  # Mastercard, Mir
@@ -203,8 +207,12 @@ def _is_card(match: re.Match[str]) -> bool:
 
     digits = re.sub(r"\D", "", match[0])
     before = match.string[max(0, match.start() - CONTEXT) : match.start()]
-    issued = (ISSUED_LONG_AGO if CARD_BEFORE.search(before) else ISSUED).fullmatch(digits)
-    return issued is not None and luhn.is_valid(digits) and not GOODS_BEFORE.search(before)
+    is_said = CARD_BEFORE.search(before) is not None
+    issued = (ISSUED_LONG_AGO if is_said else ISSUED).fullmatch(digits)
+    if issued is None or not luhn.is_valid(digits) or GOODS_BEFORE.search(before):
+        return False
+    in_row = FOUR_BEFORE.search(before) or FOUR_BEHIND.match(match.string, match.end())
+    return is_said or match[1] != " " or not in_row
 
 
 def scrub_ibans(text: str) -> tuple[str, int]:

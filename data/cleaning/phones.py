@@ -4,10 +4,12 @@ What counts is one of these, and no currency before or unit behind it unless it 
 
 - + (or 00, or 011 for a call from North America), a country code of ITU-T E.164 and as many digits as that country's
   numbers have, the country code or five digits and more in the first group;
-- the North American form, (212) 555-0123, 212-555-0123 or 212.555.0123, of an area and an exchange that can be;
+- the North American form, (212) 555-0123, 212-555-0123 or 212.555.0123, of an area and an exchange that can be; with
+  spaces alone, (212) 555 0123, only behind a label, as a loss and two figures behind it look the same;
 - (020) 7946 0958, 03-5555-0123 and 01 99 00 12 34: the 0 that is dialled within a country, in a grouping that figures
   do not have;
-- a label before it, such as `Tel.`, `Fax:`, `Téléphone :`, or `Mobile` before a number that begins with 0, ( or +.
+- a label before it, such as `Tel.`, `Fax:`, `Téléphone :`; `Mobile` and the like, which tables have too, and letters
+  (`T:`) only before a number that begins with 0, ( or +, has a hyphen, or does not look like a row of figures.
 
 Round numbers that rise and numbers in equal steps are a series of figures, such as maturities or basis points. Between
 digits may stand the spaces and hyphens of HTML and PDF text: no-break and narrow spaces, no-break hyphens, en dashes.
@@ -72,6 +74,11 @@ DOMESTIC = re.compile(
     rf"|(?<=[2-9])[0-9]{{2}}([{DASHES}.])[2-9][0-9]{{2}}\3)[0-9]{{4}}"
     rf")(?![\w{DASHES}]|[.,][0-9])"
 )
+# What DOMESTIC has at least, found at a tenth of its time: an area in brackets, a 0 that begins a number, or two signs.
+MAYBE_DOMESTIC = re.compile(
+    rf"[)0{DASHES}.](?:(?<=\([0-9]{{3}}\))|(?<=0)(?<![\w.,/+{DASHES}]0)[0-9]"
+    rf"|(?<=[0-9]{{3}}[{DASHES}.])[2-9][0-9]{{2}}[{DASHES}.][0-9]{{4}})"
+)
 # A decimal number, an amount with points between thousands, several of them.
 AMOUNTS = re.compile(r"\d+\.\d+|\d+(?:\.\d{3})+|\d+\..*[^\d.].*")
 LONGEST_BEFORE_BRACKET = 5  # digits of a country code and what may stand before an area code in brackets
@@ -81,15 +88,15 @@ LABELLED = re.compile(
     r"[+(0-9](?:(?<=[^\W\d_][^\w\n].)|(?<=[^\W\d_][^\w\n]{2}.)|(?<=[^\W\d_][^\w\n]{3}.))"
     rf"\(?[0-9]?(?:{_BETWEEN}[0-9]){{4,14}}(?![^\Wx]|[.,][0-9])"
 )
+# In small letters, as to ignore case takes twice as long.
 LABEL = re.compile(
-    r"(?:\b(?P<word>phone|telephone|mobile|cell|fax|call|whatsapp|handy|mobil|portable|móvil)"
+    r"(?:\b(?P<word>(?P<english>phone|telephone|mobile|cell|fax|call)|whatsapp|handy|mobil|portable|móvil)"
     r"|(?P<sure>\b(?:(?:tele)?phone|telefon|fax|mobile?|cell|contact|tel|tlf|my|our)\W{0,2}(?:numbers?|nummer|no|nr|n°)"
     r"|\b(?:call|ring|text|reach)(?: me| us)? (?:on|at)|\brufnummer"
     r"|\b(?:tel|telefon|telefax|telefono|teléfono|telefone|telefoon|téléphone|télécopie|tél|tlf|tfno|tfn|ph|puh|puhelin"
     r"|mob|gsm|тел|телефон|факс|τηλ)|電話|电话|手机|传真|전화)"
     r"|(?P<letter>\b[tmfp](?=\W{0,2}:)))"
-    rf"(?P<end>(?: is)?[.:：{SPACES}]{{0,4}})\Z",
-    re.I,
+    rf"(?P<end>(?: is)?[.:：{SPACES}]{{0,4}})\Z"
 )
 LONGEST_LABEL = 30
 YEAR = re.compile("(?:19|20)[0-9]{2}")
@@ -112,11 +119,8 @@ def find_phones(text: str) -> Iterator[tuple[int, int]]:
             for match in INTERNATIONAL.finditer(text, begin, end):
                 if last := _international_end(match):
                     yield match.start(), last
-        for match in DOMESTIC.finditer(text, begin, end) if run.end() - begin >= SHORTEST_DOMESTIC else ():
-            if (_is_national(match) if match["national"] else _is_american(match[0])) and not _is_figure(
-                match, match.end()
-            ):
-                yield match.span()
+        if run.end() - begin >= SHORTEST_DOMESTIC and MAYBE_DOMESTIC.search(text, begin, end):
+            yield from (match.span() for match in DOMESTIC.finditer(text, begin, end) if _is_domestic(match))
         if (labelled := LABELLED.match(text, begin)) and _is_labelled(labelled):
             yield labelled.span()
 
@@ -146,6 +150,20 @@ def _has_plan(written: str) -> bool:
     return _is_american(national) if code == "1" else True
 
 
+def _is_domestic(match: re.Match[str]) -> bool:
+    if match["national"]:
+        return _is_national(match) and not _is_figure(match, match.end())
+    spaced = match[0][-5] in SPACES
+    return _is_american(match[0]) and not (_label(match) is None if spaced else _is_figure(match, match.end()))
+
+
+def _label(match: re.Match[str]) -> re.Match[str] | None:
+    """The label that stands before a number in its line, if one does."""
+    text, begin = match.string, match.start()
+    first = max(0, begin - LONGEST_LABEL)
+    return LABEL.search(text[max(first, text.rfind("\n", first, begin) + 1) : begin].lower())
+
+
 def _is_american(written: str) -> bool:
     """Whether the last ten digits begin with an area and an exchange that can be: from 2 on, neither x9x nor x11."""
     digits = re.sub(r"\D", "", written)[-10:]
@@ -164,25 +182,29 @@ def _is_national(match: re.Match[str]) -> bool:
 
 def _is_labelled(match: re.Match[str]) -> bool:
     """Whether a label stands before a number, which is neither a row of years, of decimal numbers nor a series."""
-    text, begin = match.string, match.start()
-    label = LABEL.search(text, max(0, begin - LONGEST_LABEL), begin)
     groups = re.findall(r"\d+", match[0])
-    digits = len("".join(groups))
-    if not label or not SHORTEST <= digits <= LONGEST or all(YEAR.fullmatch(group) for group in groups):
+    digits = "".join(groups)
+    if not SHORTEST <= len(digits) <= LONGEST or all(YEAR.fullmatch(group) for group in groups):
         return False
-    if DECIMALS.search(match[0]) or (not label["sure"] and _is_series([int(group) for group in groups])):
+    if DECIMALS.search(match[0]) or not (label := _label(match)):
+        return False
+    if label["sure"]:
+        return True
+    lengths = [len(group) for group in groups]
+    dialled = match[0][0] in "0(+" or (lengths == [3, 3, 4] and re.search(f"[{DASHES}.]", match[0]) is not None)
+    if _is_series([int(group) for group in groups]):
         return False
     if label["letter"]:
-        return digits >= 9 and len(groups) > 1
-    if label["word"] and not re.search("[.:：]", label["end"]):
-        return text[begin] in "0(+" or [len(group) for group in groups] == [3, 3, 4]
-    return True
+        return len(digits) >= 9 and len(groups) > 1 and (dialled or (lengths == [3, 3, 4] and _is_american(digits)))
+    if not re.search("[.:：]", label["end"]):
+        return dialled
+    return dialled or not label["english"] or set(lengths) != {3}
 
 
 def _is_figure(match: re.Match[str], end: int) -> bool:
     """Whether a number has no label, and is a series, an amount of money or of something."""
     text, begin = match.string, match.start()
-    if LABEL.search(text, max(0, begin - LONGEST_LABEL), begin):
+    if _label(match):
         return False
     if CURRENCY_BEFORE.search(text, max(0, begin - 5), begin) or UNIT_BEHIND.match(text, end):
         return True

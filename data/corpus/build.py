@@ -41,6 +41,7 @@ from data.corpus.report import (
     corpus_report,
     empty_files,
     near_copies,
+    swapped_dates,
     undecoded,
     unmatched_boilerplate,
 )
@@ -136,6 +137,7 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
     warnings = [
         *near_copies(config),
         *undecoded(results),
+        *swapped_dates(config, results),
         *unmatched_boilerplate(config, results),
         *contamination_warnings(contamination),
     ]

@@ -15,6 +15,8 @@ COUNTERS = (
     "dropped_characters",
     "quarantined",
     "scrubbed",
+    "altered",
+    "days",
     "boilerplate",
     "touched",
     "common",
@@ -51,6 +53,8 @@ class Counts:
     met: Counter[str] = field(default_factory=Counter)  # parts with a value in the field that a setting names
     boilerplate: Counter[str] = field(default_factory=Counter)  # lines of all documents, by expression
     scrubbed: Counter[str] = field(default_factory=Counter)  # pieces of personal data replaced in what is kept, by kind
+    altered: Counter[str] = field(default_factory=Counter)  # texts of all documents, by what was replaced or taken out
+    days: Counter[str] = field(default_factory=Counter)  # dates by day of the month, where that could be the month
     removed_lines: int = 0  # from what is kept
     offenders: list[str] = field(default_factory=list)  # the first malformed records
     samples: dict[str, list[Sample]] = field(default_factory=dict)  # of what was dropped, by reason

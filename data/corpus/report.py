@@ -34,6 +34,7 @@ def check_fields(source: SourceConfig, counts: Counts) -> None:
 WIDESPREAD = 0.01  # share of a source's training documents that an evaluation item touches
 NO_SMALL_SHARE = 0.01  # of a source's characters, for one reason
 UNDECODED = 0.01  # share of a source's texts
+LEAST_DATES = 100  # of as many, by chance, one is above the 12th but for a probability of (12 / 30.4) ** 100
 NAMED = 5  # items in a message
 
 
@@ -132,6 +133,18 @@ def near_copies(config: DataConfig) -> list[str]:
     return [
         "data.near_duplicates is null: near-copies of held-out text stay in the training text, which flatters what is "
         "measured on it"
+    ]
+
+
+def swapped_dates(config: DataConfig, kept: Mapping[str, Kept]) -> list[str]:
+    """The sources whose date_format may take the month for the day, a line each: days differ, none is above 12."""
+    return [
+        f"source '{source.name}': none of {days.total():,} dates in '{source.date_format}' has a day above 12: it may "
+        f"be the month: look at some, and correct data.sources.{source.name}.date_format if so"
+        for source in config.sources
+        if (days := kept[source.name].counts.days).total() >= LEAST_DATES
+        and len(days) > 1
+        and max(map(int, days)) <= 12
     ]
 
 
@@ -289,6 +302,7 @@ def _source(source: SourceConfig, kept: Kept, config: DataConfig) -> dict[str, A
         "boilerplate_lines": {line: counts.boilerplate[line] for line in config.cleaning.boilerplate_lines},
         "scrubbed": {kind: counts.scrubbed[kind] for kind in sorted(config.cleaning.scrub)},
         "removed_lines": counts.removed_lines,
+        "altered": by_reason(counts.altered),
         "licences": by_reason(kept.licences),
         "samples": counts.samples,
     }

@@ -8,6 +8,7 @@ malformed) and .json (counts; written last).
 import functools
 import json
 import multiprocessing
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -38,7 +39,7 @@ from data.sources.parts import DAMAGED, Part, byte_length
 STAGING = "staging"
 ROWS_PER_GROUP = 1_000
 CHARACTERS_PER_GROUP = 16_000_000
-FORMAT = 5  # of what is staged; finished corpora do not depend on it
+FORMAT = 6  # of what is staged; finished corpora do not depend on it
 ALL_BAD = 1_000  # so many records, none of them good, are enough to stop at once
 MOST_ENCODED = 0.5  # of a source's texts
 MOST_REPEATED = 0.5  # as are so many documents of which a greater share has the id of another
@@ -171,6 +172,7 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
                 f"{'; '.join(counts.offenders)}: correct data.sources.{source.name}"
             )
 
+    may_be_swapped = {"%d", "%m"} <= {*re.findall("%.", source.date_format or "")}
     clean, scrub = make_cleaner(config, source), make_scrubber(config.cleaning.scrub)
 
     def drop(reason: str, it: Document) -> None:
@@ -186,6 +188,8 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
         documents = progress(documents, f"reading {source.name}")
     for document in documents:
         counts.undated += document.date is None
+        if may_be_swapped and document.date:
+            counts.days[str(document.date.day)] += 1
         if config.cutoff and document.date is None and source.undated != "train":
             quarantine(BadRecord(document.file, document.line, f"no date: document {document.id}"))
             continue
@@ -197,6 +201,7 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
             check_encoded(source, counts)
         cleaned = clean(document.text)
         counts.boilerplate.update(cleaned.boilerplate)
+        counts.altered.update(cleaned.altered)
         if cleaned.text is None:
             drop(str(cleaned.reason), document)
             continue

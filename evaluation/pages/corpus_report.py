@@ -66,6 +66,9 @@ class SourceReport(BaseModel, frozen=True, use_attribute_docstrings=True):
     """Pieces of personal data that were replaced in the documents kept, by kind."""
     removed_lines: NonNegativeInt
     """Lines that were removed from the documents kept: boilerplate, and what C4 leaves out."""
+    altered: dict[str, NonNegativeInt] = {}
+    """Texts of all documents that were read in which control characters were replaced or removed, or mojibake mended;
+    older corpora do not say it."""
     licences: dict[str, NonNegativeInt]
     """Documents kept under each licence; "unknown" where neither the document nor the source names one."""
     samples: dict[str, list[Sample]]

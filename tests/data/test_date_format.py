@@ -23,6 +23,11 @@ GOOD = [
     "%I:%M:%S.%f %p %d/%m/%Y",
     "100%% on %Y-%m-%dT%H:%M:%SZ",
     "%Y-%m-%d %H:%M UTC",
+    "%Y-%m-%d %H:%M (GMT)",
+    "%Y-%m-%d %H:%M UT",
+    "%H:%M - %d %b %Y",
+    "%H:%M T%Y-%m-%d",
+    "%H:%M:%S,%f %Y-%m-%d",
 ]
 
 
@@ -62,6 +67,12 @@ def test_what_a_format_writes_it_reads_as_the_same_day(written: str, day: dateti
         ("%Y-%m-%d %H:%M %p", r"has one of %I and %p"),
         ("%Y-%m-%d %H:%M -0500", r"has -0500 as a part of each date, but not as its zone: write %z"),
         ("%d.%m.%Y %I:%M %p EST", r"has EST as a part of each date"),
+        ("%Y-%m-%d %H:%M PT", r"has PT as a part of each date"),
+        ("%Y-%m-%d %I:%M %p (ET)", r"has ET as a part of each date"),
+        ("%Y-%m-%d %H:%M (Europe/Berlin)", r"has Europe/Berlin as a part of each date"),
+        ("%Y-%m-%d %H:%M:%S America/Argentina/Buenos_Aires", r"has America/Argentina/Buenos_Aires as a part"),
+        ("%Y-%m-%dT%H:%M:%S+02", r"has \+02 as a part of each date"),
+        ("%Y-%m-%d %H:%M UTC+2", r"has UTC\+2 as a part of each date"),
     ],
 )
 def test_a_format_that_names_no_day_is_refused_with_what_is_missing(written: str, message: str) -> None:

@@ -113,6 +113,30 @@ def test_what_only_looks_like_it_stays(text: str) -> None:
     assert scrub(text) == (text, {})
 
 
+def test_four_figures_of_a_row_are_no_card_unless_it_says_so() -> None:
+    chance = random.Random(1)
+    for _ in range(1_000):
+        row = "Units " + " ".join(str(chance.randint(1000, 9999)) for _ in range(12))
+        assert make_scrubber(["card"])(row) == (row, {})
+    card = "4111 1111 1111 1111"
+    for text in (f"2019 {card}", f"{card} 2019 2018"):
+        assert scrub(text) == (text, {})
+    for text in (f"card {card} 2019", f"{card}\n2019", f"{card}, 2019"):
+        assert scrub(text) == (text.replace(card, "<CARD>"), {"card": 1})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("logo@2x.png", '<img src="icon@3x.png">', "a@img.host.JPG", "bg@2x.imageset", "x@y.pdf"),
+        *("git@github.com:org/repo.git", "git clone git@gitlab.example.com:~jane/x"),
+    ],
+)
+def test_names_of_files_and_repositories_are_no_addresses(text: str) -> None:
+    assert scrub(text) == (text, {})
+    assert scrub("git@example.com: jane@x2.example.pngs")[0] == "<EMAIL>: <EMAIL>"
+
+
 def test_only_the_chosen_kinds_are_replaced() -> None:
     text = "jane@example.org +14155550123 198.41.0.4 4111111111111111 GB82WEST12345698765432"
     assert scrub(text)[1] == dict.fromkeys(MARKS, 1)

@@ -1,9 +1,10 @@
 import itertools
+import random
 import re
 
 import pytest
 
-from data.cleaning.phones import DASHES, LENGTHS, SPACES, find_phones
+from data.cleaning.phones import DASHES, DOMESTIC, LENGTHS, MAYBE_DOMESTIC, SPACES, find_phones
 
 
 def phones(text: str) -> list[str]:
@@ -49,8 +50,37 @@ def test_spaces_and_hyphens_of_typeset_text_count_as_such(separator: str) -> Non
         ("Phone 2018 2019 2020", "Phone: 2018 2019 2120"),
         ("Mobile 12 345 678", "Mobile 012 345 679"),
         ("(0123) 45", "(0123) 456789"),
+        ("Net income (loss) (949) 277 6853", "Tel. (949) 277 6853"),
+        ("Total (312) 440 1205 (220)", "Total (312) 440-1205 (220)"),
+        ("(212) 555 2671", "(212) 555.2671"),
+        ("CD4 T: 703 770 402", "T: 703 770 4021"),
+        ("M: 300 345 988", "M: 0300 345 988"),
+        ("Cell 317 254 7993", "Cell 317-254-7993"),
+        ("Mobile: 300 345 988", "Móvil: 612 555 012"),
+        ("Fax 819 980 4396", "Fax (819) 980 4396"),
+        ("Phone 819 980 4396", "Phone: 819 980 4396"),
+        ("Phone 819\n980 4396", "PHONE NUMBER 819 980 4396"),
     ],
 )
 def test_what_stands_beside_a_number_decides(figure: str, number: str) -> None:
     assert phones(figure) == []
     assert len(phones(number)) == 1
+
+
+def test_rows_of_figures_in_the_north_american_form_stay_whatever_they_are() -> None:
+    chance = random.Random(1)
+    for _ in range(2_000):
+        area, exchange, line = chance.randint(100, 999), chance.randint(100, 999), chance.randint(1000, 9999)
+        assert phones(f"Net income (loss) ({area}) {exchange} {line}") == []
+        assert phones(f"Cell {area} {exchange} {line}") == []
+
+
+def test_what_a_domestic_number_has_at_least_is_in_every_one() -> None:
+    chance = random.Random(1)
+    found = 0
+    for _ in range(20_000):
+        text = "".join(chance.choices("0123456789012345678900112 -./() \xa0\u2011", k=26))
+        if DOMESTIC.search(text):
+            found += 1
+            assert MAYBE_DOMESTIC.search(text)
+    assert found > 100

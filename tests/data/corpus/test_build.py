@@ -308,6 +308,22 @@ def test_a_date_format_without_any_date_is_refused(tmp_path: Path) -> None:
         prepare_corpus(config_of(file, sources=[source]), tmp_path / "corpus", seed=1)
 
 
+def test_dates_that_may_have_day_and_month_swapped_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    days = [datetime.date(2010 + index % 9, 1 + index % 10, 1 + index % 12) for index in range(120)]
+    first = [day.replace(day=1) for day in days]  # of each month
+    others = [*days[1:], datetime.date(2010, 1, 13)]
+    written = {"swapped": days, "monthly": first, "sound": others, "few": days[:90]}
+    sources = []
+    for place, (name, dates) in enumerate(written.items()):
+        records = [record(1000 * place + index, date=f"{day:%m/%d/%Y}") for index, day in enumerate(dates)]
+        file = write_jsonl(tmp_path / f"{name}.jsonl", records)
+        sources.append({"name": name, "path": str(file), "date_format": "%m/%d/%Y"})
+    prepare_corpus(config_of(file, sources=sources), tmp_path / "corpus", seed=1)
+    said = [line for line in capsys.readouterr().err.split("\n") if "day above 12" in line]
+    assert len(said) == 1
+    assert "source 'swapped': none of 120 dates in '%m/%d/%Y' has a day above 12: it may be the month" in said[0]
+
+
 def test_too_many_bad_records_stop_the_job_and_name_the_first(tmp_path: Path) -> None:
     records = [record(index) for index in range(100)]
     records[10]["text"] = 5
@@ -593,6 +609,7 @@ def test_what_was_taken_out_counts_in_what_is_kept_and_expressions_in_what_is_re
     records = [record(index, text=text_of(index) + end) for index in range(4)]
     records[1]["text"] = f"short{end}"
     records[2]["text"] = records[0]["text"]
+    records[3]["text"] = f"8=FIX\x019=178 {records[3]['text']}"
     file = write_jsonl(tmp_path / "a.jsonl", records)
     typo, other = "All right reserved .*", write_jsonl(tmp_path / "b.jsonl", [record(index) for index in range(9, 12)])
     cleaning = {"boilerplate_lines": ["All rights reserved .*", typo], "scrub": ["email", "iban"]}
@@ -600,6 +617,7 @@ def test_what_was_taken_out_counts_in_what_is_kept_and_expressions_in_what_is_re
     assert sources["source_0"]["dropped"] == {"duplicate": 1, "too short": 1}
     assert sources["source_0"]["removed_lines"] == 2
     assert sources["source_0"]["scrubbed"] == {"email": 2, "iban": 0}
+    assert (sources["source_0"]["altered"], sources["source_1"]["altered"]) == ({"control characters": 1}, {})
     assert sources["source_0"]["boilerplate_lines"] == {"All rights reserved .*": 4, typo: 0}
     assert (sources["source_1"]["removed_lines"], sources["source_1"]["scrubbed"]) == (0, {"email": 0, "iban": 0})
     said = capsys.readouterr().err

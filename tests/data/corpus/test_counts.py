@@ -47,6 +47,8 @@ def test_parts_merged_are_the_whole(parts: list[list[tuple[str, int]]]) -> None:
             counts.boilerplate[f"Page {number}"] += number
             counts.scrubbed["email"] += number
             counts.removed_lines += number
+            counts.altered[reason] += number
+            counts.days[str(number)] += 1
             counts.find_empty(f"{reason}{number}.txt")
             counts.touch([f"item {number}"], f"news/{reason}")
             counts.quarantine(BadRecord("a.jsonl", number, reason))

@@ -161,6 +161,37 @@ def test_a_list_of_licences_is_one_text_from_every_reader(tmp_path: Path, licenc
 
 
 @pytest.mark.parametrize(
+    "written",
+    [
+        "20190630/0702",
+        "2019-06-30/2020",
+        "2019-06-30/07",
+        "2019-06-30_20:20",
+        "2019-06-30 2020",
+        "2019-06-30-07",
+        "20190630\u20130702",
+        "2019-06-30\t20:20",
+        "2019-06-30T20:20/21:00",
+    ],
+)
+def test_an_interval_is_no_day(tmp_path: Path, written: str) -> None:
+    line = json.dumps({"text": "a", "date": written}).encode()
+    assert reason(tmp_path, line).startswith(f"unreadable date: {written!r} is not in ISO 8601")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("2019-06-30", "20190630", "2019-W26-7", "2019W267", "2019-06-30T07:02Z", "20190630t0702", "2019-06-30T10-12"),
+        *("2019-06-30 07:02:03.456789+00:00", "2019-06-30T07", "2019-06-30T07:02:03,5"),
+    ],
+)
+def test_the_forms_of_iso_8601_are_read(tmp_path: Path, written: str) -> None:
+    (tmp_path / "a.jsonl").write_bytes(lines([{"text": "a", "date": written}]))
+    assert read(tmp_path / "a.jsonl")[0][0].date == datetime.date(2019, 6, 30)
+
+
+@pytest.mark.parametrize(
     ("value", "written", "expected"),
     [
         ("03.02.2001", "%d.%m.%Y", datetime.date(2001, 2, 3)),
@@ -174,7 +205,7 @@ def test_a_list_of_licences_is_one_text_from_every_reader(tmp_path: Path, licenc
         (981_158_399.5, "seconds", datetime.date(2001, 2, 2)),
         ("981158400", "seconds", datetime.date(2001, 2, 3)),
         (981_158_399_999, "milliseconds", datetime.date(2001, 2, 2)),
-        (-86_400, "seconds", datetime.date(1969, 12, 31)),
+        (315_532_800, "seconds", datetime.date(1980, 1, 1)),
         (None, "seconds", None),
         ("", "%Y-%m-%d", None),
     ],
@@ -214,7 +245,7 @@ def test_dates_that_are_not_of_the_declared_format(tmp_path: Path, value: bytes,
 
 
 def test_days_beyond_the_limits_of_the_source_are_none(tmp_path: Path) -> None:
-    days = ["0202-01-05", "1399-12-31", "1400-01-01", "2099-12-31", "2109-01-05"]
+    days = ["0202-01-05", "1445-12-31", "1583-01-01", "2099-12-31", "2109-01-05"]
     records = [{"text": day, "date": day} for day in days]
     (tmp_path / "a.jsonl").write_bytes(lines(records))
     typed = [record | {"date": datetime.date.fromisoformat(record["date"])} for record in records]
@@ -223,12 +254,58 @@ def test_days_beyond_the_limits_of_the_source_are_none(tmp_path: Path) -> None:
         documents, bad = read(tmp_path / name)
         assert [document.text for document in documents] == days[2:4]
         assert [record.reason.rpartition(" is ")[2] for record in bad] == [
-            "0202-01-05, before the source's earliest_date 1400-01-01",
-            "1399-12-31, before the source's earliest_date 1400-01-01",
+            "0202-01-05, before the source's earliest_date 1583-01-01",
+            "1445-12-31, before the source's earliest_date 1583-01-01",
             "2109-01-05, after the source's latest_date 2099-12-31",
         ]
         assert {record.reason.partition(":")[0] for record in bad} == {"implausible date"}
     assert len(read(tmp_path / "a.jsonl", earliest_date="0001-01-01", latest_date="9999-12-31")[0]) == 5
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("1900-01-01", None),
+        ("1899-12-30T00:00:00", None),
+        ("1904-01-01", None),
+        ("1969-12-31T19:00:00", None),
+        ("1970-01-01T00:00:01.577836Z", None),
+        ("1970-01-25", None),
+        ("01.01.1900", "%d.%m.%Y"),
+        (190_630, "seconds"),  # %y%m%d
+        (201_906, "seconds"),  # %Y%m
+        (433_848, "seconds"),  # hours
+        (26_030_880, "seconds"),  # minutes
+        (-86_400, "seconds"),
+        (201_906_300_702, "milliseconds"),  # %Y%m%d%H%M
+    ],
+)
+def test_days_that_stand_for_no_date_or_another_unit_are_none_unless_they_are_meant(
+    tmp_path: Path, value: object, written: str | None
+) -> None:
+    line = json.dumps({"text": "a", "date": value}).encode()
+    (tmp_path / "a.jsonl").write_bytes(line)
+    documents, bad = read(tmp_path / "a.jsonl", date_format=written)
+    assert not documents
+    assert bad[0].reason.startswith("implausible date: ")
+    assert "may mean no date or be of another unit: set the source's earliest_date" in bad[0].reason
+    assert len(read(tmp_path / "a.jsonl", date_format=written, earliest_date="1583-01-01")[0]) == 1
+
+
+def test_times_of_another_unit_in_parquet_are_none(tmp_path: Path) -> None:
+    seconds = 1_577_836_800  # of 2020
+    for unit, number in (
+        ("s", seconds // 1000),
+        ("ms", seconds),
+        ("us", seconds),
+        ("us", seconds * 1000),
+        ("ns", seconds),
+    ):
+        moments = pa.array([number], pa.int64()).cast(pa.timestamp(unit))
+        pq.write_table(pa.table({"text": ["a"], "date": moments}), tmp_path / "a.parquet")
+        documents, bad = read(tmp_path / "a.parquet")
+        assert not documents
+        assert "may mean no date or be of another unit" in bad[0].reason
 
 
 def test_fields_within_fields(tmp_path: Path) -> None:
