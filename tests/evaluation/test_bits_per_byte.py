@@ -77,10 +77,22 @@ def test_windows_score_every_token_once_with_half_a_window_of_context(length: in
         assert part.scored - part.start == (0 if number == 0 else window // 2)
 
 
+@given(length=st.integers(0, 400), window=st.integers(2, 70))
+def test_disjoint_windows_score_every_token_once_and_the_last_is_filled_with_old_context(
+    length: int, window: int
+) -> None:
+    cut = list(windows(length, window, "disjoint"))
+    assert [token for part in cut for token in range(part.scored, part.end)] == list(range(length))
+    for number, part in enumerate(cut):
+        assert part.end - part.start == min(window, length)
+        assert number == 0 or number == len(cut) - 1 or part.start == part.scored, "one token of context"
+
+
 def test_windows_of_the_recipe() -> None:
     assert list(windows(4000, 2048)) == [(0, 0, 2048), (1024, 2048, 3072), (2048, 3072, 4000)]
     assert list(windows(2048, 2048)) == [(0, 0, 2048)]
     assert list(windows(1, 2048)) == [(0, 0, 1)]
+    assert list(windows(5000, 2048, "disjoint")) == [(0, 0, 2048), (2048, 2048, 4096), (2952, 4096, 5000)]
     assert list(windows(0, 2048)) == []
 
 
