@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from types import FrameType
+from types import FrameType, ModuleType
 
 from domainlm.arguments import parse
 from train.stop import catchable_signals
@@ -20,10 +20,15 @@ Others do work that is not looked at while compiled code goes on; they die at on
 def main() -> None:
     """Exit code 0: done; 1: failed; 2: refused, with one clear line for each thing that is wrong; 128 + n: signal n."""
     arguments = parse(sys.argv[1:])
-    numbers = catchable_signals() if arguments.command in ENDED_BY_SIGNALS else []
-    previous = {number: signal.signal(number, _end) for number in numbers}
+    in_order = arguments.command in ENDED_BY_SIGNALS
+    numbers = [number for number in catchable_signals() if in_order or number == signal.SIGINT]
+    previous = {number: signal.signal(number, _leave) for number in numbers}
     try:
-        _call(arguments)
+        from domainlm import commands  # not before the words are good: it takes ten times as long as --help
+
+        for number in numbers:
+            signal.signal(number, _end if in_order else signal.default_int_handler)
+        _call(commands, arguments)
     except KeyboardInterrupt:
         _end(signal.SIGINT, None)
     finally:
@@ -31,19 +36,27 @@ def main() -> None:
             signal.signal(number, handler)
 
 
+def _leave(number: int, frame: FrameType | None) -> None:
+    """Leave while modules are loaded, when nothing has begun: compiled ones do not bear an error in their midst."""
+    _say_end(number)
+    os._exit(128 + number)
+
+
 def _end(number: int, frame: FrameType | None) -> None:
     """Say by what this process ends, and end it once all is put in order; the same again ends it at once."""
     for other in catchable_signals():  # of a terminal that closes, kernel and shell send one each
         signal.signal(other, signal.SIG_IGN if other == signal.SIGHUP else signal.SIG_DFL)
-    # Not by `print`, in which the signal may have come.
-    os.write(2, f"error: ended by {signal.Signals(number).name}: the same command goes on with what is kept\n".encode())
+    _say_end(number)
     raise SystemExit(128 + number)
 
 
-def _call(arguments: argparse.Namespace) -> None:
-    # Not before the words are good: what these load takes ten times as long as --help.
+def _say_end(number: int) -> None:
+    # Not by `print`, in which the signal may have come.
+    os.write(2, f"error: ended by {signal.Signals(number).name}: the same command goes on with what is kept\n".encode())
+
+
+def _call(commands: ModuleType, arguments: argparse.Namespace) -> None:
     from data.errors import DataError, refused_file
-    from domainlm import commands
     from train.checkpoints.folders import CheckpointError
     from train.config_file import ConfigError
 

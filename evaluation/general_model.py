@@ -78,11 +78,11 @@ def load_general_model(path: Path, *, window: int | None = None, dtype: Dtype | 
     def model() -> Any:
         return _load_weights(path, folder, found, chosen).to(device).eval()
 
-    window = _window(path, config, tokenizer, window)
+    parameters, window = _count_parameters(path, config), _window(path, config, tokenizer, window)
     return LanguageModel(
         name=path.stem if path.suffix == ".gguf" else path.resolve().name,
         digest=_digest(path),
-        parameters=_count_parameters(path, config),
+        parameters=parameters,
         window=window,
         encode=lambda text: [begin, *tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]],
         decode=lambda ids: str(tokenizer.decode(ids, clean_up_tokenization_spaces=False)),

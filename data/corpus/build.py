@@ -134,16 +134,19 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
             files.add(file)
         report = corpus_report(config, seed, results, contamination, len(forgotten.texts))
         _finish(folder, inputs, report, files)
-    warnings = [
+    for line in [*_summary(results), *_warnings(config, results, contamination), str(folder / REPORT)]:
+        say(f"corpus: {line}")
+    return report
+
+
+def _warnings(config: DataConfig, results: Mapping[str, Kept], contamination: dict[str, Any] | None) -> list[str]:
+    return [
         *near_copies(config),
         *undecoded(results),
         *swapped_dates(config, results),
         *unmatched_boilerplate(config, results),
         *contamination_warnings(contamination),
     ]
-    for line in [*_summary(results), *warnings, str(folder / REPORT)]:
-        say(f"corpus: {line}")
-    return report
 
 
 def _say_no_longer_forgotten(folder: Path, number: int, tombstones: Path) -> None:

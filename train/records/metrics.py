@@ -71,7 +71,7 @@ class Monitor:
         step: int,
         bits_per_byte: Mapping[str, Mapping[str, float]],
         seconds: float,
-        tasks: Mapping[str, Mapping[str, float]],
+        tasks: Mapping[str, Mapping[str, float]] | None = None,
     ) -> None:
         """Record bits per byte by source and split, and the metrics of tasks."""
         scored = {"tasks": tasks} if tasks else {}
