@@ -21,7 +21,8 @@ def main() -> None:
     """Exit code 0: done; 1: failed; 2: refused, with one clear line for each thing that is wrong; 128 + n: signal n."""
     arguments = parse(sys.argv[1:])
     in_order = arguments.command in ENDED_BY_SIGNALS
-    numbers = [number for number in catchable_signals() if in_order or number == signal.SIGINT]
+    by_key = signal.getsignal(signal.SIGINT) == signal.default_int_handler  # not so of a job in the background
+    numbers = catchable_signals() if in_order else [signal.SIGINT] if by_key else []
     previous = {number: signal.signal(number, _leave) for number in numbers}
     try:
         from domainlm import commands  # not before the words are good: it takes ten times as long as --help
