@@ -4,6 +4,7 @@ import argparse
 import os
 import signal
 import sys
+import time
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
 EARLIEST, LATEST = 1e9, 1e10
 """Bounds of a time limit, in seconds since 1970: 2001 and 2286. Outside are lengths of time, and milliseconds."""
+LOST_PEER = ("Connection closed by peer", "Connection reset by peer")
+"""What gloo says on a rank when another one has ended."""
+SECONDS_FOR_THE_FIRST = 3.0
+"""In which the launcher, which looks every second, ends all by the exit code of the rank that ended first."""
 
 
 def main() -> int:
@@ -65,6 +70,8 @@ def main() -> int:
     except Exception as error:
         if isinstance(error, OSError) and (refused := refused_file(error)):
             return _refuse(refused)
+        if any(words in str(error) for words in LOST_PEER):
+            time.sleep(SECONDS_FOR_THE_FIRST)
         print(f"rank {_rank()} failed:\n{without_secrets(traceback.format_exc())}", file=sys.stderr, flush=True)
         # Peers may sit in a collective for ever: leave at once, so that the launcher ends them with this exit code.
         os._exit(1)
