@@ -15,7 +15,7 @@ from domainlm.status.read import read_status
 from domainlm.tasks import kept_figures
 from evaluation.bits_per_byte import HELD_OUT_SPLITS, HeldOut, Rule, read_held_out
 from evaluation.comparison import Compared, comparison_json
-from evaluation.figures import figures
+from evaluation.figures import figures, spans
 from evaluation.general_model import Dtype
 from evaluation.language_model import LanguageModel
 from evaluation.pages.comparison import FACTS, write_comparison
@@ -165,17 +165,8 @@ def describe(result: dict[str, Any]) -> str:
         lines.append(f"{model['name']}  ({model['parameters']:,} parameters)")
         for source, splits in model["sources"].items():
             for split, figure in splits.items():
-                lines.append(f"  {f'{source} / {split}':<42} {figure['bits_per_byte']:>8.3f}   {_spans(figure)}")
+                lines.append(f"  {f'{source} / {split}':<42} {figure['bits_per_byte']:>8.3f}   {spans(figure)}")
         cost = model["cost"]
         lines.append(f"  {cost['tokens_per_second']:,.0f} tokens/s on {cost['device']}")
         lines += [f"  note: {remark}" for remark in model["remarks"]]
     return "\n".join([*lines, "", result["verdict"]])
-
-
-def _spans(figure: dict[str, Any]) -> str:
-    own = "–" if figure["low"] is None else f"{figure['low']:.3f} to {figure['high']:.3f}"
-    difference = figure.get("difference")
-    if difference is None:
-        return own
-    ends = "" if difference["low"] is None else f" ({difference['low']:+.3f} to {difference['high']:+.3f})"
-    return f"{own:<16}    {difference['value']:+.3f}{ends}"

@@ -10,6 +10,7 @@ from data.files import stage_digest, value_digest, write_atomically
 from data.shards.format import read_manifest
 from domainlm.named_model import load_named, named_run, own_model
 from domainlm.trace import steps_of_documents
+from evaluation.figures import spans
 from evaluation.language_model import LanguageModel
 from evaluation.tasks.answers import FOLDER, ask
 from evaluation.tasks.contamination import Contamination, Touch, find_contamination
@@ -189,7 +190,7 @@ def describe(result: Mapping[str, Any]) -> str:
         lines.append(model["name"])
         for task, metrics in model["tasks"].items():
             for metric, figure in metrics.items():
-                lines.append(f"  {f'{task}, {metric}':<42} {figure['value']:>8.3f}   {_ends(figure)}")
+                lines.append(f"  {f'{task}, {metric}':<42} {figure['value']:>8.3f}   {spans(figure)}")
             if contamination := model["contamination"].get(task):
                 lines += _describe_contamination(contamination)
         lines += [f"  note: {remark}" for remark in model["remarks"]]
@@ -209,12 +210,3 @@ def _describe_contamination(contamination: Mapping[str, Any]) -> list[str]:
         cells = (f"{metric} {figure['value']:.3f}" for metric, figure in contamination[figures].items())
         lines.append(f"    {name}: {', '.join(cells) or 'none'}")
     return lines
-
-
-def _ends(figure: Mapping[str, Any]) -> str:
-    own = "–" if figure["low"] is None else f"{figure['low']:.3f} to {figure['high']:.3f}"
-    difference = figure.get("difference")
-    if difference is None:
-        return own
-    ends = "" if difference["low"] is None else f" ({difference['low']:+.3f} to {difference['high']:+.3f})"
-    return f"{own:<16}    {difference['value']:+.3f}{ends}"

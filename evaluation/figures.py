@@ -1,6 +1,6 @@
 """From the scores of documents to figures with intervals: by source, split, period, and domain or general."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from evaluation.bits_per_byte import DocumentScore, Period, Score, period_of
@@ -83,3 +83,13 @@ def _figure(scores: Sequence[Score], others: Sequence[Score] | None, seed: int) 
 
 def as_json(interval: Interval) -> dict[str, float | None]:
     return {"value": interval.value, "low": interval.low, "high": interval.high}
+
+
+def spans(figure: Mapping[str, Any]) -> str:
+    """A figure's interval as a console shows it, and its difference from another model where it has one."""
+    own = "–" if figure["low"] is None else f"{figure['low']:.3f} to {figure['high']:.3f}"
+    difference = figure.get("difference")
+    if difference is None:
+        return own
+    ends = "" if difference["low"] is None else f" ({difference['low']:+.3f} to {difference['high']:+.3f})"
+    return f"{own:<16}    {difference['value']:+.3f}{ends}"

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from evaluation.bits_per_byte import DocumentScore, Score
-from evaluation.figures import figures
+from evaluation.figures import figures, spans
 from evaluation.scores import Scored
 
 
@@ -41,3 +41,12 @@ def test_one_model_alone_has_no_difference() -> None:
     found = figures(scored(0.0), None, period="month", domain={"bank"}, seed=0)
     assert "difference" not in found["sources"]["bank"]["future"]
     assert list(found["periods"]["bank"]["future"]) == ["2021-06", "2022-06"]
+
+
+def test_an_interval_and_a_difference_are_written_beside_each_other() -> None:
+    own = {"low": 0.9, "high": 1.1}
+    assert spans(own) == "0.900 to 1.100"
+    assert spans(own | {"difference": {"value": 0.1, "low": 0.05, "high": 0.15}}).endswith("+0.100 (+0.050 to +0.150)")
+    assert spans({"low": None, "high": None, "difference": {"value": -0.1, "low": None, "high": None}}).endswith(
+        "-0.100"
+    )
