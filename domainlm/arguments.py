@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         )
     _add_audit(commands)
     _add_generate(commands)
+    _add_serve(commands)
     _add(commands, "report", "one HTML page with plots, figures and samples")
     _add_export(commands)
     _add_trace(commands)
@@ -272,6 +273,26 @@ def _add_generate(commands: Any) -> None:
     )
     generate.add_argument("--seed", type=_whole(0), help="of the samples (default: the run's)")
     generate.add_argument(
+        "--checkpoint", type=_whole(1), metavar="STEP", help="the checkpoint of this step, not the newest"
+    )
+
+
+def _add_serve(commands: Any) -> None:
+    serve = _add(
+        commands,
+        "serve",
+        "answer completions and chats over HTTP as OpenAI's interface has them, for tools that speak it",
+        "--port 8000",
+    )
+    serve.add_argument("--host", default="127.0.0.1", help="where to listen (default: this machine alone, 127.0.0.1)")
+    serve.add_argument("--port", type=_whole(0), default=8000, help="default 8000; 0 takes a free one")
+    serve.add_argument(
+        "--waiting", type=_whole(0), default=16, metavar="N", help="requests that may wait for another (default 16)"
+    )
+    serve.add_argument(
+        "--seconds", type=_number(0), default=120.0, help="most time of a request, waiting included (default 120)"
+    )
+    serve.add_argument(
         "--checkpoint", type=_whole(1), metavar="STEP", help="the checkpoint of this step, not the newest"
     )
 

@@ -242,6 +242,16 @@ def generate(arguments: argparse.Namespace, config: RunConfig) -> Result:
     return {"step": writer.step, "samples": [asdict(continuation) for continuation in continuations]}
 
 
+def serve(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    try:
+        from domainlm.serve import server
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"serve needs {error.name}: pip install 'domainlm[serve]'") from None
+    place = server.Place(arguments.host, arguments.port)
+    server.serve(config, place, step=arguments.checkpoint, waiting=arguments.waiting, seconds=arguments.seconds)
+    return {"address": place.address}
+
+
 def _lines_of_input() -> list[str]:
     """Prompts from standard input, where it is a file or the end of a pipe."""
     if sys.stdin is None or sys.stdin.isatty():

@@ -1,0 +1,266 @@
+"""OpenAI's completions and chats over HTTP: who may ask, what is answered, whole or as a stream of events."""
+
+import asyncio
+import hmac
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from data.progress import say
+from domainlm.generate import Continuation, GenerationSettings, Writer, continue_texts
+from domainlm.serve.answers import Answer, Question, event
+from domainlm.serve.requests import Asked, ChatRequest, CompletionRequest, Message
+from domainlm.serve.worker import BusyError, TooLongError, Worker
+from train.config_file import ConfigError
+
+SECONDS_BETWEEN_LOOKS = 0.5
+"""At whether the one who waits for a whole answer is still there."""
+Kind = TypeVar("Kind", bound=Asked)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model and how it is asked.
+
+    Attributes:
+        name: of the model, as requests say it.
+        settings: of a continuation where a request does not say.
+        chat: the prompt of a conversation; None where the model knows no turns.
+        retrieve: a text with passages set before it, for (text, passages, latest date); None without an index.
+        passages: set before a question where a request does not say.
+        largest_body: bytes of a request.
+        token: the one that requests must bear, or None.
+        hosts: names by which the server may be called; None: any.
+    """
+
+    name: str
+    writer: Writer
+    settings: GenerationSettings
+    worker: Worker
+    chat: Callable[[Sequence[Message]], str] | None = None
+    retrieve: Callable[[str, int, Any], Question] | None = None
+    passages: int = 0
+    largest_body: int = 1 << 20
+    token: str | None = None
+    hosts: Sequence[str] | None = None
+
+
+class RefusedError(Exception):
+    """A request that is not answered, with the HTTP status, one line, and OpenAI's name for the kind of error."""
+
+    def __init__(self, status: int, message: str, kind: str = "invalid_request_error") -> None:
+        super().__init__(message)
+        self.status, self.kind = status, kind
+
+    @property
+    def content(self) -> dict[str, Any]:
+        return {"error": {"message": str(self), "type": self.kind, "param": None, "code": None}}
+
+
+def make_app(served: Served) -> Starlette:
+    """The server's routes: /health, /v1/models, /v1/completions, /v1/chat/completions."""
+
+    async def health(request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def models(request: Request) -> Response:
+        _check_token(request, served.token)
+        return JSONResponse(
+            {"object": "list", "data": [{"id": served.name, "object": "model", "owned_by": "domainlm"}]}
+        )
+
+    async def completions(request: Request) -> Response:
+        asked = await _read(request, CompletionRequest, served)
+        return await _answer(request, served, asked, [_question(served, asked, prompt) for prompt in asked.prompt])
+
+    async def chat(request: Request) -> Response:
+        asked = await _read(request, ChatRequest, served)
+        return await _answer(request, served, asked, [_conversation(served, asked)])
+
+    routes = [
+        Route("/health", health),
+        Route("/v1/models", models),
+        Route("/v1/completions", completions, methods=["POST"]),
+        Route("/v1/chat/completions", chat, methods=["POST"]),
+    ]
+    # A page in a browser may call a server on this machine by another name: hosts that are not known are refused.
+    middleware = [Middleware(TrustedHostMiddleware, allowed_hosts=list(served.hosts))] if served.hosts else []
+    return Starlette(routes=routes, middleware=middleware, exception_handlers={RefusedError: _refuse})
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusedError)
+    # openai's client asks again after these codes; it would be refused again, but for a place that has become free.
+    headers = {"retry-after": "1"} if error.status == 429 else {"x-should-retry": "false"}
+    return JSONResponse(error.content, error.status, headers)
+
+
+def _check_token(request: Request, token: str | None) -> None:
+    given = request.headers.get("authorization", "").removeprefix("Bearer ")
+    if token is not None and not hmac.compare_digest(given.encode(), token.encode()):
+        raise RefusedError(
+            401, "the token is missing or wrong: send `Authorization: Bearer TOKEN`", "authentication_error"
+        )
+
+
+async def _read(request: Request, kind: type[Kind], served: Served) -> Kind:
+    """The request's body, checked.
+
+    Raises RefusedError: no right to ask, too large, no JSON, a field that is not obeyed, or another model's name.
+    """
+    _check_token(request, served.token)
+    # A page in a browser may send other types to this machine without asking.
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        raise RefusedError(415, "the body must be JSON: send `Content-Type: application/json`")
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > served.largest_body:
+            raise RefusedError(413, f"the request is larger than {served.largest_body:,} bytes")
+    try:
+        asked = kind.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        message = first["msg"].removeprefix("Value error, ")
+        raise RefusedError(400, f"{place}: {message}" if place else message) from None
+    if asked.model != served.name:
+        raise RefusedError(404, f"there is no model {asked.model!r} here, only {served.name!r}")
+    return asked
+
+
+def _question(served: Served, asked: Asked, text: str) -> Question:
+    """A text, with the passages before it that the request or the server's command wants."""
+    passages = served.passages if asked.retrieve is None else asked.retrieve
+    if not passages:
+        return Question(text)
+    if served.retrieve is None:
+        raise RefusedError(
+            400, "retrieve: there is no index: run `domainlm retrieve CONFIG`, and start the server again"
+        )
+    try:
+        return served.retrieve(text, passages, asked.date)
+    except ConfigError as error:
+        raise RefusedError(400, f"retrieve: {error}") from None
+
+
+def _conversation(served: Served, asked: ChatRequest) -> Question:
+    """The prompt of a conversation, whose last question has its passages before it."""
+    if served.chat is None:
+        raise RefusedError(
+            400,
+            "this model knows no turns: ask /v1/completions, or serve one that `domainlm finetune` has made",
+        )
+    last = asked.messages[-1]
+    found = _question(served, asked, last.text)
+    messages = [*asked.messages[:-1], Message(role=last.role, content=found.prompt)]
+    return Question(served.chat(messages), found.citations)
+
+
+def _settings(served: Served, asked: Asked, longest: int) -> GenerationSettings:
+    """How the request wants its continuations; `longest` is the length of its longest prompt in tokens."""
+    room = served.writer.model.config.sequence_length - longest
+    wanted = asked.max_tokens or max(min(served.settings.new_tokens, room), 1)
+    if wanted > room:
+        raise RefusedError(
+            400,
+            f"the prompt has {longest:,} tokens and {wanted:,} more are asked for, but the context is of "
+            f"{longest + room:,}: shorten one of them",
+        )
+    given: dict[str, Any] = {
+        "temperature": asked.temperature,
+        "top_p": asked.top_p,
+        "seed": asked.seed,
+        "stops": asked.stop or None,
+    }
+    return replace(
+        served.settings, new_tokens=wanted, **{key: value for key, value in given.items() if value is not None}
+    )
+
+
+async def _answer(request: Request, served: Served, asked: Asked, questions: Sequence[Question]) -> Response:
+    tokenizer = served.writer.tokenizer
+    lengths = [1 + len(tokenizer.encode(question.prompt).ids) for question in questions]
+    settings = _settings(served, asked, max(lengths))
+    prompts = [question.prompt for question in questions]
+    pieces = served.worker.run(lambda tell: continue_texts(served.writer, prompts, settings, tell)[0])
+    answer = Answer(served.name, isinstance(asked, ChatRequest), questions, sum(lengths))
+    begin = time.perf_counter()
+    if asked.stream:
+        try:
+            first = await anext(pieces)  # so that what is refused is refused by a status
+        except BusyError:
+            raise _busy(served) from None
+        usage = asked.stream_options is not None and asked.stream_options.include_usage
+        return StreamingResponse(_events(answer, first, pieces, usage, begin), media_type="text/event-stream")
+    continuations = await _whole(request, served, pieces)
+    _say_answered(answer, continuations, begin)
+    return JSONResponse(answer.whole(continuations))
+
+
+async def _whole(request: Request, served: Served, pieces: Any) -> list[Continuation]:
+    """All continuations; given up when the one who asked has gone."""
+
+    async def last() -> Any:
+        async for piece in pieces:
+            result = piece
+        return result
+
+    task = asyncio.create_task(last())
+    try:
+        while not (await asyncio.wait({task}, timeout=SECONDS_BETWEEN_LOOKS))[0]:
+            if await request.is_disconnected():
+                raise RefusedError(499, "the one who asked has gone")
+        continuations: list[Continuation] = task.result()
+        return continuations
+    except BusyError:
+        raise _busy(served) from None
+    except TooLongError:
+        raise _too_long(served.worker) from None
+    finally:
+        task.cancel()
+
+
+def _busy(served: Served) -> RefusedError:
+    return RefusedError(429, f"{served.worker.waiting} requests wait already: ask again later", "rate_limit_error")
+
+
+def _too_long(worker: Worker) -> RefusedError:
+    return RefusedError(
+        504,
+        f"no whole answer within {worker.seconds:g} s: ask for fewer tokens, or serve with more --seconds",
+        "timeout",
+    )
+
+
+async def _events(answer: Answer, first: Any, pieces: Any, usage: bool, begin: float) -> AsyncIterator[str]:
+    """The stream of server-sent events, ended as OpenAI's is."""
+    try:
+        for opening in answer.opening():
+            yield event(opening)
+        piece = first
+        while not isinstance(piece, list):
+            yield event(answer.piece(*piece))
+            piece = await anext(pieces)
+        for ending in answer.endings(piece, usage):
+            yield event(ending)
+        yield "data: [DONE]\n\n"
+        _say_answered(answer, piece, begin)
+    except TooLongError:
+        yield event({"error": {"message": "the time for an answer is over", "type": "timeout"}})
+    finally:
+        await pieces.aclose()
+
+
+def _say_answered(answer: Answer, continuations: Sequence[Continuation], begin: float) -> None:
+    tokens, seconds = sum(done.tokens for done in continuations), time.perf_counter() - begin
+    say(f"serve: {answer.prompt_tokens:,} tokens asked, {tokens:,} answered in {seconds:.1f} s")
