@@ -18,7 +18,16 @@ BELOW = {
     "domainlm": ("train", "evaluation", "data", "model"),
 }
 # The way of a text: each room imports those before it.
-WAY = ("data", "data/sources", "data/cleaning", "data/corpus", "data/tokenizer", "data/shards", "data/stream")
+WAY = (
+    "data",
+    "data/sources",
+    "data/cleaning",
+    "data/corpus",
+    "data/tokenizer",
+    "data/shards",
+    "data/stream",
+    "data/retrieval",
+)
 # Their own modules, a step of the run or a command each, stand between their rooms; those of the others are one room.
 STAIRS = ("train", "domainlm")
 CONFINED = {"deepspeed": {"train/engine/engine.py"}, "wandb": {"train/records/mirror.py"}}

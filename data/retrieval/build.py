@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from data.config import CANARIES, DataConfig
 from data.corpus.deduplicate import document_key
 from data.corpus.files import RowGroup, corpus_files, row_groups
+from data.corpus.inputs import check_made_with
 from data.corpus.tombstones import TOMBSTONES, read_tombstones
 from data.errors import DataError
 from data.files import (
@@ -92,7 +93,12 @@ class Merged(NamedTuple):
 
 
 def index_inputs(config: DataConfig, corpus: Path, words: int, embedder: str | None) -> dict[str, Any]:
-    """All that decides an index of the corpus. Raises DataError: the corpus is missing or unfinished."""
+    """All that decides an index of the corpus.
+
+    Raises:
+        DataError: the corpus is missing, unfinished, or was made with other settings.
+    """
+    check_made_with(config, corpus)
     tombstones = corpus.parent / TOMBSTONES
     return {
         "format": FORMAT,
@@ -192,8 +198,8 @@ def _make_pieces(jobs: list[PieceJob], folder: Path, workers: int | None) -> Non
             left_out += without
     if left_out:
         say(
-            f"index: {left_out:,} documents that are to be forgotten are left out; `domainlm prepare CONFIG` drops what "
-            "resembles them too"
+            f"index: {left_out:,} documents that are to be forgotten are left out; `domainlm prepare CONFIG` drops "
+            "what resembles them too"
         )
 
 
@@ -232,8 +238,7 @@ def _schema(without: str = "") -> pa.Schema:
 
 def _is_kept(job: PieceJob, ids: list[str], texts: list[str]) -> list[bool]:
     return [
-        document_key(job.source, name) not in job.forgotten
-        and new_digest(text.encode()).digest() not in job.forgotten
+        document_key(job.source, name) not in job.forgotten and new_digest(text.encode()).digest() not in job.forgotten
         for name, text in zip(ids, texts, strict=True)
     ]
 

@@ -111,7 +111,9 @@ def _ends_sentence(text: Bytes, begin: int, place: int) -> bool:
     """Whether a sentence ends with the byte before `place`: . ! ? and closing quotes or brackets, or 。！？"""
     while place > begin and (text[place - 1] == 0x22 or text[place - 1] == 0x27 or text[place - 1] == 0x29):
         place -= 1
-    while place - 3 >= begin and text[place - 3] == 0xE2 and text[place - 2] == 0x80 and text[place - 1] in (0x99, 0x9D):
+    while (
+        place - 3 >= begin and text[place - 3] == 0xE2 and text[place - 2] == 0x80 and text[place - 1] in (0x99, 0x9D)
+    ):
         place -= 3
     if place <= begin:
         return False

@@ -117,7 +117,10 @@ def open_index(folder: Path, wanted: Mapping[str, Any]) -> Index:
         _mapped(vectors_file(folder, digest)) if digest else None,
         arrays["passages"],
         pa.ipc.open_file(pa.memory_map(str(folder / "documents.arrow"))).read_all(),
-        [np.asarray(np.memmap(text, np.uint8, "r")) if text.stat().st_size else np.empty(0, np.uint8) for text in texts],
+        [
+            np.asarray(np.memmap(text, np.uint8, "r")) if text.stat().st_size else np.empty(0, np.uint8)
+            for text in texts
+        ],
     )
 
 
@@ -134,7 +137,7 @@ class Search:
     embedder: Embedder | None = None
     least_similarity: float = 0.0
 
-    def find(self, question: str, number: int, bound: Bound = Bound()) -> list[Passage]:  # noqa: B008
+    def find(self, question: str, number: int, bound: Bound = Bound()) -> list[Passage]:
         """Up to `number` passages for a question, the best first; none where nothing relevant is there.
 
         What is ranked is what an index of the passages within the bound would rank: no later text has a part in it.

@@ -1,9 +1,9 @@
 """The words that passages are found by, as hashes of 64 bits, and how often each is in each passage.
 
-Words are those that near-duplicates are compared by (`data.corpus.shingles`), in folded case, of one character too, with
-two additions: & is a letter, so that AT&T and R&D are one word each, and signs of percent, paragraphs and currencies are
-words of their own. bm25s's default pattern, `\\b\\w\\w+\\b`, has neither these nor words of one character, so that these
-questions have no word at all.
+Words are those that near-duplicates are compared by (`data.corpus.shingles`), in folded case, of one character too,
+with two additions: & is a letter, so that AT&T and R&D are one word each, and signs of percent, paragraphs and
+currencies are words of their own. bm25s's default pattern, `(?u)\\b\\w\\w+\\b`, drops words of one character and all
+signs: a question of "R&D" or "5 %" has no word left there.
 """
 
 import functools
