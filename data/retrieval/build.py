@@ -39,7 +39,7 @@ from data.parallel import in_parallel
 from data.progress import say
 from data.retrieval.bm25 import invert
 from data.retrieval.passages import cut_passages
-from data.retrieval.vectors import Embedder, embed_passages
+from data.retrieval.vectors import Embedder, embed_passages, remove_vectors
 from data.retrieval.words import count_words
 
 FORMAT = 1
@@ -269,9 +269,10 @@ def _merge(jobs: list[PieceJob], folder: Path, embedder: Embedder | None) -> lis
     write_atomically(folder / TEXTS, json.dumps([f"{PIECES}/{job.text.name}" for job in jobs]))
     outputs = [folder / f"{name}.npy" for name in arrays] + [folder / "documents.arrow", folder / TEXTS]
     outputs += [file for job in jobs for file in (job.text, job.documents, job.counts)]
-    if embedder:
-        outputs += embed_passages(folder, embedder, len(passages), _reader(jobs, merged.documents, passages))
-    return outputs
+    if embedder is None:
+        remove_vectors(folder)
+        return outputs
+    return outputs + embed_passages(folder, embedder, len(passages), _reader(jobs, merged.documents, passages))
 
 
 def _reader(jobs: list[PieceJob], documents: pa.Table, passages: npt.NDArray[np.void]) -> Callable[[int], bytes]:

@@ -3,7 +3,7 @@
 At a million passages of 384 numbers in float32 that is 1.5 GB, mapped, to be read once for each question.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,10 +43,7 @@ def embed_passages(folder: Path, embedder: Embedder, passages: int, text_of: Cal
     """
     files = [vectors_file(folder, embedder.digest), folder / f"keys-{embedder.digest}.npy"]
     begun = folder / f"begun-{embedder.digest}.embeddings"
-    for kind in ("vectors-*.npy", "keys-*.npy", "begun-*.embeddings"):
-        for other in folder.glob(kind):
-            if other not in (*files, begun):
-                other.unlink()
+    remove_vectors(folder, (*files, begun))
     keys = np.frombuffer(b"".join(new_digest(text_of(place)).digest() for place in range(passages)), KEY)
     entry = np.dtype([("key", KEY), ("vector", "<f4", (embedder.dimension,))])
     known = [_kept(*files, entry)]
@@ -76,6 +73,14 @@ def embed_passages(folder: Path, embedder: Embedder, passages: int, text_of: Cal
             np.save(file, array)
     begun.unlink()
     return files
+
+
+def remove_vectors(folder: Path, kept: Collection[Path] = ()) -> None:
+    """Remove the embeddings that an index has, but for some files."""
+    for kind in ("vectors-*.npy", "keys-*.npy", "begun-*.embeddings"):
+        for file in folder.glob(kind):
+            if file not in kept:
+                file.unlink()
 
 
 def _kept(vectors: Path, keys: Path, entry: np.dtype[np.void]) -> npt.NDArray[np.void]:

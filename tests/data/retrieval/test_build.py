@@ -1,4 +1,4 @@
-"""An index is of the training text that is there: made in pieces, kept where nothing has changed, without what is not."""
+"""An index is of the training text that is there, made in pieces that are kept where nothing has changed."""
 
 import datetime
 import json
