@@ -229,7 +229,7 @@ def _make_piece(job: PieceJob) -> int:
         writer.write_table(pa.table(columns).select([name for name in DOCUMENT if name != "piece"]))
     with atomic_write(job.counts) as file:
         np.savez(file, begins=begins, ends=ends, of_document=of_document, **counted._asdict())
-    return documents - len(texts)
+    return int(documents - len(texts))
 
 
 def _schema(without: str = "") -> pa.Schema:
@@ -278,10 +278,10 @@ def _merge(jobs: list[PieceJob], folder: Path, embedder: Embedder | None) -> lis
 def _reader(jobs: list[PieceJob], documents: pa.Table, passages: npt.NDArray[np.void]) -> Callable[[int], bytes]:
     """Gives the text of a passage by its place."""
     texts = [job.text.read_bytes() for job in jobs]
-    pieces = documents["piece"].to_numpy()
+    pieces: list[int] = documents["piece"].to_pylist()
 
     def text_of(place: int) -> bytes:
-        document, begin, end = passages[place].tolist()
+        document, begin, end = (int(value) for value in passages[place].tolist())
         return texts[pieces[document]][begin:end]
 
     return text_of
@@ -301,7 +301,8 @@ def _joined(jobs: list[PieceJob]) -> Merged:
         passages.append(of_piece)
         tables.append(table.append_column("piece", pa.repeat(pa.scalar(number, pa.uint32()), table.num_rows)))
         shift += table.num_rows
-        piece["words"] = np.searchsorted(vocabulary, piece["vocabulary"]).astype(np.uint32)[piece["words"]]
+        places = np.searchsorted(vocabulary, piece["vocabulary"])
+        piece["words"] = np.asarray(places, np.uint32)[piece["words"]]
     documents, joined = pa.concat_tables(tables).combine_chunks(), np.concatenate(passages)
     days = documents["date"].cast(pa.int32()).fill_null(int(UNDATED)).to_numpy()
     sizes = np.concatenate([np.diff(piece["firsts"]) for piece in loaded])

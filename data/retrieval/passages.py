@@ -54,7 +54,7 @@ def _cut(text: Bytes, offsets: Int64s, words: int, begins: Int64s, ends: Int64s,
 
 
 @numba.njit(cache=True, nogil=True)
-def _next_cut(text: Bytes, begin: int, end: int, words: int) -> int:
+def _next_cut(text: Bytes, begin: int, end: int, words: int) -> Any:
     """Where the passage that begins at `begin` ends, at `end` the latest."""
     most = int(words * STRETCH)
     furthest = min(end, begin + most * BYTES_PER_WORD)
@@ -107,7 +107,7 @@ def _border(text: Bytes, begin: int, place: int, end: int) -> tuple[int, int]:
 
 
 @numba.njit(cache=True, nogil=True)
-def _ends_sentence(text: Bytes, begin: int, place: int) -> bool:
+def _ends_sentence(text: Bytes, begin: int, place: int) -> Any:
     """Whether a sentence ends with the byte before `place`: . ! ? and closing quotes or brackets, or 。！？"""
     while place > begin and (text[place - 1] == 0x22 or text[place - 1] == 0x27 or text[place - 1] == 0x29):
         place -= 1
@@ -136,5 +136,5 @@ def _past_space(text: Bytes, place: int, end: int) -> int:
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def _is_space(byte: int) -> bool:
+def _is_space(byte: Any) -> Any:
     return byte == 0x20 or 0x09 <= byte <= 0x0D

@@ -167,10 +167,10 @@ class Search:
         return self.index.vectors[first:end] @ self.embedder.question(question)
 
 
-Ranking = tuple[Int64s, npt.NDArray[np.floating]]
+Ranking = tuple[Int64s, npt.NDArray[np.floating[Any]]]
 
 
-def _ranked(scores: npt.NDArray[np.floating], number: int, above: float) -> Ranking:
+def _ranked(scores: npt.NDArray[np.floating[Any]], number: int, above: float) -> Ranking:
     places = best(scores, number, above)
     return places, scores[places]
 
@@ -179,7 +179,7 @@ def _fused(rankings: Sequence[Ranking]) -> Ranking:
     """Reciprocal rank fusion; of passages with equal sums the first in the index comes first."""
     places, inverse = np.unique(np.concatenate([found for found, _ in rankings]), return_inverse=True)
     reciprocals = np.concatenate([1 / (RANK_CONSTANT + 1 + np.arange(len(found))) for found, _ in rankings])
-    sums = np.bincount(inverse, reciprocals, len(places))
+    sums = np.asarray(np.bincount(inverse, reciprocals, len(places)), np.float64)
     order = np.argsort(-sums, kind="stable")
     return places[order], sums[order]
 

@@ -41,12 +41,12 @@ def embed_passages(folder: Path, embedder: Embedder, passages: int, text_of: Cal
     Of texts that the index has embeddings of by the same model, these are kept. What is encoded is written as it comes,
     so that an interrupted build goes on. Embeddings of other models are removed.
     """
-    files = [vectors_file(folder, embedder.digest), folder / f"keys-{embedder.digest}.npy"]
+    vectors, named = vectors_file(folder, embedder.digest), folder / f"keys-{embedder.digest}.npy"
     begun = folder / f"begun-{embedder.digest}.embeddings"
-    remove_vectors(folder, (*files, begun))
+    remove_vectors(folder, (vectors, named, begun))
     keys = np.frombuffer(b"".join(new_digest(text_of(place)).digest() for place in range(passages)), KEY)
     entry = np.dtype([("key", KEY), ("vector", "<f4", (embedder.dimension,))])
-    known = [_kept(*files, entry)]
+    known = [_kept(vectors, named, entry)]
     if begun.exists():
         known.append(np.fromfile(begun, entry, begun.stat().st_size // entry.itemsize))
     missing = np.flatnonzero(~np.isin(keys, np.concatenate([part["key"] for part in known])))
@@ -68,11 +68,11 @@ def embed_passages(folder: Path, embedder: Embedder, passages: int, text_of: Cal
     joined = np.concatenate(known)
     order = np.argsort(joined["key"])
     places = order[np.searchsorted(joined["key"], keys, sorter=order)]
-    for path, array in zip(files, (joined["vector"][places], keys), strict=True):
+    for path, array in zip((vectors, named), (joined["vector"][places], keys), strict=True):
         with atomic_write(path) as file:
             np.save(file, array)
     begun.unlink()
-    return files
+    return [vectors, named]
 
 
 def remove_vectors(folder: Path, kept: Collection[Path] = ()) -> None:

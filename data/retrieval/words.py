@@ -99,7 +99,7 @@ def _count(text: Bytes, begins: Int64s, ends: Int64s, folding: Folding) -> Any:
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def _slot(keys: Hashes, slots: Int64s, key: int) -> int:
+def _slot(keys: Hashes, slots: Int64s, key: Any) -> Any:
     """Where in the table a word is, or would be."""
     mask = len(keys) - 1
     slot = np.int64(key & np.uint64(mask))
