@@ -1,6 +1,7 @@
 """The words that `domainlm` takes: its commands and their options, with argparse alone, so that help comes at once."""
 
 import argparse
+import datetime
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -23,7 +24,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser = _parser()
     arguments, rest = parser.parse_known_args(words)
     # argparse takes no further positional words after an option, but an override may stand anywhere.
-    takes_names = arguments.command in ("compare", "questions", "tasks")
+    takes_names = arguments.command in ("compare", "questions", "tasks", "retrieve", "generate")
     unknown = [word for word in rest if word.startswith("-") or not (takes_names or "=" in word)]
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
@@ -67,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
             help="score the I-th of N shares (from 0), as a task of a Slurm array",
         )
     _add_audit(commands)
+    _add_retrieve(commands)
     _add_generate(commands)
     _add_serve(commands)
     _add(commands, "report", "one HTML page with plots, figures and samples")
@@ -252,14 +254,44 @@ def _add_tasks(commands: Any) -> None:
     tasks.add_argument("--fetch", action="store_true", help="fetch data of tasks from the hub where they are missing")
 
 
+def _add_retrieve(commands: Any) -> None:
+    retrieve = _add(
+        commands,
+        "retrieve",
+        "index the training text's passages, and show those about a question",
+        '"What was said of tariffs on wool?" --date 1950-01-01',
+    )
+    retrieve.add_argument(
+        "--passages", type=_whole(1), default=5, metavar="K", help="most that are shown, the best first (default: 5)"
+    )
+    _add_bound(retrieve)
+
+
+def _add_bound(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--date",
+        type=_day,
+        metavar="YYYY-MM-DD",
+        help="day of the question: no later document is looked at (default: all training text, which is older than the "
+        "run's cutoff)",
+    )
+    command.add_argument(
+        "--undated", action="store_true", help="with --date: documents without a date too, which may be later"
+    )
+
+
 def _add_generate(commands: Any) -> None:
     generate = _add(
         commands,
         "generate",
-        "continue texts: --prompt, the lines of standard input, or those asked for on a terminal",
-        '--prompt "My fellow citizens"',
+        "continue texts: those named, the lines of standard input, or those asked for on a terminal",
+        '"My fellow citizens" --retrieve 3',
     )
     generate.add_argument("--prompt", action="append", metavar="TEXT", help="text to continue; may be given repeatedly")
+    generate.add_argument(
+        "--retrieve", type=_whole(1), metavar="K", help="put up to K passages of the corpus before it, and cite them"
+    )
+    _add_bound(generate)
     generate.add_argument("--tokens", type=_whole(1), metavar="N", help="most tokens of each continuation")
     generate.add_argument(
         "--temperature", type=_number(0, or_least=True), help="sampling temperature; 0 takes the likeliest token"
@@ -344,6 +376,13 @@ def _number(least: float, most: float | None = None, *, or_least: bool = False) 
         return value
 
     return number
+
+
+def _day(text: str) -> datetime.date:
+    try:
+        return datetime.date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no day such as 2019-12-31") from None
 
 
 def _path(text: str) -> Path:

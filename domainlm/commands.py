@@ -229,13 +229,23 @@ def generate(arguments: argparse.Namespace, config: RunConfig) -> Result:
         "stops": tuple(arguments.stop) if arguments.stop else None,
         "seed": arguments.seed,
     }
-    asked = {name: value for name, value in given.items() if value is not None}
-    settings = replace(sample_settings(config), **asked)
+    changed = {name: value for name, value in given.items() if value is not None}
+    settings = replace(sample_settings(config), **changed)
+    named = [*(arguments.prompt or []), *arguments.others]
+    if arguments.retrieve is not None:
+        from domainlm.retrieval.index import bound_of
+        from domainlm.retrieval.open_book import answer
+
+        bound, output = bound_of(config, arguments.date, arguments.undated), None if arguments.json else sys.stdout
+        asked = named or _lines_of_input()
+        return answer(config, arguments.checkpoint, asked, arguments.retrieve, bound, settings, output)
+    if arguments.date or arguments.undated:
+        raise ConfigError("--date and --undated bound what is retrieved: add --retrieve K, or leave them out")
     writer = load_writer(config, arguments.checkpoint)
-    if arguments.prompt is None and sys.stdin.isatty() and not arguments.json:
+    if not named and sys.stdin.isatty() and not arguments.json:
         continuations = converse(writer, settings, sys.stdout)
     else:
-        prompts = arguments.prompt or _lines_of_input() or config.evaluation.prompts
+        prompts = named or _lines_of_input() or config.evaluation.prompts
         if not prompts:
             raise ConfigError("there is no prompt: give --prompt TEXT, or lines on standard input")
         continuations = continue_in_order(writer, prompts, settings, None if arguments.json else sys.stdout)
@@ -250,6 +260,15 @@ def serve(arguments: argparse.Namespace, config: RunConfig) -> Result:
     place = server.Place(arguments.host, arguments.port)
     server.serve(config, place, step=arguments.checkpoint, waiting=arguments.waiting, seconds=arguments.seconds)
     return {"address": place.address}
+
+
+def retrieve(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from domainlm.retrieval import index
+
+    bound = index.bound_of(config, arguments.date, arguments.undated)
+    result = index.retrieve(config, " ".join(arguments.others) if arguments.others else None, arguments.passages, bound)
+    _show(arguments, index.describe(result))
+    return result
 
 
 def _lines_of_input() -> list[str]:

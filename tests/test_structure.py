@@ -18,7 +18,16 @@ BELOW = {
     "domainlm": ("train", "evaluation", "data", "model"),
 }
 # The way of a text: each room imports those before it.
-WAY = ("data", "data/sources", "data/cleaning", "data/corpus", "data/tokenizer", "data/shards", "data/stream")
+WAY = (
+    "data",
+    "data/sources",
+    "data/cleaning",
+    "data/corpus",
+    "data/tokenizer",
+    "data/shards",
+    "data/stream",
+    "data/retrieval",
+)
 # Their own modules, a step of the run or a command each, stand between their rooms; those of the others are one room.
 STAIRS = ("train", "domainlm")
 CONFINED = {"deepspeed": {"train/engine/engine.py"}, "wandb": {"train/records/mirror.py"}}
@@ -150,6 +159,7 @@ def test_names_do_not_repeat_their_room() -> None:
 
 ELSEWHERE = {
     "domainlm/arguments": "domainlm/test_main",
+    "data/retrieval/config": "domainlm/retrieval/test_index",
     "data/sources/dates": "data/sources/test_documents",
     "domainlm/commands": "domainlm/test_main",
     "domainlm/compare": "domainlm/test_stages",
@@ -158,6 +168,7 @@ ELSEWHERE = {
     "domainlm/doctor/steps": "domainlm/doctor/test_gradients",
     "domainlm/export": "domainlm/test_stages",
     "evaluation/language_model": "evaluation/test_general_model",
+    "domainlm/retrieval/open_book": "domainlm/test_conversation",
     "domainlm/questions": "domainlm/test_stages",
     "evaluation/general_prefix": "evaluation/test_continuations",
     "evaluation/tasks/answers": "evaluation/tasks/test_harness",

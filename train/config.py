@@ -18,6 +18,7 @@ from pydantic import (
 from data.addresses import without_secrets
 from data.config import DataConfig, TokenizerConfig
 from data.files import value_digest
+from data.retrieval.config import RetrievalConfig
 from model.config import ModelConfig
 from train.deepspeed_settings import own_settings, value_of
 from train.hardware import HardwareConfig
@@ -225,6 +226,8 @@ class RunConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
     training: TrainingConfig
     evaluation: EvaluationConfig = EvaluationConfig()
     monitoring: MonitoringConfig = MonitoringConfig()
+    retrieval: RetrievalConfig = RetrievalConfig()
+    """How passages of the corpus are found for a question."""
     hardware: HardwareConfig | None = None
     """What the run is planned for; without it `domainlm plan` takes this machine."""
 

@@ -146,10 +146,10 @@ def hash_words(utf8: Any, begin: int, end: int, folding: Any, joining: bool, wor
             if letter > 0:
                 value, inside, place = (value ^ np.uint64(letter)) * _PRIME, True, place + 1
                 continue
-            if not inside:
+            if letter == 0 and not inside:
                 place += 1
                 continue
-            if code != 0x2D:
+            if letter == 0 and code != 0x2D:
                 words[count] = _mix(value)
                 count, value, inside, place = count + 1, _OFFSET, False, place + 1
                 continue

@@ -31,7 +31,8 @@ def trained(
     """The configuration of a run that has trained two steps on one rank."""
     folder = tmp_path_factory.mktemp("generate")
     training = {"steps": 2, "save_every": 1, "warmup_steps": 1}
-    file = write_small_config(folder / "run.yaml", folder / "run", training=training)
+    model = {"sequence_length": 128}  # has room for passages
+    file = write_small_config(folder / "run.yaml", folder / "run", training=training, model=model)
     config = load_config(file)
     make_data(config)
     done = run_train(file)
@@ -164,3 +165,41 @@ def test_the_first_is_shown_as_it_comes_and_the_others_wait() -> None:
     shown.add(0, "X")
     shown.finish()
     assert output.getvalue() == "a▸XX\n\nb▸Y\n"
+
+
+def test_answers_with_passages_of_the_corpus(trained: Path, command_line: CommandLine) -> None:
+    question = "The bank raised its rate"
+    options = (question, "--retrieve", "4", "--date", "2012-06-30", "--tokens", "6", "--temperature", "0")
+    code, _, said = command_line("generate", trained, *options, "--json")
+    assert (code, said.count("\n")) == (2, 1)
+    assert said.endswith("retrieval is no finished index of the corpus: run `domainlm retrieve CONFIG`\n")
+    assert command_line("retrieve", trained)[0] == 0
+    _, out, _ = command_line("generate", trained, *options, "--json")
+    answer = json.loads(out)
+    assert answer["open_book"]
+    assert {"text", "citations", "question", "step", "tokens"} <= answer.keys()
+    assert answer["samples"] == [{key: answer[key] for key in answer["samples"][0]}]
+    assert answer["prompt"].endswith(f"\n\n{question}")
+    for number, cited in enumerate(answer["citations"], start=1):
+        assert cited["source"] == "news"
+        assert cited["date"] <= "2012-06-30"
+        assert f"[{number}] {cited['date']}\n{cited['passage']}\n\n" in answer["prompt"]
+    writer = load_writer(load_config(trained))
+    assert len(writer.tokenizer.encode(answer["prompt"]).ids) + 1 + 6 <= 128
+    _, shown, _ = command_line("generate", trained, *options)
+    cited = answer["citations"][0]
+    assert f"{answer['prompt']}▸{answer['text']}\n" in shown
+    assert f"[1] news  {cited['id']}  {cited['date']}\n    " in shown
+    _, out, said = command_line("generate", trained, "Xylophones", "--retrieve", "2", "--tokens", "3", "--json")
+    closed = json.loads(out)
+    assert (closed["open_book"], closed["citations"], closed["prompt"]) == (False, [], "Xylophones")
+    assert "nothing relevant was found in the corpus: answered without passages (closed-book)" in said
+    for words, expected in (
+        ([" ", "--retrieve", "1"], "the question is empty"),
+        ([f"{question} " * 40, "--retrieve", "1"], "shorten it, or ask for fewer new tokens"),
+        ([question, "--date", "2012-06-30"], "add --retrieve K"),
+        ([question, "--retrieve", "1", "--undated"], "--undated is for a question with a --date"),
+        (["--retrieve", "1"], "there is no question"),
+    ):
+        code, _, said = command_line("generate", trained, *words)
+        assert (code, expected in said.splitlines()[-1]) == (2, True), said
