@@ -175,6 +175,7 @@ def _measured(config: RunConfig, checkpoint: Checkpoint) -> dict[str, Any]:
         "shards": check_data(checkpoint, config).digest,
         "baselines": list(config.evaluation.baselines),
         "period": config.data.period,
+        "domain": [source.name for source in config.data.sources if source.domain],
         **({"tokens": config.evaluation.tokens} if config.evaluation.tokens else {}),
     }
 
