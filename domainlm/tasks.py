@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import DataError
-from data.files import stage_digest, value_digest, write_atomically
+from data.files import read_object, stage_digest, value_digest, write_atomically
 from domainlm.named_model import load_named, named_run, own_model
 from domainlm.trace import steps_of_documents
 from evaluation.figures import spans
@@ -108,7 +108,7 @@ def _contamination(
     key = value_digest([corpus, [[task.name, task.digest] for task in tasks]])
     file = config.reports / FOLDER / f"contamination-{key[:16]}.json"
     if file.exists():
-        kept = json.loads(file.read_text("utf-8"))
+        kept = read_object(file)
         found = {
             name: Contamination(tuple(Touch(a, b, tuple(c)) for a, b, c in touches), too_short)
             for name, (touches, too_short) in kept.items()
@@ -179,7 +179,7 @@ def kept_figures(config: RunConfig, name: str, digest: str) -> dict[str, Any]:
 def _kept(file: Path) -> list[dict[str, Any]]:
     try:
         models: list[dict[str, Any]] = json.loads(file.read_text("utf-8"))["models"]
-    except (FileNotFoundError, ValueError, KeyError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return []
     return models
 

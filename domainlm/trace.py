@@ -6,7 +6,6 @@ One that is forgotten is noted for the next corpus, and the checkpoints that hav
 import bisect
 import datetime
 import functools
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from data.corpus.files import corpus_files
 from data.corpus.split import SPLITS
 from data.corpus.tombstones import TOMBSTONES, Request, forget
 from data.errors import DataError
-from data.files import stage_digest
+from data.files import read_object, stage_digest
 from data.shards.documents import read_documents
 from data.shards.format import read_manifest
 from data.shards.packing import SPLIT
@@ -80,7 +79,7 @@ def open_own(config: RunConfig) -> TokenStream:
 def _ranks(config: RunConfig) -> int:
     """Ranks of the process that trained here last."""
     try:
-        return int(json.loads((config.run_folder / "environment.json").read_bytes())["ranks"])
+        return int(read_object(config.run_folder / "environment.json", "the next start of training writes it")["ranks"])
     except FileNotFoundError:
         raise DataError(f"{config.run_folder} has not been trained, so nothing says what its ranks read") from None
 

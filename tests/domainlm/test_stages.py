@@ -105,6 +105,26 @@ def test_what_the_domain_is_now_is_measured_anew(
     assert changed["groups"]["domain"]["past"]["bytes"] == whole > json.loads(kept)["groups"]["domain"]["past"]["bytes"]
 
 
+@pytest.mark.parametrize("name", ["reports/evaluate.json", "reports/data_card.json", "environment.json"])
+def test_a_damaged_record_is_named_or_made_again(
+    finished: tuple[RunConfig, Any], command_line: Callable[..., tuple[int, str, str]], name: str
+) -> None:
+    config, _ = finished
+    file = config.run_folder / name
+    kept = file.read_bytes()
+    words = ("trace", config.run_folder, "--step", "3", "--rank", "0")
+    try:
+        file.write_bytes(kept[: len(kept) // 2])
+        code, _, said = command_line(*(words if name == "environment.json" else ("export", config.run_folder)))
+        if "evaluate" in name:
+            assert command_line("evaluate", config.run_folder)[0] == 0
+            assert file.read_bytes() != kept[: len(kept) // 2]
+    finally:
+        file.write_bytes(kept)
+    assert code == 2
+    assert f"error: {file} is no record (a JSON object): " in said
+
+
 @pytest.mark.parametrize("command", ["evaluate", "export", "report"])
 def test_what_another_model_would_make_is_refused_though_finished_work_is_there(
     finished: tuple[RunConfig, Any], command_line: Callable[..., tuple[int, str, str]], command: str
