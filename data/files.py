@@ -204,3 +204,19 @@ def _read_manifest(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return manifest if whole and {"digest", "inputs"} <= manifest.keys() else None
+
+
+def read_object(path: Path, remedy: str = "delete it, and run what writes it again") -> dict[str, Any]:
+    """The JSON object of a file that some stage has written. Raises DataError: it is none; OSError: unreadable."""
+    return parse_object(path.read_bytes(), str(path), remedy)
+
+
+def parse_object(content: bytes, place: str, remedy: str) -> dict[str, Any]:
+    """A JSON object. Raises DataError, with what to do about it at `place`, when it is none."""
+    try:
+        found = json.loads(content)
+    except ValueError:  # what is not UTF-8 is one too
+        found = None
+    if not isinstance(found, dict):
+        raise DataError(f"{place} is no record (a JSON object): {remedy}")
+    return found

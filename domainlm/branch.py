@@ -7,6 +7,7 @@ to it, and a journal that begins with its lineage and the skips that it inherits
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ def branch(parent: RunConfig, name: str, edit: Edit) -> RunConfig:
     remove(partial)
     write_atomically(partial / "config.yaml", yaml.safe_dump(inherited, sort_keys=False))
     try:
-        config = load_config(partial / "config.yaml", settings)
+        config = _load(partial / "config.yaml", name, settings)
         check_stream(found, config, open_stream(config))
         changed = differences(inherited, config.model_dump(mode="json"))
         lineage = {
@@ -106,6 +107,14 @@ def branch(parent: RunConfig, name: str, edit: Edit) -> RunConfig:
     for key, (was, now) in changed.items():
         say(f"  {key}: was {was}, now {now}")
     return config
+
+
+def _load(file: Path, name: str, settings: Sequence[str]) -> RunConfig:
+    """What is wrong is said of the branch, not of a file that is gone by then."""
+    try:
+        return load_config(file, settings)
+    except ConfigError as error:
+        raise ConfigError(str(error).replace(f"{file}: ", f"branch {name}: ")) from None
 
 
 def _unread(setting: str, step: int, config: dict[str, Any]) -> str:

@@ -332,8 +332,12 @@ def trace(arguments: argparse.Namespace, config: RunConfig) -> Result:
             f"last in step {result['last_step']}"
         )
         _show(arguments, f"{arguments.document}: {seen if result['steps'] else 'in no step'}")
+        for line in tracing.not_learnt(config, result["steps"]):
+            say(line)
         return result
     result = tracing.trace_step(config, arguments.step, rank=arguments.rank, text=arguments.text)
+    for line in tracing.not_learnt(config, [arguments.step]):
+        say(line)
     lines = [
         f"{document['source']}  {document['id']}  {document['date'] or 'undated'}  {document['tokens']} tokens"
         for document in result["documents"]

@@ -7,13 +7,13 @@ from typing import Any
 from data.errors import DataError
 from data.files import write_atomically
 from data.progress import say
-from data.shards.documents import read_documents
-from data.shards.format import read_manifest, verify_held_out
+from data.shards.format import verify_held_out
+from domainlm.already_read import AlreadyRead, HeldOutId, already_read
 from domainlm.named_model import load_named, named_run, own_model
 from domainlm.questions import answered_before
 from domainlm.status.read import read_status
 from domainlm.tasks import kept_figures
-from evaluation.bits_per_byte import HELD_OUT_SPLITS, HeldOut, Rule, read_held_out
+from evaluation.bits_per_byte import HELD_OUT_SPLITS, Rule, read_held_out
 from evaluation.comparison import Compared, comparison_json
 from evaluation.figures import figures, spans
 from evaluation.general_model import Dtype
@@ -24,10 +24,6 @@ from train.checkpoints.folders import Checkpoint
 from train.checkpoints.identity import check_data
 from train.config import RunConfig
 from train.config_file import ConfigError
-
-UNKNOWN_TEXT = (
-    "what it was trained on is not known here: it may have read these documents, those before its release above all"
-)
 
 
 def held_out_text(config: RunConfig, checkpoint: Checkpoint, maximum_tokens: int | None) -> Text:
@@ -68,7 +64,8 @@ def compare(
     if not text.documents:
         raise DataError(f"{config.name}: no documents are held out to compare on (data.cutoff, data.past_fraction)")
     first = _score(own, text, config, rule, shard)
-    compared = [] if first is None else [_compared(config, own, first, None, _training_cost(config), ())]
+    compared = [] if first is None else [_compared(config, own, first, None, _training_cost(config), AlreadyRead())]
+    held_out = [HeldOutId(each.split, each.document.id, each.document.date) for each in text.documents]
     for path in others:
         model = load_named(path, window=window, dtype=dtype)
         if model.name in (each.name for each in compared):
@@ -76,9 +73,9 @@ def compare(
         scored = _score(model, text, config, rule, shard)
         if scored is not None and first is not None:
             run = named_run(path)
-            remarks = _seen(text.documents, run[0]) if run else (UNKNOWN_TEXT,)
+            read = already_read(path, held_out)
             cost = _training_cost(run[0]) if run else {}
-            compared.append(_compared(config, model, scored, first, cost, remarks))
+            compared.append(_compared(config, model, scored, first, cost, read))
     if shard is not None:
         return {"scored": [model.name for model in compared]}
     result = comparison_json(compared)
@@ -100,7 +97,7 @@ def _compared(
     scored: Scored,
     first: Scored | None,
     training: dict[str, Any],
-    remarks: Sequence[str],
+    read: AlreadyRead,
 ) -> Compared:
     domain = {source.name for source in config.data.sources if source.domain}
     return Compared(
@@ -109,7 +106,8 @@ def _compared(
         cost=training | _scoring_cost(config, scored),
         parameters=model.parameters,
         tasks=kept_figures(config, model.name, model.digest) | answered_before(config, model.digest),
-        remarks=tuple(remarks),
+        remarks=read.remarks,
+        already_read=read.documents,
     )
 
 
@@ -135,27 +133,6 @@ def _scoring_cost(config: RunConfig, scored: Scored) -> dict[str, Any]:
         "peak_memory_bytes": scored.peak_bytes,
         "money_per_million_tokens": price / 3600 / scored.tokens_per_second * 1e6 if price else None,
     }
-
-
-def _seen(documents: Sequence[HeldOut], other: RunConfig) -> tuple[str, ...]:
-    """What another run may know of the documents: it was trained on some, or its cutoff is later."""
-    ids = {each.document.id for each in documents}
-    manifest = read_manifest(other.shards)
-    trained = (
-        id_
-        for source in manifest.splits.get("train", {}).values()
-        for file in source.files
-        for id_ in read_documents(other.shards / file.documents_path).column("id").to_pylist()
-    )
-    seen = len(ids.intersection(trained))
-    return (
-        (
-            f"{seen:,} of the {len(ids):,} documents are among those that {other.name} was trained on, by their ids: "
-            "for it they are not held out",
-        )
-        if seen
-        else ()
-    )
 
 
 def describe(result: dict[str, Any]) -> str:

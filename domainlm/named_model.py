@@ -1,6 +1,8 @@
 """A model as a person names it: a run, a checkpoint of one, a Hugging Face folder or a GGUF file."""
 
 import functools
+import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -51,11 +53,11 @@ def named_run(path: str) -> tuple[RunConfig, int | None] | None:
     if place.is_file() and place.suffix in (".yaml", ".yml"):
         return load_config(place), None
     folder, step = place.absolute(), None
-    if folder.parent.name == "checkpoints" and folder.name.startswith("step_"):
-        folder, step = folder.parent.parent, int(folder.name.removeprefix("step_"))
+    if folder.parent.name == "checkpoints" and (named := re.fullmatch(r"step_([0-9]{1,18})", folder.name)):
+        folder, step = folder.parent.parent, int(named[1])
     if not (folder / "config.yaml").is_file():
         return None
-    config = load_config(folder / "config.yaml", [f"folder={folder}"])
+    config = load_config(folder / "config.yaml", [f"folder={json.dumps(str(folder))}"])
     return config, step
 
 

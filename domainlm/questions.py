@@ -1,11 +1,13 @@
 """Questions made from a run's held-out documents, answered by its newest checkpoint and by other models."""
 
+import datetime
 import json
 from collections.abc import Sequence
 from typing import Any
 
 from data.errors import DataError
 from data.files import finished_digest, stage_digest, write_atomically
+from domainlm.already_read import HeldOutId, already_read
 from domainlm.named_model import load_named, own_model
 from evaluation.general_model import Dtype
 from evaluation.questions.answers import Answers, answer, tasks
@@ -35,7 +37,7 @@ def ask(
 
     Returns:
         {"corpus": its digest, "questions": summary.json of the items, "models": [{"name", "parameters", "digest",
-        "tasks"}]}
+        "tasks", "remarks"}]}
 
     Raises:
         ConfigError: a name is of no model, or two models have one name.
@@ -61,24 +63,40 @@ def ask(
         if model.name in (each.model.name for each in answered):
             raise ConfigError(f"there are two models of the name {model.name}: rename a folder")
         answered.append(answer(model, questions, config.reports / ANSWERS))
+    held_out = _documents(questions)
+    remarks = [(), *(already_read(path, held_out).remarks for path in others)]
     result = {
         "corpus": stage_digest(config.corpus),
         "questions": questions.summary,
-        "models": _models(answered, questions, config.seed),
+        "models": _models(answered, questions, remarks, config.seed),
     }
     write_atomically(config.reports / RESULT, json.dumps(result, indent=1))
     return result
 
 
-def _models(answered: Sequence[Answers], questions: Questions, seed: int) -> list[dict[str, Any]]:
+def _documents(questions: Questions) -> set[HeldOutId]:
+    """Those that the answers are from."""
+    return {
+        HeldOutId(
+            questions.summary["split"], item.document, datetime.date.fromisoformat(item.date) if item.date else None
+        )
+        for items in questions.items.values()
+        for item in items
+    }
+
+
+def _models(
+    answered: Sequence[Answers], questions: Questions, remarks: Sequence[Sequence[str]], seed: int
+) -> list[dict[str, Any]]:
     return [
         {
             "name": each.model.name,
             "parameters": each.model.parameters,
             "digest": each.model.digest,
             "tasks": tasks(each, None if each is answered[0] else answered[0], questions, seed),
+            "remarks": list(of_model),
         }
-        for each in answered
+        for each, of_model in zip(answered, remarks, strict=True)
     ]
 
 
@@ -109,6 +127,7 @@ def describe(result: dict[str, Any]) -> str:
         ngram = about["before_thinning"].get("ngram")
         cells = "  ".join(f"{_span(model['tasks'][f'questions/{kind}']):<24}" for model in result["models"])
         lines.append(f"{kind:<32} {about['items']:>5} {about['chance']:>7.0%} {_percent(ngram):>7}   {cells}")
+    lines += [f"note: {model['name']}: {remark}" for model in result["models"] for remark in model["remarks"]]
     split = "after the cutoff" if result["questions"]["split"] == "future" else "of the training text's time"
     return "\n".join(
         [*lines, f"made from held-out documents {split}; n-gram: before what it has right was thinned out"]

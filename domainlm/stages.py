@@ -13,7 +13,8 @@ from data.addresses import without_secrets
 from data.corpus.build import Shard, prepare_corpus
 from data.corpus.inputs import check_made_with
 from data.corpus.split import held_out_of_nothing
-from data.files import stage_digest, write_atomically
+from data.errors import DataError
+from data.files import read_object, stage_digest, write_atomically
 from data.progress import say
 from data.shards.encode import encode_corpus
 from data.shards.format import read_manifest
@@ -135,9 +136,9 @@ def evaluate(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
     """
     file, baselines = config.reports / "evaluate.json", config.evaluation.baselines
     inputs = _measured(config, newest_checkpoint(config))
-    if file.exists() and (kept := json.loads(file.read_text("utf-8"))).get("inputs") == inputs:
+    if (kept := _kept(file)).get("inputs") == inputs:
         say(f"evaluation: {file} is up to date")
-        return dict(kept)
+        return kept
     if baselines:
         stage_digest(config.corpus)  # what is missing is said before hours of scoring
     from domainlm.compare import held_out_text
@@ -167,6 +168,14 @@ def evaluate(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
     return result
 
 
+def _kept(file: Path) -> dict[str, Any]:
+    """What an earlier evaluation has written; empty where there is none, or a damaged one."""
+    try:
+        return read_object(file)
+    except (FileNotFoundError, DataError):
+        return {}
+
+
 def _measured(config: RunConfig, checkpoint: Checkpoint) -> dict[str, Any]:
     """What an evaluation is of: of a checkpoint of the configured model, and of text that it was not trained on."""
     check_architecture(checkpoint, config)
@@ -175,6 +184,7 @@ def _measured(config: RunConfig, checkpoint: Checkpoint) -> dict[str, Any]:
         "shards": check_data(checkpoint, config).digest,
         "baselines": list(config.evaluation.baselines),
         "period": config.data.period,
+        "domain": [source.name for source in config.data.sources if source.domain],
         **({"tokens": config.evaluation.tokens} if config.evaluation.tokens else {}),
     }
 

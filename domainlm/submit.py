@@ -89,6 +89,7 @@ def render(config: RunConfig, job: Job, folder: Path) -> str:
             "data.shards holds secrets, which are not written into a job's configuration: leave them to the store's own"
             " settings (environment variables, ~/.aws, ~/.netrc)"
         )
+    _check_options(job)
     check_ranks(config.training, job.nodes * job.ranks_on_a_node)
     if not config.shards_are_remote and not (config.shards / "manifest.json").exists():
         raise ConfigError(f"{config.shards}: no shards to train on; run `domainlm tokenize` first")
@@ -120,6 +121,27 @@ def render(config: RunConfig, job: Job, folder: Path) -> str:
     _check_time(options["time"] or "", options.get("signal") or _given(script, "signal"))
     exported = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
     return write_in(script, options, [f"export {exported}", f"set -- {shlex.quote(str(folder / 'config.yaml'))}"])
+
+
+DECIDED = {
+    "nodes": "say --nodes",
+    "ntasks": "say --nodes and --ranks-per-node",
+    "ntasks-per-node": "say --ranks-per-node",
+    "gpus-per-node": "say --gpus-per-node",
+    "chdir": "the job runs in the checkout",
+    "array": "one job trains a run; a chain of them is --chain",
+}
+"""Options of sbatch by which the batch is divided and the job finds its files, and what is asked for instead."""
+
+
+def _check_options(job: Job) -> None:
+    """Raise ConfigError for what would be another job than was checked, or break the script's lines."""
+    for key in (option.partition("=")[0] for option in job.sbatch):
+        if key in DECIDED:
+            raise ConfigError(f"--sbatch {key}: it is decided here: {DECIDED[key]}")
+    for value in (job.time, job.partition, job.account, *job.sbatch):
+        if value and not value.isprintable():
+            raise ConfigError(f"{value!r}: an option of sbatch is one line of printable characters")
 
 
 def _given(script: str, option: str) -> str:

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import DataError
-from data.files import stage_digest, value_digest, write_atomically
-from data.shards.format import read_manifest
+from data.files import read_object, stage_digest, value_digest, write_atomically
 from domainlm.named_model import load_named, named_run, own_model
 from domainlm.trace import steps_of_documents
 from evaluation.figures import spans
@@ -16,6 +15,8 @@ from evaluation.tasks.answers import FOLDER, ask
 from evaluation.tasks.contamination import Contamination, Touch, find_contamination
 from evaluation.tasks.figures import task_figures
 from evaluation.tasks.harness import Answered, LoadedTask, load_tasks
+from train.checkpoints.folders import Checkpoint, CheckpointError, find_checkpoint
+from train.checkpoints.identity import check_data
 from train.config import RunConfig
 from train.config_file import ConfigError
 
@@ -41,7 +42,7 @@ def score_tasks(
 
     Raises:
         ConfigError: no task is named, a name is of no model, or two models have one name.
-        CheckpointError: the run has no checkpoint, or its data are not those that it was trained with.
+        CheckpointError: the run has no checkpoint.
         DataError: there is no such task, its data are missing, or items have no answer.
     """
     wanted = names or config.evaluation.tasks
@@ -50,13 +51,13 @@ def score_tasks(
     tasks = load_tasks(wanted, seed=config.seed, limit=limit, places=config.evaluation.task_data, fetch=fetch)
     own, trained = own_model(config)
     first = [ask(own, task, config.reports / FOLDER) for task in tasks]
-    measured = [_figures_of(config, own, (config, trained.step), first, None)]
+    measured = [_figures_of(config, own, (config, trained.checkpoint), first, None)]
     for path in models:
         model, run = load_named(path), named_run(path)
         if model.name in (each["name"] for each in measured):
             raise ConfigError(f"{path}: there are two models of the name {model.name}: rename a folder")
         answers = [ask(model, task, config.reports / FOLDER) for task in tasks]
-        seen = (run[0], own_model(*run)[1].step) if run else None
+        seen = (run[0], find_checkpoint(*run)) if run else None
         measured.append(_figures_of(config, model, seen, answers, first))
     result = {"models": _merged(config.reports / RESULT, measured)}
     write_atomically(config.reports / RESULT, json.dumps(result, indent=1))
@@ -66,14 +67,14 @@ def score_tasks(
 def _figures_of(
     config: RunConfig,
     model: LanguageModel,
-    run: tuple[RunConfig, int] | None,
+    run: tuple[RunConfig, Checkpoint] | None,
     answers: Sequence[tuple[Answered, Path]],
     beside: Sequence[tuple[Answered, Path]] | None,
 ) -> dict[str, Any]:
     """What tasks.json has of a model.
 
     Args:
-        run: that it is of, and the step of the checkpoint.
+        run: that it is of, and the checkpoint.
     """
     others = [answered for answered, _ in beside] if beside else [None] * len(answers)
     tasks = [answered.task for answered, _ in answers]
@@ -96,18 +97,18 @@ def _figures_of(
 
 
 def _contamination(
-    config: RunConfig, step: int, tasks: Sequence[LoadedTask]
+    config: RunConfig, checkpoint: Checkpoint, tasks: Sequence[LoadedTask]
 ) -> tuple[dict[str, tuple[Contamination, dict[str, list[int]]]], list[str]]:
     """By task, what stands in the run's training text and the steps that saw it; or why that is not known."""
     try:
-        if stage_digest(config.corpus) != read_manifest(config.shards).corpus_digest:
-            raise DataError(f"{config.corpus} is not the corpus that the shards were made of")
-    except DataError as error:
+        check_data(checkpoint, config)
+        corpus = stage_digest(config.corpus)
+    except (DataError, CheckpointError) as error:
         return {}, [f"whether items stand in its training text is not known: {error}"]
-    key = value_digest([stage_digest(config.corpus), [[task.name, task.digest] for task in tasks]])
+    key = value_digest([corpus, [[task.name, task.digest] for task in tasks]])
     file = config.reports / FOLDER / f"contamination-{key[:16]}.json"
     if file.exists():
-        kept = json.loads(file.read_text("utf-8"))
+        kept = read_object(file)
         found = {
             name: Contamination(tuple(Touch(a, b, tuple(c)) for a, b, c in touches), too_short)
             for name, (touches, too_short) in kept.items()
@@ -120,7 +121,7 @@ def _contamination(
         }
         write_atomically(file, json.dumps(content))
     documents = sorted({touch.document for one in found.values() for touch in one.touches})
-    steps = steps_of_documents(config, documents, step) if documents else {}
+    steps = steps_of_documents(config, documents, checkpoint.step) if documents else {}
     return {name: (one, steps) for name, one in found.items()}, []
 
 
@@ -178,7 +179,7 @@ def kept_figures(config: RunConfig, name: str, digest: str) -> dict[str, Any]:
 def _kept(file: Path) -> list[dict[str, Any]]:
     try:
         models: list[dict[str, Any]] = json.loads(file.read_text("utf-8"))["models"]
-    except (FileNotFoundError, ValueError, KeyError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return []
     return models
 

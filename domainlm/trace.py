@@ -6,7 +6,6 @@ One that is forgotten is noted for the next corpus, and the checkpoints that hav
 import bisect
 import datetime
 import functools
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,19 @@ from data.corpus.files import corpus_files
 from data.corpus.split import SPLITS
 from data.corpus.tombstones import TOMBSTONES, Request, forget
 from data.errors import DataError
-from data.files import stage_digest
+from data.files import read_object, stage_digest
+from data.shards.documents import read_documents
+from data.shards.format import read_manifest
+from data.shards.packing import SPLIT
 from data.stream.ledger import documents_of, samples_of, samples_of_all
 from data.stream.stream import TokenStream
 from data.tokenizer.build import load_tokenizer
 from train.checkpoints.compatibility import check_stream
 from train.checkpoints.folders import CheckpointError, damaged_folders, find_latest, saved_steps
 from train.config import RunConfig
+from train.earlier_steps import read_skips
+from train.records.journal import read_journal
+from train.records.metrics import read_metrics
 from train.schedule import batch_size, consumed_samples, micro_batches
 from train.token_stream import open_stream
 
@@ -74,7 +79,7 @@ def open_own(config: RunConfig) -> TokenStream:
 def _ranks(config: RunConfig) -> int:
     """Ranks of the process that trained here last."""
     try:
-        return int(json.loads((config.run_folder / "environment.json").read_bytes())["ranks"])
+        return int(read_object(config.run_folder / "environment.json", "the next start of training writes it")["ranks"])
     except FileNotFoundError:
         raise DataError(f"{config.run_folder} has not been trained, so nothing says what its ranks read") from None
 
@@ -87,13 +92,18 @@ def _read(stream: TokenStream, samples: Sequence[int]) -> Iterator[list[int]]:
 
 
 def trace_document(config: RunConfig, document: str) -> dict[str, Any]:
-    """In which steps a document was seen, the first and the last of them, and how often it was seen in all.
+    """In which steps of the run a document is, the first and the last of them, and how often it is seen in all.
 
     Raises:
-        DataError: there is no such document.
+        DataError: there is no such document, or it is held out.
         CheckpointError: the run was trained on other data than are there now.
     """
-    seen = samples_of(open_own(config), document, consumed_samples(config.training, config.training.steps))
+    stream = open_own(config)
+    try:
+        seen = samples_of(stream, document, consumed_samples(config.training, config.training.steps))
+    except DataError:
+        _refuse_held_out(config, document)
+        raise
     steps = steps_of(config, seen.samples)
     return {
         "document": document,
@@ -104,6 +114,32 @@ def trace_document(config: RunConfig, document: str) -> dict[str, Any]:
         "samples": len(seen.samples),
         "epochs": seen.epochs,
     }
+
+
+def _refuse_held_out(config: RunConfig, document: str) -> None:
+    """Raise DataError where the shards hold the document out."""
+    for split, sources in read_manifest(config.shards).splits.items():
+        for file in (file for source in sources.values() for file in source.files if split != SPLIT):
+            table = config.shards / file.documents_path
+            if table.exists() and read_documents(table, pc.field("id") == document).num_rows:
+                raise DataError(f"the document '{document}' is held out, in the split {split}: no step reads it")
+
+
+def not_learnt(config: RunConfig, steps: Sequence[int]) -> list[str]:
+    """Lines on those of the steps of which the run has learnt nothing: skipped ones, and ones still to come."""
+    skips = read_skips(read_journal(config.run_folder))
+    skipped = [step for step in steps if any(skip.first <= step <= skip.last for skip in skips)]
+    done = max([*saved_steps(config.checkpoints), *(line["step"] for line in read_metrics(config.metrics))], default=0)
+    to_come = [step for step in steps if step > done]
+    lines = [f"skipped, so that nothing was learnt there: {_some(skipped)}"] if skipped else []
+    return lines + ([f"still to come, the run has done {done} steps: {_some(to_come)}"] if to_come else [])
+
+
+def _some(steps: Sequence[int]) -> str:
+    named = ", ".join(map(str, steps[:5]))
+    return (
+        f"{'step' if len(steps) == 1 else 'steps'} {named}{f' and {len(steps) - 5:,} more' if len(steps) > 5 else ''}"
+    )
 
 
 def steps_of_documents(config: RunConfig, documents: Sequence[str], last: int) -> dict[str, list[int]]:

@@ -18,6 +18,7 @@ class Compared:
         tasks: {task: {metric: {"value", "low", "high"}}}; empty where none were measured.
         cost: of training and of scoring, as `cost` of compare.json.
         remarks: what a reader has to know before the figures are believed.
+        already_read: {split: held-out documents that it was trained on}.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Compared:
     parameters: int
     tasks: Mapping[str, Any] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    already_read: Mapping[str, int] = field(default_factory=dict)
 
 
 def verdict(models: Sequence[Compared]) -> str:
@@ -39,9 +41,11 @@ def verdict(models: Sequence[Compared]) -> str:
     group, split = place
     text = f"held-out {group} text {'of the cutoff and later' if split == 'future' else 'of the same time'}"
     sentences = [_sentence(first, other, group, split, text) for other in others]
-    best = min(models, key=lambda model: model.figures["groups"][group][split]["bits_per_byte"])
+    fair = [model for model in models if not model.already_read.get(split)]
+    best = min(fair, key=lambda model: model.figures["groups"][group][split]["bits_per_byte"])
     figure = best.figures["groups"][group][split]
-    head = f"On {text}, {best.name} needs the fewest bits per byte, {_figure(figure)}."
+    which = "" if fair == list(models) else ", of the models to which it is new"
+    head = f"On {text}, {best.name} needs the fewest bits per byte{which}, {_figure(figure)}."
     return " ".join([head, *sentences])
 
 
@@ -58,6 +62,11 @@ def _sentence(first: Compared, other: Compared, group: str, split: str, text: st
     difference = figure["difference"]
     value, low, high = (difference[end] for end in ("value", "low", "high"))
     size = f"{other.name} ({other.parameters / first.parameters:.3g} times the parameters)"
+    if read := other.already_read.get(split):
+        return (
+            f"{size} was trained on {read:,} of these documents: its figure is not one of new text, and nothing "
+            "follows from the difference; compare with a run that holds the same documents out."
+        )
     if low is None:
         return (
             f"{size} needs {abs(value):.3f} {'more' if value > 0 else 'less'}, of {figure['documents']} "

@@ -21,6 +21,7 @@ from data.files import (
     finish_stage,
     finished_inputs,
     is_finished,
+    read_object,
     stage_digest,
     value_digest,
     write_atomically,
@@ -129,7 +130,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 def end_of_text_id(folder: Path) -> int:
     """The id that stands between documents encoded with the tokenizer of `folder`: 0 unless it was given."""
     try:
-        return int(json.loads((folder / REPORT).read_bytes()).get("end_of_text_id", 0))
+        return int(read_object(folder / REPORT).get("end_of_text_id", 0))
     except FileNotFoundError:
         return 0
 

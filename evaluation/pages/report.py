@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from data.errors import DataError
-from data.files import write_atomically
+from data.files import parse_object, read_object, write_atomically
 from evaluation.baselines import Results, measured
 from evaluation.bits_per_byte import Figures
 from evaluation.pages import comparison
@@ -292,7 +291,7 @@ def _brief(tokenizer: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     """A JSON file; empty when there is none."""
-    return _parse(path.read_bytes(), str(path), "delete it, and run what writes it again") if path.exists() else {}
+    return read_object(path) if path.exists() else {}
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:
@@ -301,14 +300,4 @@ def _read_lines(path: Path) -> list[dict[str, Any]]:
         return []
     remedy = "restore the file, or delete the line: what it said is then not in the report"
     whole = path.read_bytes().split(b"\n")[:-1]
-    return [_parse(line, f"{path}: line {number}", remedy) for number, line in enumerate(whole, start=1)]
-
-
-def _parse(content: bytes, place: str, remedy: str) -> dict[str, Any]:
-    try:
-        found = json.loads(content)
-    except ValueError:  # what is not UTF-8 is one too
-        found = None
-    if not isinstance(found, dict):
-        raise DataError(f"{place} is no record (a JSON object): {remedy}")
-    return found
+    return [parse_object(line, f"{path}: line {number}", remedy) for number, line in enumerate(whole, start=1)]

@@ -18,6 +18,7 @@ from data.files import (
     finish_stage,
     is_finished,
     new_digest,
+    read_object,
     stage_digest,
     value_digest,
     write_atomically,
@@ -118,3 +119,12 @@ def test_a_stages_digest_depends_on_its_output_alone(tmp_path: Path) -> None:
     finished(tmp_path / "c", {"file": "here", "time": 1}, content="other")
     assert stage_digest(tmp_path / "a") == stage_digest(tmp_path / "b") != stage_digest(tmp_path / "c")
     assert json.loads((tmp_path / "a" / MANIFEST).read_text())["files"]["part/out.txt"]["bytes"] == 4
+
+
+@pytest.mark.parametrize("content", [b"", b"[1, 2]", b'{"half": "of a l', b"\xff\xfe", b"null"])
+def test_a_record_that_is_none_is_named_with_what_to_do(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "facts.json").write_bytes(content)
+    with pytest.raises(
+        DataError, match=r"facts.json is no record \(a JSON object\): delete it, and run what writes it"
+    ):
+        read_object(tmp_path / "facts.json")

@@ -11,7 +11,9 @@ import pytest
 import torch
 
 from data.errors import DataError
+from data.shards.documents import held_out_documents
 from domainlm import stages
+from domainlm.already_read import UNKNOWN_TEXT
 from domainlm.export import export
 from domainlm.questions import answered_before
 from domainlm.trace import trace_document, trace_step
@@ -88,6 +90,41 @@ def test_an_evaluation_of_fewer_tokens_scores_whole_documents_and_says_so(
     assert f"{measured:,} of {there:,} held-out tokens were measured" in shown
 
 
+def test_what_the_domain_is_now_is_measured_anew(
+    finished: tuple[RunConfig, Any], command_line: Callable[..., tuple[int, str, str]]
+) -> None:
+    config, _ = finished
+    file, kept = config.reports / "evaluate.json", (config.reports / "evaluate.json").read_bytes()
+    try:
+        code, _, said = command_line("evaluate", config.run_folder, "data.sources.general.domain=true")
+        assert code == 0, said
+        changed = json.loads(file.read_bytes())
+    finally:
+        file.write_bytes(kept)
+    whole = sum(splits["past"]["bytes"] for splits in changed["sources"].values())
+    assert changed["groups"]["domain"]["past"]["bytes"] == whole > json.loads(kept)["groups"]["domain"]["past"]["bytes"]
+
+
+@pytest.mark.parametrize("name", ["reports/evaluate.json", "reports/data_card.json", "environment.json"])
+def test_a_damaged_record_is_named_or_made_again(
+    finished: tuple[RunConfig, Any], command_line: Callable[..., tuple[int, str, str]], name: str
+) -> None:
+    config, _ = finished
+    file = config.run_folder / name
+    kept = file.read_bytes()
+    words = ("trace", config.run_folder, "--step", "3", "--rank", "0")
+    try:
+        file.write_bytes(kept[: len(kept) // 2])
+        code, _, said = command_line(*(words if name == "environment.json" else ("export", config.run_folder)))
+        if "evaluate" in name:
+            assert command_line("evaluate", config.run_folder)[0] == 0
+            assert file.read_bytes() != kept[: len(kept) // 2]
+    finally:
+        file.write_bytes(kept)
+    assert code == 2
+    assert f"error: {file} is no record (a JSON object): " in said
+
+
 @pytest.mark.parametrize("command", ["evaluate", "export", "report"])
 def test_what_another_model_would_make_is_refused_though_finished_work_is_there(
     finished: tuple[RunConfig, Any], command_line: Callable[..., tuple[int, str, str]], command: str
@@ -155,6 +192,7 @@ def test_shares_are_scored_apart_and_joined(
     [
         ("nowhere", "nowhere names no model: name a run's YAML file or folder"),
         ("demo://other", "demo://other is unknown: the demo's general model is smollm2"),
+        ("{run}/checkpoints/step_000008_old", "step_000008_old names no model: name a run's YAML file or folder"),
         ("{run}", "there are two models of the name small: rename a folder"),
     ],
 )
@@ -330,6 +368,25 @@ def test_trace_agrees_in_both_directions(finished: tuple[RunConfig, Any]) -> Non
         assert seen["epochs"] > 0
 
 
+def test_trace_tells_what_is_held_out_to_come_or_skipped_from_what_was_learnt(
+    finished: tuple[RunConfig, Any], command_line: Callable[..., tuple[int, str, str]]
+) -> None:
+    config, _ = finished
+    held_out = next(held_out_documents(config.shards, "future", "news")).id
+    code, _, said = command_line("trace", config.run_folder, "--document", held_out)
+    assert code == 2
+    assert f"error: the document '{held_out}' is held out, in the split future: no step reads it" in said
+    _, _, said = command_line("trace", config.run_folder, "training.steps=14", "--step", 13)
+    assert "still to come, the run has done 12 steps: step 13" in said
+    journal, kept = config.run_folder / "journal.jsonl", (config.run_folder / "journal.jsonl").read_bytes()
+    try:
+        journal.write_bytes(kept + b'{"event": "skip", "first": 3, "last": 4, "reason": "a spike"}\n')
+        _, _, said = command_line("trace", config.run_folder, "--step", 3)
+    finally:
+        journal.write_bytes(kept)
+    assert "skipped, so that nothing was learnt there: step 3" in said
+
+
 def test_trace_shows_a_ranks_part_and_the_text(finished: tuple[RunConfig, Any]) -> None:
     config, _ = finished
     whole = trace_step(config, 3, text=True)
@@ -447,7 +504,7 @@ def test_questions_are_made_and_answered_by_a_run_and_its_export(
     items = [json.loads(line) for line in (config.reports / "questions" / "date.jsonl").read_text("utf-8").splitlines()]
     assert len(items) == own["tasks"]["questions/date"]["items"]
     assert all(item["source"] == "news" and item["date"] >= "2017" for item in items)
-    for words in ("right answers", "date", "refused: ", "made from held-out documents after the cutoff"):
+    for words in ("right answers", "date", "refused: ", "made from held-out documents after the cutoff", UNKNOWN_TEXT):
         assert words in shown
     assert answered_before(config, own["digest"]) == own["tasks"]
     assert answered_before(config, "another") == {}

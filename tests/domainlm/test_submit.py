@@ -115,6 +115,21 @@ def test_a_job_that_would_stop_before_it_trains_is_refused(
             rendered(config, f"--nodes 8 {options}")
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--sbatch", "nodes=4"], "--sbatch nodes: it is decided here: say --nodes"),
+        (["--sbatch", "array=0-3"], "--sbatch array: it is decided here: one job trains a run; a chain of them is"),
+        (["--partition", "a\nrm x"], "an option of sbatch is one line of printable characters"),
+        (["--sbatch", "comment=a\nb"], "an option of sbatch is one line of printable characters"),
+    ],
+)
+def test_an_option_that_makes_another_job_is_refused(config: RunConfig, words: list[str], says: str) -> None:
+    arguments = parse(["submit", "run.yaml", "--time", "12:00:00", "--nodes", "1", *words])
+    with pytest.raises(ConfigError, match=re.escape(says)):
+        render(config, job_from(arguments), Path("/kept"))
+
+
 def test_times_as_slurm_reads_them() -> None:
     times = {"5": 300, "5:30": 330, "1:00:00": 3600, "2-3": 183_600, "2-3:4": 183_840, "2-3:4:5": 183_845}
     assert {text: slurm_seconds(text) for text in times} == times

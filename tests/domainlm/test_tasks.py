@@ -75,6 +75,21 @@ def test_tasks_of_a_run_and_its_export(undisturbed: RunConfig, command_line: Com
     assert len(json.loads((undisturbed.reports / "tasks.json").read_text())["models"]) == 2
 
 
+def test_text_that_was_replaced_tells_nothing_of_what_was_read(
+    undisturbed: RunConfig, command_line: CommandLine, tmp_path: Path
+) -> None:
+    pytest.importorskip("lm_eval")
+    folder, _ = write_items(tmp_path / "tasks", undisturbed)
+    file = undisturbed.run_folder / "config.yaml"
+    code, output, errors = command_line("tasks", file, folder, "data.cutoff=2018-01-01", "--json")
+    assert code == 0, errors
+    (own,) = json.loads(output.splitlines()[-1])["models"]
+    assert not own["contamination"]
+    (remark,) = own["remarks"]
+    assert "whether items stand in its training text is not known: " in remark
+    assert "data.cutoff was 2017-01-01, now 2018-01-01" in remark
+
+
 def test_what_cannot_be_scored_is_refused_in_one_line(
     undisturbed: RunConfig, command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

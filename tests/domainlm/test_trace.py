@@ -19,13 +19,13 @@ def ids(config: RunConfig, split: str, source: str = "news") -> list[str]:
     return [name for file in files for name in pq.read_table(file, columns=["id"])["id"].to_pylist()]
 
 
-def save(config: RunConfig, step: int) -> None:
+def save(config: RunConfig, step: int, **other: str) -> None:
     """A checkpoint of the run's own data, with other bytes for weights."""
     folder = partial_folder(config.checkpoints, step)
     folder.mkdir(parents=True)
     (folder / "weights").write_bytes(b"weights")
     samples, stream = consumed_samples(config.training, step), open_stream(config)
-    facts = to_carry(config, stream).facts | {"data_digest": stream.digest(samples)}
+    facts = to_carry(config, stream).facts | {"data_digest": stream.digest(samples)} | other
     publish(config, step, {}, samples=samples, optimizer_step=step, **facts)
 
 

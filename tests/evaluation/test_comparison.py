@@ -1,5 +1,6 @@
 """The verdict: what the figures say, and what would change it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -38,6 +39,15 @@ def test_each_case_has_its_words(difference: tuple[float, float | None, float | 
     assert says in said
     assert "general (5 times the parameters)" in said
     assert "needs the fewest bits per byte" in said
+
+
+def test_who_has_read_the_text_is_not_judged_by_it() -> None:
+    reader = model("reader", figure(0.5, (-0.5, -0.6, -0.4)))
+    said = verdict([OURS, replace(reader, already_read={"future": 3})])
+    assert "ours needs the fewest bits per byte, of the models to which it is new, 1.000" in said
+    assert "reader (1 times the parameters) was trained on 3 of these documents" in said
+    assert "was not worth it" not in said
+    assert "ours was not worth it" in verdict([OURS, replace(reader, already_read={"past": 3})])
 
 
 def test_text_of_the_domain_and_of_later_decides_where_there_is_some() -> None:

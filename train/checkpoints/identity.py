@@ -4,13 +4,12 @@ A figure belongs to the text and the tokenizer that it was measured with. The fo
 the checkpoints of the last one lie there, so that every stage which uses a checkpoint asks here what is still its own.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from data.errors import DataError
-from data.files import MANIFEST, file_digest, new_digest, stage_digest
+from data.files import MANIFEST, file_digest, new_digest, read_object, stage_digest
 from data.shards.format import Manifest, read_manifest
 from data.stream.stream import TokenStream
 from data.tokenizer.build import DESCRIPTIONS, REPORT, TOKENIZER
@@ -177,10 +176,11 @@ def read_own(file: Path, checkpoint: Checkpoint, config: RunConfig) -> dict[str,
     Raises:
         CheckpointError: it is of other shards than the checkpoint, of another checkpoint of the same step, or of one
             that the run's journal does not know.
+        DataError: it is damaged.
     """
     if not file.exists():
         return None
-    content: dict[str, Any] = json.loads(file.read_bytes())
+    content = read_object(file)
     events = read_journal(config.run_folder)
     inputs, shards = content.get("inputs", {}), shards_of(checkpoint, config)
     found = inputs.get("shards") or content.get("digests", {}).get("shards")

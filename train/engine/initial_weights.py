@@ -1,11 +1,10 @@
 """The weights that a run begins with: those of the seed, or of a Hugging Face folder for continued pretraining."""
 
-import json
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from data.files import file_digest
+from data.files import file_digest, read_object
 from data.shards.format import read_manifest
 from data.tokenizer.build import TOKENIZER
 from model.huggingface_folder import RECORD
@@ -51,7 +50,12 @@ def check_initial_weights(config: RunConfig, fresh: bool) -> None:
 def text_read_by(folder: Path) -> list[dict[str, Any]]:
     """The texts that the weights in a folder have read, as its record says; none where it does not say."""
     record = folder / RECORD
-    return list((json.loads(record.read_bytes()) if record.exists() else {}).get("read") or [])
+    return list(_said(record).get("read") or [])
+
+
+def _said(record: Path) -> dict[str, Any]:
+    """What `domainlm export` wrote; nothing for a folder of another program. Raises DataError: it is damaged."""
+    return read_object(record, "export the model again: which text it has read is not known") if record.exists() else {}
 
 
 def _check_text(config: RunConfig, folder: Path) -> None:
@@ -70,7 +74,7 @@ def _check_text(config: RunConfig, folder: Path) -> None:
                 f"{file} has the digest {theirs}, the shards were made with the tokenizer {ours}: set tokenizer.path "
                 f"to {folder} and run `domainlm tokenize CONFIG`"
             )
-    said = json.loads(record.read_bytes()) if record.exists() else {}
+    said = _said(record)
     wanted = config.data.cutoff.isoformat() if config.data.cutoff else None
     if "cutoff" in said and wanted and (said["cutoff"] is None or said["cutoff"] > wanted):
         read = f"up to its cutoff {said['cutoff']}" if said["cutoff"] else "without a cutoff"

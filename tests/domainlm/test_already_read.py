@@ -1,0 +1,64 @@
+"""What another run may know of held-out documents: by ids and dates, as long as its own shards are there."""
+
+import datetime
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from data.shards.documents import read_documents
+from data.shards.format import read_manifest
+from domainlm.already_read import UNKNOWN_TEXT, HeldOutId, already_read
+from tests.domainlm.test_trace import save
+from train.config import RunConfig, to_yaml
+from train.config_file import load_config
+
+
+def documents(config: RunConfig, split: str) -> list[HeldOutId]:
+    """The documents of one split of the first source, as if another run held them out."""
+    source = read_manifest(config.shards).source(split, "news")
+    rows = [row for file in source.files for row in read_documents(config.shards / file.documents_path).to_pylist()]
+    return [HeldOutId("future", row["id"], row["date"]) for row in rows]
+
+
+@pytest.fixture
+def other(write_small_config: Callable[..., Path], data_folder: Path, tmp_path: Path) -> RunConfig:
+    """A run of the shared data with a checkpoint, in a folder whose name YAML would cut."""
+    folder = tmp_path / "its #1: run"
+    config = load_config(write_small_config(tmp_path / "o.yaml", folder, data={"folder": str(data_folder)}))
+    save(config, 4)
+    (folder / "config.yaml").write_text(to_yaml(config))
+    return config
+
+
+def test_what_a_run_has_read_is_counted_and_what_it_holds_out_is_not(other: RunConfig) -> None:
+    path = str(other.run_folder)
+    assert already_read(path, documents(other, "future")).remarks == ()
+    read, new = documents(other, "train")[:3], documents(other, "future")[:2]
+    found = already_read(path, [*read, *new])
+    assert found.documents == {"future": 3}
+    assert found.remarks[0].startswith("3 of the 5 documents are among those that small was trained on, by their ids")
+    assert already_read(f"{path}/checkpoints/step_000004", read).documents == {"future": 3}
+
+
+def test_documents_that_a_run_does_not_know_are_said_where_it_may_have_read_them(other: RunConfig) -> None:
+    (known,) = documents(other, "train")[:1]
+    old = [HeldOutId("past", known.id, datetime.date(1999, 1, 1)), HeldOutId("past", "strange", None)]
+    found = already_read(str(other.run_folder), old)
+    assert not found.documents, "an id of another date is of another document"
+    assert "2 of the 2 documents are not in the data of small under the same ids" in found.remarks[0]
+    later = HeldOutId("future", "strange", datetime.date(2030, 1, 1))
+    assert already_read(str(other.run_folder), [later]).remarks == ()
+
+
+def test_of_other_models_and_of_runs_without_their_shards_nothing_is_known(other: RunConfig, tmp_path: Path) -> None:
+    assert already_read(str(tmp_path), []).remarks == (UNKNOWN_TEXT,)
+    read = documents(other, "train")
+    save(other, 8, shards_digest="another")
+    (remark,) = already_read(str(other.run_folder), read).remarks
+    assert "whether small was trained on these documents is not known: " in remark
+    assert "are not the shards that" in remark
+    moved = other.model_copy(update={"data": other.data.model_copy(update={"folder": str(tmp_path / "nowhere")})})
+    (other.run_folder / "config.yaml").write_text(to_yaml(moved))
+    (remark,) = already_read(str(other.run_folder), read).remarks
+    assert "whether small was trained on these documents is not known: " in remark
