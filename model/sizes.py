@@ -69,4 +69,4 @@ def _block_matrix_weights(config: ModelConfig) -> int:
 
 def _norm_vectors(config: ModelConfig) -> int:
     """Vectors of one norm: the gain, and LayerNorm's bias."""
-    return 2 if config.norm == "layernorm" and config.bias else 1
+    return 2 if config.norm == "layernorm" and config.bias is True else 1
