@@ -97,17 +97,19 @@ _CHANGES_NOTHING = {
         "unsloth_fixed",
         "unsloth_version",
         "neftune_noise_alpha",
-        "no_rope_layer_interval",
         "use_reentrant_checkpointing",
+        "remove_invalid_values",
     ),
     *("attention_softmax_in_fp32", "masked_softmax_fusion", "bias_dropout_fusion", "slow_but_exact", "offset_alibi"),
     *("skip_bias_add", "skip_bias_add_qkv"),
     *("max_length", "min_length", "do_sample", "early_stopping", "num_beams", "num_beam_groups", "temperature"),
     *("top_k", "top_p", "typical_p", "repetition_penalty", "length_penalty", "diversity_penalty", "output_scores"),
     *("no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "num_return_sequences", "return_dict_in_generate"),
-    *("remove_invalid_values",),
 }
 """Keys of published files that no class here computes with: names, training, generation, speed."""
+
+MOST_LAYERS = 100_000
+"""No model has more; a file that says so is damaged."""
 
 _DIFFERENCES = {
     "Gemma3ForCausalLM": "it multiplies embeddings by the root of their width, has norms before and after each"
@@ -122,7 +124,7 @@ def hugging_face_config(config: ModelConfig, dtype: str) -> dict[str, Any]:
     name = hugging_face_class(config)
     shared = {
         "architectures": [name],
-        "model_type": name.removesuffix("ForCausalLM").lower(),
+        "model_type": _model_type(name),
         # The first is what transformers 4, vLLM and llama.cpp read, the second what transformers 5 does.
         "torch_dtype": dtype,
         "dtype": dtype,
@@ -158,6 +160,10 @@ def hugging_face_config(config: ModelConfig, dtype: str) -> dict[str, Any]:
     return shared | sizes | _their_layers(config, name) | rotation_of(config, name)
 
 
+def _model_type(name: str) -> str:
+    return name.removesuffix("ForCausalLM").lower()
+
+
 def _their_layers(config: ModelConfig, name: str) -> dict[str, Any]:
     """What says which layers slide or do not rotate."""
     types = [f"{'sliding' if kind == 'sliding' else 'full'}_attention" for kind in config.layer_kinds]
@@ -181,11 +187,13 @@ def architecture(theirs: Mapping[str, Any]) -> dict[str, Any]:
         ValueError: it is of another family, something in it changes what the model computes in a way that `Transformer`
             does not, or may do so, or a setting is missing.
     """
-    names = theirs.get("architectures") or [f"no `architectures`, model_type {theirs.get('model_type')}"]
-    name = names[0]
+    names = theirs.get("architectures")
+    name = str(names[0]) if isinstance(names, list) and names else f"no `architectures`, {theirs.get('model_type')}"
     if name not in FAMILIES:
         why = f", but {_DIFFERENCES[name]}" if name in _DIFFERENCES else ""
         raise ValueError(f"it is a {name}{why}; only {', '.join(FAMILIES)} can be taken")
+    if theirs.get("model_type", _model_type(name)) != _model_type(name):
+        raise ValueError(f"it is a {name} of model_type {theirs['model_type']}, and transformers goes by the latter")
     _refuse_unknown(theirs, name)
     found = DEFAULTS[name] | dict(theirs)
     for key, wanted in _NEEDED.items():
@@ -274,6 +282,8 @@ def _is_another(name: str, kinds: set[LayerKind]) -> bool:
 
 def _kinds(theirs: Mapping[str, Any], name: str, layers: int) -> tuple[LayerKind, ...]:
     """The kind of each layer, as the configuration class makes them out."""
+    if not 0 < layers <= MOST_LAYERS:
+        raise ValueError(f"its num_hidden_layers is {layers}")
     window = theirs.get("sliding_window")
     if not theirs.get("use_sliding_window", True):
         window = None

@@ -1,7 +1,7 @@
 """The decoder-only transformer: embedding, blocks, final norm, output head."""
 
 from collections.abc import Callable, Sequence
-from functools import cache as remembered
+from functools import cache
 from typing import Literal, Self, cast
 
 import torch
@@ -140,11 +140,11 @@ class Transformer(nn.Module):
         if documents is not None and config.positions == "rope":
             places = torch.arange(hidden.shape[1], device=hidden.device) - document_starts(documents)
 
-        @remembered
+        @cache
         def kernel(window: int | None) -> Kernel:
             return choose_kernel(config, hidden, past, documents, training, dropout, window)
 
-        @remembered
+        @cache
         def rotation(scaling: RopeScaling | None) -> Rotation:
             at = (past, hidden.shape[1], hidden.dtype, hidden.device)
             cosine, sine = rotary_angles(config.head_width, config.rope_theta, *at, scaling)

@@ -5,6 +5,8 @@ import json
 import pytest
 import torch
 import transformers
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from model.config import ModelConfig
@@ -19,8 +21,8 @@ SIZES = {"vocab_size": 61, "hidden_size": 64, "intermediate_size": 88, "num_hidd
 SIZES |= {"max_position_embeddings": 64}
 
 
-def configured(settings):
-    return ModelConfig.model_validate(settings)
+def configured(said):
+    return ModelConfig.model_validate(said)
 
 
 def test_the_architecture_comes_back_as_it_was(family):
@@ -30,9 +32,9 @@ def test_the_architecture_comes_back_as_it_was(family):
     assert back.model_copy(update={"rope_theta": config.rope_theta}) == config
 
 
-@pytest.mark.parametrize("settings", PUBLISHED.values(), ids=PUBLISHED.keys())
-def test_that_of_published_models_comes_back_as_it_was(settings):
-    config = configured(settings)
+@pytest.mark.parametrize("published", PUBLISHED.values(), ids=PUBLISHED.keys())
+def test_that_of_published_models_comes_back_as_it_was(published):
+    config = configured(published)
     assert configured(architecture(hugging_face_config(config, "float32"))) == config
 
 
@@ -189,9 +191,11 @@ REFUSED = [
         changed("Llama-3.1-8B", architectures=["GPT2LMHeadModel"]),
         "it is a GPT2LMHeadModel; only BloomForCausalLM, Llama",
     ),
-    (changed("Llama-3.1-8B", architectures=None, model_type="gpt2"), "no `architectures`, model_type gpt2"),
+    (changed("Llama-3.1-8B", architectures=None, model_type="gpt2"), "no `architectures`, gpt2"),
     (changed("Llama-3.1-8B", architectures=["Gemma3ForCausalLM"]), "Gemma3ForCausalLM, but it multiplies embeddings"),
     (changed("Llama-3.1-8B", architectures=["Ministral3ForCausalLM"]), "but its queries grow with their position"),
+    (changed("Llama-3.1-8B", model_type="mistral"), "of model_type mistral, and transformers goes by the latter"),
+    (changed("Llama-3.1-8B", num_hidden_layers=10**12), "its num_hidden_layers is 1000000000000"),
     (changed("Llama-3.1-8B", hidden_act="gelu"), "its hidden_act is gelu, and this model computes with silu only"),
     (changed("Llama-3.1-8B", attention_bias=True), "its attention_bias is True"),
     (changed("Llama-3.1-8B", mlp_bias=True), "its mlp_bias is True"),
@@ -228,6 +232,21 @@ def test_what_the_model_cannot_compute_is_refused_by_name(said, words):
     with pytest.raises(ValueError, match=words) as error:
         architecture(said)
     assert "\n" not in str(error.value)
+
+
+ANYTHING = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers()) | st.just({})
+
+
+@settings(max_examples=60)
+@given(st.sampled_from(list(FILES)), st.data())
+def test_a_damaged_file_is_refused_or_taken_as_what_it_says(name, data):
+    said = FILES[name][1]
+    key = data.draw(st.sampled_from(sorted(said)))
+    value = data.draw(ANYTHING | st.sampled_from(list(said.values())))
+    try:
+        ModelConfig.model_validate(architecture(said | {key: value}))
+    except ValueError:
+        return
 
 
 def test_a_window_from_some_layer_on_is_a_pattern():
