@@ -156,7 +156,7 @@ class ModelConfig(BaseModel):
     sliding_window: PositiveInt | None = None
     """Tokens that a token of a sliding layer sees, itself included."""
 
-    layer_pattern: tuple[LayerKind, ...] = Field(default=None, validate_default=True, min_length=1)
+    layer_pattern: tuple[LayerKind, ...] = Field(default=None, validate_default=True, min_length=1, max_length=2_000)
     """The kinds of the layers from the first on, repeated over the depth: `full` attention, `sliding` in windows of
     `sliding_window`, `unrotated` for full attention without rotary positions. None: every layer slides if there is a
     `sliding_window`, and is full otherwise."""
