@@ -121,6 +121,7 @@ def _inputs(config: RunConfig, found: Checkpoint, dtype: str, max_file_gigabytes
         "checkpoint": found.digest,
         "step": found.step,
         "dtype": dtype,
+        "class": hugging_face_class(config.model),
         "max_file_gigabytes": max_file_gigabytes,
         "read": found.manifest.get("read"),  # older checkpoints do not say
         "cutoff": found.manifest["config"]["data"]["cutoff"],  # what goes on from these weights is held to it

@@ -73,22 +73,32 @@ class Attention(nn.Module):
         self.head_width = config.head_width
         self.divisor = layer if config.query_key_layer_scaling else 1
         self.split_heads = (config.heads, config.key_value_heads, config.key_value_heads)
-        self.query_key_value = nn.Linear(config.width, config.query_key_value_width, bias=config.bias)
-        self.output = nn.Linear(config.width, config.width, bias=config.bias)
-        self.query_norm = make_norm(config, config.head_width) if config.query_key_norm else nn.Identity()
-        self.key_norm = make_norm(config, config.head_width) if config.query_key_norm else nn.Identity()
+        self.norms_all_heads = config.query_key_norm == "all_heads"
+        self.query_key_value = nn.Linear(config.width, config.query_key_value_width, bias=bool(config.bias))
+        self.output = nn.Linear(config.attention_width, config.width, bias=config.bias is True)
+        self.query_norm, self.key_norm = (
+            make_norm(config, config.head_width * (heads if self.norms_all_heads else 1))
+            if config.query_key_norm
+            else nn.Identity()
+            for heads in self.split_heads[:2]
+        )
 
     def project(self, hidden: Tensor, rotation: Rotation | None) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, (batch, heads, time, head_width), of hidden (batch, time, width)."""
         packed = self.query_key_value(hidden).unflatten(-1, (-1, self.head_width))
         q, k, v = packed.split(self.split_heads, dim=2)  # (batch, time, heads, head_width)
-        q, k = self.query_norm(q), self.key_norm(k)
+        if self.norms_all_heads:
+            q, k = self.query_norm(q.flatten(2)).view_as(q), self.key_norm(k.flatten(2)).view_as(k)
+        else:
+            q, k = self.query_norm(q), self.key_norm(k)
         if rotation is not None:
             q, k = rotate(q, *rotation), rotate(k, *rotation)
         return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, kernel: Kernel, cache: LayerCache | None) -> Tensor:
-        """Values mixed by attention, (batch, time, width); with a cache, q, k and v are only of the tokens new to it.
+        """Values mixed by attention, (batch, time, heads * head_width).
+
+        With a cache, q, k and v are only of the tokens new to it.
 
         Query-key layer scaling divides the queries by the layer's number and multiplies the logits by it inside the
         kernel, before ALiBi's bias is added: softmax(n (q k / n sqrt(d) + bias / n)).

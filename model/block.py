@@ -24,17 +24,19 @@ Half = TypeVar("Half", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class ForwardPass:
-    """What all blocks share in one forward pass."""
+    """What all blocks of a kind share in one forward pass."""
 
     kernel: Kernel
     rotation: Rotation | None
-    """Of rotary positions."""
+    """Of rotary positions, in layers that have them."""
     dropout: float
     """Probability of dropping an element of a residual branch; 0 outside training."""
 
 
 class Block(nn.Module):
     """x + attention(norm(x)), then x + feed_forward(norm(x)): the residual stream itself is never normalised.
+
+    With `norm_placement` after, x + norm(attention(x)), then x + norm(feed_forward(x)).
 
     The attention kernel stands between two halves that hold all parameters and everything else.
 
@@ -45,6 +47,7 @@ class Block(nn.Module):
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
         self.training_halves = halves()
+        self.norms_before = config.norm_placement == "before"
         self.attention_norm = make_norm(config, config.width)
         self.attention = Attention(config, layer)
         self.feed_forward_norm = make_norm(config, config.width)
@@ -52,12 +55,17 @@ class Block(nn.Module):
 
     def before_attention(self, hidden: Tensor, rotation: Rotation | None) -> QueriesKeysValues:
         """(batch, time, width) -> queries, keys and values (batch, heads, time, head_width)."""
-        return self.attention.project(self.attention_norm(hidden), rotation)
+        return self.attention.project(self.attention_norm(hidden) if self.norms_before else hidden, rotation)
 
     def after_attention(self, hidden: Tensor, mixed: Tensor, dropout: float) -> Tensor:
-        """Both residual branches, from the block's input and what attention made of it: (batch, time, width) all."""
-        hidden = hidden + F.dropout(self.attention.output(mixed), dropout)
-        return hidden + F.dropout(self.feed_forward(self.feed_forward_norm(hidden)), dropout)
+        """Both residual branches, from the block's input and what attention made of it: (batch, time, width)."""
+        attended = self.attention.output(mixed)
+        hidden = hidden + F.dropout(attended if self.norms_before else self.attention_norm(attended), dropout)
+        if self.norms_before:
+            fed = self.feed_forward(self.feed_forward_norm(hidden))
+        else:
+            fed = self.feed_forward_norm(self.feed_forward(hidden))
+        return hidden + F.dropout(fed, dropout)
 
     def forward(self, hidden: Tensor, shared: ForwardPass, cache: LayerCache | None = None) -> Tensor:
         """(batch, time, width) -> (batch, time, width); with a cache, `hidden` holds only the tokens new to it."""

@@ -1,4 +1,4 @@
-"""The counterpart of an architecture in Hugging Face transformers: class, config.json, names and layout of weights."""
+"""The counterpart of an architecture in Hugging Face transformers: its class, names and layout of weights."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,10 +7,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model.config import ModelConfig
+from model.config import HuggingFaceClass, LayerKind, ModelConfig, YarnScaling
 from model.sizes import parameter_count
 
-BLOOM, LLAMA, QWEN3 = "BloomForCausalLM", "LlamaForCausalLM", "Qwen3ForCausalLM"
+BLOOM: HuggingFaceClass = "BloomForCausalLM"
+LLAMA: HuggingFaceClass = "LlamaForCausalLM"
+MISTRAL: HuggingFaceClass = "MistralForCausalLM"
+MINISTRAL: HuggingFaceClass = "MinistralForCausalLM"
+QWEN2: HuggingFaceClass = "Qwen2ForCausalLM"
+QWEN3: HuggingFaceClass = "Qwen3ForCausalLM"
+SMOLLM3: HuggingFaceClass = "SmolLM3ForCausalLM"
+OLMO2: HuggingFaceClass = "Olmo2ForCausalLM"
+OLMO3: HuggingFaceClass = "Olmo3ForCausalLM"
 
 # Our module -> the modules of theirs that take its rows, in order.
 _BLOOM_MODULES = {
@@ -38,47 +46,104 @@ _LLAMA_MODULES = {
     "final_norm": ("model.norm",),
     "head": ("lm_head",),
 }
-_FAMILY = {
+_OLMO_MODULES = _LLAMA_MODULES | {
+    "attention_norm": ("model.layers.{}.post_attention_layernorm",),
+    "feed_forward_norm": ("model.layers.{}.post_feedforward_layernorm",),
+}
+_LLAMA_SETTINGS = {
+    "positions": "rope",
+    "norm": "rmsnorm",
+    "norm_placement": "before",
+    "activation": "swiglu",
+    "embedding_norm": False,
+    "bias": False,
+    "query_key_norm": False,
+}
+FAMILIES: dict[HuggingFaceClass, dict[str, Any]] = {
     BLOOM: {
         "positions": "alibi",
         "norm": "layernorm",
+        "norm_placement": "before",
         "activation": "gelu",
         "embedding_norm": True,
         "bias": True,
         "query_key_norm": False,
     },
-    LLAMA: {
-        "positions": "rope",
-        "norm": "rmsnorm",
-        "activation": "swiglu",
-        "embedding_norm": False,
-        "bias": False,
-        "query_key_norm": False,
-    },
+    LLAMA: _LLAMA_SETTINGS,
+    MISTRAL: _LLAMA_SETTINGS,
+    MINISTRAL: _LLAMA_SETTINGS,
+    QWEN2: _LLAMA_SETTINGS | {"bias": "query_key_value"},
+    QWEN3: _LLAMA_SETTINGS | {"query_key_norm": True},
+    SMOLLM3: _LLAMA_SETTINGS,
+    OLMO2: _LLAMA_SETTINGS | {"norm_placement": "after", "query_key_norm": "all_heads"},
+    OLMO3: _LLAMA_SETTINGS | {"norm_placement": "after", "query_key_norm": "all_heads"},
 }
-_FAMILY[QWEN3] = _FAMILY[LLAMA] | {"query_key_norm": True}
+"""Settings that every model of a class has."""
+
+KINDS: dict[HuggingFaceClass, set[LayerKind]] = {
+    BLOOM: {"full"},
+    LLAMA: {"full"},
+    MISTRAL: {"full", "sliding"},
+    MINISTRAL: {"full", "sliding"},
+    QWEN2: {"full", "sliding"},
+    QWEN3: {"full", "sliding"},
+    SMOLLM3: {"full", "unrotated"},
+    OLMO2: {"full"},
+    OLMO3: {"full", "sliding"},
+}
+"""Kinds that its layers may have; all those of a Mistral are of one."""
 
 
-def hugging_face_class(config: ModelConfig) -> str:
-    """Name of the transformers class that computes exactly this architecture.
+def hugging_face_class(config: ModelConfig) -> HuggingFaceClass:
+    """Name of the transformers class that computes exactly this architecture: `exported_class`, or the first.
 
     Raises:
-        ValueError: none does; the message names the settings in the way.
+        ValueError: none does, or not this one; the message names the settings in the way.
     """
-    if config.positions == "alibi":
-        name = BLOOM
-        needed = _FAMILY[name] | {"key_value_heads": config.heads, "feed_forward_width": 4 * config.width}
-    else:
-        name = QWEN3 if config.query_key_norm else LLAMA
-        needed = _FAMILY[name]
+    name = config.exported_class or _nearest_class(config)
+    needed = dict(FAMILIES[name])
+    if name == BLOOM:
+        needed |= {"key_value_heads": config.heads, "feed_forward_width": 4 * config.width}
+        needed |= {"head_width": config.width // config.heads}
     settings = config.model_dump()
     in_the_way = [f"{key}={settings[key]} (must be {value})" for key, value in needed.items() if settings[key] != value]
+    in_the_way += _in_the_way_of_layers(name, config)
     if in_the_way:
         raise ValueError(
             f"transformers has no such model: with positions={config.positions} the nearest is {name}, and in the way"
             f" are {', '.join(in_the_way)}"
         )
     return name
+
+
+def _nearest_class(config: ModelConfig) -> HuggingFaceClass:
+    kinds = set(config.layer_pattern)
+    if config.positions == "alibi":
+        return BLOOM
+    if config.norm_placement == "after":
+        return OLMO3 if "sliding" in kinds else OLMO2
+    if config.query_key_norm:
+        return QWEN3
+    if config.bias == "query_key_value":
+        return QWEN2
+    if "unrotated" in kinds:
+        return SMOLLM3
+    if "sliding" in kinds:
+        return MISTRAL if kinds == {"sliding"} else MINISTRAL
+    return MISTRAL if config.width % config.heads else LLAMA  # Llama's config refuses such a width
+
+
+def _in_the_way_of_layers(name: HuggingFaceClass, config: ModelConfig) -> list[str]:
+    kinds, found = set(config.layer_pattern), []
+    if not kinds <= KINDS[name] or (name == MISTRAL and len(kinds) > 1):
+        found.append(f"layer_pattern={list(config.layer_pattern)} (must be of {' or '.join(sorted(KINDS[name]))})")
+    if "sliding" in kinds and config.rope_scaling is not None and name != OLMO3:
+        found.append(f"rope_scaling beside layers that slide ({name} scales these too)")
+    if isinstance(config.rope_scaling, YarnScaling) and name == OLMO3 and not config.rope_scaling.truncate:
+        found.append("rope_scaling.truncate=False (must be True: transformers 5 does not read it in this class)")
+    if name == LLAMA and config.width % config.heads:
+        found.append(f"heads={config.heads} (must divide width={config.width})")
+    return found
 
 
 def hugging_face_names(name: str, config: ModelConfig) -> list[str]:
@@ -90,7 +155,9 @@ def hugging_face_names(name: str, config: ModelConfig) -> list[str]:
     module, _, kind = name.rpartition(".")
     match = re.fullmatch(r"blocks\.(\d+)\.(.+)", module)
     layer, module = (match[1], match[2]) if match else ("", module)
-    modules: Mapping[str, Sequence[str]] = _BLOOM_MODULES if config.positions == "alibi" else _LLAMA_MODULES
+    modules: Mapping[str, Sequence[str]] = _OLMO_MODULES if config.norm_placement == "after" else _LLAMA_MODULES
+    if config.positions == "alibi":
+        modules = _BLOOM_MODULES
     if module not in modules:
         raise ValueError(f"the weights hold {name}, which a model of this config does not have")
     return [f"{theirs.format(layer)}.{kind}" for theirs in modules[module]]
@@ -102,24 +169,32 @@ def hugging_face_state(state_dict: Mapping[str, Tensor], config: ModelConfig) ->
     Raises:
         ValueError: the architecture has no counterpart, or the weights are not those of `config`.
     """
-    is_bloom = hugging_face_class(config) == BLOOM
+    hugging_face_class(config)
     exported: dict[str, Tensor] = {}
     for name, tensor in state_dict.items():
-        if name == "head.weight" and config.tied:
-            continue
-        if ".query_key_value." in name and is_bloom:
-            # BLOOM keeps the query, key and value of one head together.
-            tensor = tensor.view(3, config.heads, config.head_width, -1).transpose(0, 1).reshape(tensor.shape)
-        parts = torch.split(tensor, _rows(name, len(tensor), config))
-        exported |= zip(hugging_face_names(name, config), parts, strict=True)
+        if name != "head.weight" or not config.tied:
+            exported |= to_hugging_face(name, tensor, config)
     held, expected = sum(tensor.numel() for tensor in exported.values()), parameter_count(config)
     if held != expected:
         raise ValueError(f"the weights hold {held:,} parameters, but a model of this config has {expected:,}")
     return exported
 
 
+def to_hugging_face(name: str, tensor: Tensor, config: ModelConfig) -> dict[str, Tensor]:
+    """Our parameter `name`, or another tensor with a row for each of its rows, as theirs, in order.
+
+    Raises:
+        ValueError: their model has no such parameter.
+    """
+    if ".query_key_value." in name and config.positions == "alibi":
+        # BLOOM keeps the query, key and value of one head together.
+        tensor = tensor.view(3, config.heads, config.head_width, -1).transpose(0, 1).reshape(tensor.shape)
+    parts = torch.split(tensor, _rows(name, len(tensor), config))
+    return dict(zip(hugging_face_names(name, config), parts, strict=True))
+
+
 def from_hugging_face(name: str, parts: Sequence[Tensor], config: ModelConfig) -> Tensor:
-    """Our parameter `name` from the tensors that `hugging_face_names` names: the inverse of `hugging_face_state`."""
+    """Our parameter `name` from the tensors that `hugging_face_names` names: the inverse of `to_hugging_face`."""
     tensor = torch.cat(list(parts)) if len(parts) > 1 else parts[0]
     if ".query_key_value." in name and config.positions == "alibi":
         tensor = tensor.view(config.heads, 3, config.head_width, -1).transpose(0, 1).reshape(tensor.shape)
@@ -132,119 +207,5 @@ def _rows(name: str, rows: int, config: ModelConfig) -> list[int]:
         return [rows]
     if ".query_key_value." in name:
         key_value_rows = config.key_value_heads * config.head_width
-        return [config.width, key_value_rows, key_value_rows]
+        return [config.attention_width, key_value_rows, key_value_rows]
     return [rows // 2, rows // 2] if ".feed_forward.expand." in name else [rows]
-
-
-def hugging_face_config(config: ModelConfig, dtype: str) -> dict[str, Any]:
-    """Contents of config.json for weights of `dtype` ("float32", "bfloat16"); token ids are left unset."""
-    name = hugging_face_class(config)
-    shared = {
-        "architectures": [name],
-        "model_type": name.removesuffix("ForCausalLM").lower(),
-        # The first is what transformers 4, vLLM and llama.cpp read, the second what transformers 5 does.
-        "torch_dtype": dtype,
-        "dtype": dtype,
-        "vocab_size": config.vocabulary_size,
-        "hidden_size": config.width,
-        "tie_word_embeddings": config.tied,
-        "bos_token_id": None,
-        "eos_token_id": None,
-        # Set, it would freeze the padding token's embedding in fine-tuning; generation_config.json has it instead.
-        "pad_token_id": None,
-    }
-    if name == BLOOM:
-        return shared | {
-            "n_layer": config.layers,
-            "n_head": config.heads,
-            "layer_norm_epsilon": config.norm_epsilon,
-            "seq_length": config.sequence_length,
-        }
-    return shared | {
-        "num_hidden_layers": config.layers,
-        "num_attention_heads": config.heads,
-        "num_key_value_heads": config.key_value_heads,
-        "head_dim": config.head_width,
-        "intermediate_size": config.feed_forward_width,
-        "hidden_act": "silu",
-        "rms_norm_eps": config.norm_epsilon,
-        "max_position_embeddings": config.sequence_length,
-        # Read by transformers up to 4, and from 5 on.
-        "rope_theta": config.rope_theta,
-        "rope_parameters": {"rope_type": "default", "rope_theta": config.rope_theta},
-    }
-
-
-def architecture(theirs: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of `ModelConfig` that the contents of a config.json stand for.
-
-    Raises:
-        ValueError: it is of another family, something in it changes what the model computes in a way that `Transformer`
-            does not, or a setting is missing.
-    """
-    names = theirs.get("architectures") or [f"no `architectures`, model_type {theirs.get('model_type')}"]
-    name = names[0]
-    if name not in _FAMILY:
-        raise ValueError(f"it is a {name}; only {', '.join(_FAMILY)} can be taken")
-    try:
-        settings = _bloom_settings(theirs) if name == BLOOM else _llama_settings(theirs, name)
-    except KeyError as error:
-        raise ValueError(f"it does not say {error}") from None
-    return _FAMILY[name] | settings
-
-
-def _bloom_settings(theirs: Mapping[str, Any]) -> dict[str, Any]:
-    _refuse_unless(theirs, {"apply_residual_connection_post_layernorm": (False, False)})
-    width, heads = _either(theirs, "hidden_size", "n_embed"), _either(theirs, "n_head", "num_attention_heads")
-    return {
-        "layers": _either(theirs, "n_layer", "num_hidden_layers"),
-        "width": width,
-        "heads": heads,
-        "key_value_heads": heads,
-        "feed_forward_width": 4 * width,
-        "vocabulary_size": theirs["vocab_size"],
-        "sequence_length": theirs.get("seq_length", 2048),
-        "norm_epsilon": theirs.get("layer_norm_epsilon", 1e-5),
-        "tied": theirs.get("tie_word_embeddings", True),
-    }
-
-
-def _llama_settings(theirs: Mapping[str, Any], name: str) -> dict[str, Any]:
-    rope = theirs.get("rope_parameters") or theirs.get("rope_scaling") or {}
-    width, heads = theirs["hidden_size"], theirs["num_attention_heads"]
-    found = dict(theirs) | {"rope_type": rope.get("rope_type", rope.get("type", "default"))}
-    # What each of these is where config.json does not say it, and what it must be.
-    _refuse_unless(
-        found,
-        {
-            "rope_type": ("default", "default"),
-            "hidden_act": ("silu", "silu"),
-            "attention_bias": (False, False),
-            "mlp_bias": (False, False),
-            "use_sliding_window": (False, False),
-            "head_dim": (128 if name == QWEN3 else width // heads, width // heads),
-        },
-    )
-    return {
-        "layers": theirs["num_hidden_layers"],
-        "width": width,
-        "heads": heads,
-        "key_value_heads": theirs.get("num_key_value_heads") or heads,
-        "feed_forward_width": theirs["intermediate_size"],
-        "vocabulary_size": theirs["vocab_size"],
-        "sequence_length": theirs["max_position_embeddings"],
-        "rope_theta": rope.get("rope_theta", theirs.get("rope_theta", 10_000.0)),
-        "norm_epsilon": theirs.get("rms_norm_eps", 1e-6),
-        "tied": theirs.get("tie_word_embeddings", False),
-    }
-
-
-def _either(theirs: Mapping[str, Any], name: str, other: str) -> Any:
-    return theirs[name] if name in theirs else theirs[other]
-
-
-def _refuse_unless(theirs: Mapping[str, Any], needed: Mapping[str, tuple[Any, Any]]) -> None:
-    for key, (default, wanted) in needed.items():
-        found = theirs.get(key, default)
-        if found != wanted:
-            raise ValueError(f"its {key} is {found}, and this model computes with {wanted} only")

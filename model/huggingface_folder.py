@@ -14,7 +14,8 @@ from torch import Tensor
 
 from model.config import ModelConfig
 from model.exported_tokenizer import CHAT, DESCRIPTION, MARKS, end_of_text_id, write_tokenizer
-from model.huggingface import hugging_face_config, hugging_face_state
+from model.huggingface import hugging_face_state
+from model.huggingface_config import hugging_face_config
 from model.weight_files import INDEX, SHARD, SINGLE_FILE, write_weights
 
 CONFIG, GENERATION, CARD = "config.json", "generation_config.json", "README.md"

@@ -1,12 +1,15 @@
 """The kernels that attention can run on, and the one place where one is chosen.
 
-| where                                    | ALiBi                               | RoPE                           |
+| where                                    | ALiBi                               | RoPE, or no positions          |
 | ---------------------------------------- | ----------------------------------- | ------------------------------ |
 | CPU; one document a row                  | SDPA with a bias shared by all rows | SDPA, causal                   |
 | CPU; packed rows, masked                 | SDPA for each document              | SDPA for each document, causal |
 | GPU, training; one document a row        | FlexAttention                       | SDPA, causal                   |
 | GPU, training; packed rows, masked       | FlexAttention                       | FlexAttention                  |
 | GPU, evaluation, generation, or dropout  | SDPA with a bias                    | SDPA with a mask where needed  |
+
+Layers that slide over rows or documents longer than their window take a mask with SDPA, and in training on a GPU
+FlexAttention. Behind a cache they are given no more keys than the window reaches; a single query then needs no mask.
 
 SDPA is torch's `scaled_dot_product_attention`. All of them keep logits and softmax in float32 (or wider) for inputs in
 bfloat16. FlexAttention computes bias and mask where it needs them, so that neither is ever in memory, and leaves out
@@ -40,8 +43,9 @@ def choose_kernel(
     documents: Tensor | None = None,
     training: bool = False,
     dropout: float = 0.0,
+    window: int | None = None,
 ) -> Kernel:
-    """The kernel for one forward pass; all its blocks share it, and with it masks that are made once.
+    """The kernel for one forward pass; all its blocks of a kind share it, and with it masks that are made once.
 
     Args:
         hidden: any tensor of the pass, (batch, time, ...): its shape, dtype and device decide.
@@ -49,24 +53,38 @@ def choose_kernel(
         documents: integers (batch, time), to keep attention within each run of equal ones; needs an empty cache.
         training: whether there will be a backward pass.
         dropout: probability of dropping an attention weight.
+        window: tokens that each sees, itself included; None: all before it.
     """
     time, dtype, device = hidden.shape[1], hidden.dtype, hidden.device
     starts = None if documents is None else document_starts(documents)
-    if device.type == "cuda" and training and not past and flex_pays(config, starts is not None, dropout):
-        return flex_kernel(config, time, device, starts)
-    bias = alibi_mask(config.heads, past, time, dtype, device) if config.positions == "alibi" else None
-    if starts is not None and device.type == "cpu":
-        return partial(_each_document, lengths=_document_lengths(starts), bias=bias, dropout=dropout)
-    if starts is not None:
-        bias = _within_documents(starts, bias)
-    elif bias is None and past and time > 1:
+    if window is not None and window >= past + time:
+        window = None
+    masked = starts is not None or window is not None
+    if device.type == "cuda" and training and not past and flex_pays(config, masked, dropout):
+        return flex_kernel(config, time, device, starts, window)
+    out_of_reach = 0 if window is None else max(0, past + 1 - window)
+    past -= out_of_reach
+    mask = alibi_mask(config.heads, past, time, dtype, device) if config.positions == "alibi" else None
+    if time > 1 and (window is not None or (past and mask is None)):
         # Several queries after a cache: the kernel's own causal mask would start at the wrong key.
-        bias = torch.ones(time, past + time, device=device, dtype=torch.bool).tril_(past)
-    return partial(_sdpa, mask=bias, causal=bias is None and time > 1, dropout=dropout)
+        band = _band(past, time, window, device)
+        mask = band if mask is None else mask.masked_fill(~band, -torch.inf)
+    if starts is not None and device.type == "cpu":
+        unmasked = window if window is not None and config.positions == "rope" else 0
+        lengths = _document_lengths(starts)
+        return partial(_each_document, lengths=lengths, mask=mask, unmasked=unmasked, dropout=dropout)
+    if starts is not None:
+        mask = _within_documents(starts, mask)
+    kernel = partial(_sdpa, mask=mask, causal=mask is None and time > 1, dropout=dropout)
+    return partial(_of_later_keys, kernel=kernel, first=out_of_reach) if out_of_reach else kernel
 
 
 def flex_pays(config: ModelConfig, masked: bool, dropout: float) -> bool:
-    """Whether training on a GPU goes by FlexAttention: it can, and SDPA would need a mask in memory."""
+    """Whether training on a GPU goes by FlexAttention: it can, and SDPA would need a mask in memory.
+
+    Args:
+        masked: attention keeps within documents or within a window.
+    """
     return (config.positions == "alibi" or masked) and not dropout and config.head_width >= FLEX_LEAST_HEAD_WIDTH
 
 
@@ -83,11 +101,25 @@ def _sdpa(q: Tensor, k: Tensor, v: Tensor, factor: int, *, mask: Tensor | None, 
     )
 
 
-def _within_documents(starts: Tensor, bias: Tensor | None) -> Tensor:
+def _of_later_keys(q: Tensor, k: Tensor, v: Tensor, factor: int, *, kernel: Kernel, first: int) -> Tensor:
+    return kernel(q, k[:, :, first:], v[:, :, first:], factor)
+
+
+@lru_cache(maxsize=2)
+@torch.inference_mode(False)
+def _band(past: int, time: int, window: int | None, device: torch.device) -> Tensor:
+    """Which keys a query sees that stands behind `past` of them: bool (time, past + time)."""
+    seen = torch.ones(time, past + time, device=device, dtype=torch.bool).tril_(past)
+    return seen if window is None else seen.triu_(past - window + 1)
+
+
+def _within_documents(starts: Tensor, mask: Tensor | None) -> Tensor:
     """Mask or bias, (batch, 1 or heads, time, time), under which no token sees another document or the future."""
     places = torch.arange(starts.shape[1], device=starts.device)
-    seen = (places >= starts[:, :, None]) & (places <= places[:, None])
-    return seen[:, None] if bias is None else bias.masked_fill(~seen[:, None], -torch.inf)
+    seen = ((places >= starts[:, :, None]) & (places <= places[:, None]))[:, None]
+    if mask is None or mask.dtype == torch.bool:
+        return seen if mask is None else seen & mask
+    return mask.masked_fill(~seen, -torch.inf)
 
 
 def _document_lengths(starts: Tensor) -> list[int]:
@@ -97,32 +129,48 @@ def _document_lengths(starts: Tensor) -> list[int]:
 
 
 def _each_document(
-    q: Tensor, k: Tensor, v: Tensor, factor: int, *, lengths: list[int], bias: Tensor | None, dropout: float
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    factor: int,
+    *,
+    lengths: list[int],
+    mask: Tensor | None,
+    unmasked: int,
+    dropout: float,
 ) -> Tensor:
-    """Attention of one document after another: a third of the time of masked rows or less, as nothing is masked."""
+    """Attention of one document after another: a third of the time of masked rows or less, as little is masked.
+
+    Args:
+        unmasked: documents up to this length need nothing of the mask but that it is causal.
+    """
     parts = []
     behind_one_another = (torch.split(x.transpose(1, 2).flatten(0, 1), lengths) for x in (q, k, v))
     for document in zip(*behind_one_another, strict=True):
         time = len(document[0])
-        mask = None if bias is None else bias[:, :, :time, :time]
+        of_document = None if mask is None or time <= unmasked else mask[..., :time, :time]
         query, key, value = (x.transpose(0, 1)[None] for x in document)
-        mixed = _sdpa(query, key, value, factor, mask=mask, causal=mask is None, dropout=dropout)
+        mixed = _sdpa(query, key, value, factor, mask=of_document, causal=of_document is None, dropout=dropout)
         parts.append(mixed[0].transpose(0, 1))
     return torch.cat(parts).view(q.shape[0], -1, *q.shape[1::2]).transpose(1, 2)
 
 
-def flex_kernel(config: ModelConfig, time: int, device: torch.device, starts: Tensor | None) -> Kernel:
-    """FlexAttention over whole rows, with ALiBi's bias and the documents' borders where there are any.
+def flex_kernel(
+    config: ModelConfig, time: int, device: torch.device, starts: Tensor | None, window: int | None = None
+) -> Kernel:
+    """FlexAttention over whole rows, with ALiBi's bias, and the borders of documents and windows where there are any.
 
     Args:
         starts: where each token's document begins, (batch, time), or None.
+        window: tokens that each sees, itself included, or None.
     """
     if starts is None:
-        block_mask = _causal_blocks(time, device)
+        block_mask = _causal_blocks(time, window, device)
     else:
 
         def sees(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-            return (key <= query) & (key >= starts[batch, query])
+            seen = (key <= query) & (key >= starts[batch, query])
+            return seen if window is None else seen & (key > query - window)
 
         block_mask = create_block_mask(sees, len(starts), None, time, time, device)
     slopes = _slopes(config.heads, device) if config.positions == "alibi" else None
@@ -137,8 +185,11 @@ def _slopes(heads: int, device: torch.device) -> Tensor:
 
 
 @lru_cache(maxsize=2)
-def _causal_blocks(time: int, device: torch.device) -> BlockMask:
-    return create_block_mask(lambda batch, head, query, key: key <= query, None, None, time, time, device)
+def _causal_blocks(time: int, window: int | None, device: torch.device) -> BlockMask:
+    def sees(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return key <= query if window is None else (key <= query) & (key > query - window)
+
+    return create_block_mask(sees, None, None, time, time, device)
 
 
 def _flex(

@@ -9,7 +9,7 @@ from model.config import ModelConfig
 def make_norm(config: ModelConfig, width: int) -> nn.LayerNorm | nn.RMSNorm:
     """The configured norm over a last dimension of `width`; statistics are in float32 also for bfloat16 input."""
     if config.norm == "layernorm":
-        return nn.LayerNorm(width, eps=config.norm_epsilon, bias=config.bias)
+        return nn.LayerNorm(width, eps=config.norm_epsilon, bias=config.bias is True)
     return nn.RMSNorm(width, eps=config.norm_epsilon)
 
 
@@ -22,8 +22,8 @@ class FeedForward(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.gated = config.activation == "swiglu"
-        self.expand = nn.Linear(config.width, config.expanded_width, bias=config.bias)
-        self.output = nn.Linear(config.feed_forward_width, config.width, bias=config.bias)
+        self.expand = nn.Linear(config.width, config.expanded_width, bias=config.bias is True)
+        self.output = nn.Linear(config.feed_forward_width, config.width, bias=config.bias is True)
 
     def forward(self, hidden: Tensor) -> Tensor:
         """(batch, time, width) -> (batch, time, width)."""

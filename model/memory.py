@@ -1,7 +1,8 @@
 """Arithmetic of memory in training: activations, loss, the parts of a model's state under ZeRO, all of a GPU together.
 
 Bytes follow from shapes alone; nothing here builds a model. What it does not count: the CUDA context, communication
-buckets, what the allocator loses to fragments, and the mask that ALiBi needs where no kernel makes it on the fly.
+buckets, what the allocator loses to fragments, and the masks of ALiBi and of windows where no kernel makes them on the
+fly. Layers whose queries and keys are not rotated keep less than is counted: these, as they were packed.
 """
 
 from dataclasses import dataclass
@@ -126,12 +127,13 @@ def block_activation_bytes(
     attention matrix 5 a s^2 b more, or 2 a s^2 b without dropout.
     """
     tokens, value = batch * config.sequence_length, _value_bytes(precision)
-    values = 4 * config.width  # what the two norms are given, and what they give to the matrices
+    values = 4 * config.width  # what the two norms are given, and the matrices before or behind them
     values += _attention_values(config)
     values += 2 * config.expanded_width  # gate and up, SiLU and product; or both sides of GELU
     statistics = 2 * _norm_statistics(config)
     if config.query_key_norm:
-        statistics += (config.heads + config.key_value_heads) * _norm_statistics(config)
+        norms = 2 if config.query_key_norm == "all_heads" else config.heads + config.key_value_heads
+        statistics += norms * _norm_statistics(config)
     statistics += 0 if attention_matrix else 4 * config.heads  # each row's log of its sum
     masks = 2 * config.width if config.dropout else 0
     kept = tokens * (values * value + statistics + masks)
@@ -162,12 +164,12 @@ def _cheap_rest_bytes(config: ModelConfig, batch: int, precision: Precision) -> 
 
 def _attention_values(config: ModelConfig) -> int:
     """Of each token: packed queries, keys and values, what attention is given beside them, and what it makes of all."""
-    values = config.query_key_value_width + config.width
+    values = config.query_key_value_width + config.attention_width
     if config.positions == "rope" or config.query_key_norm:
         # Queries and keys as attention sees them; the values keep the packed ones alive beside them.
         values += (config.heads + config.key_value_heads) * config.head_width
     elif config.query_key_layer_scaling:
-        values += config.width  # the divided queries, likewise
+        values += config.attention_width  # the divided queries, likewise
     return values
 
 

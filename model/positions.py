@@ -1,10 +1,13 @@
 """Where tokens stand: ALiBi's biases, rotary angles, and the documents inside a packed row."""
 
+import math
 from functools import lru_cache
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
+
+from model.config import Llama3Scaling, RopeScaling, YarnScaling
 
 Rotation: TypeAlias = tuple[Tensor, Tensor]
 """Cosines and sines of rotary angles."""
@@ -41,20 +44,62 @@ def alibi_mask(heads: int, past: int, time: int, dtype: torch.dtype, device: tor
     return bias.masked_fill_(distance > 0, -torch.inf).to(dtype)[None]
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 @torch.inference_mode(False)
 def rotary_angles(
-    head_width: int, theta: float, past: int, time: int, dtype: torch.dtype, device: torch.device
+    head_width: int,
+    theta: float,
+    past: int,
+    time: int,
+    dtype: torch.dtype,
+    device: torch.device,
+    scaling: RopeScaling | None = None,
 ) -> Rotation:
     """Cosine and sine of position * theta^(-2i / head_width) (Su et al. 2021), angles in float32 or wider.
 
-    For positions past ... past + time - 1; both have shape (time, 1, head_width / 2).
+    For positions past ... past + time - 1; both have shape (time, 1, head_width / 2). YaRN's are multiplied by its
+    attention factor.
     """
     precise = torch.promote_types(dtype, torch.float32)
     exponents = torch.arange(0, head_width, 2, device=device, dtype=precise) / head_width
     positions = torch.arange(past, past + time, device=device, dtype=precise)
-    angles = torch.outer(positions, 1.0 / theta**exponents)[:, None, :]
-    return angles.cos().to(dtype), angles.sin().to(dtype)
+    frequencies = 1.0 / theta**exponents
+    if scaling is not None:
+        frequencies = frequencies * _scale(scaling, theta, frequencies)
+    angles = torch.outer(positions, frequencies)[:, None, :]
+    cosine, sine = angles.cos(), angles.sin()
+    if isinstance(scaling, YarnScaling):
+        cosine, sine = cosine * scaling.attention_factor, sine * scaling.attention_factor
+    return cosine.to(dtype), sine.to(dtype)
+
+
+def _scale(scaling: RopeScaling, theta: float, frequencies: Tensor) -> Tensor | float:
+    """What each pair's frequency is multiplied by: 1 where it is kept, 1 / factor where it is slow."""
+    if isinstance(scaling, Llama3Scaling):
+        turns = scaling.original_length / (2 * math.pi) * frequencies
+        low, high = scaling.low_frequency_factor, scaling.high_frequency_factor
+        kept = ((turns - low) / (high - low)).clamp(0, 1)
+    elif isinstance(scaling, YarnScaling):
+        first, last = _blended_pairs(scaling, theta, 2 * len(frequencies))
+        pairs = torch.arange(len(frequencies), device=frequencies.device, dtype=frequencies.dtype)
+        kept = 1 - ((pairs - first) / (last - first)).clamp(0, 1)
+    else:
+        return 1 / scaling.factor
+    return kept + (1 - kept) / scaling.factor
+
+
+def _blended_pairs(scaling: YarnScaling, theta: float, head_width: int) -> tuple[float, float]:
+    """Between which pairs YaRN goes from keeping to dividing (Peng et al. 2023, section 3.2; transformers' bounds)."""
+
+    def pair_of(turns: float) -> float:
+        length = scaling.original_length / (2 * math.pi * turns)
+        return head_width * math.log(length) / (2 * math.log(theta))
+
+    first, last = pair_of(scaling.beta_fast), pair_of(scaling.beta_slow)
+    if scaling.truncate:
+        first, last = math.floor(first), math.ceil(last)
+    first, last = max(first, 0), min(last, head_width - 1)
+    return first, last + 0.001 if first == last else last
 
 
 def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:

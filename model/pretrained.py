@@ -1,4 +1,4 @@
-"""Taking weights from a Hugging Face folder (BLOOM, Llama, Qwen3) as the start of training."""
+"""Taking weights from a Hugging Face folder as the start of training."""
 
 import json
 from contextlib import nullcontext
@@ -8,12 +8,13 @@ from typing import Any
 import torch
 
 from model.config import ModelConfig
-from model.huggingface import architecture, from_hugging_face, hugging_face_names
+from model.huggingface import from_hugging_face, hugging_face_names
+from model.huggingface_config import architecture
 from model.initialise import Gather
 from model.transformer import Transformer
 from model.weight_files import WeightFiles, open_weights
 
-OF_TRAINING = ("dropout", "z_loss")
+OF_TRAINING = ("dropout", "z_loss", "exported_class")
 """Settings of `ModelConfig` that no weight depends on."""
 
 OF_VOCABULARY = ("embedding.weight", "head.weight")

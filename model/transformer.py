@@ -1,6 +1,7 @@
-"""The decoder-only transformer: embedding, pre-norm blocks, final norm, output head."""
+"""The decoder-only transformer: embedding, blocks, final norm, output head."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Literal, Self, cast
 
 import torch
@@ -10,11 +11,11 @@ from torch.utils.checkpoint import checkpoint
 
 from model.attention import LayerCache
 from model.block import Block, ForwardPass, halves
-from model.config import ModelConfig
-from model.kernels import choose_kernel
+from model.config import LayerKind, ModelConfig, RopeScaling
+from model.kernels import Kernel, choose_kernel
 from model.layers import make_norm
 from model.loss import linear_cross_entropy, token_losses
-from model.positions import document_starts, rotary_angles
+from model.positions import Rotation, document_starts, rotary_angles
 
 
 class OutputHead(nn.Module):
@@ -114,32 +115,50 @@ class Transformer(nn.Module):
     ) -> Tensor:
         """What the output head reads: (batch, time, width) after the final norm. Arguments as in `forward`."""
         hidden = self.embedding_norm(self.embedding(tokens))
-        shared = self._forward_pass(hidden, cache[0].length if cache else 0, documents)
-        hidden = F.dropout(hidden, shared.dropout)
+        dropout = self.dropout if self.training else 0.0
+        passes = self._forward_passes(hidden, cache[0].length if cache else 0, documents, dropout)
+        hidden = F.dropout(hidden, dropout)
         recompute = self.recompute_every if self.training and torch.is_grad_enabled() and cache is None else 0
-        for layer, block in enumerate(self.blocks):
+        for layer, (block, kind) in enumerate(zip(self.blocks, self.config.layer_kinds, strict=True)):
+            shared = passes[kind]
             if recompute and layer % recompute == 0:
-                hidden = checkpoint(block, hidden, shared, use_reentrant=False, preserve_rng_state=shared.dropout > 0)
+                hidden = checkpoint(block, hidden, shared, use_reentrant=False, preserve_rng_state=dropout > 0)
             else:
                 hidden = block(hidden, shared, cache[layer] if cache else None)
         normalised: Tensor = self.final_norm(hidden)
         return normalised
 
-    def _forward_pass(self, hidden: Tensor, past: int, documents: Tensor | None) -> ForwardPass:
-        """What the blocks share: made once a pass, without waiting for a GPU."""
+    def _forward_passes(
+        self, hidden: Tensor, past: int, documents: Tensor | None, dropout: float
+    ) -> dict[LayerKind, ForwardPass]:
+        """What the blocks of each kind share: made once a pass, without waiting for a GPU."""
         config = self.config
         if past and documents is not None:
             raise ValueError("documents cannot be told apart behind a key-value cache: give one of the two")
-        dropout = self.dropout if self.training else 0.0
-        kernel = choose_kernel(config, hidden, past, documents, self.training and torch.is_grad_enabled(), dropout)
-        rotation = None
-        if config.positions == "rope":
-            time = hidden.shape[1]
-            rotation = rotary_angles(config.head_width, config.rope_theta, past, time, hidden.dtype, hidden.device)
-            if documents is not None:
-                places = torch.arange(time, device=hidden.device) - document_starts(documents)
-                rotation = rotation[0][places], rotation[1][places]
-        return ForwardPass(kernel, rotation, dropout)
+        training = self.training and torch.is_grad_enabled()
+        places = None
+        if documents is not None and config.positions == "rope":
+            places = torch.arange(hidden.shape[1], device=hidden.device) - document_starts(documents)
+
+        @cache
+        def kernel(window: int | None) -> Kernel:
+            return choose_kernel(config, hidden, past, documents, training, dropout, window)
+
+        @cache
+        def rotation(scaling: RopeScaling | None) -> Rotation:
+            at = (past, hidden.shape[1], hidden.dtype, hidden.device)
+            cosine, sine = rotary_angles(config.head_width, config.rope_theta, *at, scaling)
+            return (cosine, sine) if places is None else (cosine[places], sine[places])
+
+        def of_kind(kind: LayerKind) -> ForwardPass:
+            rotated = config.positions == "rope" and kind != "unrotated"
+            return ForwardPass(
+                kernel(config.sliding_window if kind == "sliding" else None),
+                rotation(config.rope_scaling if kind == "full" else None) if rotated else None,
+                dropout,
+            )
+
+        return {kind: of_kind(kind) for kind in set(config.layer_kinds)}
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         # `to_empty` and `to` from the meta device replace parameters module by module, which would untie the head.

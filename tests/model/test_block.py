@@ -13,6 +13,7 @@ from model.config import ModelConfig
 from model.initialise import initialise
 from model.memory import selective_block_bytes
 from model.transformer import Transformer
+from tests.models import YARN
 
 SHAPE = {"layers": 4, "width": 64, "heads": 4, "vocabulary_size": 31, "sequence_length": 48}
 BLOOM = SHAPE | {"positions": "alibi", "norm": "layernorm", "activation": "gelu", "embedding_norm": True, "bias": True}
@@ -159,6 +160,17 @@ def test_compiled_equals_eager_and_each_half_is_compiled_once(settings):
     counters.clear()
     step(model)
     assert not counters["stats"], "evaluation, whose lengths vary, is not compiled"
+
+
+def test_layers_of_three_kinds_share_their_halves_but_for_the_rotation():
+    """One graph of the half before attention for layers that rotate, another for those that do not."""
+    kinds = {"layer_pattern": ["sliding", "full", "unrotated"], "sliding_window": 6, "layers": 3}
+    olmo = {"norm_placement": "after", "query_key_norm": "all_heads", "rope_scaling": YARN, "head_width": 32}
+    model = build(MODELS["modern"] | kinds | olmo)
+    expected = step(model, DOCUMENTS)
+    model.set_training(compiled=True)
+    assert_close(step(model, DOCUMENTS), expected)
+    assert counters["stats"]["unique_graphs"] == 3
 
 
 @BOTH

@@ -28,7 +28,8 @@ def build(positions="alibi", **changes):
     return model.double()
 
 
-MODELS = {"alibi": build(), "rope": build("rope")}
+WINDOWS = {"sliding_window": 4, "layer_pattern": ["sliding", "full", "unrotated"], "layers": 3}
+MODELS = {"alibi": build(), "rope": build("rope"), "windows": build("rope", **WINDOWS)}
 BOTH = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS.keys())
 
 

@@ -8,15 +8,9 @@ from transformers import AutoModelForCausalLM
 
 from model.config import ModelConfig
 from model.generate import generate
-from model.huggingface import (
-    architecture,
-    from_hugging_face,
-    hugging_face_class,
-    hugging_face_config,
-    hugging_face_names,
-    hugging_face_state,
-)
+from model.huggingface import from_hugging_face, hugging_face_class, hugging_face_names, hugging_face_state
 from model.huggingface_folder import export_folder
+from tests.models import YARN
 
 
 def export(model, folder, **changes):
@@ -68,43 +62,8 @@ def test_weights_come_back_as_they_were(family, random_model):
         assert torch.equal(from_hugging_face(name, parts, model.config), parameter), name
 
 
-def test_the_architecture_comes_back_as_it_was(family):
-    config = ModelConfig.model_validate(family)
-    back = ModelConfig.model_validate(architecture(hugging_face_config(config, "float32")))
-    # BLOOM does not rotate, so its config.json has no base of wavelengths.
-    assert back.model_copy(update={"rope_theta": config.rope_theta}) == config
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"architectures": ["MistralForCausalLM"]}, "it is a MistralForCausalLM; only BloomForCausalLM, Llama"),
-        ({"architectures": None, "model_type": "gpt2"}, "no `architectures`, model_type gpt2"),
-        ({"hidden_act": "gelu"}, "its hidden_act is gelu, and this model computes with silu only"),
-        ({"attention_bias": True}, "its attention_bias is True"),
-        ({"head_dim": 16}, "its head_dim is 16, and this model computes with 8 only"),
-        ({"rope_parameters": {"rope_type": "yarn", "factor": 4.0}}, "its rope_type is yarn"),
-        ({"rope_parameters": None, "rope_scaling": {"type": "linear", "factor": 2.0}}, "its rope_type is linear"),
-        ({"hidden_size": None}, "does not say 'hidden_size'"),
-    ],
-)
-def test_what_the_model_cannot_compute_is_refused_by_name(families, change, words):
-    theirs = hugging_face_config(ModelConfig.model_validate(families["llama"]), "float32") | change
-    with pytest.raises(ValueError, match=words):
-        architecture({key: value for key, value in theirs.items() if value is not None})
-
-
-def test_older_spellings_of_config_json_are_understood(families):
-    bloom = hugging_face_config(ModelConfig.model_validate(families["bloom"]), "float32")
-    older = bloom | {"n_embed": bloom["hidden_size"], "num_attention_heads": bloom["n_head"]}
-    del older["hidden_size"], older["n_head"]
-    assert architecture(older) == architecture(bloom)
-    llama = hugging_face_config(ModelConfig.model_validate(families["llama"]), "float32")
-    older = {key: value for key, value in llama.items() if key not in ("rope_parameters", "head_dim")}
-    assert architecture(older) == architecture(llama)
-    assert architecture({k: v for k, v in older.items() if k != "rope_theta"})["rope_theta"] == 10_000
-
-
+WINDOWS = {"sliding_window": 8, "layer_pattern": ["full", "sliding"]}
+OLMO3 = WINDOWS | {"norm_placement": "after", "query_key_norm": "all_heads"}
 SWITCHES = [
     ("bloom", {"activation": "swiglu", "bias": False}, "BloomForCausalLM.*activation=swiglu.*bias=False"),
     ("bloom", {"key_value_heads": 3}, r"key_value_heads=3 \(must be 6\)"),
@@ -113,6 +72,15 @@ SWITCHES = [
     ("bloom", {"query_key_norm": True}, "query_key_norm=True"),
     ("llama", {"query_key_norm": True, "bias": True}, "Qwen3ForCausalLM.*bias=True"),
     ("llama", {"positions": "alibi"}, "BloomForCausalLM.*norm=rmsnorm"),
+    ("bloom", {"head_width": 16}, r"head_width=16 \(must be 8\)"),
+    ("bloom", {"sliding_window": 8}, r"layer_pattern=\['sliding'\] \(must be of full\)"),
+    ("llama", {"bias": "query_key_value", "query_key_norm": True}, "Qwen3ForCausalLM.*bias=query_key_value"),
+    ("llama", {"norm_placement": "after"}, r"Olmo2ForCausalLM.*query_key_norm=False \(must be all_heads\)"),
+    ("llama", {"query_key_norm": "all_heads"}, r"query_key_norm=all_heads \(must be True\)"),
+    ("llama", {"layer_pattern": ["sliding", "unrotated"], "sliding_window": 8}, "SmolLM3ForCausalLM.*layer_pattern"),
+    ("llama", WINDOWS | {"exported_class": "MistralForCausalLM"}, "MistralForCausalLM.*layer_pattern"),
+    ("llama", WINDOWS | {"rope_scaling": YARN}, r"MinistralForCausalLM.*rope_scaling beside layers that slide"),
+    ("llama", OLMO3 | {"rope_scaling": YARN | {"truncate": False}}, "Olmo3ForCausalLM.*rope_scaling.truncate=False"),
 ]
 
 
@@ -123,6 +91,13 @@ def test_an_architecture_without_counterpart_is_refused_by_its_switches(
     with pytest.raises(ValueError, match=words):
         export(random_model(families[base] | change), tmp_path / "export")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_widths_that_llama_refuses_leave_as_mistral(families):
+    settings = families["llama"] | {"heads": 5, "key_value_heads": 5, "head_width": 8}
+    assert hugging_face_class(ModelConfig.model_validate(settings)) == "MistralForCausalLM"
+    with pytest.raises(ValueError, match=r"heads=5 \(must divide width=48\)"):
+        hugging_face_class(ModelConfig.model_validate(settings | {"exported_class": "LlamaForCausalLM"}))
 
 
 def test_weights_of_another_model_are_refused(families, random_model):

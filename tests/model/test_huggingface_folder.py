@@ -17,6 +17,7 @@ from data.tokenizer.build import load_tokenizer
 from data.tokenizer.model import BYTE_LETTERS, bpe_tokenizer, unigram_tokenizer
 from model.huggingface import hugging_face_state
 from model.huggingface_folder import export_folder
+from tests.models import PUBLISHED
 
 END = "<|endoftext|>"
 FORK = multiprocessing.get_context("fork")
@@ -143,6 +144,20 @@ def test_marks_in_a_text_are_read_as_marks_unless_asked_otherwise(tokenizers):
     assert theirs.encode(quoted, split_special_tokens=True) == ours.encode(quoted).ids
     assert theirs.encode(END) == [0]
     assert "<|user|>" in theirs.all_special_tokens
+
+
+def test_a_new_tokenizer_leaves_with_every_class_but_qwen2(random_model, tmp_path):
+    """transformers rebuilds the rules of that one; with its own, as a continued model has, it leaves."""
+    learnt_bpe().save(str(tmp_path / "tokenizer.json"))
+    for name in ("mistral", "ministral", "smollm3", "olmo2", "olmo3"):
+        model = random_model(PUBLISHED[name] | {"vocabulary_size": 512})
+        export(model, tmp_path / name, tokenizer=tmp_path)
+    model = random_model(PUBLISHED["qwen2.5"] | {"vocabulary_size": 512})
+    with pytest.raises(ValueError, match=r"AutoTokenizer of transformers .* gives .* others"):
+        export(model, tmp_path / "new", tokenizer=tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "qwen2"}')
+    AutoTokenizer.from_pretrained(tmp_path).save_pretrained(tmp_path / "its-own")
+    export(model, tmp_path / "qwen2", tokenizer=tmp_path / "its-own")
 
 
 def test_a_tokenizer_of_another_model_is_refused(families, random_model, tmp_path):

@@ -48,7 +48,7 @@ def documents_of(time, seed=0):
     return documents
 
 
-def formula(settings, q, k, v, factor=1, documents=None, rounded_to=torch.float64):
+def formula(settings, q, k, v, factor=1, documents=None, rounded_to=torch.float64, window=None):
     """softmax(factor * q k / sqrt(d) + slope * (key - query)) v in float64, over what a token may see."""
     q, k, v = (x.double() for x in (q, k, v))
     k, v = (x.repeat_interleave(settings.heads // settings.key_value_heads, dim=1) for x in (k, v))
@@ -58,6 +58,8 @@ def formula(settings, q, k, v, factor=1, documents=None, rounded_to=torch.float6
     if settings.positions == "alibi":
         logits = logits + torch.tensor(alibi_slopes(settings.heads)).double()[:, None, None] * distance
     hidden = (distance > 0).expand(ROWS, -1, -1)
+    if window is not None:
+        hidden = hidden | (distance <= -window)
     if documents is not None:
         hidden = hidden | (documents[:, None, :] != documents[:, :, None])
     return logits.to(rounded_to).double().masked_fill(hidden[:, None], -torch.inf).softmax(-1) @ v
@@ -72,23 +74,49 @@ def gradients(output, tensors):
 @pytest.mark.parametrize("masked", [False, True], ids=["whole", "documents"])
 @pytest.mark.parametrize("device", ["cpu", "other"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_sdpa_is_the_formula_in_value_and_gradient(settings, masked, device, dtype):
+@pytest.mark.parametrize("window", [None, 7, 36, 37])
+def test_sdpa_is_the_formula_in_value_and_gradient(settings, masked, device, dtype, window):
     """On a CPU masked rows are taken document by document; elsewhere, where not by FlexAttention, with a mask."""
     q, k, v = (x.requires_grad_() for x in inputs(settings, 37, dtype))
     documents = documents_of(37) if masked else None
     hidden = torch.empty(ROWS, 37, dtype=dtype)
     if device == "other":
         bias = kernels.alibi_mask(4, 0, 37, dtype, CPU) if settings.positions == "alibi" else None
+        if window is not None:
+            band = kernels._band(0, 37, window, CPU)
+            bias = band if bias is None else bias.masked_fill(~band, -torch.inf)
         mask = kernels._within_documents(document_starts(documents), bias) if masked else bias
         kernel = partial(kernels._sdpa, mask=mask, causal=mask is None, dropout=0.0)
     else:
-        kernel = choose_kernel(settings, hidden, documents=documents, training=True)
+        kernel = choose_kernel(settings, hidden, documents=documents, training=True, window=window)
         assert (kernel.func is kernels._each_document) == masked
-    ours, theirs = kernel(q, k, v, 2), formula(settings, q, k, v, 2, documents)
+    ours, theirs = kernel(q, k, v, 2), formula(settings, q, k, v, 2, documents, window=window)
     tolerance = 1e-12 if dtype == torch.float64 else 1e-5
     torch.testing.assert_close(ours.double(), theirs, rtol=0, atol=tolerance)
     for a, b in zip(gradients(ours, (q, k, v)), gradients(theirs, (q, k, v)), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=10 * tolerance)
+
+
+@ALL
+@pytest.mark.parametrize("time", [1, 4])
+@pytest.mark.parametrize("past", [3, 6, 7, 20])
+def test_a_window_behind_a_cache_is_the_end_of_that_of_the_whole(settings, time, past):
+    q, k, v = inputs(settings, past + time)
+    kernel = choose_kernel(settings, torch.empty(ROWS, time, dtype=torch.float64), past, window=7)
+    expected = formula(settings, q, k, v, window=7)[:, :, past:]
+    torch.testing.assert_close(kernel(q[:, :, past:], k, v, 1), expected, rtol=0, atol=1e-12)
+
+
+def test_a_window_as_long_as_what_is_there_costs_nothing():
+    """Neither a mask for whole rows, nor for documents that are short enough, nor for one token behind a cache."""
+    settings, hidden = VARIANTS["rope"], torch.empty(ROWS, 37)
+    assert choose_kernel(settings, hidden, window=37).keywords["mask"] is None
+    assert choose_kernel(settings, hidden, documents=documents_of(37), window=37).keywords["mask"] is None
+    by_document = choose_kernel(settings, hidden, documents=documents_of(37), window=20)
+    assert by_document.keywords["unmasked"] == 20
+    behind = choose_kernel(settings, hidden[:, :1], past=99, window=20)
+    assert behind.keywords["first"] == 80
+    assert behind.keywords["kernel"].keywords["mask"] is None
 
 
 @ALL
@@ -117,19 +145,40 @@ def fresh_compiler():
 
 
 @pytest.mark.parametrize(
-    ("name", "masked", "scaled"),
-    [("alibi", False, False), ("alibi-grouped", True, True), ("rope", True, False), ("rope-grouped", False, True)],
+    ("name", "masked", "scaled", "window"),
+    [
+        ("alibi", False, False, None),
+        ("alibi-grouped", True, True, 30),
+        ("rope", True, False, None),
+        ("rope-grouped", False, True, 30),
+    ],
 )
-def test_flex_attention_is_the_formula(name, masked, scaled, fresh_compiler):
+def test_flex_attention_is_the_formula(name, masked, scaled, window, fresh_compiler):
     """Its forward pass, compiled as for a GPU; the backward pass exists on GPUs only."""
     settings = VARIANTS[name].model_copy(update={"query_key_layer_scaling": scaled})
     time, factor = 200, 2 if scaled else 1
     documents = documents_of(time) if masked else None
-    kernel = flex_kernel(settings, time, CPU, document_starts(documents) if masked else None)
+    kernel = flex_kernel(settings, time, CPU, document_starts(documents) if masked else None, window)
     q, k, v = inputs(settings, time, torch.float32)
     with torch.no_grad():
         ours = kernel(q / factor, k, v, factor)
-    torch.testing.assert_close(ours.double(), formula(settings, q, k, v, 1, documents), rtol=0, atol=1e-5)
+    expected = formula(settings, q, k, v, 1, documents, window=window)
+    torch.testing.assert_close(ours.double(), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("masked", [False, True], ids=["whole", "documents"])
+@pytest.mark.parametrize("window", [1, 100, 128, 300])
+def test_the_mask_of_flex_attention_is_the_window_and_leaves_blocks_out(masked, window):
+    documents = documents_of(500) if masked else torch.zeros(ROWS, 500)
+    starts = document_starts(documents) if masked else None
+    mask = flex_kernel(VARIANTS["rope"], 500, CPU, starts, window).keywords["block_mask"]
+    rows, places = torch.arange(ROWS)[:, None, None], torch.arange(500)
+    seen = mask.mask_mod(rows, torch.tensor(0), places[:, None], places).expand(ROWS, -1, -1)
+    distance = places[:, None] - places
+    expected = (distance >= 0) & (distance < window) & (documents[:, None, :] == documents[:, :, None])
+    assert torch.equal(seen, expected)
+    if not masked:
+        assert (mask.sparsity() > 50) == (window <= 128)
 
 
 def test_flex_attention_is_compiled_once_for_all_layers_and_steps(fresh_compiler):
@@ -144,10 +193,11 @@ def test_flex_attention_is_compiled_once_for_all_layers_and_steps(fresh_compiler
 
 
 @pytest.mark.parametrize("masked", [False, True], ids=["whole", "documents"])
-def test_flex_attention_is_prepared_without_waiting_for_the_device(masked):
+@pytest.mark.parametrize("window", [None, 100])
+def test_flex_attention_is_prepared_without_waiting_for_the_device(masked, window):
     """On the meta device, which has no values to wait for."""
     starts = torch.zeros(ROWS, 300, dtype=torch.int64, device="meta") if masked else None
-    kernel = flex_kernel(config(query_key_layer_scaling=True), 300, torch.device("meta"), starts)
+    kernel = flex_kernel(config(query_key_layer_scaling=True), 300, torch.device("meta"), starts, window)
     assert kernel.keywords["block_mask"].kv_indices.is_meta
     assert kernel.keywords["slopes"].is_meta
 

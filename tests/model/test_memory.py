@@ -6,6 +6,7 @@ import yaml
 
 from model import loss
 from model.config import ModelConfig
+from model.kernels import _band
 from model.memory import (
     LOSS_CHUNK_TOKENS,
     block_activation_bytes,
@@ -22,6 +23,7 @@ from train.config import CHECKOUT
 PRESETS = CHECKOUT / "configs" / "model"
 GPT = shape(layers=3, width=96, heads=6, vocabulary_size=500, sequence_length=64) | BLOOM
 MODERN = QWEN3 | {"feed_forward_width": 256, "key_value_heads": 2}
+PATTERN = ["full", "full", "full", "unrotated"]
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -55,6 +57,7 @@ def kept_bytes(model, batch):
         if config.positions == "alibi"
         else rotary_angles(config.head_width, config.rope_theta, 0, time, dtype, device)
     )
+    shared = [*shared, _band(0, time, config.sliding_window, device)]
     excluded |= {table.untyped_storage().data_ptr() for table in shared}
     return sum(storage.nbytes() for pointer, storage in kept.items() if pointer not in excluded)
 
@@ -81,12 +84,22 @@ def expected_bytes(config, batch, precision="fp32"):
         {"query_key_layer_scaling": True, "layers": 8},
         {"positions": "rope", "query_key_norm": True, "key_value_heads": 1, "tied": False},
         {"activation": "swiglu", "feed_forward_width": 200},
+        {"positions": "rope", "head_width": 40, "bias": "query_key_value"},
+        {"positions": "rope", "query_key_norm": "all_heads", "norm_placement": "after", "key_value_heads": 3},
+        {"positions": "rope", "sliding_window": 9, "layer_pattern": ["sliding", "full"]},
     ],
     ids=str,
 )
 def test_activations_are_what_autograd_keeps(precision, changes):
     model = build(precision, **changes)
     assert kept_bytes(model, 4) == pytest.approx(expected_bytes(model.config, 4, precision), rel=0.05)
+
+
+def test_unrotated_layers_keep_queries_and_keys_as_they_were_packed():
+    """Less than is counted, by no more than these."""
+    rotated, mixed = build(positions="rope", layers=4), build(positions="rope", layers=4, layer_pattern=PATTERN)
+    packed = 2 * 4 * 64 * 96 * 4  # queries and keys of 4 sequences, in float32
+    assert kept_bytes(rotated, 4) - kept_bytes(mixed, 4) == pytest.approx(packed, rel=0.05)
 
 
 def test_activations_of_the_modern_shape_are_what_autograd_keeps():

@@ -9,11 +9,12 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from model.config import ModelConfig
-from model.huggingface import hugging_face_config
+from model.huggingface_config import hugging_face_config
 from model.huggingface_folder import export_folder
 from model.initialise import initialise
 from model.pretrained import check_architecture, load_pretrained, read_architecture
 from model.transformer import Transformer
+from tests.models import PUBLISHED
 
 
 def batch(time=13):
@@ -60,6 +61,23 @@ def test_a_model_of_transformers_computes_the_same_here(family, limit, tmp_path)
     assert read_architecture(tmp_path).items() <= model.config.model_dump().items()
     with torch.no_grad():
         torch.testing.assert_close(model(batch()), reference(batch()).logits, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("settings", PUBLISHED.values(), ids=PUBLISHED.keys())
+def test_what_people_continue_from_comes_and_leaves_as_the_same_class(settings, tmp_path):
+    """theirs → ours → theirs, each by its own files; at lengths beyond their windows."""
+    reference = theirs(settings)
+    reference.save_pretrained(tmp_path / "theirs")
+    model = Transformer(ModelConfig.model_validate(read_architecture(tmp_path / "theirs"))).eval()
+    assert model.config == ModelConfig.model_validate(settings)
+    load_pretrained(model, tmp_path / "theirs")
+    export_folder(model.state_dict(), model.config, tmp_path / "ours", None, "<|endoftext|>")
+    back = AutoModelForCausalLM.from_pretrained(tmp_path / "ours")
+    assert type(back) is type(reference)
+    with torch.no_grad():
+        expected = reference(batch(40)).logits
+        torch.testing.assert_close(model(batch(40)), expected, rtol=0, atol=1e-4)
+        torch.testing.assert_close(back(batch(40)).logits, expected, rtol=0, atol=1e-4)
 
 
 def test_export_and_import_give_equal_weights(family, random_model, tmp_path):
@@ -130,6 +148,18 @@ def test_each_parameter_is_written_while_it_is_gathered(families, exported):
         ("llama", {"vocabulary_size": 60}, "vocabulary_size is 60, there 61"),
         ("llama", {"sequence_length": 65}, "sequence_length is 65, there 64 at most"),
         ("bloom", {"tied": False}, "tied is False, there True"),
+        (
+            "bloom",
+            {"sliding_window": 8},
+            "layer_pattern is ('sliding',), there ('full',); sliding_window is 8, there None",
+        ),
+        ("llama", {"head_width": 16}, "head_width is 16, there 8"),
+        ("llama", {"norm_placement": "after"}, "norm_placement is after, there before"),
+        (
+            "llama",
+            {"rope_scaling": {"kind": "linear", "factor": 2}},
+            "rope_scaling is {'kind': 'linear', 'factor': 2.0}",
+        ),
     ],
 )
 def test_every_difference_of_architecture_is_named(families, exported, name, change, words):

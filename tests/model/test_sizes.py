@@ -96,6 +96,39 @@ def test_the_closed_form_counts_every_combination_of_switches(values):
     assert block_parameters(config) == count(model.blocks[0])
 
 
+OF_WEIGHTS = {
+    "bias": [True, False, "query_key_value"],
+    "query_key_norm": [True, False, "all_heads"],
+    "head_width": [None, 6],
+    "norm_placement": ["before", "after"],
+    "norm": ["layernorm", "rmsnorm"],
+}
+
+
+@pytest.mark.parametrize("values", list(product(*OF_WEIGHTS.values())))
+def test_the_closed_form_counts_what_published_models_have(values):
+    changes = dict(zip(OF_WEIGHTS, values, strict=True)) | {"key_value_heads": 2}
+    config = bloom(2, 24, 6, vocabulary_size=13, feed_forward_width=20, **changes)
+    model = built(config)
+    assert parameter_count(config) == count(model)
+    assert block_parameters(config) == count(model.blocks[0])
+
+
+def test_operations_of_windows_count_what_can_be_seen():
+    s, w, layers, width = 2048, 512, 6, 24
+    full = bloom(layers, width, 6)
+    mixed = bloom(layers, width, 6, sliding_window=w, layer_pattern=["sliding", "sliding", "full"])
+    saved = flop_per_token(full) - flop_per_token(mixed)
+    assert saved == 3 * 4 * 4 * width * (s - w)
+    seen = sum(min(place + 1, w) for place in range(s)) / s  # half a token more than the integral
+    saved = flop_per_token(full, causal=True) - flop_per_token(mixed, causal=True)
+    assert saved == pytest.approx(3 * 4 * 4 * width * (s / 2 + 0.5 - seen), rel=1e-3)
+    assert flop_per_token(bloom(layers, width, 6, sliding_window=s)) == flop_per_token(full)
+    assert flop_per_token(mixed, recomputed_blocks=6) == pytest.approx(
+        flop_per_token(mixed) * 4 / 3 - 2 * 250_880 * width, rel=1e-12
+    )
+
+
 def test_gpt_operations_are_those_of_the_recipe():
     config = preset("bloomberggpt-50b")
     layers, width, vocabulary, s = 70, 7680, 131_072, 2048
@@ -136,6 +169,7 @@ def test_the_shorthand_is_that_of_the_published_figures():
         {"key_value_heads": 2, "tied": False},
         {"activation": "swiglu", "feed_forward_width": 40},
         {"positions": "rope", "query_key_norm": True, "norm": "rmsnorm", "bias": False},
+        {"positions": "rope", "head_width": 8, "query_key_norm": "all_heads", "norm_placement": "after"},
     ],
 )
 def test_operations_are_what_a_training_step_really_does(changes, recomputed):

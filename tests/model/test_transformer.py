@@ -27,6 +27,17 @@ MODERN = ModelConfig.model_validate(
 )
 PRESETS = sorted((CHECKOUT / "configs" / "model").glob("*.yaml"))
 BOTH = pytest.mark.parametrize("config", [BLOOM, MODERN], ids=["bloom", "modern"])
+WINDOWS = {"sliding_window": 5, "layer_pattern": ["full", "sliding"]}
+MIXTURES = {
+    "bloom": BLOOM,
+    "modern": MODERN,
+    "bloom-window": ModelConfig.model_validate(SHAPE | models.BLOOM | WINDOWS),
+    **{
+        name: ModelConfig.model_validate(settings | {"vocabulary_size": 31})
+        for name, settings in models.PUBLISHED.items()
+    },
+}
+ALL = pytest.mark.parametrize("config", MIXTURES.values(), ids=MIXTURES.keys())
 
 
 def build(config, dtype=torch.float64):
@@ -127,14 +138,25 @@ def test_dropout_changes_between_steps_and_repeats_with_the_seed():
     assert len(set(losses.values())) == 3
 
 
+def check_cache(model, pieces):
+    tokens, _ = batch(sum(pieces))
+    cache = [LayerCache() for _ in model.blocks]
+    parts = [model(piece, cache=cache) for piece in tokens.split(pieces, dim=1)]
+    torch.testing.assert_close(torch.cat(parts, dim=1), model(tokens), rtol=0, atol=1e-12)
+
+
 @BOTH
 @pytest.mark.parametrize("checkpointing", [False, True, "selective"])
 def test_the_cache_gives_the_logits_of_the_whole_sequence(config, checkpointing):
-    model, (tokens, _) = build(config), batch()
+    model = build(config)
     model.set_training(checkpointing)
-    cache = [LayerCache() for _ in model.blocks]
-    parts = [model(piece, cache=cache) for piece in tokens.split([4, 1, 3, 1], dim=1)]
-    torch.testing.assert_close(torch.cat(parts, dim=1), model(tokens), rtol=0, atol=1e-12)
+    check_cache(model, [4, 1, 3, 1])
+
+
+@ALL
+def test_the_cache_does_so_beyond_windows(config):
+    with torch.no_grad():
+        check_cache(build(config), [1, 1, 6, 1, 1, 1, 9])
 
 
 def packed_rows(seed=0):
@@ -164,7 +186,7 @@ def packed_rows(seed=0):
     return tokens, documents.to(torch.int32), alone
 
 
-@BOTH
+@ALL
 def test_a_packed_row_has_the_losses_of_its_documents_alone(config):
     model, (tokens, documents, alone) = build(config), packed_rows()
     targets = tokens[:, 1:].where(documents >= 0, IGNORE)
@@ -256,12 +278,14 @@ def explicit_losses(model, tokens, targets):
 
 
 @BOTH
-@pytest.mark.parametrize("changes", [{}, {"query_key_layer_scaling": True}], ids=["plain", "scaled"])
+@pytest.mark.parametrize(
+    "changes", [{}, {"query_key_layer_scaling": True}, WINDOWS], ids=["plain", "scaled", "windows"]
+)
 @pytest.mark.parametrize("masked", [False, True], ids=["whole", "documents"])
 def test_a_step_never_waits_for_the_device(config, changes, masked):
     """On the meta device there are no values: whatever asked for one, as a GPU would have to wait for, would raise."""
     with torch.device("meta"):
-        model = Transformer(config.model_copy(update=changes))
+        model = Transformer(ModelConfig.model_validate(config.model_dump() | {"layer_pattern": None} | changes))
         tokens, documents = torch.zeros(2, 16, dtype=torch.int64), torch.zeros(2, 16, dtype=torch.int32)
     model(tokens, tokens, documents=documents if masked else None).backward()
     assert all(parameter.grad.is_meta for parameter in model.parameters())

@@ -11,7 +11,7 @@ from train.config_file import differences
 from train.records.journal import BRANCH, LOST, NAME, RESUME, START, read_journal
 from train.schedule import consumed_samples
 
-CHANGEABLE_MODEL_KEYS = {"document_masking", "dropout", "z_loss"}
+CHANGEABLE_MODEL_KEYS = {"document_masking", "dropout", "z_loss", "exported_class"}
 """Keys of `model` that may change during a run: they belong to the training, not to the weights."""
 
 

@@ -23,6 +23,7 @@ def test_blooms_log_line() -> None:
             "vocabulary_size": 250_880,
             "width": 14_336,
             "heads": 112,
+            "head_width": 128,
             "key_value_heads": 112,
             "feed_forward_width": 4 * 14_336,
         }

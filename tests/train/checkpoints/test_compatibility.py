@@ -51,7 +51,7 @@ def test_ranks_and_zero_stage_may_change(make_config: Make) -> None:
 def test_weights_do_not_go_into_another_model(make_config: Make) -> None:
     saved = saved_at_4(make_config())
     check_architecture(saved, make_config(model={"dropout": 0.1, "document_masking": True}))
-    with pytest.raises(CheckpointError, match=r"is of another model: model.heads was 2, now 4"):
+    with pytest.raises(CheckpointError, match=r"is of another model: .*model.heads was 2, now 4"):
         check_architecture(saved, make_config(model={"heads": 4}))
 
 
