@@ -152,6 +152,7 @@ def run(words: list[str]) -> None:
 
 if __name__ == "__main__":
     import deepspeed.utils  # noqa: F401
+    import torch._dynamo  # noqa: F401 - the first optimizer asks for it, which takes a rank two seconds
 
     import domainlm.commands
     import domainlm.stages  # noqa: F401
