@@ -1,5 +1,7 @@
 """Starts the ranks of a run on this machine with DeepSpeed's launcher, and passes a request to stop on to them."""
 
+import base64
+import json
 import os
 import signal
 import socket
@@ -36,8 +38,8 @@ def launch(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> in
     send one each.
 
     Returns:
-        0 when the run is done or was stopped on request, which the journal says: the launcher itself returns 0 when its
-        child was killed by a signal, and leaves the ranks behind.
+        0 when the run is done or was stopped on request, which the journal says: a launcher that is killed leaves the
+        ranks behind.
 
     Raises:
         CheckpointError: another process trains there.
@@ -71,7 +73,7 @@ def launch(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> in
         request.unlink(missing_ok=True)  # met, or the ranks are dead
     events = read_journal(config.run_folder)[len(earlier) :]
     ended_well = describe_finished(config) or (events and events[-1]["event"] == "stop")
-    if code == 0 and not ended_well:
+    if code <= 0 and not ended_well:
         say("training: the launcher was killed; the same command goes on from the newest checkpoint")
         _end_session(ranks.pid)
         return 1
@@ -127,9 +129,12 @@ def deepspeed_command(ranks: int, module: str, *words: str) -> tuple[list[str], 
     name_accelerator()
     environment = dict(os.environ)
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(CHECKOUT), environment.get("PYTHONPATH", "")]))
+    # What `deepspeed --num_gpus RANKS` runs on a single machine, without the seconds that it loads torch for itself.
+    machine = base64.urlsafe_b64encode(json.dumps({"localhost": list(range(ranks))}).encode()).decode()
+    address = (f"--world_info={machine}", "--master_addr=127.0.0.1", f"--master_port={free_port()}")
     # A rank says itself why it ends, and `launch` what ended it.
-    options = ("--num_gpus", str(ranks), "--master_port", str(free_port()), "--log_level", "critical")
-    return [sys.executable, "-m", "deepspeed.launcher.runner", *options, "--module", module, *words], environment
+    options = (*address, "--module", "--log_level=critical")
+    return [sys.executable, "-u", "-m", "deepspeed.launcher.launch", *options, module, *words], environment
 
 
 def local_ranks(config: RunConfig) -> int:

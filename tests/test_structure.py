@@ -1,6 +1,7 @@
 """The shape of the project: imports point one way, rooms and functions stay small, nothing is left half-said."""
 
 import ast
+import functools
 import graphlib
 import re
 from collections.abc import Iterable, Mapping
@@ -67,6 +68,7 @@ def own_imports(path: Path) -> set[str]:
     return {name for name in found if name.partition("/")[0] in BELOW}
 
 
+@functools.cache
 def room_of(module: str) -> str:
     folder = module if (ROOT / module).is_dir() else module.rpartition("/")[0]
     return module if folder in STAIRS else folder

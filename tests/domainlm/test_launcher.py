@@ -13,7 +13,17 @@ import psutil
 import pytest
 
 from domainlm.launcher import launch
-from tests.launched.runs import environment, finish, metrics, rank_processes, run_domainlm, start_process, wait_for
+from tests.launched.runs import (
+    environment,
+    finish_forked,
+    metrics,
+    rank_processes,
+    run_domainlm,
+    start_module,
+    start_process,
+    wait_for,
+    wait_for_forked,
+)
 from train.checkpoints.folders import CheckpointError, newest_checkpoint
 from train.checkpoints.lock import only_trainer
 from train.config import CHECKOUT, RunConfig
@@ -32,10 +42,10 @@ def last_event(config: RunConfig) -> tuple[str, int]:
 def test_a_signal_while_ranks_start_is_met(small_run: SmallRun) -> None:
     """As soon as their launcher is there, seconds before they are."""
     file = small_run("asked", steps=500)
-    process = start_process(*TRAIN, str(file))
-    wait_for(lambda: bool(psutil.Process(process.pid).children()), process, pause=0.002)
-    process.send_signal(signal.SIGTERM)
-    output = finish(process)
+    process = start_module("domainlm", "train", file)
+    wait_for_forked(lambda: bool(psutil.Process(process.pid).children()), [process])
+    os.kill(process.pid, signal.SIGTERM)
+    output = finish_forked([process])
     assert "stopped after step 0" in output
     config = load_config(file)
     assert last_event(config) == ("stop", 0)
@@ -64,10 +74,10 @@ def test_a_stop_file_while_ranks_start_is_met_once_and_a_closed_pipe_is_no_reque
     file = small_run("once")
     config = load_config(file)
     stop_file = config.run_folder / "STOP"
-    process = start_process(*TRAIN, str(file))
-    wait_for(lambda: bool(rank_processes(file)), process, pause=0.002)
+    asked = start_module("domainlm", "train", file)
+    wait_for_forked(lambda: bool(rank_processes(file)), [asked])
     stop_file.touch()
-    assert "stopped after step 0" in finish(process)
+    assert "stopped after step 0" in finish_forked([asked])
     assert stop_file.exists(), "no rank deletes a request"
 
     process = start_process(*TRAIN, str(file))

@@ -1,8 +1,8 @@
 """The rehearsal itself, on the real launcher; and that it says no when losses or batches are not the same."""
 
 import json
+import os
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from domainlm.rehearse import _Trial, describe, other_ranks
-from tests.launched.runs import finish, rank_processes, run_domainlm, start_process, wait_for
+from tests.launched.runs import finish_forked, rank_processes, run_domainlm, start_module, wait_for_forked
 from train.config import RunConfig
 from train.config_file import load_config
 
@@ -35,11 +35,11 @@ def test_a_sound_machine_passes_and_leaves_nothing_behind(small_run: Callable[..
 def test_a_rehearsal_that_is_ended_takes_its_ranks_and_its_folder_along(small_run: Callable[..., Path]) -> None:
     file = small_run("ended", local_ranks=1)
     before = sorted(path.name for path in file.parent.iterdir())
-    process = start_process(sys.executable, "-m", "domainlm", "rehearse", str(file))
-    wait_for(lambda: bool(rank_processes(file)), process)
+    process = start_module("domainlm", "rehearse", file)
+    wait_for_forked(lambda: bool(rank_processes(file)), [process])
     ranks = rank_processes(file)
-    process.send_signal(signal.SIGTERM)
-    output = finish(process, code=128 + signal.SIGTERM)
+    os.kill(process.pid, signal.SIGTERM)
+    output = finish_forked([process], code=128 + signal.SIGTERM)
     assert output.splitlines()[-1] == "error: ended by SIGTERM: the same command goes on with what is kept"
     assert "Traceback" not in output
     assert not any(psutil.pid_exists(rank) and psutil.Process(rank).status() != "zombie" for rank in ranks)

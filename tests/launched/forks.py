@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -37,22 +37,41 @@ class Forked:
     output: IO[str]
     errors: IO[str]
     told: int
+    heard: bytearray = field(default_factory=bytearray)
+
+    def hear(self, lines: int, timeout: float) -> list[int]:
+        """What the server has told within so many seconds: the process's id, and once it has ended its exit code."""
+        deadline = time.monotonic() + timeout
+        while self.heard.count(b"\n") < lines:
+            if not select.select([self.told], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                break
+            told = os.read(self.told, 64)
+            assert told, "the process that others are forked from has died"
+            self.heard.extend(told)
+        return [int(line) for line in self.heard.splitlines()]
+
+    @property
+    def pid(self) -> int:
+        return self.hear(1, timeout=60)[0]
+
+    def poll(self) -> int | None:
+        """Its exit code, or None while it runs."""
+        told = self.hear(2, timeout=0)
+        return told[1] if len(told) == 2 else None
 
     def finish(self, timeout: float) -> subprocess.CompletedProcess[str]:
         """Its exit code and all that it said, once it has ended; it is killed when it does not end."""
-        deadline, words = time.monotonic() + timeout, b""
-        while words.count(b"\n") < 2:
-            if not select.select([self.told], [], [], max(0.0, deadline - time.monotonic()))[0]:
-                os.kill(int(words.split()[0]), signal.SIGKILL)
-                raise subprocess.TimeoutExpired(self.words, timeout)
-            words += os.read(self.told, 64)
+        process, *code = self.hear(2, timeout)
+        if not code:
+            os.kill(process, signal.SIGKILL)
+            raise subprocess.TimeoutExpired(self.words, timeout)
         os.close(self.told)
         said = []
         for file in (self.output, self.errors):
             file.seek(0)
             said.append(file.read())
             file.close()
-        return subprocess.CompletedProcess(self.words, int(words.split()[1]), *said)
+        return subprocess.CompletedProcess(self.words, code[0], *said)
 
 
 def fork(*words: str, lines: str, folder: Path, variables: Mapping[str, str]) -> Forked:
@@ -119,8 +138,11 @@ def become(words: list[str], folder: str, variables: dict[str, str], files: list
 
 
 def run(words: list[str]) -> None:
-    """As `python WORDS` would: `-m MODULE ...` or `FILE ...`."""
-    if words[0] == "-m":
+    """As `python WORDS` would: `-m MODULE ...`, `-c PROGRAM ...` or `FILE ...`."""
+    if words[0] == "-c":
+        sys.argv = ["-c", *words[2:]]
+        exec(words[1], {"__name__": "__main__"})
+    elif words[0] == "-m":
         sys.argv = words[1:]
         runpy.run_module(words[1], run_name="__main__", alter_sys=True)
     else:
@@ -130,6 +152,7 @@ def run(words: list[str]) -> None:
 
 if __name__ == "__main__":
     import deepspeed.utils  # noqa: F401
+    import torch._dynamo  # noqa: F401 - the first optimizer asks for it, which takes a rank two seconds
 
     import domainlm.commands
     import domainlm.stages  # noqa: F401

@@ -1,6 +1,6 @@
 """One rank that trains two steps of a small model and writes the memory that they took and should take.
 
-    ... python tests/launched/memory_of_steps.py OUT PRECISION:RECOMPUTE:LAYERS:WIDTH:ROWS:VOCABULARY
+    ... python tests/launched/memory_of_steps.py OUT PRECISION:RECOMPUTE:LAYERS:WIDTH:ROWS:VOCABULARY:LENGTH
 
 Resident memory says what is allocated because the allocator gives all that is freed back to the kernel: above 64 KiB
 it asks for pages of its own, and the process is not told to keep them, as training on a CPU otherwise is.
@@ -52,7 +52,7 @@ def train_steps(config: RunConfig, device: torch.device, world_size: int, length
 
 
 def main(out: str, case: str) -> None:
-    precision, recompute, layers, width, micro_batch, vocabulary = case.split(":")
+    precision, recompute, layers, width, micro_batch, vocabulary, length = case.split(":")
     config = load_config(
         CHECKOUT / "configs" / "demo.yaml",
         [
@@ -61,7 +61,7 @@ def main(out: str, case: str) -> None:
             f"model.heads={int(width) // 64}",
             f"model.vocabulary_size={vocabulary}",
             f"tokenizer.vocabulary_size={vocabulary}",
-            "model.sequence_length=256",
+            f"model.sequence_length={length}",
             "training.deepspeed={zero_optimization: {stage: 3}}",
             f"training.precision={precision}",
             f"training.activation_checkpointing={recompute}",
@@ -76,7 +76,7 @@ def main(out: str, case: str) -> None:
     engine.connect(device, timedelta(minutes=5))
     # A small engine first: what libraries load once is no part of the model's memory.
     small = load_config(CHECKOUT / "configs" / "demo.yaml", ["training.batch_size=4", "training.micro_batch=2"])
-    train_steps(small, device, rank.world_size, [small.model.sequence_length])
+    train_steps(small, device, rank.world_size, [64])
     before = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # VmHWM begins anew
     # The optimizer's state is there from the first step on; the second is a whole one.

@@ -1,5 +1,6 @@
 """Runs with the real launcher and engine, as tests start, watch, disturb and compare them."""
 
+import base64
 import json
 import os
 import random
@@ -13,7 +14,7 @@ from typing import Any
 
 import torch
 
-from tests.launched.forks import fork
+from tests.launched.forks import Forked, fork
 from train.checkpoints.trained import load_trained
 from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
@@ -39,8 +40,10 @@ def start_faulty(config_file: Path, fault: str, *overrides: str) -> subprocess.P
 
 
 def _launch(*program: str, **variables: str) -> subprocess.Popen[str]:
-    deepspeed = str(Path(sys.executable).with_name("deepspeed"))
-    return start_process(deepspeed, "--num_accelerators", "2", "--master_port", str(free_port()), *program, **variables)
+    """What `deepspeed --num_accelerators 2` itself starts, once it has loaded torch for seconds."""
+    machine = base64.urlsafe_b64encode(json.dumps({"localhost": [0, 1]}).encode()).decode()
+    address = (f"--world_info={machine}", f"--master_port={free_port()}")
+    return start_process(sys.executable, "-u", "-m", "deepspeed.launcher.launch", *address, *program, **variables)
 
 
 def start_process(*command: str, **variables: str) -> subprocess.Popen[str]:
@@ -57,14 +60,28 @@ def start_process(*command: str, **variables: str) -> subprocess.Popen[str]:
 
 def start_and_wait(file: Path, step: int, *overrides: str) -> subprocess.Popen[str]:
     """Start the run, or go on with it, and return when this process has done `step`."""
-    config = load_config(file)
+    done = _does(load_config(file), step)
+    process = start(file, *overrides)
+    wait_for(done, process)
+    return process
+
+
+def start_ranks_and_wait(file: Path, step: int, *overrides: str) -> list[Forked]:
+    """The same for its two ranks, without a launcher."""
+    done = _does(load_config(file), step)
+    ranks = start_ranks("-m", "train", str(file), *overrides, ranks=2)
+    wait_for_forked(done, ranks)
+    return ranks
+
+
+def _does(config: RunConfig, step: int) -> Callable[[], bool]:
+    """Says whether whoever is started next has done this step."""
 
     def starts() -> int:
         return sum(event["event"] in ("start", "resume") for event in read_journal(config.run_folder))
 
-    before, process = starts(), start(file, *overrides)
-    wait_for(lambda: starts() > before and step in metrics(config), process)
-    return process
+    before = starts()
+    return lambda: starts() > before and step in metrics(config)
 
 
 def finish(process: subprocess.Popen[str], code: int | None = 0) -> str:
@@ -95,8 +112,19 @@ def run_python(
 
 def run_module(name: str, *words: str | Path, lines: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
     """`python -m NAME WORDS` likewise, in a process that need not load torch and DeepSpeed first."""
-    forked = fork("-m", name, *map(str, words), lines=lines, folder=CHECKOUT, variables=environment() | variables)
-    return forked.finish(280)
+    return start_module(name, *words, lines=lines, **variables).finish(280)
+
+
+def start_module(name: str, *words: str | Path, lines: str = "", **variables: str) -> Forked:
+    """The same, while it runs."""
+    return fork("-m", name, *map(str, words), lines=lines, folder=CHECKOUT, variables=environment() | variables)
+
+
+def run_program(program: str, *words: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """`python -c PROGRAM WORDS` likewise."""
+    return fork("-c", program, *map(str, words), lines="", folder=CHECKOUT, variables=environment() | variables).finish(
+        120
+    )
 
 
 def run_train(*words: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -129,11 +157,20 @@ def run_to_the_end(config_file: Path, *overrides: str, code: int = 0, **variable
 
 def run_ranks(*words: str, ranks: int, code: int = 0, **more: str) -> str:
     """`python WORDS` as the ranks of one process group, which all end with `code`; what they said."""
+    return finish_forked(start_ranks(*words, ranks=ranks, **more), code)
+
+
+def start_ranks(*words: str, ranks: int, **more: str) -> list[Forked]:
+    """The same, while they run."""
     variables = [environment() | more | of_rank for of_rank in _group(ranks)]
-    forked = [fork(*words, lines="", folder=CHECKOUT, variables=of_rank) for of_rank in variables]
-    ended = [process.finish(500) for process in forked]
+    return [fork(*words, lines="", folder=CHECKOUT, variables=of_rank) for of_rank in variables]
+
+
+def finish_forked(processes: list[Forked], code: int | None = 0) -> str:
+    """What they said, once all have ended with `code` (None: any)."""
+    ended = [process.finish(500) for process in processes]
     outputs = "\n".join([process.stdout + process.stderr for process in ended])
-    assert all(process.returncode == code for process in ended), outputs
+    assert code is None or all(process.returncode == code for process in ended), outputs
     return outputs
 
 
@@ -172,9 +209,20 @@ def assert_same_run(config: RunConfig, reference: RunConfig) -> None:
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], pause: float = 0.02) -> None:
+    _wait(condition, lambda: process.poll() is None, lambda: finish(process, code=None), pause)
+
+
+def wait_for_forked(condition: Callable[[], bool], processes: list[Forked], pause: float = 0.02) -> None:
+    def runs() -> bool:
+        return any(process.poll() is None for process in processes)
+
+    _wait(condition, runs, lambda: finish_forked(processes, None), pause)
+
+
+def _wait(condition: Callable[[], bool], runs: Callable[[], bool], said: Callable[[], str], pause: float) -> None:
     deadline = time.monotonic() + 200
     while not condition():
-        assert process.poll() is None, finish(process, code=None)
+        assert runs(), said()
         assert time.monotonic() < deadline, "nothing happened for 200 s"
         time.sleep(pause)
 

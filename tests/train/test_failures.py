@@ -20,6 +20,7 @@ from tests.launched.runs import (
     catches,
     environment,
     finish,
+    finish_forked,
     losses,
     rank_processes,
     run_to_the_end,
@@ -27,6 +28,7 @@ from tests.launched.runs import (
     start,
     start_and_wait,
     start_faulty,
+    start_ranks_and_wait,
     wait_for,
 )
 from train.checkpoints.folders import newest_checkpoint
@@ -143,9 +145,9 @@ def test_nothing_is_lost_whatever_befalls_a_run(small_run: SmallRun, undisturbed
 def test_an_evaluation_is_interrupted_and_made_up_for(small_run: SmallRun, undisturbed: RunConfig) -> None:
     file = small_run("evaluating")
     config = load_config(file)
-    process = start_and_wait(file, 6, "evaluation.batch_size=1", "evaluation.training_tokens=1000000")
-    os.kill(rank_processes(file)[1], signal.SIGUSR1)
-    output = finish(process)
+    ranks = start_ranks_and_wait(file, 6, "evaluation.batch_size=1", "evaluation.training_tokens=1000000")
+    os.kill(ranks[1].pid, signal.SIGUSR1)
+    output = finish_forked(ranks)
     assert "step 6  evaluation interrupted (another rank); the resume makes it up" in output
     assert newest_checkpoint(config).step == 6, "the step is saved although no save was due"
     assert "evaluation" not in config.metrics.read_text()

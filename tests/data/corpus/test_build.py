@@ -690,19 +690,19 @@ def folder_of(tmp_path: Path, files: int, each: int) -> Path:
 
 
 def test_small_files_are_staged_and_written_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = folder_of(tmp_path, files=300, each=2)
+    folder = folder_of(tmp_path, files=150, each=2)
     (folder / "100.jsonl").write_bytes(b"not json\n" + (folder / "100.jsonl").read_bytes())
-    config = config_of(folder, cutoff="2001-01-01")
+    config = config_of(folder, cutoff="2000-06-01")
     prepare_corpus(config, tmp_path / "corpus", seed=1, shard=(0, 1))
     assert len([path for path in (tmp_path / "corpus").rglob("*") if path.is_file()]) <= 12
     source = prepare_corpus(config, tmp_path / "corpus", seed=1)["sources"]["source_0"]
-    assert source["read"] == total(source) == 601
+    assert source["read"] == total(source) == 301
     assert [entry["file"] for entry in quarantined(tmp_path / "corpus")] == ["100.jsonl"]
     assert len(digests(tmp_path / "corpus")) <= 9
     monkeypatch.setattr(parts, "GROUP_BYTES", 1)  # one by one, as before
     prepare_corpus(config, tmp_path / "alone", seed=1)
     for split in ("train", "future"):
-        assert len(corpus_files(tmp_path / "alone", split)["source_0"]) > 100
+        assert len(corpus_files(tmp_path / "alone", split)["source_0"]) > 40
         assert rows(tmp_path / "corpus", split) == rows(tmp_path / "alone", split)
 
 
@@ -744,7 +744,7 @@ def test_shards_and_workers_change_nothing(tmp_path: Path, monkeypatch: pytest.M
     assert digests(tmp_path / "array") == digests(tmp_path / "one")
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """kill -9 at a random moment: what was staged is not staged again, and the result is that of an undisturbed run."""
     monkeypatch.setattr(parts, "GROUP_BYTES", 100_000)

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from domainlm.export import export
 from domainlm.generate import load_writer
 from domainlm.status.read import read_status
 from domainlm.status.text import describe
-from tests.launched.runs import finish, start_process
+from tests.launched.runs import finish_forked, start_module
 from train.checkpoints.folders import CheckpointError, newest_checkpoint, step_folder
 from train.checkpoints.identity import check_metrics, read_own
 from train.config import RunConfig, to_yaml
@@ -31,7 +30,7 @@ def other(
     """A run of the same configuration and data with another seed."""
     folder = tmp_path_factory.mktemp("other")
     file = write_small_config(folder / "run.yaml", folder / "run", data={"folder": str(data_folder)}, seed=8)
-    finish(start_process(sys.executable, "-m", "train", str(file), "training.save_every=6"))
+    finish_forked([start_module("train", file, "training.save_every=6")])
     return load_config(file)
 
 
@@ -75,7 +74,7 @@ def test_no_reader_takes_a_checkpoint_of_another_run(
 def test_training_does_not_go_on_from_it(config: RunConfig, other: RunConfig, tmp_path: Path) -> None:
     put(step_folder(other.checkpoints, 12), config)
     (tmp_path / "own.yaml").write_text(to_yaml(config), "utf-8")
-    said = finish(start_process(sys.executable, "-m", "train", str(tmp_path / "own.yaml"), "training.steps=14"), code=2)
+    said = finish_forked([start_module("train", tmp_path / "own.yaml", "training.steps=14")], code=2)
     assert "step_000012 is not of this run" in said
     assert "Traceback" not in said
 

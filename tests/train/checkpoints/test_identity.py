@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from data.files import file_digest
 from domainlm import stages
 from domainlm.export import export
 from domainlm.generate import load_writer
-from tests.launched.runs import finish, metrics, start_process, wait_for
+from tests.launched.runs import finish_forked, metrics, start_module, wait_for_forked
 from train.checkpoints.compatibility import check_continues
 from train.checkpoints.folders import CheckpointError, newest_checkpoint, read_checkpoint
 from train.checkpoints.identity import shards_in_use
@@ -114,10 +113,10 @@ def test_a_run_whose_shards_are_replaced_ends_and_its_checkpoints_stay_those_of_
     (config.run_folder / "DONE").unlink()
     (tmp_path / "long.yaml").write_text(to_yaml(config), "utf-8")
     stream, manifest = open_stream(config), newest_checkpoint(config).manifest
-    process = start_process(sys.executable, "-m", "train", str(tmp_path / "long.yaml"))
-    wait_for(lambda: 13 in metrics(config), process)
+    process = start_module("train", tmp_path / "long.yaml")
+    wait_for_forked(lambda: 13 in metrics(config), [process])
     stages.tokenize(change("tokenizer.digits=triples"))
-    said = finish(process, code=2)
+    said = finish_forked([process], code=2)
     assert "Traceback" not in said
     with pytest.raises(DataError, match=r"had the digest .* when the run began, and has .* now") as refused:
         shards_in_use(config, stream)

@@ -3,19 +3,17 @@
 import json
 import os
 import resource
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.launched.runs import environment, lines, losses, run_python, run_train
+from tests.launched.runs import lines, losses, run_python, run_train, start_module, wait_for_forked
 from train.checkpoints.folders import newest_checkpoint
-from train.config import CHECKOUT, RunConfig
+from train.config import RunConfig
 from train.config_file import load_config
 from train.records.journal import read_journal
 
-KILLS = int(os.environ.get("DOMAINLM_KILLS", "200"))
+KILLS = int(os.environ.get("DOMAINLM_KILLS", "60"))
 ROOM = 100_000  # bytes that a file may have on the "full disk": logs fit, a rank's part of a checkpoint does not
 
 
@@ -35,21 +33,13 @@ def test_kill_9_at_every_operation_and_at_random_loses_no_whole_checkpoint(
 
 def train_on_a_full_disk(config_file: Path, lift: bool) -> tuple[int, str]:
     """Train with one rank whose files cannot grow; with `lift`, until a save has failed. Returns exit code, output."""
-    output = ""
-    with subprocess.Popen(
-        [sys.executable, "-m", "train", str(config_file)],
-        env=environment(),
-        cwd=CHECKOUT,
-        text=True,
-        stderr=subprocess.PIPE,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM, resource.RLIM_INFINITY)),
-    ) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            output += line
-            if lift and "WARNING: rank 0 could not save" in line:
-                resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    return process.returncode, output
+    config, process = load_config(config_file), start_module("train", config_file)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (ROOM, resource.RLIM_INFINITY))
+    if lift:
+        wait_for_forked(lambda: bool(events(config, "save failed")), [process], pause=0.005)
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    ended = process.finish(280)
+    return ended.returncode, ended.stderr
 
 
 def events(config: RunConfig, name: str) -> list[dict[str, Any]]:

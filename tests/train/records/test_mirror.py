@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from wandb.proto import wandb_internal_pb2
 
-from tests.launched.runs import run_python
+from tests.launched.runs import run_program
 from train.config import RunConfig
 from train.records.mirror import Mirror, keep_reports
 
@@ -143,7 +143,7 @@ def test_a_server_that_cannot_be_reached_never_stalls_a_run(answers: bool, make_
         address = f"http://127.0.0.1:{server.getsockname()[1]}"
         variables = {"WANDB_MODE": "online", "WANDB_BASE_URL": address, "WANDB_API_KEY": "0" * 40}
         begin = time.monotonic()
-        ended = run_python("-c", SCRIPT, config.run_folder.parent / "run.yaml", timeout=120, **variables)
+        ended = run_program(SCRIPT, config.run_folder.parent / "run.yaml", **variables)
     assert ended.returncode == 0, ended.stderr
     assert "W&B cannot be reached" in ended.stderr
     assert "this run is mirrored offline" in ended.stderr
@@ -158,8 +158,8 @@ def test_the_service_of_a_process_that_started_this_one_is_not_used(make_config:
     other = (
         "import os, sys, wandb; wandb.init(mode='offline', dir=sys.argv[1]); print('at', os.environ['WANDB_SERVICE'])"
     )
-    (service,) = re.findall("^at (.+)$", run_python("-c", other, config.run_folder.parent).stdout, re.M)
-    ended = run_python("-c", SCRIPT, config.run_folder.parent / "run.yaml", timeout=120, WANDB_SERVICE=service)
+    (service,) = re.findall("^at (.+)$", run_program(other, config.run_folder.parent).stdout, re.M)
+    ended = run_program(SCRIPT, config.run_folder.parent / "run.yaml", WANDB_SERVICE=service)
     assert ended.returncode == 0, ended.stderr
     assert [row["train/loss"] for row in history(config)] == [4.0]
 
@@ -187,7 +187,7 @@ def test_secrets_of_addresses_are_not_written_down(make_config: Make, documents:
     config.run_folder.mkdir()
     override = "data.sources.news.path=https://anna:0pen@host/x.jsonl?token=t0k"
     script = SCRIPT.replace("sys.argv[1]", "sys.argv[1], sys.argv[2:]")
-    ended = run_python("-c", script, config.run_folder.parent / "run.yaml", override, "monitoring.wandb=true")
+    ended = run_program(script, config.run_folder.parent / "run.yaml", override, "monitoring.wandb=true")
     assert ended.returncode == 0, ended.stderr
     assert [row["train/loss"] for row in history(config)] == [4.0]
     written = b"".join(file.read_bytes() for file in config.run_folder.rglob("*") if file.is_file())
