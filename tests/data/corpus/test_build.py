@@ -440,6 +440,30 @@ def test_tombstones_that_are_taken_away_are_said(
     assert len(ids(corpus, "train")) == 100
 
 
+def test_a_tombstone_in_the_place_of_another_is_said(
+    tmp_path: Path, hundred: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, corpus, file = config_of(hundred), tmp_path / "corpus", tmp_path / TOMBSTONES
+    assert config.near_duplicates
+    lines = []
+    for index in range(3):
+        forget(
+            file,
+            [Request("source_0", f"d{index}", text_of(index))],
+            config.near_duplicates,
+            datetime.date(2024, 1, 1),
+        )
+        lines.append(file.read_bytes().splitlines(keepends=True)[-1])
+    file.write_bytes(lines[0] + lines[1])
+    prepare_corpus(config, corpus, seed=1)
+    file.write_bytes(b"".join(lines))  # one more
+    prepare_corpus(config, corpus, seed=1)
+    assert "come back" not in capsys.readouterr().err
+    file.write_bytes(lines[0] + lines[1] * 2)
+    prepare_corpus(config, corpus, seed=1)
+    assert "those of lines that were replaced or changed come back" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
