@@ -164,8 +164,8 @@ def _say_no_longer_forgotten(folder: Path, number: int, tombstones: Path) -> Non
             return
         missing = "those of lines that were replaced or changed"
     say(
-        f"corpus: {tombstones} has {number:,} documents to be forgotten, {folder} was made with {before:,}: {missing} come "
-        "back, with their copies and what resembles them: restore the file, and run this again, if they must not"
+        f"corpus: {tombstones} has {number:,} documents to be forgotten, {folder} was made with {before:,}: {missing} "
+        "come back, with their copies and what resembles them: restore the file, and run this again, if they must not"
     )
 
 

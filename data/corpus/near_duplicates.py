@@ -25,8 +25,8 @@ Indices = npt.NDArray[np.int64]
 Parts = Callable[[], Iterable[Signatures]]  # called for each reading; gives the parts in order
 
 # Signatures of different algorithms cannot be compared. Those of EARLIER were made of words that were told apart by
-# ligatures, soft hyphens and ends of lines, or by markup and numbers of lines: they are of the same kind, but such texts
-# have others now.
+# ligatures, soft hyphens and ends of lines, or by markup and numbers of lines: they are of the same kind, but such
+# texts have others now.
 EARLIER: tuple[int, ...] = (RMinHash.ALGORITHM_VERSION, 100 + RMinHash.ALGORITHM_VERSION)
 ALGORITHM: int = 200 + RMinHash.ALGORITHM_VERSION
 SEED = 1  # of the permutations; signatures of different seeds cannot be compared

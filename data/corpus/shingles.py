@@ -91,7 +91,7 @@ def shingle(texts: Sequence[str], ngram: int, joining: bool = True) -> Shingles:
     Args:
         texts: in NFC, without lone surrogates.
         ngram: words in an n-gram, from 1.
-        joining: whether texts are read as they are shown, without markup and with their lines joined; else as they stand.
+        joining: whether texts are read as they are shown, without markup and with their lines joined.
     """
     read = _mostly_shown if joining else composed
     column = pa.array(map(read, texts), pa.large_string(), size=len(texts))
