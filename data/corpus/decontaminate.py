@@ -52,7 +52,8 @@ class Items:
             _find(np.frombuffer(reading.encode(), np.uint8), folding(), self.sizes, self.hashes, self.slots)
             for reading in readings
         ]
-        return self.hashes[np.unique(np.concatenate(found))]
+        grams: Hashes = self.hashes[np.unique(np.concatenate(found))]
+        return grams
 
     def names_of(self, grams: Hashes) -> list[str]:
         """Names of the items that have one of these n-grams (of `found`), in the order of the files."""

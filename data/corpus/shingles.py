@@ -293,7 +293,7 @@ def _past_number(utf8: Any, place: int, end: int, last: int) -> Any:
 @numba.njit(cache=True, nogil=True)
 def _number_at(utf8: Any, place: int, end: int) -> Any:
     """Past a number of up to three digits, with white space behind it, that begins a line, and it; else `place`."""
-    ahead, number = place, 0
+    ahead, number = place, np.int64(0)
     while ahead < end and (utf8[ahead] == 0x20 or utf8[ahead] == 0x09):
         ahead += 1
     first = ahead
