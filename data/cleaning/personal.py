@@ -10,8 +10,8 @@ version numbers stay:
   `Clause` or a currency, and small ones, as sections and versions have, stay unless a word such as `IP` or `server`
   stands before them, or a port or the length of a prefix behind.
 - card: the digits in one piece, in fours or as American Express writes them, of a length and with first digits that an
-  issuer gives out, with the right check digit (Luhn, ISO/IEC 7812), no code of goods, and not four of a row's figures or
-  of rows of four.
+  issuer gives out, with the right check digit (Luhn, ISO/IEC 7812), no code of goods, and not four of a row's figures,
+  or of rows of four.
 - iban: an account number of the form of its country, with the right check digits (ISO 13616), in capitals or not.
 
 Between digits may stand the spaces and hyphens of HTML and PDF text, as in phones.py. Digits of all scripts and

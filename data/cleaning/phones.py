@@ -74,9 +74,11 @@ DOMESTIC = re.compile(
     rf"|(?<=[2-9])[0-9]{{2}}([{DASHES}.])[2-9][0-9]{{2}}\3)[0-9]{{4}}"
     rf")(?![\w{DASHES}]|[.,][0-9])"
 )
-# What DOMESTIC has at least, found at a tenth of its time: an area in brackets and the rest, a 0 that begins a number, or two signs.
+# What DOMESTIC has at least, found at a tenth of its time: an area in brackets and the rest, a 0 that begins a number,
+# or two signs.
 MAYBE_DOMESTIC = re.compile(
-    rf"[)0{DASHES}.](?:(?<=\([2-9][0-9]{{2}}\))[{SPACES}]?[2-9][0-9]{{2}}[{SPACES}{DASHES}.][0-9]{{4}}|(?<=0)(?<![\w.,/+{DASHES}]0)[0-9]"
+    rf"[)0{DASHES}.](?:(?<=\([2-9][0-9]{{2}}\))[{SPACES}]?[2-9][0-9]{{2}}[{SPACES}{DASHES}.][0-9]{{4}}"
+    rf"|(?<=0)(?<![\w.,/+{DASHES}]0)[0-9]"
     rf"|(?<=[0-9]{{3}}[{DASHES}.])[2-9][0-9]{{2}}[{DASHES}.][0-9]{{4}})"
 )
 # A decimal number, an amount with points between thousands, several of them.
