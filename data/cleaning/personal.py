@@ -25,13 +25,25 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
-from data.cleaning.phones import CURRENCIES, DASHES, SPACES, UNIT_BEHIND, find_phones
+from data.cleaning.phones import CURRENCIES, DASHES, LABELLING, SPACES, UNIT_BEHIND, find_phones
 from data.config import PersonalData
 
 Span = tuple[int, int]
 
-# UTF-8 of what counts as a digit of ASCII or another of its characters: Arabic, Indic and other scripts, full width.
-BEGIN_OF_FORMS = (b"\xd9", b"\xdb", b"\xdf", b"\xe0", b"\xe1", b"\xea", b"\xef\xbc", b"\xef\xbd")
+# UTF-8 of what counts as a digit of ASCII or another of its characters: Arabic, Indic and other scripts, full width;
+# and of kana and ideographs.
+BEGIN_OF_FORMS = (
+    b"\xd9",
+    b"\xdb",
+    b"\xdf",
+    b"\xe0",
+    b"\xe1",
+    b"\xea",
+    b"\xef\xbc",
+    b"\xef\xbd",
+    *(bytes([first]) for first in range(0xE3, 0xEA)),
+)
+UNSPACED = (range(0x3041, 0x30FB), range(0x3400, 0xA000))
 
 MARKS: dict[PersonalData, str] = {
     "email": "<EMAIL>",
@@ -129,7 +141,10 @@ def find_personal(text: str) -> list[tuple[PersonalData, str]]:
 
 
 def in_ascii(text: str) -> str:
-    """A text with digits of other scripts and full-width forms as those of ASCII, character by character."""
+    """A text with digits of other scripts and full-width forms as those of ASCII, character by character.
+
+    Kana and ideographs, which no space parts from a number or an address, count as punctuation, but for labels.
+    """
     if text.isascii():
         return text
     utf8 = text.encode("utf-8", "surrogatepass")
@@ -140,6 +155,7 @@ def in_ascii(text: str) -> str:
 def _ascii_forms() -> dict[int, str]:
     forms = {0x066A: "%", 0x066B: ".", 0x066C: ","} | {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
     digits = {code: unicodedata.decimal(chr(code), None) for code in range(0x80, 0x10000)}
+    forms |= {code: "、" for codes in UNSPACED for code in codes if chr(code) not in LABELLING}
     return forms | {code: str(digit) for code, digit in digits.items() if digit is not None}
 
 
