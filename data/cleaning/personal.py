@@ -4,28 +4,46 @@ A cheap expression finds what could be one; what can be checked is checked, so t
 version numbers stay:
 
 - email: a local part, @ and a domain that ends in letters; no image for dense screens (`logo@2x.png`), no repository
-  (`git@github.com:org/repo.git`).
+  (`git@github.com:org/repo.git`), no share at an exchange (`AAPL@NASDAQ.US`).
 - phone: see phones.py.
 - ip: a valid and public IPv4 or IPv6 address; others are nobody's. Four numbers stay behind a word such as `version`,
   `Clause` or a currency, and small ones, as sections and versions have, stay unless a word such as `IP` or `server`
   stands before them, or a port or the length of a prefix behind.
 - card: the digits in one piece, in fours or as American Express writes them, of a length and with first digits that an
-  issuer gives out, with the right check digit (Luhn, ISO/IEC 7812), no code of goods, and not four of a row's figures.
+  issuer gives out, with the right check digit (Luhn, ISO/IEC 7812), no code of goods, and not four of a row's figures,
+  or of rows of four.
 - iban: an account number of the form of its country, with the right check digits (ISO 13616), in capitals or not.
 
-Between digits may stand the spaces and hyphens of HTML and PDF text, as in phones.py.
+Between digits may stand the spaces and hyphens of HTML and PDF text, as in phones.py. Digits of all scripts and
+full-width characters count as those of ASCII.
 """
 
 import functools
 import ipaddress
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
-from data.cleaning.phones import CURRENCIES, DASHES, SPACES, UNIT_BEHIND, find_phones
+from data.cleaning.phones import CURRENCIES, DASHES, LABELLING, SPACES, UNIT_BEHIND, find_phones
 from data.config import PersonalData
 
 Span = tuple[int, int]
+
+# UTF-8 of what counts as a digit of ASCII or another of its characters: Arabic, Indic and other scripts, full width;
+# and of kana and ideographs.
+BEGIN_OF_FORMS = (
+    b"\xd9",
+    b"\xdb",
+    b"\xdf",
+    b"\xe0",
+    b"\xe1",
+    b"\xea",
+    b"\xef\xbc",
+    b"\xef\xbd",
+    *(bytes([first]) for first in range(0xE3, 0xEA)),
+)
+UNSPACED = (range(0x3041, 0x30FB), range(0x3400, 0xA000))
 
 MARKS: dict[PersonalData, str] = {
     "email": "<EMAIL>",
@@ -40,6 +58,11 @@ _FILE = r"(?i:png|jpe?g|gif|svg|webp|pdf)(?![\w-])"
 EMAIL = re.compile(
     "(?<![\\w.+%\u2010\u2011-])[\\w.+%\u2010\u2011-]{1,64}@(?!(?<=\\bgit@)[\\w.-]+:[\\w~/]|[0-9]x\\.)"
     f"(?:[\\w\u2010\u2011-]{{1,63}}\\.){{1,8}}(?!{_FILE})[A-Za-z]{{2,24}}(?![\\w-]|\\.{_FILE})"
+)
+# A share at its exchange, in capitals.
+SHARE = re.compile(
+    r"[A-Z0-9.]{1,8}@(?:AMEX|ARCA|ASX|BATS|BSE|CBOE|CBOT|CME|COMEX|EUREX|EURONEXT|HKEX|ICE|IEX|JPX|KRX|LSE|MOEX|NASDAQ|NSE"
+    r"|NYMEX|NYSE|OTC|SEHK|SGX|SIX|SSE|SZSE|TSE|TSX|TSXV|XETRA)\.[A-Z]{2}"
 )
 # To look for a point or a colon first is the speed of memory.
 MAYBE_IPV4 = re.compile(r"\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]")
@@ -71,6 +94,8 @@ CARD = re.compile(
     rf"[2-68](?<![\w.,{DASHES}].)(?:(?<!2)|(?=[2-7]))(?:\d{{12,18}}"
     rf"|\d{{3}}([{SPACES}{DASHES}])(?:\d{{4}}\1\d{{4}}\1\d{{1,4}}(?:\1\d{{1,3}})?|\d{{6}}\1\d{{4,5}}))(?![\w{DASHES}])"
 )
+FOUR_FOURS = re.compile(r"(?<!\S)\d{4} \d{4} \d{4} \d{4}(?!\S)")
+NEAR = 200  # characters to either side in which the lines before and behind are looked at
 FOUR_BEFORE, FOUR_BEHIND = re.compile(r"(?<!\S)\d{4} \Z"), re.compile(r" \d{4}(?!\S)")
 ISSUED = re.compile(
     r"4\d{15}(?:\d{3})?"  # Visa; of 13 digits only long ago, and so are many codes of goods
@@ -90,27 +115,48 @@ IBAN = re.compile(rf"[0-9](?<=[A-Za-z]{{2}}[0-9])(?<!\w[A-Za-z]{{2}}[0-9])[0-9](
 def make_scrubber(kinds: Iterable[PersonalData]) -> Callable[[str], tuple[str, Counter[str]]]:
     """From a text to what it is with marks for personal data of these kinds, and their number by kind."""
     chosen = set(kinds)
-    scrubbers = [(kind, scrub) for kind, scrub in _SCRUBBERS.items() if kind in chosen]
+    finders = [(kind, find) for kind, find in _FINDERS if kind in chosen]
 
-    def scrub_all(text: str) -> tuple[str, Counter[str]]:
+    def scrub(text: str) -> tuple[str, Counter[str]]:
         found: Counter[str] = Counter()
-        for kind, scrub in scrubbers:
-            text, count = scrub(text)
-            if count:
-                found[kind] += count
+        plain = in_ascii(text)
+        for kind, find in finders:
+            if spans := _apart(find(plain)):
+                found[kind] += len(spans)
+                text, plain = _mark(text, kind, spans), _mark(plain, kind, spans)
         return text, found
 
-    return scrub_all
+    return scrub
 
 
 def find_personal(text: str) -> list[tuple[PersonalData, str]]:
     """The personal data of all kinds in a text, kind and characters: what `make_scrubber` would replace."""
     found: list[tuple[PersonalData, str]] = []
+    plain = in_ascii(text)
     for kind, find in _FINDERS:
-        spans = _apart(find(text))
+        spans = _apart(find(plain))
         found += [(kind, text[begin:end]) for begin, end in spans]
-        text, _ = _mark(text, kind, spans)
+        text, plain = _mark(text, kind, spans), _mark(plain, kind, spans)
     return found
+
+
+def in_ascii(text: str) -> str:
+    """A text with digits of other scripts and full-width forms as those of ASCII, character by character.
+
+    Kana and ideographs, which no space parts from a number or an address, count as punctuation, but for labels.
+    """
+    if text.isascii():
+        return text
+    utf8 = text.encode("utf-8", "surrogatepass")
+    return text.translate(_ascii_forms()) if any(first in utf8 for first in BEGIN_OF_FORMS) else text
+
+
+@functools.cache
+def _ascii_forms() -> dict[int, str]:
+    forms = {0x066A: "%", 0x066B: ".", 0x066C: ","} | {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
+    digits = {code: unicodedata.decimal(chr(code), None) for code in range(0x80, 0x10000)}
+    forms |= {code: "、" for codes in UNSPACED for code in codes if chr(code) not in LABELLING}
+    return forms | {code: str(digit) for code, digit in digits.items() if digit is not None}
 
 
 def _apart(spans: Iterable[Span]) -> list[Span]:
@@ -124,34 +170,18 @@ def _apart(spans: Iterable[Span]) -> list[Span]:
     return apart
 
 
-def _mark(text: str, kind: PersonalData, spans: Iterable[Span]) -> tuple[str, int]:
-    """Put the mark of a kind in the place of each span; those that overlap are one."""
-    pieces, done, apart = [], 0, _apart(spans)
-    for begin, end in apart:
+def _mark(text: str, kind: PersonalData, spans: Iterable[Span]) -> str:
+    """Put the mark of a kind in the place of each span; they are in order and apart."""
+    pieces, done = [], 0
+    for begin, end in spans:
         pieces += [text[done:begin], MARKS[kind]]
         done = end
-    return ("".join([*pieces, text[done:]]), len(apart)) if apart else (text, 0)
-
-
-def scrub_emails(text: str) -> tuple[str, int]:
-    """Replace e-mail addresses; as all the others here: the text with marks, and their number."""
-    return EMAIL.subn(MARKS["email"], text) if "@" in text else (text, 0)
+    return "".join([*pieces, text[done:]])
 
 
 def _email_spans(text: str) -> Iterator[Span]:
-    return (match.span() for match in EMAIL.finditer(text))
-
-
-def scrub_phones(text: str) -> tuple[str, int]:
-    """Replace phone numbers."""
-    return _mark(text, "phone", find_phones(text))
-
-
-def scrub_ips(text: str) -> tuple[str, int]:
-    """Replace public IP addresses."""
-    text, old = _mark(text, "ip", _ipv4_spans(text))
-    text, new = _mark(text, "ip", _ipv6_spans(text))
-    return text, old + new
+    if "@" in text:
+        yield from (match.span() for match in EMAIL.finditer(text) if not SHARE.fullmatch(match[0]))
 
 
 def _ipv4_spans(text: str) -> Iterator[Span]:
@@ -193,31 +223,33 @@ def _is_public_ipv6(match: re.Match[str]) -> bool:
     return address in GLOBAL_UNICAST and address.is_global
 
 
-def scrub_cards(text: str) -> tuple[str, int]:
-    """Replace numbers of payment cards."""
-    return _mark(text, "card", _card_spans(text))
-
-
 def _card_spans(text: str) -> Iterator[Span]:
     return (match.span() for match in CARD.finditer(text) if _is_card(match))
 
 
 def _is_card(match: re.Match[str]) -> bool:
-    from stdnum import luhn
-
-    digits = re.sub(r"\D", "", match[0])
     before = match.string[max(0, match.start() - CONTEXT) : match.start()]
     is_said = CARD_BEFORE.search(before) is not None
-    issued = (ISSUED_LONG_AGO if is_said else ISSUED).fullmatch(digits)
-    if issued is None or not luhn.is_valid(digits) or GOODS_BEFORE.search(before):
+    if not _is_issued(match[0], ISSUED_LONG_AGO if is_said else ISSUED) or GOODS_BEFORE.search(before):
         return False
-    in_row = FOUR_BEFORE.search(before) or FOUR_BEHIND.match(match.string, match.end())
-    return is_said or match[1] != " " or not in_row
+    return is_said or match[1] != " " or not _is_row(match, before)
 
 
-def scrub_ibans(text: str) -> tuple[str, int]:
-    """Replace numbers of bank accounts; words in capitals that follow one are not part of it."""
-    return _mark(text, "iban", _iban_spans(text))
+def _is_issued(written: str, form: re.Pattern[str]) -> bool:
+    from stdnum import luhn
+
+    digits = re.sub(r"\D", "", written)
+    return form.fullmatch(digits) is not None and luhn.is_valid(digits)
+
+
+def _is_row(match: re.Match[str], before: str) -> bool:
+    """Whether groups of four are figures: more stand beside them, or four that are no card's in the line before or
+    behind."""
+    text, (begin, end) = match.string, match.span()
+    if FOUR_BEFORE.search(before) or FOUR_BEHIND.match(text, end):
+        return True
+    lines = text[max(0, begin - NEAR) : begin].split("\n")[-2:-1] + text[end : end + NEAR].split("\n")[1:2]
+    return any(not _is_issued(row, ISSUED) for line in lines for row in FOUR_FOURS.findall(line))
 
 
 def _iban_spans(text: str) -> Iterator[Span]:
@@ -248,13 +280,6 @@ def _iban_of(country: str) -> re.Pattern[str] | None:
     return re.compile(rf"[A-Za-z]{{2}}\d\d(?:[{SPACES}{DASHES}]?[A-Za-z0-9]){{{length}}}(?!\w)")
 
 
-_SCRUBBERS: dict[PersonalData, Callable[[str], tuple[str, int]]] = {
-    "email": scrub_emails,
-    "iban": scrub_ibans,
-    "card": scrub_cards,
-    "ip": scrub_ips,
-    "phone": scrub_phones,
-}
 _FINDERS: tuple[tuple[PersonalData, Callable[[str], Iterable[Span]]], ...] = (
     ("email", _email_spans),
     ("iban", _iban_spans),

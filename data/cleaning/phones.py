@@ -21,6 +21,7 @@ from collections.abc import Iterator
 
 SPACES = " \xa0\u2007\u2009\u202f"
 DASHES = "\\-\u2010\u2011\u2012\u2013"
+LABELLING = "電話电话手机传真"  # ideographs of labels, behind which a number may begin
 SHORTEST, LONGEST = 6, 15  # digits of a number with a label; E.164 has 15 at most, with the country code
 SHORTEST_DOMESTIC = 10  # characters of one with a 0 before it: nine digits and what stands between them
 
@@ -62,7 +63,7 @@ _BETWEEN = rf"[{SPACES}{DASHES}./()]{{0,3}}"
 # All that a phone number is written with; what follows is looked for in such runs alone.
 RUN = re.compile(rf"[0-9+(][0-9+{SPACES}{DASHES}./()]{{6,}}")
 # Looking behind from the second place on lets the search jump to a first character.
-INTERNATIONAL = re.compile(rf"\+(?<![\w+]\+)\(?[1-9](?:{_BETWEEN}[0-9]){{6,14}}(?![^\Wx])")
+INTERNATIONAL = re.compile(rf"\+(?<![^\W{LABELLING}]\+)(?<!\+\+)\(?[1-9](?:{_BETWEEN}[0-9]){{6,14}}(?![^\Wx])")
 DOMESTIC = re.compile(
     rf"[(0-9](?<![\w.,(/+{DASHES}].)(?:"
     rf"(?P<national>(?<=\()0[0-9]{{1,4}}\)(?:[{SPACES}{DASHES}/]{{0,3}}[0-9]){{5,9}}"
@@ -74,9 +75,11 @@ DOMESTIC = re.compile(
     rf"|(?<=[2-9])[0-9]{{2}}([{DASHES}.])[2-9][0-9]{{2}}\3)[0-9]{{4}}"
     rf")(?![\w{DASHES}]|[.,][0-9])"
 )
-# What DOMESTIC has at least, found at a tenth of its time: an area in brackets, a 0 that begins a number, or two signs.
+# What DOMESTIC has at least, found at a tenth of its time: an area in brackets and the rest, a 0 that begins a number,
+# or two signs.
 MAYBE_DOMESTIC = re.compile(
-    rf"[)0{DASHES}.](?:(?<=\([0-9]{{3}}\))|(?<=0)(?<![\w.,/+{DASHES}]0)[0-9]"
+    rf"[)0{DASHES}.](?:(?<=\([2-9][0-9]{{2}}\))[{SPACES}]?[2-9][0-9]{{2}}[{SPACES}{DASHES}.][0-9]{{4}}"
+    rf"|(?<=0)(?<![\w.,/+{DASHES}]0)[0-9]"
     rf"|(?<=[0-9]{{3}}[{DASHES}.])[2-9][0-9]{{2}}[{DASHES}.][0-9]{{4}})"
 )
 # A decimal number, an amount with points between thousands, several of them.
@@ -99,8 +102,9 @@ LABEL = re.compile(
     rf"(?P<end>(?: is)?[.:：{SPACES}]{{0,4}})\Z"
 )
 LONGEST_LABEL = 30
+ACIDITY = re.compile(r"\bpH\W*\Z")  # is written so, and a label is not
 YEAR = re.compile("(?:19|20)[0-9]{2}")
-DECIMALS = re.compile(r"[0-9]\.[0-9]+ .*[0-9]\.[0-9]")
+DECIMALS = re.compile(rf"[0-9]\.[0-9]+[{SPACES}{DASHES}].*[0-9]\.[0-9]")
 
 CURRENCIES = "EUR|USD|GBP|JPY|CHF|CAD|AUD|CNY|RMB|INR|BRL|MXN|COP|IDR|PLN|CZK|HUF|SEK|NOK|DKK|RUB|TRY|KRW|ZAR|RON"
 CURRENCY_BEFORE = re.compile(rf"(?:[$€£¥₹₩₽]|\b(?:{CURRENCIES}|Rp|Rs|lei|kr))[{SPACES}]?\Z")
@@ -161,6 +165,8 @@ def _label(match: re.Match[str]) -> re.Match[str] | None:
     """The label that stands before a number in its line, if one does."""
     text, begin = match.string, match.start()
     first = max(0, begin - LONGEST_LABEL)
+    if ACIDITY.search(text, first, begin):
+        return None
     return LABEL.search(text[max(first, text.rfind("\n", first, begin) + 1) : begin].lower())
 
 

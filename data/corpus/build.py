@@ -36,11 +36,14 @@ from data.corpus.report import (
     check_malformed,
     check_splits,
     check_sum,
+    coarse_dates,
     contamination_report,
     contamination_warnings,
     corpus_report,
+    doubtful,
     empty_files,
     near_copies,
+    removed_text,
     swapped_dates,
     undecoded,
     unmatched_boilerplate,
@@ -67,6 +70,7 @@ from data.files import (
     finish_stage,
     finished_inputs,
     is_finished,
+    new_digest,
     write_atomically,
 )
 from data.lock import only_writer
@@ -143,24 +147,32 @@ def _warnings(config: DataConfig, results: Mapping[str, Kept], contamination: di
     return [
         *near_copies(config),
         *undecoded(results),
+        *doubtful(results),
         *swapped_dates(config, results),
+        *coarse_dates(config, results),
+        *removed_text(results),
         *unmatched_boilerplate(config, results),
         *contamination_warnings(contamination),
     ]
 
 
 def _say_no_longer_forgotten(folder: Path, number: int, tombstones: Path) -> None:
-    """Say how many fewer tombstones there are than the corpus that lies there was made with."""
+    """Say how many tombstones are missing of those that the corpus that lies there was made with, or that some are."""
     try:
         before = json.loads((folder / REPORT).read_bytes())["tombstones"]
     except (OSError, ValueError, KeyError):
         return
-    if number < before:
-        say(
-            f"corpus: {tombstones} has {number:,} documents to be forgotten, {folder} was made with {before:,}: up to "
-            f"{before - number:,} come back, with their copies and what resembles them: restore the file, and run this "
-            "again, if they must not"
-        )
+    made_with = finished_inputs(folder).get("tombstones")
+    missing = f"up to {before - number:,}"
+    if number >= before:
+        lines = tombstones.read_bytes().splitlines(keepends=True)[:before] if before else []
+        if made_with in (None, new_digest(b"".join(lines)).hexdigest()):
+            return
+        missing = "those of lines that were replaced or changed"
+    say(
+        f"corpus: {tombstones} has {number:,} documents to be forgotten, {folder} was made with {before:,}: {missing} "
+        "come back, with their copies and what resembles them: restore the file, and run this again, if they must not"
+    )
 
 
 def _summary(results: Mapping[str, Kept]) -> Iterator[str]:
@@ -298,7 +310,7 @@ def _finish(folder: Path, inputs: dict[str, Any], report: dict[str, Any], files:
 def _inputs(config: DataConfig, parts: dict[str, list[Part]], seed: int, tombstones: Path) -> dict[str, Any]:
     """All that decides the corpus, under the names of the configuration; a part counts by its name and stamp."""
     inputs: dict[str, Any] = {"format": FORMAT, "seed": seed, **corpus_settings(config)}
-    if config.near_duplicates:
+    if config.near_duplicates or config.decontamination:
         inputs["near_duplicates.algorithm"] = ALGORITHM
     if config.decontamination:
         inputs["decontamination.files"] = item_stamps(config.decontamination)

@@ -23,6 +23,7 @@ COUNTERS = (
     "met",
     "lost",
     "encoded",
+    "doubts",
 )
 NO_DATE = "no date"
 
@@ -49,12 +50,17 @@ class Counts:
     dropped_characters: Counter[str] = field(default_factory=Counter)  # of them, as they were read or, later, cleaned
     quarantined: Counter[str] = field(default_factory=Counter)
     encoded: Counter[str] = field(default_factory=Counter)  # texts that are an encoding of text, by its kind
+    doubts: Counter[str] = field(default_factory=Counter)  # texts of which something may not be meant, by what it is
+    longest: int = 0  # characters of the longest text
+    longest_texts: int = 0  # of which so many are as long
     undecoded: int = 0  # texts with a replacement character, U+FFFD
     met: Counter[str] = field(default_factory=Counter)  # parts with a value in the field that a setting names
     boilerplate: Counter[str] = field(default_factory=Counter)  # lines of all documents, by expression
     scrubbed: Counter[str] = field(default_factory=Counter)  # pieces of personal data replaced in what is kept, by kind
     altered: Counter[str] = field(default_factory=Counter)  # texts of all documents, by what was replaced or taken out
-    days: Counter[str] = field(default_factory=Counter)  # dates by day of the month, where that could be the month
+    days: Counter[str] = field(default_factory=Counter)  # dates by month and day, such as 12-31
+    characters: int = 0  # of the documents as they were read
+    line_characters: int = 0  # of them, that went with lines that were taken out of texts that were left
     removed_lines: int = 0  # from what is kept
     offenders: list[str] = field(default_factory=list)  # the first malformed records
     samples: dict[str, list[Sample]] = field(default_factory=dict)  # of what was dropped, by reason
@@ -105,6 +111,12 @@ class Counts:
             if len(first) < TOUCHED:
                 first.append(document)
 
+    def measure(self, characters: int, texts: int = 1) -> None:
+        """Count texts of a length."""
+        if characters > self.longest:
+            self.longest, self.longest_texts = characters, 0
+        self.longest_texts += texts if characters == self.longest else 0
+
     def merge(self, other: Self) -> None:
         self.read += other.read
         self.undated += other.undated
@@ -114,6 +126,9 @@ class Counts:
         self.malformed_bytes += other.malformed_bytes
         self.lost_records += other.lost_records
         self.removed_lines += other.removed_lines
+        self.measure(other.longest, other.longest_texts)
+        self.characters += other.characters
+        self.line_characters += other.line_characters
         self.empty_files += other.empty_files
         self.empty_first = (self.empty_first + other.empty_first)[:SAMPLES]
         for name in COUNTERS:

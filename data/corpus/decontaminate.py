@@ -4,7 +4,7 @@ The measure is that of GPT-3 (Brown et al. 2020, appendix C): n-grams of 13 word
 more than 10 training documents have do not count: most are legal boilerplate and other common phrases (ibid.).
 
 A word at the end of a line may have been broken there or may have its hyphen anyway ("under-" and "writer", "long-" and
-"term"), so each text is read both ways.
+"term"), and what looks like markup or a line's number may be text, so each text is read both ways.
 """
 
 import io
@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.config import DecontaminationConfig
-from data.corpus.shingles import MOST_WORDS_PER_BYTE, Hashes, composed, folding, hash_words, roll, shingle
+from data.corpus.shingles import MOST_WORDS_PER_BYTE, Hashes, composed, folding, hash_words, roll, shingle, shown
 from data.errors import DataError
 from data.files import file_stamp
 from data.sources import packed
@@ -47,9 +47,13 @@ class Items:
 
     def found(self, text: str) -> Hashes:
         """The items' n-grams that stand in a text (in NFC), ascending, each once."""
-        utf8 = np.frombuffer(composed(text).encode(), np.uint8)
-        places: npt.NDArray[np.int64] = _find(utf8, folding(), self.sizes, self.hashes, self.slots)
-        return self.hashes[np.unique(places) if len(places) else places]
+        readings = {shown(text), composed(text)}
+        found = [
+            _find(np.frombuffer(reading.encode(), np.uint8), folding(), self.sizes, self.hashes, self.slots)
+            for reading in readings
+        ]
+        grams: Hashes = self.hashes[np.unique(np.concatenate(found))]
+        return grams
 
     def names_of(self, grams: Hashes) -> list[str]:
         """Names of the items that have one of these n-grams (of `found`), in the order of the files."""
@@ -202,7 +206,7 @@ def _find(utf8: Any, folding: Any, sizes: Any, hashes: Any, slots: Any) -> Any:
     mask = np.uint64(len(slots) - 1)
     found = []
     for joining in (True, False):
-        count, is_parted = hash_words(utf8, 0, len(utf8), folding, joining, words)
+        count, has_lines = hash_words(utf8, 0, len(utf8), folding, joining, words)
         grams = np.empty(count, np.uint64)
         for size in sizes:
             for place in range(roll(words, count, size, grams)):
@@ -212,6 +216,6 @@ def _find(utf8: Any, folding: Any, sizes: Any, hashes: Any, slots: Any) -> Any:
                         found.append(slots[slot])
                         break
                     slot = (slot + np.uint64(1)) & mask
-        if not is_parted:
+        if not has_lines:
             break
     return np.array(found, dtype=np.int64)

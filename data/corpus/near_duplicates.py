@@ -25,9 +25,10 @@ Indices = npt.NDArray[np.int64]
 Parts = Callable[[], Iterable[Signatures]]  # called for each reading; gives the parts in order
 
 # Signatures of different algorithms cannot be compared. Those of EARLIER were made of words that were told apart by
-# ligatures, soft hyphens and ends of lines: they are of the same kind, but such texts have others now.
-EARLIER: int = RMinHash.ALGORITHM_VERSION
-ALGORITHM: int = 100 + RMinHash.ALGORITHM_VERSION
+# ligatures, soft hyphens and ends of lines, or by markup and numbers of lines: they are of the same kind, but such
+# texts have others now.
+EARLIER: tuple[int, ...] = (RMinHash.ALGORITHM_VERSION, 100 + RMinHash.ALGORITHM_VERSION)
+ALGORITHM: int = 200 + RMinHash.ALGORITHM_VERSION
 SEED = 1  # of the permutations; signatures of different seeds cannot be compared
 CHANCE = 1 / 256  # that two different hashes agree in their lowest byte
 MARGIN = 2  # standard errors that an estimate may lie below the threshold

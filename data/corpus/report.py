@@ -1,6 +1,7 @@
 """The account of a corpus: what must hold of its sources before it is used, and report.json."""
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,6 +36,8 @@ WIDESPREAD = 0.01  # share of a source's training documents that an evaluation i
 NO_SMALL_SHARE = 0.01  # of a source's characters, for one reason
 UNDECODED = 0.01  # share of a source's texts
 LEAST_DATES = 100  # of as many, by chance, one is above the 12th but for a probability of (12 / 30.4) ** 100
+LEAST_CUT = 10  # texts of the same, greatest length
+MOST_OF_ONE_DAY = 0.5  # share of a source's dates
 NAMED = 5  # items in a message
 
 
@@ -126,6 +129,24 @@ def undecoded(kept: Mapping[str, Kept]) -> list[str]:
     ]
 
 
+def doubtful(kept: Mapping[str, Kept]) -> list[str]:
+    """A line for each thing that may not be meant in no small share of a source's texts, or in their lengths."""
+    lines = []
+    for name, result in kept.items():
+        counts = result.counts
+        lines += [
+            f"{name}: {number:,} of {counts.read:,} texts {doubt}"
+            for doubt, number in sorted(counts.doubts.items())
+            if number > NO_SMALL_SHARE * counts.read
+        ]
+        if counts.longest_texts >= LEAST_CUT and counts.longest_texts > NO_SMALL_SHARE * counts.read:
+            lines.append(
+                f"{name}: {counts.longest_texts:,} of {counts.read:,} texts have {counts.longest:,} characters, and "
+                "none has more: they may have been cut there: look at their ends"
+            )
+    return lines
+
+
 def near_copies(config: DataConfig) -> list[str]:
     """A line where text is held out and near-duplicates of it are not looked for."""
     if config.near_duplicates or not (config.cutoff or config.past_fraction):
@@ -138,13 +159,50 @@ def near_copies(config: DataConfig) -> list[str]:
 
 def swapped_dates(config: DataConfig, kept: Mapping[str, Kept]) -> list[str]:
     """The sources whose date_format may take the month for the day, a line each: days differ, none is above 12."""
+    lines = []
+    for source in config.sources:
+        dates = kept[source.name].counts.days
+        days = {int(day.partition("-")[2]) for day in dates}
+        has_both = {"%d", "%m"} <= {*re.findall("%.", source.date_format or "")}
+        if has_both and dates.total() >= LEAST_DATES and len(days) > 1 and max(days) <= 12:
+            lines.append(
+                f"source '{source.name}': none of {dates.total():,} dates in '{source.date_format}' has a day above "
+                f"12: it may be the month: look at some, and correct data.sources.{source.name}.date_format if so"
+            )
+    return lines
+
+
+def coarse_dates(config: DataConfig, kept: Mapping[str, Kept]) -> list[str]:
+    """The sources most of whose dates are of one day of the year, or the first of a month, under a cutoff that is not.
+
+    Such are years and months that were filled up to a day, ends of periods, and days on which data were exported.
+    """
+    lines = []
+    if not config.cutoff:
+        return []
+    safe = (f"{config.cutoff:%m-%d}", "the first of a month" if config.cutoff.day == 1 else "")
+    for source in config.sources:
+        dates = kept[source.name].counts.days
+        firsts = Counter({"the first of a month": sum(count for day, count in dates.items() if day.endswith("-01"))})
+        commonest = dates.most_common(1) + firsts.most_common(1)
+        for day, count in commonest if dates.total() >= LEAST_DATES else ():
+            if count > MOST_OF_ONE_DAY * dates.total() and day not in safe:
+                lines.append(
+                    f"source '{source.name}': {count:,} of {dates.total():,} dates are {day}: if they are years or "
+                    "months alone, ends of periods or days of an export, texts written after the cutoff are in the "
+                    f"training text: set data.cutoff to such a day, or correct data.sources.{source.name}.date_field"
+                )
+                break
+    return lines
+
+
+def removed_text(kept: Mapping[str, Kept]) -> list[str]:
+    """The sources that lost no small share of their characters with lines that were taken out, a line each."""
     return [
-        f"source '{source.name}': none of {days.total():,} dates in '{source.date_format}' has a day above 12: it may "
-        f"be the month: look at some, and correct data.sources.{source.name}.date_format if so"
-        for source in config.sources
-        if (days := kept[source.name].counts.days).total() >= LEAST_DATES
-        and len(days) > 1
-        and max(map(int, days)) <= 12
+        f"{name}: {share:.0%} of the characters went with lines that data.cleaning.boilerplate_lines or the filter c4 "
+        "took out of texts that were left: look whether these lines are meant"
+        for name, result in kept.items()
+        if (share := result.counts.line_characters / max(result.counts.characters, 1)) > NO_SMALL_SHARE
     ]
 
 

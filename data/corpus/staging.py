@@ -8,7 +8,6 @@ malformed) and .json (counts; written last).
 import functools
 import json
 import multiprocessing
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -33,13 +32,13 @@ from data.errors import DataError
 from data.files import DIGEST_BYTES, atomic_write, new_digest, value_digest, write_atomically
 from data.progress import progress
 from data.sources.documents import BadRecord, Document, read_part
-from data.sources.encoded import encoding_of
+from data.sources.encoded import doubt_about, encoding_of
 from data.sources.parts import DAMAGED, Part, byte_length
 
 STAGING = "staging"
 ROWS_PER_GROUP = 1_000
 CHARACTERS_PER_GROUP = 16_000_000
-FORMAT = 6  # of what is staged; finished corpora do not depend on it
+FORMAT = 7  # of what is staged; finished corpora do not depend on it
 ALL_BAD = 1_000  # so many records, none of them good, are enough to stop at once
 MOST_ENCODED = 0.5  # of a source's texts
 MOST_REPEATED = 0.5  # as are so many documents of which a greater share has the id of another
@@ -172,7 +171,6 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
                 f"{'; '.join(counts.offenders)}: correct data.sources.{source.name}"
             )
 
-    may_be_swapped = {"%d", "%m"} <= {*re.findall("%.", source.date_format or "")}
     clean, scrub = make_cleaner(config, source), make_scrubber(config.cleaning.scrub)
 
     def drop(reason: str, it: Document) -> None:
@@ -188,14 +186,18 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
         documents = progress(documents, f"reading {source.name}")
     for document in documents:
         counts.undated += document.date is None
-        if may_be_swapped and document.date:
-            counts.days[str(document.date.day)] += 1
+        if document.date:
+            counts.days[f"{document.date:%m-%d}"] += 1
         if config.cutoff and document.date is None and source.undated != "train":
             quarantine(BadRecord(document.file, document.line, f"no date: document {document.id}"))
             continue
         counts.read += 1
+        counts.characters += len(document.text)
         if encoding := encoding_of(document.text, source.text_field):
             counts.encoded[encoding] += 1
+        if doubt := doubt_about(document.text):
+            counts.doubts[doubt] += 1
+        counts.measure(len(document.text))
         counts.undecoded += "\ufffd" in document.text
         if counts.read == ALL_BAD:
             check_encoded(source, counts)
@@ -205,6 +207,8 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
         if cleaned.text is None:
             drop(str(cleaned.reason), document)
             continue
+        if cleaned.removed_lines:
+            counts.line_characters += len(document.text) - len(cleaned.text)
         digest = new_digest(cleaned.text.encode()).digest()
         where = split(document.date, digest, config.cutoff, config.past_fraction, job.seed)
         is_left_out = where == "future" and not is_sampled(digest, config.future_fraction, job.seed)

@@ -101,8 +101,8 @@ def read_tombstones(file: Path, near: NearDuplicateConfig | None) -> Forgotten:
     if earlier:
         say(
             f"tombstones: {earlier:,} of {len(stones):,} in {file} were signed by an earlier version: of their "
-            "near-duplicates those may be missed whose words have ligatures or soft hyphens or are parted at the end "
-            "of a line; the report shows no samples of what is dropped"
+            "near-duplicates those may be missed that have ligatures, soft hyphens, markup, numbers of lines or words "
+            "that are parted at the end of a line; the report shows no samples of what is dropped"
         )
     return Forgotten(
         texts=as_digests(b"".join(bytes.fromhex(stone.text) for stone in stones)),
@@ -121,8 +121,8 @@ def _comparable(stones: Sequence[Tombstone], near: NearDuplicateConfig) -> tuple
     of_settings = [
         stone for stone in stones if (stone.ngram, len(stone.signature) // 2) == (near.ngram, near.bands * near.rows)
     ]
-    found = [stone for stone in of_settings if stone.algorithm in (ALGORITHM, EARLIER)]
-    return [bytes.fromhex(stone.signature) for stone in found], sum(stone.algorithm == EARLIER for stone in found)
+    found = [stone for stone in of_settings if stone.algorithm in (ALGORITHM, *EARLIER)]
+    return [bytes.fromhex(stone.signature) for stone in found], sum(stone.algorithm in EARLIER for stone in found)
 
 
 def _tombstones(file: Path) -> Iterator[Tombstone]:

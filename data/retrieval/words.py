@@ -40,11 +40,13 @@ class Counted(NamedTuple):
 def word_folding() -> Folding:
     """What each character counts as."""
     shared = folding()
-    table = shared.table.copy()
-    table[ord("&")] = ord("&")
+    table, first_bytes = shared.table.copy(), shared.first_bytes.copy()
+    table[ord("&")] = first_bytes[ord("&")] = ord("&")
     for sign in SIGNS:
         table[ord(sign)] = -ord(sign)
-    return Folding(table, shared.expansions)
+        if ord(sign) < 0x80:
+            first_bytes[ord(sign)] = -1
+    return Folding(table, shared.expansions, first_bytes)
 
 
 def question_words(question: str) -> tuple[Hashes, Int64s]:

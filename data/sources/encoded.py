@@ -3,6 +3,7 @@
 import json
 import re
 
+_HTML = re.compile(r"\s*<(?:!doctype\s+html|(?:html|head|body|div|p|span|table|font|center|h[1-6])[\s>])", re.I)
 _BYTES = re.compile(r"b'[^\n]*'|b\"[^\n]*\"")
 
 
@@ -20,3 +21,14 @@ def encoding_of(text: str, text_field: str) -> str | None:
     if isinstance(value, str):
         return "a JSON string, in quotes and with escapes"
     return "a JSON record" if text_field.rpartition(".")[2] in value else None
+
+
+def doubt_about(text: str) -> str | None:
+    """What of a text may not be meant, as the end of a sentence about several; None where nothing is seen."""
+    if "<|endoftext|>" in text:
+        return (
+            "have <|endoftext|> in them, which is text there and parts no documents: write each as a record of its own"
+        )
+    if text[:1] in "<\n \t" and _HTML.match(text) and text.rstrip().endswith(">"):
+        return "are HTML, of which a model learns the tags: extract the text if they are not meant"
+    return None

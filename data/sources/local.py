@@ -63,29 +63,38 @@ def _found(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     root = root_of(path)
-    pattern = path.relative_to(root).as_posix()
-    # pathlib's ** follows no links
-    names = _names_below(root) if path.is_dir() else _names_of(root, pattern)
-    found = [root / name for name in data_files(str(path), names, "" if path.is_dir() else pattern)]
+    pattern = "" if path.is_dir() else path.relative_to(root).as_posix()
+    if pattern:  # pathlib's ** follows no links
+        names = _names_of(root, pattern)
+        for folder in whole_folders(str(path), [name for name in names if (root / name).is_dir()], names):
+            names += (f"{folder.rstrip('/')}/{name}" for name in _names_below(root / folder))
+    else:
+        names = list(_names_below(root))
+    found = [root / name for name in data_files(str(path), names, pattern)]
     for file in found:
         if not file.exists():
             raise DataError(f"{file} is a link to {file.readlink()}, where nothing is: mend or remove it")
-    files = [file for file in found if file.is_file()]
-    others = sorted(set(found) - set(files))
-    folders = [other for other in others if other.is_dir()]
-    say_folders(str(path), map(str, folders), map(str, files))
-    if no_files := [other.name for other in others if other not in folders]:
+    if no_files := [other.name for other in found if not other.is_file() and not other.is_dir()]:
         _say_once(f"{path}: passed over {_number(no_files, 'pipe or device', 'pipes and devices')}")
-    return files
+    return [file for file in found if file.is_file()]
 
 
-def say_folders(path: str, folders: Iterable[str], files: Iterable[str]) -> None:
-    """Say which of the folders that fit the glob `path` hold none of the files that fit it."""
-    entered = {str(parent) for name in files for parent in PurePosixPath(name).parents}
-    passed = [PurePosixPath(folder).name for folder in folders if folder.rstrip("/") not in entered]
-    if passed and not path.endswith("**"):
-        number = _number(passed, "folder", "folders")
-        _say_once(f"{path}: passed over {number}: a glob takes files alone; with /** at its end it takes those within")
+def whole_folders(path: str, folders: Iterable[str], names: Iterable[str]) -> list[str]:
+    """Which of the folders that fit the glob `path` are read as a whole: those in which no other name fits; it is said.
+
+    Marks of other programs are none of them.
+    """
+    entered = {str(parent) for name in names for parent in PurePosixPath(name).parents}
+    found = [
+        name
+        for name in sorted(folders)
+        if name.rstrip("/") not in entered and not MARKS.fullmatch(PurePosixPath(name).name)
+    ]
+    if found:
+        _say_once(
+            f"{path}: {_number([PurePosixPath(name).name for name in found], 'folder', 'folders')} read as a whole"
+        )
+    return found
 
 
 def _number(names: Sequence[str], one: str, several: str) -> str:

@@ -12,7 +12,7 @@ from data.config import SourceConfig
 from data.errors import DataError, UnreachableError
 from data.progress import say
 from data.sources.formats import reader
-from data.sources.local import data_files, nothing_found, say_folders
+from data.sources.local import data_files, nothing_found, whole_folders
 from data.sources.parts import Part
 from data.sources.token_files import is_token_file
 
@@ -101,8 +101,10 @@ def _listing(system: Any, path: str) -> tuple[str, dict[str, Mapping[str, Any]]]
     else:
         root = path[: path.rindex("/") + 1] if "/" in path else ""
         found = {path: system.info(path)}
+    folders = sorted(name for name, info in found.items() if info.get("type") == "directory")
+    for folder in whole_folders(path, folders, found):
+        found |= system.find(folder, detail=True)
     files = {name: info for name, info in found.items() if info.get("type") != "directory"}
-    say_folders(path, sorted(found.keys() - files.keys()), files)
     # Listings of web servers are names alone.
     return root, {
         name.removeprefix(root): info if info.get("size") is not None else system.info(name)

@@ -195,6 +195,49 @@ def test_long_runs_of_almost_personal_data_take_no_time() -> None:
         scrub(piece * 10_000 + str(chance.random()))
 
 
+@pytest.mark.parametrize(
+    ("text", "scrubbed"),
+    [
+        ("電話０３−１２３４５６７８", "電話０３−１２３４５６７８"),  # a minus is no hyphen
+        ("电话：＋８６ １０ ６５５２ ９９８８", "电话：<PHONE>"),
+        ("℡ ＋44 20 7946 0958 完", "℡ <PHONE> 完"),
+        ("ａｎｎａ＠ｅｘａｍｐｌｅ．ｏｒｇ", "<EMAIL>"),
+        ("anna＠example.org", "<EMAIL>"),
+        ("カード ４１１１－１１１１－１１１１－１１１１", "カード <CARD>"),
+        ("هاتف: +٩٦٦ ٥٠ ١٢٣ ٤٥٦٧", "هاتف: <PHONE>"),
+        ("۴۱۱۱ ۱۱۱۱ ۱۱۱۱ ۱۱۱۱", "<CARD>"),
+        ("फ़ोन +९१ ९८७६५ ४३२१०", "फ़ोन <PHONE>"),
+        ("请发送至john@example.com或", "请发送至<EMAIL>或"),
+        ("卡号4539148803436467的", "卡号<CARD>的"),
+        ("請致電+44 20 7946 0958或", "請致電<PHONE>或"),
+        ("サーバー93.184.216.134は", "サーバー93.184.216.134は"),
+        ("口座GB82WEST12345698765432へ", "口座<IBAN>へ"),
+        ("pH: 7.35-7.45, pH 7.1234567, ph: 7.35-7.45", "pH: 7.35-7.45, pH 7.1234567, ph: 7.35-7.45"),
+        ("١٬٢٣٤٬٥٦٧٫٨٩ و ٢٠١٩", "١٬٢٣٤٬٥٦٧٫٨٩ و ٢٠١٩"),
+        ("２０１９年１２月３１日、１，２３４円", "２０１９年１２月３１日、１，２３４円"),
+    ],
+)
+def test_digits_of_all_scripts_are_digits_and_what_stays_is_as_it_was(text: str, scrubbed: str) -> None:
+    assert scrub(text)[0] == scrubbed
+
+
+def test_rows_of_four_figures_are_no_cards_and_a_list_of_cards_is_one() -> None:
+    rows = ["4539 1488 0343 6467", "2019 2020 2021 2022", "5425 2334 3010 9903"]
+    assert luhn.is_valid(rows[0].replace(" ", ""))
+    for separator in ("\n", "\nCosts ", "\n\t"):
+        table = separator.join(["", *rows])
+        assert scrub(table)[0] == table
+    assert scrub(f"{rows[0]}\n{rows[2]}\n")[0] == "<CARD>\n<CARD>\n"
+    assert scrub(f"Card: {rows[0]}\n{rows[1]}")[0] == f"Card: <CARD>\n{rows[1]}"
+
+
+def test_shares_at_an_exchange_are_no_addresses() -> None:
+    for kept in ("AAPL@NASDAQ.US", "BRK.B@NYSE.US", "0700@HKEX.HK"):
+        assert scrub(f"Buy {kept} now") == (f"Buy {kept} now", {})
+    for gone in ("INFO@NASDAQ.COM", "aapl@nasdaq.us", "JOHN@EXAMPLE.US"):
+        assert scrub(gone)[0] == "<EMAIL>"
+
+
 def test_what_is_found_is_what_is_replaced() -> None:
     """In every line of the tables: as many pieces of each kind, and the text with marks in their place."""
     for name in ("personal_kept.txt", "personal_removed.txt"):

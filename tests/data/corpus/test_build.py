@@ -440,6 +440,30 @@ def test_tombstones_that_are_taken_away_are_said(
     assert len(ids(corpus, "train")) == 100
 
 
+def test_a_tombstone_in_the_place_of_another_is_said(
+    tmp_path: Path, hundred: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, corpus, file = config_of(hundred), tmp_path / "corpus", tmp_path / TOMBSTONES
+    assert config.near_duplicates
+    lines = []
+    for index in range(3):
+        forget(
+            file,
+            [Request("source_0", f"d{index}", text_of(index))],
+            config.near_duplicates,
+            datetime.date(2024, 1, 1),
+        )
+        lines.append(file.read_bytes().splitlines(keepends=True)[-1])
+    file.write_bytes(lines[0] + lines[1])
+    prepare_corpus(config, corpus, seed=1)
+    file.write_bytes(b"".join(lines))  # one more
+    prepare_corpus(config, corpus, seed=1)
+    assert "come back" not in capsys.readouterr().err
+    file.write_bytes(lines[0] + lines[1] * 2)
+    prepare_corpus(config, corpus, seed=1)
+    assert "those of lines that were replaced or changed come back" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -1035,3 +1059,52 @@ def test_whatever_comes_in_is_kept_dropped_or_quarantined(tmp_path: Path, seed: 
     kept = rows(corpus, "train")
     assert len({row["id"] for row in kept}) == len({row["text"] for row in kept}) == len(kept)
     assert all(len(row["text"]) >= 50 for row in kept)
+
+
+def test_dates_of_one_day_of_the_year_are_said_under_a_cutoff_within_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = {
+        "years": lambda index: f"{2010 + index % 12}-01-01",
+        "months": lambda index: f"{2010 + index % 12}-{1 + index % 11:02}-01",
+        "export": lambda index: "2019-01-05" if index < 70 else f"2019-{2 + index % 11:02}-{2 + index % 27:02}",
+        "days": lambda index: f"{2010 + index % 12}-{1 + index % 12:02}-{1 + index % 28:02}",
+    }
+    sources = []
+    for place, (name, date) in enumerate(written.items()):
+        records = [record(1000 * place + index, date=date(index)) for index in range(120)]
+        file = write_jsonl(tmp_path / f"{name}.jsonl", records)
+        sources.append({"name": name, "path": str(file)})
+    for cutoff, expected in (
+        ("2019-07-15", ["'years': 120 of 120 dates are 01-01", "'months': 120 of 120 dates are the first of a month"]),
+        ("2019-07-01", ["'years': 120 of 120 dates are 01-01"]),
+        ("2019-01-01", []),
+    ):
+        prepare_corpus(config_of(file, sources=sources, cutoff=cutoff), tmp_path / "corpus", seed=1)
+        said = [line for line in capsys.readouterr().err.split("\n") if " dates are " in line]
+        assert len(said) == len(expected) + 1
+        for line, start in zip(said, [*expected, "'export': 70 of 120 dates are 01-05"], strict=True):
+            assert f"corpus: source {start}: if they are years or months alone" in line
+
+
+@pytest.mark.parametrize(
+    ("alter", "said"),
+    [
+        (lambda text: f"{text}\n{text[:40]}\nThe end.", "of the characters went with lines that data.cleaning"),
+        (lambda text: f"{text}<|endoftext|>{text[::-1]}", "100 of 100 texts have <|endoftext|> in them"),
+        (
+            lambda text: f"<html><body><p>{text}</p></body></html>\n",
+            "100 of 100 texts are HTML, of which a model learns",
+        ),
+        (lambda text: (text * 9)[:300], "100 of 100 texts have 300 characters, and none has more"),
+    ],
+)
+def test_what_may_not_be_meant_is_said(
+    alter: Callable[[str], str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cleaning = {"boilerplate_lines": ["word.*", ".{40}"]}
+    for changed in (True, False):
+        records = [record(index, text=alter(text_of(index)) if changed else text_of(index)) for index in range(100)]
+        file = write_jsonl(tmp_path / "a.jsonl", records)
+        prepare_corpus(config_of(file, cleaning=cleaning), tmp_path / "corpus", seed=1)
+        assert (said in capsys.readouterr().err) == changed

@@ -78,8 +78,11 @@ def test_unicode_is_compared_in_one_form(tmp_path: Path) -> None:
         FOX.replace("jumps", "jum-\nps").replace("angry", "an-\n\n   gry"),
         "".join(chr(ord(letter) + 0xFEE0) if letter.isalpha() else letter for letter in FOX),
         FOX.replace("from", "\U0001d41f\U0001d42b\U0001d428\U0001d426").replace("quick", "qu\u2071ck"),
+        FOX.replace(" ", "&nbsp;").replace("angry", "an&shy;gry"),
+        "<p>" + "</b> <b>".join(FOX.split()) + "</p>",
+        "".join(f"{number} {word}\n" for number, word in enumerate(FOX.split(), start=7)),
     ],
-    ids=["soft hyphens", "not shown", "hyphenation", "full width", "bold"],
+    ids=["soft hyphens", "not shown", "hyphenation", "full width", "bold", "entities", "tags", "numbers of lines"],
 )
 def test_an_item_is_found_however_its_letters_are_written(text: str, tmp_path: Path) -> None:
     assert touched(load(tmp_path, [FOX]), text) == names(tmp_path, 1)
@@ -99,6 +102,12 @@ def test_a_word_parted_at_the_end_of_a_line_is_read_with_and_without_its_hyphen(
     assert touched(items, FOX.replace("quick brown", "quick-\nbrown")) == names(tmp_path, 1)
     assert touched(items, FOX.replace("quick brown", "quick brown")) == names(tmp_path, 1)
     assert touched(load(tmp_path, [FOX.replace("quick brown", "quick-\nbrown")]), FOX) == names(tmp_path, 1)
+
+
+def test_what_looks_like_markup_or_a_number_of_a_line_may_be_text(tmp_path: Path) -> None:
+    for text in (FOX.replace("fox", "Map<fox>"), FOX.replace("fox", "\n1 fox\n2"), FOX.replace("fox", "&lt;fox&gt;")):
+        words = text.replace("&lt;", "<").replace("&gt;", ">").replace("<", " ").replace(">", " ")
+        assert touched(load(tmp_path, [" ".join(words.split())]), text) == names(tmp_path, 1)
 
 
 def test_how_much_of_an_item_an_ngram_is(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.corpus.shingles import EXPANDED, FOLDED_CHARACTERS, IGNORED, NOT_SHOWN, Shingles, folding, shingle
+from data.corpus.shingles import EXPANDED, FOLDED_CHARACTERS, IGNORED, NOT_SHOWN, Shingles, folding, shingle, shown
 
 MASK = 2**64 - 1
 IGNORABLE = set(regex.findall(r"\p{Default_Ignorable_Code_Point}", "".join(map(chr, range(0x110000)))))
@@ -33,7 +33,21 @@ def fold(character: str) -> str:
     return folded if categories & set("LN") or unicodedata.category(character)[0] == "M" else " "
 
 
+def without_numbers_of_lines(text: str) -> str:
+    lines, last = text.split("\n"), -1
+    numbers = [regex.match(r"[ \t]*([0-9]{1,3})(?=[ \t-\r])", f"{line}\n") for line in lines]
+    if not lines[-1][numbers[-1].end() if numbers[-1] else 0 :]:
+        numbers[-1] = None  # the text ends with it
+    for place, (number, behind) in enumerate(zip(numbers, [*numbers[1:], None], strict=True)):
+        if number:
+            if int(number[1]) == last + 1 or (behind and int(behind[1]) == int(number[1]) + 1):
+                lines[place] = lines[place][number.end() :]
+            last = int(number[1])
+    return "\n".join(lines)
+
+
 def reference_words(text: str) -> list[str]:
+    text = without_numbers_of_lines(shown(text))
     text = regex.sub(r"[ｦ-ﾝ][ﾞﾟ]", lambda pair: unicodedata.normalize("NFKC", pair[0]), text)
     text = regex.sub(
         r"(?<=([\p{L}\p{M}\p{N}])[\p{DI}]*)(?<![0-9])[-\xad\u2010\u2011][ \t-\r]+(?=[^ \t-\r0-9])", "", text
@@ -83,7 +97,8 @@ def of_each(shingles: Shingles) -> list[list[int]]:
 @given(
     st.lists(
         st.text(st.characters(exclude_categories=["Cs"]))
-        | st.text("aB9 -,éÉǅßİς१्中文カーไทย𠀀𝐀😀\n\xad‐‑\u200cﬁＡ㌖½ｶﾞ\ufe0f\U000e0100"),
+        | st.text("aB9 -,éÉǅßİς१्中文カーไทย𠀀𝐀😀\n\xad‐‑\u200cﬁＡ㌖½ｶﾞ\ufe0f\U000e0100")
+        | st.text("a12- \n", max_size=30),
         max_size=4,
     ),
     st.integers(1, 4),
@@ -95,7 +110,7 @@ def test_the_hashes_are_those_of_a_plain_implementation(texts: list[str], ngram:
 
 
 def test_every_character_is_a_letter_a_word_or_neither() -> None:
-    table, expansions = folding()
+    table, expansions, _ = folding()
     for code in range(FOLDED_CHARACTERS):
         values = [int(table[code])]
         if values[0] >= EXPANDED:
@@ -134,11 +149,34 @@ def test_what_is_not_shown_is_the_property_of_unicode() -> None:
         ("Acme™ rates", "acme rates"),
         ("in 2018-\n2019 a", "in 2018 2019 a"),  # a range is no word
         ("o¨ ´e", "o e"),
+        # as HTML has it
+        ("the&nbsp;rate of AT&amp;T &eacute;t&#233;&#xA0;x &amp;nbsp;y&shy;z", "the rate of AT T été x yz"),
+        ("<b>a</b> <b>b</b>c<sup>2</sup>", "a bc2"),
+        ('<td class="x y">a</td><td>b</td><br/>c<br>d<!-- e -->f', "a b c d f"),
+        ("<p\nid='a'>W<span style=\"a: b\">hereas</span></P>", "whereas"),
+        ("if a <b and c> d, <a@b.org> &c. a&b", "if a b and c d a b org c a b"),
+        # as pleadings have it
+        ("1 The plaintiff\n2  alleges under-\n 3\twriters\n4\n5 of", "the plaintiff alleges underwriters of"),
+        ("of it\n28 the end\n\n1 of one\n2 page", "of it 28 the end of one page"),
+        ("10 years\nand 11 more\n100.5\n101.5\n2019 a\n2020 b", "10 years and 11 more 100 5 101 5 2019 a 2020 b"),
     ],
 )
 def test_texts_of_the_same_words(one: str, other: str) -> None:
     first, second = of_each(shingle([one, other], 2))
     assert first == second
+
+
+def test_texts_of_attributes_alone_are_told_apart() -> None:
+    rows = [f'<row Id="{number}" Body="of {word}"/>' for number, word in enumerate(("a", "b"))]
+    first, second = of_each(shingle(rows, 5))
+    assert first != second
+    assert shown(rows[0]).strip() == ""
+
+
+def test_markup_that_does_not_end_takes_no_long_time() -> None:
+    for text in ("<a ", "<a =", "<!--", "&", "&amp;", "<", "</"):
+        shown(text + text[-1] * 100_000)
+        shown(text * 20_000)
 
 
 def test_other_words_are_other_hashes() -> None:

@@ -48,7 +48,7 @@ def test_the_file_has_all_but_the_text(tmp_path: Path) -> None:
         "id": "Straße 17",
         "text": new_digest(TEXT.encode()).hexdigest(),
         "ngram": 5,
-        "algorithm": 102,
+        "algorithm": 202,
         "signature": signatures([TEXT], NEAR)[0].tobytes().hex(),
         "requested": "2026-11-24",
     }
@@ -100,18 +100,19 @@ def test_other_settings_find_the_text_but_not_its_near_duplicates_and_say_so(
     assert "2 of 2" in capsys.readouterr().err
     assert len(read_tombstones(file, NEAR).signatures) == 2
     assert not capsys.readouterr().err
-    file.write_text(file.read_text("utf-8").replace('"algorithm":102', '"algorithm":101', 1), "utf-8")
+    file.write_text(file.read_text("utf-8").replace('"algorithm":202', '"algorithm":101', 1), "utf-8")
     assert len(read_tombstones(file, NEAR).signatures) == 1
     assert "1 of 2" in capsys.readouterr().err
 
 
-def test_signatures_of_before_words_were_folded_still_find_what_they_can(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("algorithm", [2, 102])
+def test_signatures_of_earlier_versions_still_find_what_they_can(
+    algorithm: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "tombstones.jsonl"
     forget(file, [Request("news", "a", TEXT), Request("news", "b", OTHER)], NEAR, TODAY)
     assert read_tombstones(file, NEAR).complete
-    file.write_text(file.read_text("utf-8").replace('"algorithm":102', '"algorithm":2', 1), "utf-8")
+    file.write_text(file.read_text("utf-8").replace('"algorithm":202', f'"algorithm":{algorithm}', 1), "utf-8")
     found = read_tombstones(file, NEAR)
     assert "1 of 2 in" in (said := capsys.readouterr().err)
     assert "signed by an earlier version" in said

@@ -1,6 +1,6 @@
 import pytest
 
-from data.sources.encoded import encoding_of
+from data.sources.encoded import doubt_about, encoding_of
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,20 @@ from data.sources.encoded import encoding_of
 )
 def test_what_is_an_encoding_of_text(text: str, kind: str | None) -> None:
     assert encoding_of(text, "metadata.body") == kind
+
+
+@pytest.mark.parametrize(
+    ("text", "doubt"),
+    [
+        ("one<|endoftext|>two", "have <|endoftext|>"),
+        ("<!DOCTYPE html>\n<html>a</html>\n", "are HTML"),
+        ("\n  <p class='x'>a</p>", "are HTML"),
+        ("<p>is how a paragraph begins", None),
+        ("<pre>a</pre>", None),
+        ("a < b", None),
+        ("", None),
+    ],
+)
+def test_what_may_not_be_meant(text: str, doubt: str | None) -> None:
+    found = doubt_about(text)
+    assert (found or "").startswith(doubt or "none") or found is doubt

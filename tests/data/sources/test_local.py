@@ -117,7 +117,9 @@ def test_a_link_that_leads_nowhere_is_named(pattern: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("scheme", ["", "file://"])
-def test_a_glob_that_folders_fit_says_so(tmp_path: Path, scheme: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_folders_that_fit_a_glob_are_read_as_a_whole(
+    tmp_path: Path, scheme: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     for year in range(2018, 2022):
         (tmp_path / str(year)).mkdir()
         (tmp_path / str(year) / "a.jsonl").write_bytes(b"")
@@ -126,14 +128,17 @@ def test_a_glob_that_folders_fit_says_so(tmp_path: Path, scheme: str, capsys: py
     def names(pattern: str) -> list[str]:
         return [part.name for part in input_parts(SourceConfig(name="news", path=f"{scheme}{tmp_path}/{pattern}"))]
 
-    assert names("*") == ["b.jsonl"]
-    assert capsys.readouterr().err == (
-        f"{tmp_path}/*: passed over 4 folders (2018, 2019, 2020 and others): a glob takes files alone; with /** at its "
-        "end it takes those within\n"
-    )
+    (tmp_path / "2018" / "deep").mkdir()
+    (tmp_path / "2018" / "a.jsonl").rename(tmp_path / "2018" / "deep" / "_SUCCESS")
+    (tmp_path / "2018" / "deep" / "a.jsonl").write_bytes(b"")
+    (tmp_path / "_delta_log").mkdir()
+    (tmp_path / "_delta_log" / "0.json").write_bytes(b"")
+    assert names("*") == ["2018/deep/a.jsonl", "2019/a.jsonl", "2020/a.jsonl", "2021/a.jsonl", "b.jsonl"]
+    said = capsys.readouterr().err
+    assert f"{tmp_path}/*: 4 folders (2018, 2019, 2020 and others) read as a whole\n" in said
+    assert "2018/deep/_SUCCESS" in said
     assert len(names("**")) == len(names("**/*.jsonl")) == len(names("")) == 5
     assert len(names("20*/*")) == len(names("20*/**")) == 4
-    assert capsys.readouterr().err == ""
 
 
 def test_what_is_no_file_is_passed_over_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
