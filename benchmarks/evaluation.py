@@ -18,6 +18,8 @@ from benchmarks import harness
 
 CONTENDERS = [("domainlm", "ours", ""), ("lm-eval, batch 1", "theirs", "1"), ("lm-eval, batch 16", "theirs", "16")]
 SHOTS, CHOICES = 5, 4
+CLOSE = 1e-3
+"""Nats, or bits per byte, by which answers may differ by rounding."""
 
 
 def main() -> None:
@@ -40,6 +42,10 @@ def main() -> None:
                 runs = [run(function, option, folder / "model", file) for _ in range(options.repeats)]
                 first = first or runs[0]["answers"]
                 apart = max(abs(a - b) for a, b in zip(first, runs[0]["answers"], strict=True))
+                if apart > CLOSE:
+                    sys.exit(
+                        f"{task}: the answers of {title} are up to {apart:.2g} from ours: not the same is measured"
+                    )
                 rates = tuple(amount / entry["seconds"] for entry in runs)
                 speed.append(harness.Row(f"{task}: {title}, {apart:.1e} from ours", rates, f"{unit} per CPU-second"))
                 memory.append(harness.Row(f"{task}: {title}", tuple(entry["peak"] / 1e6 for entry in runs), "MB"))

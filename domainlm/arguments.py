@@ -252,6 +252,7 @@ def _add_tasks(commands: Any) -> None:
     )
     tasks.add_argument("--limit", type=_whole(1), metavar="N", help="the first N items of each task only")
     tasks.add_argument("--fetch", action="store_true", help="fetch data of tasks from the hub where they are missing")
+    _add_general_model(tasks)
 
 
 def _add_retrieve(commands: Any) -> None:

@@ -21,6 +21,7 @@ from data.shards.reader import DTYPES, OpenFiles, shard_name
 from data.stream.ledger import times_seen
 from data.stream.stream import Piece, TokenStream
 from domainlm.named_model import own_model
+from domainlm.trace import passed_over
 from evaluation.audit.copies import count_others_with
 from evaluation.audit.exposure import measure_exposure
 from evaluation.audit.memorisation import (
@@ -42,10 +43,7 @@ from train.checkpoints.folders import Checkpoint, newest_checkpoint
 from train.checkpoints.identity import check_data
 from train.config import RunConfig
 from train.config_file import ConfigError
-from train.earlier_steps import read_skips
-from train.records.journal import read_journal
 from train.records.text_read import notes_of_begun
-from train.schedule import consumed_samples
 from train.token_stream import open_stream
 
 FORMAT = 1
@@ -171,7 +169,6 @@ def _open(config: RunConfig) -> _Audited:
     canaries = make_canaries(config.data.canaries, manifest.seed) if config.data.canaries else []
     planted = _planted_pieces(stream) if canaries else {}
     _check_planted(config, stream, model, canaries, planted)
-    skips = read_skips(read_journal(config.run_folder))
     return _Audited(
         config=config,
         checkpoint=trained.checkpoint,
@@ -185,10 +182,7 @@ def _open(config: RunConfig) -> _Audited:
         planted=planted,
         prompts=_encoded_prompts(config, model),
         samples=trained.checkpoint.manifest["samples"],
-        passed_over=[
-            (consumed_samples(config.training, skip.first - 1), consumed_samples(config.training, skip.last))
-            for skip in skips
-        ],
+        passed_over=passed_over(config),
     )
 
 

@@ -212,7 +212,13 @@ def tasks(arguments: argparse.Namespace, config: RunConfig) -> Result:
     from domainlm import tasks as scoring
 
     result = scoring.score_tasks(
-        config, arguments.others, models=arguments.model, limit=arguments.limit, fetch=arguments.fetch
+        config,
+        arguments.others,
+        models=arguments.model,
+        limit=arguments.limit,
+        fetch=arguments.fetch,
+        window=arguments.window,
+        dtype=arguments.dtype,
     )
     _show(arguments, scoring.describe(result))
     return result

@@ -10,6 +10,7 @@ from data.files import read_object, stage_digest, value_digest, write_atomically
 from domainlm.named_model import load_named, named_run, own_model
 from domainlm.trace import steps_of_documents
 from evaluation.figures import spans
+from evaluation.general_model import Dtype
 from evaluation.language_model import LanguageModel
 from evaluation.tasks.answers import FOLDER, ask
 from evaluation.tasks.contamination import Contamination, Touch, find_contamination
@@ -31,6 +32,8 @@ def score_tasks(
     models: Sequence[str] = (),
     limit: int | None = None,
     fetch: bool = False,
+    window: int | None = None,
+    dtype: Dtype | None = None,
 ) -> dict[str, Any]:
     """Ask the run's newest checkpoint, and other models, the items of tasks; reports/tasks.json.
 
@@ -39,6 +42,7 @@ def score_tasks(
         models: as `named_model.load_named` takes them.
         limit: first items of each task that are asked.
         fetch: whether data that are missing are fetched.
+        window, dtype: of models of transformers.
 
     Raises:
         ConfigError: no task is named, a name is of no model, or two models have one name.
@@ -53,7 +57,7 @@ def score_tasks(
     first = [ask(own, task, config.reports / FOLDER) for task in tasks]
     measured = [_figures_of(config, own, (config, trained.checkpoint), first, None)]
     for path in models:
-        model, run = load_named(path), named_run(path)
+        model, run = load_named(path, window=window, dtype=dtype), named_run(path)
         if model.name in (each["name"] for each in measured):
             raise ConfigError(f"{path}: there are two models of the name {model.name}: rename a folder")
         answers = [ask(model, task, config.reports / FOLDER) for task in tasks]

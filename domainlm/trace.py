@@ -158,6 +158,34 @@ def steps_of(config: RunConfig, samples: Iterable[int]) -> list[int]:
     return sorted({bisect.bisect_right(steps, sample, key=end) + 1 for sample in samples})
 
 
+def passed_over(config: RunConfig) -> list[tuple[int, int]]:
+    """Samples (first, end) of the steps that the run has skipped."""
+    return [
+        (consumed_samples(config.training, skip.first - 1), consumed_samples(config.training, skip.last))
+        for skip in read_skips(read_journal(config.run_folder))
+    ]
+
+
+def tokens_between(config: RunConfig, first: int, last: int) -> dict[str, int]:
+    """Tokens of each source that the steps behind `first` up to `last` read, skipped ones left out.
+
+    By passes: a row of a source counts as the mean of all its rows, nearly all of which are full.
+
+    Raises:
+        CheckpointError: the run was trained on other data than are there now.
+    """
+    stream = open_own(config)
+    begin, end = (consumed_samples(config.training, step) for step in (first, last))
+    skipped = [(max(begin, start), min(end, stop)) for start, stop in passed_over(config)]
+    passes = dict.fromkeys(stream.sources, 0.0)
+    for sign, spans in ((1, [(begin, end)]), (-1, [span for span in skipped if span[0] < span[1]])):
+        for start, stop in spans:
+            before, behind = stream.epochs(start), stream.epochs(stop)
+            passes = {name: passes[name] + sign * (behind[name] - before[name]) for name in passes}
+    sources = stream.packing.sources
+    return {name: round(times * sum(sources[name].tokens)) for name, times in passes.items()}
+
+
 def forget_document(config: RunConfig, document: str) -> dict[str, Any]:
     """Note that a document is to be forgotten, in every source that has its id.
 

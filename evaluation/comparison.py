@@ -17,6 +17,10 @@ class Compared:
         figures: as evaluation/figures.py gives them; but for the first model with differences from the first.
         tasks: {task: {metric: {"value", "low", "high"}}}; empty where none were measured.
         cost: of training and of scoring, as `cost` of compare.json.
+        memorised: {stratum of passages: {"value", "low", "high", "of"}}; empty where it was not audited.
+        gained: of another checkpoint of the first model's run, what the steps between the two gained: {"first_step",
+            "last_step", "tokens": {source: n}, "sources": {source: {split: {"value", "low", "high",
+            "per_million_tokens": the same of a million tokens of the source, None where none were read}}}}.
         remarks: what a reader has to know before the figures are believed.
         already_read: {split: held-out documents that it was trained on}.
     """
@@ -26,6 +30,8 @@ class Compared:
     cost: Mapping[str, Any]
     parameters: int
     tasks: Mapping[str, Any] = field(default_factory=dict)
+    memorised: Mapping[str, Any] = field(default_factory=dict)
+    gained: Mapping[str, Any] | None = None
     remarks: tuple[str, ...] = ()
     already_read: Mapping[str, int] = field(default_factory=dict)
 
@@ -108,6 +114,8 @@ def comparison_json(models: Sequence[Compared]) -> dict[str, Any]:
                 **{key: model.figures[key] for key in ("sources", "periods", "groups")},
                 "tasks": model.tasks,
                 "cost": model.cost,
+                "memorised": model.memorised,
+                "gained": model.gained,
                 "remarks": list(model.remarks),
             }
             for model in models

@@ -26,8 +26,11 @@ Dtype = Literal["float32", "bfloat16", "float16"]
 LONGEST_WINDOW = 4_096
 """Tokens that a model reads at once unless more are asked for: many could take 131,072, and no memory would."""
 BATCH_TOKENS = 4_096
-LOGITS = 16_000_000
-"""Logits that are held at once: a vocabulary of 150,000 over a whole batch would be gigabytes."""
+LOGITS = 4_000_000
+"""Logits that are held at once: the C library gives memory of more than 32 MB back each time, and every page of it is
+faulted in anew for the next."""
+FEWEST_ROWS = 128
+"""Tokens whose logits are made at once even so: fewer would read the output layer's weights too often."""
 ENOUGH = 1 << 20
 """From here on a tokenizer's `model_max_length` means that nobody knows."""
 LENGTHS = ("max_position_embeddings", "n_positions", "seq_length", "max_seq_len")
@@ -180,11 +183,15 @@ def _token_losses(load: Callable[[], Any], device: "torch.device") -> TokenLosse
         states = states_of(torch.from_numpy(inputs).to(device))[rows, times]
         wanted = torch.from_numpy(targets).to(device)[rows, times]
         nats = torch.zeros(inputs.shape, dtype=torch.float32, device=device)
-        some = max(1, LOGITS // vocabulary)
+        some = max(FEWEST_ROWS, LOGITS // vocabulary)
         for first in range(0, len(rows), some):
             part = slice(first, first + some)
             logits = logits_of(states[part]).float()
-            nats[rows[part], times[part]] = torch.nn.functional.cross_entropy(logits, wanted[part], reduction="none")
+            # In place, as cross_entropy is not: a second tensor of this size would be most of its time.
+            target = logits.gather(1, wanted[part, None])
+            largest = logits.amax(1, keepdim=True)
+            partition = logits.sub_(largest).exp_().sum(1, keepdim=True).log_()
+            nats[rows[part], times[part]] = (partition - (target - largest)).squeeze(1)
         result: np.ndarray = nats.double().cpu().numpy()
         return result
 

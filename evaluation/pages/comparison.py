@@ -42,6 +42,8 @@ def write_comparison(result: Mapping[str, Any], name: str, folder: Path) -> Path
         tables=[("Bits per byte, with 95 % intervals over documents", results_table(models))]
         + [(f"Bits per byte by period: {model['name']}", table) for model, table in _period_tables(models)],
         tasks=tasks_table(models),
+        memorised=memorised_table(models),
+        gains=[(model["name"], gains_table(place, model)) for place, model in enumerate(models) if model["gained"]],
         costs=costs_table(models),
         remarks=[(model["name"], remark) for model in models for remark in model["remarks"]],
     )
@@ -122,6 +124,39 @@ def tasks_table(models: Sequence[Mapping[str, Any]]) -> Table:
                 cells = [_value(place, ("tasks", task, metric), found, end) for end in ("value", "low", "high")]
                 rows.append(Row(model["name"], 1, cells))
     return Table(["value", "from", "to"], rows)
+
+
+def memorised_table(models: Sequence[Mapping[str, Any]]) -> Table:
+    """A row for each stratum of passages and model that was audited: the share that it continues exactly."""
+    rows = []
+    for name in dict.fromkeys(name for model in models for name in model["memorised"]):
+        rows.append(Row(name, 0, []))
+        for place, model in enumerate(models):
+            if (found := model["memorised"].get(name)) is not None:
+                path = ("memorised", name)
+                cells = [_value(place, path, found, end, written="share") for end in ("value", "low", "high")]
+                rows.append(Row(model["name"], 1, [*cells, _value(place, path, found, "of", written=",d")]))
+    return Table(["continued exactly", "from", "to", "passages"], rows)
+
+
+def gains_table(place: int, model: Mapping[str, Any]) -> Table:
+    """A row for each source and split: what was gained on it, by how many of its tokens, and by a million of them."""
+    rows = []
+    ends = ("value", "low", "high")
+    for source, splits in model["gained"]["sources"].items():
+        for split, found in splits.items():
+            path = ("gained", "sources", source, split)
+            cells = [_value(place, path, found, end, written="+.3f") for end in ends]
+            tokens = model["gained"]["tokens"]
+            known = source in tokens
+            cells.append(_value(place, ("gained", "tokens"), tokens, source, written=",d") if known else "–")
+            each = found["per_million_tokens"]
+            cells += [
+                _value(place, path, found, "per_million_tokens", end, written="+.3g") if each else "–" for end in ends
+            ]
+            rows.append(Row(f"{source}, {split}", 0, cells))
+    columns = ["bits per byte gained", "from", "to", "tokens of it read", "gained by a million", "from", "to"]
+    return Table(columns, rows)
 
 
 def costs_table(models: Sequence[Mapping[str, Any]]) -> Table:

@@ -1,6 +1,5 @@
 """How often the likeliest choice is the right one, for any language model, with intervals over documents."""
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -115,8 +114,7 @@ def _interval(items: Sequence[Item], values: Sequence[float], ends: tuple[float,
         of_document = sums.setdefault((item.source, item.document), [0.0, 0.0])
         of_document[0] += value
         of_document[1] += 1
-    bits = [value * math.log(2) for value, _ in sums.values()]  # of which the interval is taken in bits
-    interval = ratio_interval(bits, [int(count) for _, count in sums.values()], seed)
+    interval = ratio_interval([value for value, _ in sums.values()], [count for _, count in sums.values()], seed)
     if interval.low is None or interval.high is None:
         return interval
     least, most = ends

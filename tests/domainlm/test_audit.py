@@ -14,6 +14,7 @@ import torch
 
 from data.corpus.files import corpus_files
 from domainlm.audit import audit, describe
+from domainlm.compare import compare
 from evaluation.audit import exposure
 from model.initialise import initialise
 from model.transformer import Transformer
@@ -151,6 +152,16 @@ def test_personal_data_that_was_learnt_is_told_from_what_is_made_up(learnt: RunC
     assert found["in_training_text"] >= len(emails)
     written = sum(one["found"] for one in found["written"]["by_kind"].values())
     assert (found["in_training_text"] + found["made_up"], found["not_looked_up"]) == (written, 0)
+
+
+def test_a_comparison_has_what_is_memorised(learnt: RunConfig, result: dict[str, Any]) -> None:
+    (own,) = compare(learnt, [])["models"]
+    audited = result["memorisation"]
+    for name, figure in own["memorised"].items():
+        kind, _, rest = name.partition(" ")
+        found = audited["by_times_seen"][rest.removesuffix(" times")] if kind == "seen" else audited["held_out"][rest]
+        assert figure == {"value": found["rate"], "low": found["low"], "high": found["high"], "of": found["of"]}
+    assert len(own["memorised"]) == len(audited["by_times_seen"]) + len(audited["held_out"]) > 2
 
 
 def test_no_report_has_what_was_found(learnt: RunConfig, result: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ from train.checkpoints.folders import CheckpointError
 from train.checkpoints.trained import load_trained, token_losses
 from train.config import RunConfig
 from train.config_file import ConfigError, load_config
+from train.schedule import consumed_samples
 from train.token_stream import open_stream
 
 
@@ -162,6 +163,21 @@ def test_a_run_and_its_export_are_compared_and_are_one_model(
     assert own["cost"]["tokens_per_second"] > 0
     assert export["parameters"] == own["parameters"]
     assert "documents are among those that small was trained on" not in json.dumps(earlier["remarks"])
+    stream = open_stream(config)
+    read = dict.fromkeys(stream.sources, 0)
+    first, last = (consumed_samples(config.training, step) for step in (8, 12))
+    for piece in (piece for row in stream.pieces(first, last - first) for piece in row):
+        read[piece.source] += piece.tokens
+    gained = earlier["gained"]
+    assert (own["gained"], export["gained"], gained["first_step"], gained["last_step"]) == (None, None, 9, 12)
+    assert gained["tokens"] == pytest.approx(read, rel=0.05), "the rows of a source are nearly full"
+    for source, splits in gained["sources"].items():
+        for split, found in splits.items():
+            difference = earlier["sources"][source][split]["difference"]
+            assert [found[end] for end in ("value", "low", "high")] == list(difference.values())
+            each = found["per_million_tokens"]["value"]
+            assert each == pytest.approx(difference["value"] / gained["tokens"][source] * 1e6)
+    assert "gained in steps 9 to 12" in shown
     assert "small is better for this text" in result["verdict"]
     for words in (result["verdict"], "news / future", "what it was trained on is not known here"):
         assert words in shown

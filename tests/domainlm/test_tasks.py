@@ -68,6 +68,12 @@ def test_tasks_of_a_run_and_its_export(undisturbed: RunConfig, command_line: Com
     assert len(Path(own["answers"]["cloze"]).read_text().splitlines()) == 13
     kept = json.loads((undisturbed.reports / "tasks.json").read_text())["models"]
     assert [model["name"] for model in kept] == [own["name"], other["name"]]
+    general = ("--model", exported, "--window", "16", "--dtype", "bfloat16")
+    code, output, errors = command_line("tasks", file, folder, *general, "--json")
+    assert code == 0, errors
+    narrow = json.loads(output.splitlines()[-1])["models"][1]["answers"]["cloze"]
+    asked = json.loads(Path(narrow).read_text().splitlines()[0])
+    assert (asked["window"], asked["device"]) == (16, "cpu, bfloat16")
     code, output, errors = command_line("tasks", file, folder / "cloze.yaml")
     assert code == 0
     assert "up to date" in errors

@@ -86,6 +86,7 @@ def test_losses_are_those_of_the_whole_logits(
     family: str, make_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(general_model, "LOGITS", 7 * PIECES)  # a batch takes several pieces
+    monkeypatch.setattr(general_model, "FEWEST_ROWS", 1)
     folder = make_folder(CONFIGS[family])
     model = load_general_model(folder, window=40)
     random = np.random.default_rng(0)
@@ -128,6 +129,59 @@ def test_weights_that_are_missing_are_no_random_numbers(make_folder: Callable[..
     model = load_general_model(folder)
     with pytest.raises(DataError, match=r"1 weights are missing .*model\.layers\.1\.mlp\.up_proj\.weight first"):
         model.token_losses(np.zeros((1, 4), np.int64), np.zeros((1, 4), np.int64))
+
+
+def write_gguf(folder: Path, file: Path) -> None:
+    """A Llama's folder as one file, as llama.cpp's convert_hf_to_gguf.py writes it: float32, its own names."""
+    import gguf
+    from safetensors.torch import load_file
+
+    config, tokenizer = (json.loads((folder / name).read_text()) for name in ("config.json", "tokenizer.json"))
+    heads, pieces = config["num_attention_heads"], tokenizer["model"]["vocab"]
+    writer = gguf.GGUFWriter(file, "llama")
+    writer.add_context_length(config["max_position_embeddings"])
+    writer.add_embedding_length(config["hidden_size"])
+    writer.add_block_count(config["num_hidden_layers"])
+    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(config["num_key_value_heads"])
+    writer.add_rope_dimension_count(config["hidden_size"] // heads)
+    writer.add_rope_freq_base(config["rope_parameters"]["rope_theta"])
+    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    writer.add_vocab_size(config["vocab_size"])
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("llama-bpe")
+    writer.add_token_list(sorted(pieces, key=pieces.get))
+    writer.add_token_types([gguf.TokenType.CONTROL] + [gguf.TokenType.NORMAL] * (len(pieces) - 1))
+    writer.add_token_merges([" ".join(merge) for merge in tokenizer["model"]["merges"]])
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(0)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config["num_hidden_layers"])
+    for name, tensor in load_file(folder / "model.safetensors").items():
+        if name.endswith(("q_proj.weight", "k_proj.weight")):  # llama.cpp turns neighbours, not halves
+            tensor = tensor.view(heads, 2, -1, tensor.shape[1]).transpose(1, 2).reshape(tensor.shape)
+        writer.add_tensor(names.get_name(name, try_suffixes=(".weight",)), tensor.numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def test_a_gguf_file_is_the_folder_that_it_was_made_of(make_folder: Callable[..., Path], tmp_path: Path) -> None:
+    """By ids and losses; its digest is its own."""
+    folder = make_folder(CONFIGS["llama"])
+    write_gguf(folder, tmp_path / "small.gguf")
+    of_folder, of_file = (load_general_model(path) for path in (folder, tmp_path / "small.gguf"))
+    assert (of_file.name, of_file.window, of_file.parameters) == ("small", of_folder.window, of_folder.parameters)
+    text = "the rate rose, and Z\u00fcrich's rate fell by 1,024 in\n\nthe quarter"
+    ids = of_folder.encode(text)
+    assert of_file.encode(text) == ids
+    assert of_file.decode(ids[1:]) == text
+    row = np.array([ids])[:, :48]
+    found, expected = (model.token_losses(row[:, :-1], row[:, 1:]) for model in (of_file, of_folder))
+    assert found == pytest.approx(expected, abs=1e-5)
+    assert expected.std() > 0.1
+    assert of_file.digest != of_folder.digest
 
 
 def test_what_cannot_be_measured_is_refused(make_folder: Callable[..., Path], tmp_path: Path) -> None:

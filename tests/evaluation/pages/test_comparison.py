@@ -22,13 +22,30 @@ def model(name: str, difference: float | None, **more: Any) -> dict[str, Any]:
     periods = {"bank": {"future": {"2021": found(1.1)}}}
     cost = {"tokens_per_second": 1234.5, "peak_memory_bytes": 2_500_000_000, "training_money": None}
     base = {"name": name, "parameters": 2_566_656, "sources": sources, "periods": periods}
-    return base | {"tasks": {}, "cost": cost, "remarks": []} | more
+    return base | {"tasks": {}, "memorised": {}, "gained": None, "cost": cost, "remarks": []} | more
+
+
+def span(value: float) -> dict[str, float]:
+    return {"value": value, "low": value - 0.1, "high": value + 0.1}
+
+
+GAINED = {
+    "first_step": 9,
+    "last_step": 12,
+    "tokens": {"bank": 400},
+    "sources": {
+        "bank": {"past": span(0.3) | {"per_million_tokens": span(750.0)}},
+        "other": {"past": span(-0.2) | {"per_million_tokens": None}},
+    },
+}
+MEMORISED = {"seen 1 times": {"value": 0.05, "low": 0.01, "high": 0.2, "of": 20}}
 
 
 RESULT = {
     "models": [
         model("ours", None, tasks={"next": {"accuracy": {"value": 0.5, "low": 0.4, "high": 0.6}}}),
         model("<b>theirs</b>", 0.2, remarks=["it may have read these documents"], cost={"tokens_per_second": 1.0}),
+        model("earlier", 0.3, gained=GAINED, memorised=MEMORISED),
     ],
     "verdict": "ours is better for this text.",
 }
@@ -43,14 +60,23 @@ def test_every_number_is_of_a_field_and_all_is_shown(tmp_path: Path, read_page: 
     text = page.read_text()
     assert "<b>theirs</b>" not in text
     assert "&lt;b&gt;theirs" in text
-    for words in ("ours is better", "it may have read these documents", "2.50", "+0.200", "domainlm compare"):
+    for words in (
+        "ours is better",
+        "it may have read these documents",
+        "2.50",
+        "+0.200",
+        "domainlm compare",
+        "-0.200",
+        "+750",
+        "5.0%",
+    ):
         assert words in text, words
     assert (tmp_path / "compare.png").exists()
     read_page(page)
 
 
 def test_what_is_not_known_of_a_model_is_a_dash_and_of_none_no_row() -> None:
-    table = costs_table(RESULT["models"])
+    table = costs_table(RESULT["models"][:2])
     assert [(row.label, [str(cell) for cell in row.cells]) for row in table.rows] == [
         ("tokens per second, scoring", ["1,234", "1"]),
         ("peak memory, GB", ["2.50", "–"]),

@@ -87,14 +87,14 @@ def test_an_oracle_is_right_and_sure_as_far_as_documents_go(item: Callable[..., 
 def test_intervals_hold_what_is_true_of_all_documents(item: Callable[..., Item]) -> None:
     """Items of a document are alike: each document has a chance of its own, 0.4 on average."""
     items, held = of_documents(item, 60), 0
-    for draw in range(200):
+    for draw in range(100):
         chance = random.Random(draw)
         of_document = {each.document: chance.betavariate(2, 3) for each in items}
         found = accuracy(items, [float(chance.random() < of_document[each.document]) for each in items], seed=draw)
         assert found.low is not None
         assert found.high is not None
         held += found.low <= 0.4 <= found.high
-    assert 0.92 <= held / 200 <= 0.98
+    assert 0.92 <= held / 100 <= 0.98
 
 
 def test_a_difference_is_paired(item: Callable[..., Item]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
+from benchmarks import evaluation_contenders
 from data.errors import DataError
 from evaluation.general_model import load_general_model
 from evaluation.language_model import LanguageModel
@@ -93,6 +94,18 @@ def test_the_same_likelihoods_of_choices_as_lm_eval(ours: LanguageModel, theirs:
     assert [greedy for _, greedy in found] == [greedy for _, greedy in expected]
     alone = requests("loglikelihood", ("", "The bank"))
     assert Adapter(ours).loglikelihood(alone)[0] == pytest.approx(theirs.loglikelihood(alone, True)[0], abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["loglikelihood", "loglikelihood_rolling"])
+def test_the_benchmark_measures_the_same_work(kind: str, folder: Path) -> None:
+    asked = [list(each) for each in choices(4, 3)]
+    requests = asked if kind == "loglikelihood" else [[context * 9] for context, _ in asked]
+    found, expected = (
+        contender(str(folder), kind, requests, "4")[0]
+        for contender in (evaluation_contenders.ours, evaluation_contenders.theirs)
+    )
+    assert found == pytest.approx(expected, abs=1e-3)
+    assert len(set(found)) > 3
 
 
 def test_the_same_answers_as_lm_eval(ours: LanguageModel, theirs: HFLM) -> None:
