@@ -102,24 +102,32 @@ def hugging_face_state(state_dict: Mapping[str, Tensor], config: ModelConfig) ->
     Raises:
         ValueError: the architecture has no counterpart, or the weights are not those of `config`.
     """
-    is_bloom = hugging_face_class(config) == BLOOM
+    hugging_face_class(config)
     exported: dict[str, Tensor] = {}
     for name, tensor in state_dict.items():
-        if name == "head.weight" and config.tied:
-            continue
-        if ".query_key_value." in name and is_bloom:
-            # BLOOM keeps the query, key and value of one head together.
-            tensor = tensor.view(3, config.heads, config.head_width, -1).transpose(0, 1).reshape(tensor.shape)
-        parts = torch.split(tensor, _rows(name, len(tensor), config))
-        exported |= zip(hugging_face_names(name, config), parts, strict=True)
+        if name != "head.weight" or not config.tied:
+            exported |= to_hugging_face(name, tensor, config)
     held, expected = sum(tensor.numel() for tensor in exported.values()), parameter_count(config)
     if held != expected:
         raise ValueError(f"the weights hold {held:,} parameters, but a model of this config has {expected:,}")
     return exported
 
 
+def to_hugging_face(name: str, tensor: Tensor, config: ModelConfig) -> dict[str, Tensor]:
+    """Our parameter `name`, or another tensor with a row for each of its rows, as theirs, in order.
+
+    Raises:
+        ValueError: their model has no such parameter.
+    """
+    if ".query_key_value." in name and config.positions == "alibi":
+        # BLOOM keeps the query, key and value of one head together.
+        tensor = tensor.view(3, config.heads, config.head_width, -1).transpose(0, 1).reshape(tensor.shape)
+    parts = torch.split(tensor, _rows(name, len(tensor), config))
+    return dict(zip(hugging_face_names(name, config), parts, strict=True))
+
+
 def from_hugging_face(name: str, parts: Sequence[Tensor], config: ModelConfig) -> Tensor:
-    """Our parameter `name` from the tensors that `hugging_face_names` names: the inverse of `hugging_face_state`."""
+    """Our parameter `name` from the tensors that `hugging_face_names` names: the inverse of `to_hugging_face`."""
     tensor = torch.cat(list(parts)) if len(parts) > 1 else parts[0]
     if ".query_key_value." in name and config.positions == "alibi":
         tensor = tensor.view(config.heads, 3, config.head_width, -1).transpose(0, 1).reshape(tensor.shape)

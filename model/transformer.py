@@ -31,17 +31,22 @@ class OutputHead(nn.Module):
             nn.Parameter(torch.zeros(config.vocabulary_size, config.width)) if tied_weight is None else tied_weight
         )
 
+    def matrix(self) -> Tensor:
+        """What hidden states are multiplied with, (vocabulary, width)."""
+        return self.weight
+
     def forward(
         self, hidden: Tensor, targets: Tensor | None = None, reduction: Literal["mean", "none"] = "mean"
     ) -> Tensor:
         """Logits or losses of hidden (batch, time, width), as `Transformer.forward` describes them."""
+        weight = self.matrix()
         if targets is None:
-            logits = F.linear(hidden, self.weight)
+            logits = F.linear(hidden, weight)
             return logits.to(torch.promote_types(logits.dtype, torch.float32))
         hidden, rows = hidden.flatten(0, 1), targets.flatten()
         if reduction == "mean":
-            return linear_cross_entropy(hidden, self.weight, rows, self.z_loss)
-        return token_losses(hidden, self.weight, rows).view_as(targets)
+            return linear_cross_entropy(hidden, weight, rows, self.z_loss)
+        return token_losses(hidden, weight, rows).view_as(targets)
 
 
 class Transformer(nn.Module):
@@ -52,12 +57,14 @@ class Transformer(nn.Module):
     Attributes:
         dropout: probability of dropping an element in training; read in every forward pass, so it may be changed
             between steps.
+        draws: whether a block draws random numbers in training for other reasons than `dropout`.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
         self.dropout = config.dropout
+        self.draws = False
         self.recompute_every = 0
         # nn.Embedding's own draw of what `initialise` replaces would load torch._dynamo on the meta device: a second.
         weight = torch.zeros(config.vocabulary_size, config.width)
@@ -119,7 +126,8 @@ class Transformer(nn.Module):
         recompute = self.recompute_every if self.training and torch.is_grad_enabled() and cache is None else 0
         for layer, block in enumerate(self.blocks):
             if recompute and layer % recompute == 0:
-                hidden = checkpoint(block, hidden, shared, use_reentrant=False, preserve_rng_state=shared.dropout > 0)
+                draws = self.draws or shared.dropout > 0
+                hidden = checkpoint(block, hidden, shared, use_reentrant=False, preserve_rng_state=draws)
             else:
                 hidden = block(hidden, shared, cache[layer] if cache else None)
         normalised: Tensor = self.final_norm(hidden)

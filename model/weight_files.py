@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import xxhash
 from torch import Tensor
 
 SINGLE_FILE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+READ_BYTES = 1 << 24
 SHARD = r"model-\d{5,}-of-\d{5,}\.safetensors"
 """The names of several files, as a regular expression."""
 
@@ -58,6 +60,20 @@ def open_weights(folder: Path) -> WeightFiles:
     if missing:
         raise ValueError(f"{folder}: {INDEX} names {', '.join(missing)}, which is not there: fetch it again")
     return WeightFiles(folder, files)
+
+
+def weights_digest(folder: Path) -> str:
+    """What identifies the weights of a Hugging Face folder: XXH3 of 128 bits of its files, in hexadecimal.
+
+    Raises:
+        ValueError: as of `open_weights`.
+    """
+    digest = xxhash.xxh3_128()
+    for name in sorted(set(open_weights(folder).files.values())):
+        with (folder / name).open("rb") as content:
+            while block := content.read(READ_BYTES):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def write_weights(
