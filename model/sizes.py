@@ -20,7 +20,9 @@ def block_parameters(config: ModelConfig) -> int:
     return _block_matrix_weights(config) + biases + _norm_vectors(config) * normed_widths
 
 
-def flop_per_token(config: ModelConfig, recomputed_blocks: int = 0, causal: bool = False) -> float:
+def flop_per_token(
+    config: ModelConfig, recomputed_blocks: int = 0, causal: bool = False, frozen: bool = False
+) -> float:
     """Floating-point operations to train on one token of a full sequence.
 
     Forward: 2 for each weight of a matrix product plus 4 L D s for attention; backward: twice the forward. For the GPT
@@ -31,11 +33,14 @@ def flop_per_token(config: ModelConfig, recomputed_blocks: int = 0, causal: bool
         recomputed_blocks: blocks whose forward pass activation checkpointing makes a second time, counted whole as the
             literature does; torch leaves out a block's last product, which the backward pass does not need.
         causal: count only the half of attention that the causal mask leaves.
+        frozen: the weights have no gradient, as beside an adapter, whose own products are not counted: a third of the
+            matrix products is not made.
     """
     attention = 4 * config.width * config.sequence_length * (0.5 if causal else 1.0)
     block = 2 * _block_matrix_weights(config) + attention
     head = 2 * config.vocabulary_size * config.width
-    return 3 * (config.layers * block + head) + recomputed_blocks * block
+    all_trained = 3 * (config.layers * block + head) + recomputed_blocks * block
+    return all_trained - (config.layers * (block - attention) + head if frozen else 0)
 
 
 def flop_per_token_of_parameters(config: ModelConfig, recompute: bool = False) -> int:

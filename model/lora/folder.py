@@ -15,12 +15,13 @@ from torch import Tensor
 
 from model.config import ModelConfig
 from model.huggingface import from_hugging_face, hugging_face_names, to_hugging_face
+from model.huggingface_folder import ADAPTER_SETTINGS as SETTINGS
+from model.huggingface_folder import ADAPTER_WEIGHTS as WEIGHTS
 from model.initialise import Gather
 from model.lora.config import LoraConfig
 from model.lora.lora import ROWS, VOCABULARY, A, B, add_lora
 from model.transformer import Transformer
 
-SETTINGS, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = "base_model.model."
 TOKEN_ROWS = "token_adapter.trainable_tokens_delta"
 """What stands in the place of `weight` for rows that are trained one by one."""
