@@ -8,16 +8,20 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from domainlm.export import export
-from tests.launched.runs import run_to_the_end, run_train
-from train.checkpoints.folders import newest_checkpoint
+from tests.launched.runs import assert_same_run, run_to_the_end, run_train
+from train.checkpoints.folders import CheckpointError, newest_checkpoint
 from train.checkpoints.fragments import Reader
+from train.checkpoints.resume import find_start
 from train.checkpoints.trained import load_trained
 from train.config import RunConfig
 from train.config_file import load_config
+from train.process import Rank
+from train.token_stream import open_stream
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -42,7 +46,7 @@ def adapted(
     write_small_config: Callable[..., Path],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
-    """The file of a run that has adapted it, on two ranks, asked to stop on the way and gone on with by one."""
+    """The file of a run that has adapted it, on two ranks."""
     folder = tmp_path_factory.mktemp("adapted")
     file = write_small_config(
         folder / "run.yaml",
@@ -50,7 +54,12 @@ def adapted(
         init_from=str(base),
         data={"folder": str(data_folder)},
         lora={"rank": 4, "tokens": [3, 399], "dropout": 0.1},
-        training={"save_every": 6, "deepspeed": {"zero_optimization": {"stage": 2}}, "precision": "bf16"},
+        training={
+            "save_every": 6,
+            "diagnose_every": 6,
+            "deepspeed": {"zero_optimization": {"stage": 2}},
+            "precision": "bf16",
+        },
     )
     run_to_the_end(file)
     return file
@@ -77,6 +86,19 @@ def test_a_checkpoint_holds_the_adapter_and_its_optimizer_and_the_bases_digest(a
     diagnostics = json.loads((config.run_folder / "diagnostics.jsonl").read_text().splitlines()[0])
     assert set(diagnostics["weight_rms"]) == set(diagnostics["gradient_norm"]) == set(shapes)
     assert len(found.manifest["base"]) == 32
+
+
+def test_it_goes_on_to_the_bit_on_another_number_of_ranks_at_another_stage(adapted: Path, tmp_path: Path) -> None:
+    """Stopped behind its step 6, saved by two ranks at ZeRO-2, and finished by one at ZeRO-3."""
+    config = load_config(adapted)
+    shutil.copytree(config.run_folder, tmp_path / "run")
+    (tmp_path / "run" / "DONE").unlink()
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / "step_000012")
+    changes = [f"folder={tmp_path / 'run'}", "training.deepspeed.zero_optimization.stage=3"]
+    ended = run_train(adapted, *changes)
+    assert ended.returncode == 0, ended.stderr
+    assert "resuming from" in ended.stderr
+    assert_same_run(load_config(adapted, changes), config)
 
 
 @pytest.mark.filterwarnings("ignore")  # transformers' own names
@@ -135,6 +157,13 @@ def test_another_run_begins_with_the_adapter(
     assert code == 2
     assert "is an adapter of the base" in said
     assert not (tmp_path / "third" / "checkpoints").exists()
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path / 'meeting'}", rank=0, world_size=1)
+    try:
+        config = load_config(adapted, [f"init_from={other_base}"])
+        with pytest.raises(CheckpointError, match="is an adapter of the base"):
+            find_start(config, Rank(0, 0, 1), open_stream(config))
+    finally:
+        dist.destroy_process_group()
     for command in ("generate", "export", "evaluate"):
         code, _, said = command_line(command, adapted, f"init_from={other_base}")
         assert code == 2, command

@@ -22,7 +22,7 @@ def adapted(small_run: Callable[..., Path], families: Any, random_model: Any, tm
     """Writes the configuration of a run that adapts a random base: (family, settings of `lora`) → file."""
 
     def make(family: str, **lora: Any) -> Path:
-        model = random_model(families[family] | {"vocabulary_size": 400, "sequence_length": 32})
+        model = random_model(families[family] | {"vocabulary_size": 400, "sequence_length": 32, "layers": 1})
         base = tmp_path / f"base-{family}"
         export_folder(model.state_dict(), model.config, base, None, "<|endoftext|>")
         file = small_run(family, batch_size=4)
