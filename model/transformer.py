@@ -13,7 +13,7 @@ from model.block import Block, ForwardPass, halves
 from model.config import ModelConfig
 from model.kernels import choose_kernel
 from model.layers import make_norm
-from model.loss import linear_cross_entropy, token_losses
+from model.loss import TrainedRows, linear_cross_entropy, token_losses
 from model.positions import document_starts, rotary_angles
 
 
@@ -35,6 +35,10 @@ class OutputHead(nn.Module):
         """What hidden states are multiplied with, (vocabulary, width)."""
         return self.weight
 
+    def trained_rows(self) -> TrainedRows | None:
+        """Where only some rows of the matrix are trained: which, and what they are."""
+        return None
+
     def forward(
         self, hidden: Tensor, targets: Tensor | None = None, reduction: Literal["mean", "none"] = "mean"
     ) -> Tensor:
@@ -45,7 +49,7 @@ class OutputHead(nn.Module):
             return logits.to(torch.promote_types(logits.dtype, torch.float32))
         hidden, rows = hidden.flatten(0, 1), targets.flatten()
         if reduction == "mean":
-            return linear_cross_entropy(hidden, weight, rows, self.z_loss)
+            return linear_cross_entropy(hidden, weight, rows, self.z_loss, self.trained_rows())
         return token_losses(hidden, weight, rows).view_as(targets)
 
 

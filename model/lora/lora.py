@@ -17,6 +17,7 @@ from model.config import ModelConfig
 from model.huggingface import to_hugging_face
 from model.initialise import Gather, seeded_normal
 from model.lora.config import LoraConfig
+from model.loss import TrainedRows
 from model.transformer import OutputHead, Transformer
 
 MODULES = {
@@ -90,6 +91,9 @@ class RowsHead(OutputHead):
 
     def matrix(self) -> Tensor:
         return self.weight.index_copy(0, self.ids, self.lora_rows)
+
+    def trained_rows(self) -> TrainedRows:
+        return self.ids, self.lora_rows
 
 
 def check_rank(config: ModelConfig, lora: LoraConfig) -> None:
