@@ -52,7 +52,7 @@ class LoraLinear(nn.Linear):
         """(..., in) -> (..., out)."""
         seen = F.dropout(hidden, self.dropout, self.training)
         narrow = F.linear(seen, self.lora_a) * self.scale
-        parts = zip(narrow.split(self.rank, dim=-1), torch.split(self.lora_b, self.rows), strict=True)
+        parts = zip(torch.split(narrow, self.rank, dim=-1), torch.split(self.lora_b, self.rows), strict=True)
         updates = [F.linear(part, b) for part, b in parts]
         update = torch.cat(updates, dim=-1) if len(updates) > 1 else updates[0]
         return F.linear(hidden, self.weight, self.bias) + update

@@ -53,12 +53,12 @@ def build_optimizer(model: nn.Module, training: TrainingConfig) -> torch.optim.A
 
 def set_hyperparameters(optimizer: torch.optim.Optimizer, training: TrainingConfig, learning_rate: float) -> None:
     """Write the configuration's values over those that a loaded checkpoint brought along."""
-    for group in optimizer.param_groups:
+    # The decayed group is always there, and the first; an adapter has no other.
+    for group, weight_decay in zip(optimizer.param_groups, (training.weight_decay, 0.0), strict=False):
         group["lr"] = learning_rate
         group["betas"] = training.betas
         group["eps"] = training.epsilon
-    # The decayed group is always there, and the first.
-    optimizer.param_groups[0]["weight_decay"] = training.weight_decay
+        group["weight_decay"] = weight_decay
 
 
 def describe_groups(model: nn.Module, weight_decay: float) -> str:
