@@ -347,6 +347,12 @@ def _add_export(commands: Any) -> None:
         help="of the weights (default: what training computed with, but float32 with ALiBi)",
     )
     export.add_argument(
+        "--adapter",
+        action="store_true",
+        help="of a run with `lora`: the adapter alone, as peft loads it beside its base (default: both merged), in "
+        "adapter/ of the run's folder",
+    )
+    export.add_argument(
         "--shard-gigabytes", type=_number(0), default=5.0, metavar="GB", help="largest file of weights (default: 5)"
     )
 

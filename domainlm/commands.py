@@ -300,7 +300,14 @@ def report(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
 def export(arguments: argparse.Namespace, config: RunConfig) -> Result:
     from domainlm.export import export as export_model
+    from domainlm.export import export_adapter
 
+    if arguments.adapter:
+        if arguments.dtype is not None:
+            raise ConfigError("export: an adapter leaves in float32, as it was trained: leave --dtype out")
+        result = export_adapter(config, arguments.out, step=arguments.checkpoint)
+        _show(arguments, result["folder"])
+        return result
     result = export_model(
         config,
         arguments.out,

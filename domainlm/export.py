@@ -1,5 +1,6 @@
-"""A checkpoint of a run → a Hugging Face folder with its model card; finished work is recognised."""
+"""A checkpoint of a run → a Hugging Face folder with its model card, or an adapter's; finished work is recognised."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,15 +12,28 @@ from data.lock import only_writer
 from data.progress import say
 from data.tokenizer.build import TOKENIZER
 from evaluation.pages.model_card import CardFacts, model_card
+from evaluation.pages.wording import base_model
 from model.huggingface import hugging_face_class
-from model.huggingface_folder import CARD, check_replaceable, damaged_files, export_folder, read_record
+from model.huggingface_folder import (
+    CARD,
+    OF_ADAPTER,
+    WRITTEN,
+    check_replaceable,
+    damaged_files,
+    export_folder,
+    read_record,
+)
+from model.huggingface_folder import export_adapter as write_adapter
+from model.lora.folder import to_peft
+from model.pretrained import read_architecture
 from model.sizes import parameter_count
 from train.checkpoints.compatibility import check_architecture
 from train.checkpoints.folders import Checkpoint, DeletedError, find_checkpoint, still_there
-from train.checkpoints.identity import read_own, tokenizer_folder
-from train.checkpoints.trained import load_trained
+from train.checkpoints.identity import BASE, check_base, read_own, tokenizer_folder
+from train.checkpoints.trained import load_trained, read_trained
 from train.config import RunConfig
 from train.config_file import ConfigError
+from train.engine.initial_weights import trained_rows
 from train.records.journal import RESUME, START, read_journal
 
 ExportDtype = Literal["float32", "bfloat16"]
@@ -87,6 +101,56 @@ def export(
     return result
 
 
+def export_adapter(config: RunConfig, folder: Path | None = None, *, step: int | None = None) -> dict[str, Any]:
+    """Write the folder of an adapter as peft loads it beside its base, unless it is there already.
+
+    Args:
+        folder: where to; None for adapter/ in the run's folder.
+        step: of the checkpoint; None for the newest.
+
+    Raises:
+        ConfigError: the run trains all weights, or `folder` holds what is not of an adapter's export.
+        CheckpointError, DataError: as of `export`.
+    """
+    if config.lora is None:
+        raise ConfigError("export: --adapter is for runs with a `lora` section, and this one trains all weights")
+    target, found = folder or config.run_folder / "adapter", find_checkpoint(config, step)
+    check_architecture(found, config)
+    inputs = _identity(found) | {BASE: found.manifest[BASE], "lora": config.lora.model_dump(mode="json")}
+    result = {"folder": str(target), "step": found.step, "dtype": "float32", "base": config.init_from}
+    earlier = read_record(target)
+    if _is_finished(target, earlier, inputs):
+        say(f"export: {target} is up to date (step {found.step})")
+        return result
+    check_base(found, config)
+    _check_place(target, earlier, found, OF_ADAPTER)
+    say(f"export: step {found.step} as an adapter of {config.init_from} to {target}")
+    ids = trained_rows(config)
+    tensors, settings = to_peft(read_trained(found.folder), config.model, config.lora, ids)
+    settings |= {"base_model_name_or_path": config.init_from}
+    card, tokenizer = _adapter_card(config, found.step), tokenizer_folder(found, config)
+    window = config.model.sequence_length
+    try:
+        with only_writer(target):
+            write_adapter(tensors, settings, target, tokenizer, _end_of_text(found), window, card, inputs)
+    except (ValueError, FileExistsError) as error:
+        raise ConfigError(f"export: {error}") from None
+    return result
+
+
+def _adapter_card(config: RunConfig, step: int) -> str:
+    base_rows = read_architecture(Path(str(config.init_from)))["vocabulary_size"]
+    rows = config.model.vocabulary_size
+    grown = f"base.resize_token_embeddings({rows})\n" if rows > base_rows else ""
+    return (
+        f"---\nlibrary_name: peft\n---\n\n# {config.name}\n\nAn adapter (LoRA) of `{base_model(config.model_dump())}`, "
+        f"step {step}. `domainlm.json` has the digest of the weights that it was trained beside.\n\n```python\n"
+        "from peft import PeftModel\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
+        f'base = AutoModelForCausalLM.from_pretrained({str(config.init_from)!r}, dtype="float32")\n{grown}'
+        'model = PeftModel.from_pretrained(base, ".")\ntokenizer = AutoTokenizer.from_pretrained(".")\n```\n'
+    )
+
+
 def _write(
     config: RunConfig, found: Checkpoint, target: Path, tokenizer: Path, card: str, inputs: dict[str, Any]
 ) -> None:
@@ -115,18 +179,23 @@ def _own_dtype(config: RunConfig) -> ExportDtype:
 
 
 def _inputs(config: RunConfig, found: Checkpoint, dtype: str, max_file_gigabytes: float) -> dict[str, Any]:
+    return _identity(found) | {
+        "dtype": dtype,
+        "class": hugging_face_class(config.model),
+        "max_file_gigabytes": max_file_gigabytes,
+        **{file.name: file_digest(file) if file.exists() else None for file in _reports(config)},
+    }
+
+
+def _identity(found: Checkpoint) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "run": found.manifest["config"]["name"],
         "checkpoint": found.digest,
         "step": found.step,
-        "dtype": dtype,
-        "class": hugging_face_class(config.model),
-        "max_file_gigabytes": max_file_gigabytes,
         "read": found.manifest.get("read"),  # older checkpoints do not say
         "cutoff": found.manifest["config"]["data"]["cutoff"],  # what goes on from these weights is held to it
         TOKENIZER: found.manifest["tokenizer_digest"],
-        **{file.name: file_digest(file) if file.exists() else None for file in _reports(config)},
     }
 
 
@@ -145,10 +214,10 @@ def _is_finished(folder: Path, record: dict[str, Any], inputs: dict[str, Any]) -
     return not damaged
 
 
-def _check_place(folder: Path, earlier: dict[str, Any], found: Checkpoint) -> None:
+def _check_place(folder: Path, earlier: dict[str, Any], found: Checkpoint, written: Sequence[str] = WRITTEN) -> None:
     """Raise ConfigError where the export would replace what is none; one of another checkpoint is said."""
     try:
-        check_replaceable(folder)
+        check_replaceable(folder, written)
     except FileExistsError as error:
         raise ConfigError(f"export: {error}") from None
     if earlier.get("checkpoint", found.digest) != found.digest:

@@ -16,7 +16,8 @@ def relative_paths(config: RunConfig) -> list[Path]:
 
 def _paths(config: RunConfig) -> Iterator[str | None]:
     data = config.data
-    yield from (str(config.run_folder), data.folder, data.shards, data.cache, config.init_from)
+    adapter = config.lora.adapter if config.lora else None
+    yield from (str(config.run_folder), data.folder, data.shards, data.cache, config.init_from, adapter)
     yield config.retrieval.embedding
     for source in data.sources:
         yield from (source.path, source.tokenizer)

@@ -4,7 +4,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,16 @@ from model.config import ModelConfig
 from model.exported_tokenizer import CHAT, DESCRIPTION, MARKS, end_of_text_id, write_tokenizer
 from model.huggingface import hugging_face_state
 from model.huggingface_config import hugging_face_config
-from model.weight_files import INDEX, SHARD, SINGLE_FILE, write_weights
+from model.weight_files import INDEX, SHARD, SINGLE_FILE, write_file, write_weights
 
 CONFIG, GENERATION, CARD = "config.json", "generation_config.json", "README.md"
+ADAPTER_SETTINGS, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 RECORD = "domainlm.json"
 """In a folder that `domainlm export` made, and in no other: what it was made from."""
 WRITTEN = (CONFIG, GENERATION, CARD, RECORD, "tokenizer.json", DESCRIPTION, MARKS, CHAT, SINGLE_FILE, INDEX)
-"""All that an export can hold, beside the files of SHARD."""
+"""All that an export of a model can hold, beside the files of SHARD."""
+OF_ADAPTER = (ADAPTER_SETTINGS, ADAPTER_WEIGHTS, CARD, RECORD, "tokenizer.json", DESCRIPTION, MARKS, CHAT)
+"""All that an export of an adapter can hold."""
 READ_BYTES = 1 << 24
 
 
@@ -71,21 +75,55 @@ def export_folder(
         settings |= {"bos_token_id": token, "eos_token_id": token}
         files[GENERATION] = {"bos_token_id": token, "eos_token_id": token, "pad_token_id": token}
 
+    with _written_beside(folder, record or {}) as partial:
+        _write_texts(partial, files, card)
+        compared = False
+        if tokenizer is not None:
+            compared = write_tokenizer(tokenizer / "tokenizer.json", partial, end_of_text, config.sequence_length)
+        write_weights(weights, partial, dtype, max_file_bytes, progress)
+    return compared
+
+
+def export_adapter(
+    tensors: Mapping[str, Tensor],
+    settings: Mapping[str, Any],
+    folder: Path,
+    tokenizer: Path,
+    end_of_text: str,
+    window: int,
+    card: str,
+    record: Mapping[str, Any],
+) -> None:
+    """Write an adapter's folder, which peft loads, in fp32 and otherwise as `export_folder` does.
+
+    Args:
+        tensors, settings: as of `model.lora.folder.to_peft`.
+        window: tokens of context, for the tokenizer's description.
+
+    Raises:
+        ValueError: AutoTokenizer does not obey the tokenizer.
+        FileExistsError: `folder` holds something that is not of an export of an adapter.
+    """
+    check_replaceable(folder, OF_ADAPTER)
+    with _written_beside(folder, record) as partial:
+        _write_texts(partial, {ADAPTER_SETTINGS: settings}, card)
+        write_tokenizer(tokenizer / "tokenizer.json", partial, end_of_text, window)
+        write_file(tensors, partial / ADAPTER_WEIGHTS, torch.float32)
+
+
+@contextmanager
+def _written_beside(folder: Path, record: Mapping[str, Any]) -> Iterator[Path]:
+    """A new folder beside `folder`, which takes its place, with a record in it, when the block has filled it."""
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    _write_texts(partial, files, card)
-    compared = False
-    if tokenizer is not None:
-        try:
-            compared = write_tokenizer(tokenizer / "tokenizer.json", partial, end_of_text, config.sequence_length)
-        except ValueError:
-            shutil.rmtree(partial)
-            raise
-    write_weights(weights, partial, dtype, max_file_bytes, progress)
-    _write_record(partial, record or {})
+    try:
+        yield partial
+    except ValueError:
+        shutil.rmtree(partial)
+        raise
+    _write_record(partial, record)
     _publish(partial, folder)
-    return compared
 
 
 def _write_texts(folder: Path, files: Mapping[str, Any], card: str) -> None:
@@ -124,14 +162,14 @@ def _describe(file: Path) -> dict[str, Any]:
     return {"bytes": file.stat().st_size, "digest": digest.hexdigest()}
 
 
-def check_replaceable(folder: Path) -> None:
-    """Raise FileExistsError where replacing `folder` would delete what no export has written."""
+def check_replaceable(folder: Path, written: Sequence[str] = WRITTEN) -> None:
+    """Raise FileExistsError where replacing `folder` would delete what no export of its kind has written."""
     names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
     if names and RECORD not in names:
         raise FileExistsError(
             f"{folder} is not empty and is no earlier export (it has no {RECORD}): choose another folder, or remove it"
         )
-    if foreign := [name for name in names if name not in WRITTEN and not re.fullmatch(SHARD, name)]:
+    if foreign := [name for name in names if name not in written and not re.fullmatch(SHARD, name)]:
         raise FileExistsError(
             f"{folder} holds what no export has written ({', '.join(foreign)}), and would be replaced: choose another "
             "folder, or move that out of it"
@@ -141,7 +179,7 @@ def check_replaceable(folder: Path) -> None:
 def _publish(partial: Path, folder: Path) -> None:
     """Put the finished folder in its place; what stood there goes in one piece too."""
     for path in partial.iterdir():
-        shutil.copymode(partial / CONFIG, path)  # safetensors lets nobody else read what it writes
+        shutil.copymode(partial / RECORD, path)  # safetensors lets nobody else read what it writes
         with path.open("rb") as file:
             os.fsync(file.fileno())
     replaced = folder.with_name(f".{folder.name}.replaced")

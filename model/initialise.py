@@ -40,13 +40,14 @@ def initialise(model: Transformer, seed: int, gather: Gather = nullcontext) -> N
     for name, parameter in model.named_parameters():
         with gather([parameter]), torch.no_grad():
             if parameter.ndim >= 2:
-                values = _normal(f"{seed}:{name}", parameter.shape)
+                values = seeded_normal(f"{seed}:{name}", parameter.shape)
                 parameter.copy_(values.mul_(initial_std(model.config, name)))
             else:
                 parameter.fill_(0.0 if name.endswith("bias") else 1.0)
 
 
-def _normal(key: str, shape: torch.Size) -> Tensor:
+def seeded_normal(key: str, shape: torch.Size) -> Tensor:
+    """Float32 numbers of the standard normal distribution, on the CPU: a function of `key` alone."""
     digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest, "little"))
     return torch.randn(shape, generator=generator, dtype=torch.float32)

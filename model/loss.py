@@ -1,7 +1,7 @@
 """Cross-entropy straight from hidden states: the logits of all tokens are never in memory together."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -13,7 +13,13 @@ IGNORE = -100
 """Target that does not count."""
 
 
-def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, z_loss: float = 0.0) -> Tensor:
+TrainedRows: TypeAlias = tuple[Tensor, Tensor]
+"""Ids, int64 (rows,), and the rows themselves, (rows, width)."""
+
+
+def linear_cross_entropy(
+    hidden: Tensor, weight: Tensor, targets: Tensor, z_loss: float = 0.0, trained: TrainedRows | None = None
+) -> Tensor:
     """Mean over counted targets of -log softmax(hidden @ weight.T)[target] + z_loss * log_partition^2, in nats.
 
     The softmax is in float32, or wider where the input is. Without any counted target the loss is 0.
@@ -23,9 +29,13 @@ def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, z_loss
         weight: (vocabulary, width), of the dtype of `hidden`.
         targets: int64 (tokens,), IGNORE where a token does not count.
         z_loss: weight of the squared log-partition, which keeps the logits from drifting.
+        trained: where only some rows of `weight` are trained, which and what they are: no gradient of others is made.
     """
     if torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad):
-        loss: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets, z_loss)  # type: ignore[no-untyped-call]
+        ids, rows = trained or (None, None)
+        weight = weight if rows is None else weight.detach()
+        arguments = hidden, weight, targets, z_loss, ids, rows
+        loss: Tensor = _LinearCrossEntropy.apply(*arguments)  # type: ignore[no-untyped-call]
         return loss
     return token_losses(hidden, weight, targets, z_loss).sum() / _counted_targets(targets)
 
@@ -80,10 +90,20 @@ class _LinearCrossEntropy(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, z_loss: float) -> Tensor:
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        targets: Tensor,
+        z_loss: float,
+        ids: Tensor | None = None,
+        rows: Tensor | None = None,
+    ) -> Tensor:
         precise = torch.promote_types(hidden.dtype, torch.float32)
         grad_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
-        grad_weight = torch.zeros_like(weight, dtype=precise) if ctx.needs_input_grad[1] else None
+        trained = weight if rows is None else rows
+        wanted = ctx.needs_input_grad[1] or ctx.needs_input_grad[5]
+        grad_weight = torch.zeros_like(trained, dtype=precise) if wanted else None
         loss = hidden.new_zeros((), dtype=precise)
         for chunk in _chunks(hidden, weight, targets):
             loss += chunk.losses(z_loss).sum()
@@ -92,22 +112,24 @@ class _LinearCrossEntropy(torch.autograd.Function):
             if grad_hidden is not None:
                 torch.mm(grad_logits, weight, out=grad_hidden[chunk.rows])
             if grad_weight is not None:
-                _add_product(grad_weight, grad_logits.t(), hidden[chunk.rows])
+                of_trained = grad_logits if ids is None else grad_logits[:, ids]
+                _add_product(grad_weight, of_trained.t(), hidden[chunk.rows])
         count = _counted_targets(targets)
         ctx.save_for_backward(grad_hidden, grad_weight, count)
-        ctx.weight_dtype = weight.dtype
+        ctx.weight_dtype, ctx.some_rows = weight.dtype, rows is not None
         return loss / count
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
         grad_hidden, grad_weight, count = ctx.saved_tensors
         scale = grad_output / count
         if grad_hidden is not None:
             grad_hidden = grad_hidden * scale
         if grad_weight is not None:
             grad_weight = torch.mul(grad_weight, scale, out=torch.empty_like(grad_weight, dtype=ctx.weight_dtype))
-        return grad_hidden, grad_weight, None, None
+        of_weight, of_rows = (None, grad_weight) if ctx.some_rows else (grad_weight, None)
+        return grad_hidden, of_weight, None, None, None, of_rows
 
 
 def _add_product(total: Tensor, a: Tensor, b: Tensor) -> None:

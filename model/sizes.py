@@ -24,7 +24,9 @@ def block_parameters(config: ModelConfig) -> int:
     return _block_matrix_weights(config) + biases + _norm_vectors(config) * normed_widths
 
 
-def flop_per_token(config: ModelConfig, recomputed_blocks: int = 0, causal: bool = False) -> float:
+def flop_per_token(
+    config: ModelConfig, recomputed_blocks: int = 0, causal: bool = False, frozen: bool = False
+) -> float:
     """Floating-point operations to train on one token of a full sequence.
 
     Forward: 2 for each weight of a matrix product plus 4 L D s for attention; backward: twice the forward. For the GPT
@@ -37,6 +39,8 @@ def flop_per_token(config: ModelConfig, recomputed_blocks: int = 0, causal: bool
             literature does; torch leaves out a block's last product, which the backward pass does not need. Of layers
             of two kinds they are taken as of their average.
         causal: count only what the causal mask leaves of attention: half of it, and of a window w - w^2 / 2s.
+        frozen: the weights have no gradient, as beside an adapter, whose own products are not counted: a third of the
+            matrix products is not made.
     """
     length = config.sequence_length
     window = min(length, config.sliding_window or length)
@@ -46,7 +50,8 @@ def flop_per_token(config: ModelConfig, recomputed_blocks: int = 0, causal: bool
     keys = sum(config.layers_of(kind) * seen[kind] for kind in set(config.layer_pattern))
     blocks = 2 * config.layers * _block_matrix_weights(config) + 4 * config.attention_width * keys
     head = 2 * config.vocabulary_size * config.width
-    return 3 * (blocks + head) + recomputed_blocks * blocks / config.layers
+    all_trained = 3 * (blocks + head) + recomputed_blocks * blocks / config.layers
+    return all_trained - (2 * config.layers * _block_matrix_weights(config) + head if frozen else 0)
 
 
 def flop_per_token_of_parameters(config: ModelConfig, recompute: bool = False) -> int:

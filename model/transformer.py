@@ -14,7 +14,7 @@ from model.block import Block, ForwardPass, halves
 from model.config import LayerKind, ModelConfig, RopeScaling
 from model.kernels import Kernel, choose_kernel
 from model.layers import make_norm
-from model.loss import linear_cross_entropy, token_losses
+from model.loss import TrainedRows, linear_cross_entropy, token_losses
 from model.positions import Rotation, document_starts, rotary_angles
 
 
@@ -32,17 +32,26 @@ class OutputHead(nn.Module):
             nn.Parameter(torch.zeros(config.vocabulary_size, config.width)) if tied_weight is None else tied_weight
         )
 
+    def matrix(self) -> Tensor:
+        """What hidden states are multiplied with, (vocabulary, width)."""
+        return self.weight
+
+    def trained_rows(self) -> TrainedRows | None:
+        """Where only some rows of the matrix are trained: which, and what they are."""
+        return None
+
     def forward(
         self, hidden: Tensor, targets: Tensor | None = None, reduction: Literal["mean", "none"] = "mean"
     ) -> Tensor:
         """Logits or losses of hidden (batch, time, width), as `Transformer.forward` describes them."""
+        weight = self.matrix()
         if targets is None:
-            logits = F.linear(hidden, self.weight)
+            logits = F.linear(hidden, weight)
             return logits.to(torch.promote_types(logits.dtype, torch.float32))
         hidden, rows = hidden.flatten(0, 1), targets.flatten()
         if reduction == "mean":
-            return linear_cross_entropy(hidden, self.weight, rows, self.z_loss)
-        return token_losses(hidden, self.weight, rows).view_as(targets)
+            return linear_cross_entropy(hidden, weight, rows, self.z_loss, self.trained_rows())
+        return token_losses(hidden, weight, rows).view_as(targets)
 
 
 class Transformer(nn.Module):
@@ -53,12 +62,14 @@ class Transformer(nn.Module):
     Attributes:
         dropout: probability of dropping an element in training; read in every forward pass, so it may be changed
             between steps.
+        draws: whether a block draws random numbers in training for other reasons than `dropout`.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
         self.dropout = config.dropout
+        self.draws = False
         self.recompute_every = 0
         # nn.Embedding's own draw of what `initialise` replaces would load torch._dynamo on the meta device: a second.
         weight = torch.zeros(config.vocabulary_size, config.width)
@@ -122,7 +133,8 @@ class Transformer(nn.Module):
         for layer, (block, kind) in enumerate(zip(self.blocks, self.config.layer_kinds, strict=True)):
             shared = passes[kind]
             if recompute and layer % recompute == 0:
-                hidden = checkpoint(block, hidden, shared, use_reentrant=False, preserve_rng_state=dropout > 0)
+                draws = self.draws or dropout > 0
+                hidden = checkpoint(block, hidden, shared, use_reentrant=False, preserve_rng_state=draws)
             else:
                 hidden = block(hidden, shared, cache[layer] if cache else None)
         normalised: Tensor = self.final_norm(hidden)

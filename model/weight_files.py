@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import xxhash
 from torch import Tensor
 
 SINGLE_FILE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+READ_BYTES = 1 << 24
 SHARD = r"model-\d{5,}-of-\d{5,}\.safetensors"
 """The names of several files, as a regular expression."""
 
@@ -60,6 +62,20 @@ def open_weights(folder: Path) -> WeightFiles:
     return WeightFiles(folder, files)
 
 
+def weights_digest(folder: Path) -> str:
+    """What identifies the weights of a Hugging Face folder: XXH3 of 128 bits of its files, in hexadecimal.
+
+    Raises:
+        ValueError: as of `open_weights`.
+    """
+    digest = xxhash.xxh3_128()
+    for name in sorted(set(open_weights(folder).files.values())):
+        with (folder / name).open("rb") as content:
+            while block := content.read(READ_BYTES):
+                digest.update(block)
+    return digest.hexdigest()
+
+
 def write_weights(
     weights: Mapping[str, Tensor],
     folder: Path,
@@ -76,32 +92,37 @@ def write_weights(
     Raises:
         OSError: a file cannot be written.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
     files = list(_files(weights, dtype, max_file_bytes))
     names = [f"model-{number:05d}-of-{len(files):05d}.safetensors" for number in range(1, len(files) + 1)]
     if len(files) == 1:
         names = [SINGLE_FILE]
     done, total = 0, sum(tensor.numel() for tensor in weights.values()) * dtype.itemsize
     for name, keys in zip(names, files, strict=True):
-        # Copies: parts of one fused matrix share memory, which safetensors refuses.
-        content = {
-            key: weights[key].detach().to("cpu", dtype, copy=True, memory_format=torch.contiguous_format)
-            for key in keys
-        }
-        try:
-            save_file(content, folder / name, metadata={"format": "pt"})
-        except SafetensorError as error:  # the library hides the system's error in its text
-            if (number := re.search(r"\(os error (\d+)\)", str(error))) is None:
-                raise
-            raise OSError(int(number[1]), os.strerror(int(number[1])), str(folder / name)) from error
-        done += sum(tensor.nbytes for tensor in content.values())
+        done += write_file({key: weights[key] for key in keys}, folder / name, dtype)
         progress(done, total)
     if len(files) > 1:
         weight_map = {key: name for name, keys in zip(names, files, strict=True) for key in keys}
         index = {"metadata": {"total_size": total}, "weight_map": weight_map}
         (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+
+
+def write_file(weights: Mapping[str, Tensor], file: Path, dtype: torch.dtype) -> int:
+    """Write tensors, converted to `dtype`, into one file; returns their bytes. Raises OSError: it cannot be written."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    # Copies: parts of one fused matrix share memory, which safetensors refuses.
+    content = {
+        key: tensor.detach().to("cpu", dtype, copy=True, memory_format=torch.contiguous_format)
+        for key, tensor in weights.items()
+    }
+    try:
+        save_file(content, file, metadata={"format": "pt"})
+    except SafetensorError as error:  # the library hides the system's error in its text
+        if (number := re.search(r"\(os error (\d+)\)", str(error))) is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(file)) from error
+    return sum(tensor.nbytes for tensor in content.values())
 
 
 def _files(weights: Mapping[str, Tensor], dtype: torch.dtype, max_file_bytes: int) -> Iterator[list[str]]:

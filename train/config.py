@@ -20,6 +20,7 @@ from data.config import DataConfig, TokenizerConfig
 from data.files import value_digest
 from data.retrieval.config import RetrievalConfig
 from model.config import ModelConfig
+from model.lora.config import LoraConfig
 from train.deepspeed_settings import own_settings, value_of
 from train.hardware import HardwareConfig
 
@@ -220,6 +221,8 @@ class RunConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
     """Decides splits, initial weights, data order, dropout and samples."""
     init_from: str | None = None
     """Hugging Face folder (BLOOM, Llama or Qwen3) whose weights training begins with. None: from scratch."""
+    lora: LoraConfig | None = None
+    """Train an adapter beside the frozen weights of `init_from`. None: all weights are trained."""
     data: DataConfig
     tokenizer: TokenizerConfig
     model: ModelConfig
@@ -238,6 +241,12 @@ class RunConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
                 f"tokenizer.vocabulary_size {self.tokenizer.vocabulary_size} does not fit model.vocabulary_size "
                 f"{self.model.vocabulary_size}: make them equal"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _adapter_has_a_base(self) -> Self:
+        if self.lora is not None and self.init_from is None:
+            raise ValueError("lora adapts the weights of a base, and there is none: set init_from to its folder")
         return self
 
     @model_validator(mode="after")

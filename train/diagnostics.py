@@ -13,6 +13,7 @@ import torch.distributed as dist
 
 from data.files import append
 from train.engine import engine
+from train.engine.optimizer import trained_parameters
 from train.gradient import Gradient
 from train.run import Run
 
@@ -39,7 +40,7 @@ def diagnose(run: Run, step: int, gradient: Gradient) -> None:
         return
     weights, gradients = {}, {}
     for (name, parameter), square, norm in zip(
-        run.engine.module.named_parameters(), squares.tolist(), gradient.tensor_norms, strict=True
+        trained_parameters(run.engine.module).items(), squares.tolist(), gradient.tensor_norms, strict=True
     ):
         weights[name] = math.sqrt(square / getattr(parameter, "ds_numel", parameter.numel()))
         gradients[name] = norm
@@ -52,6 +53,8 @@ def diagnose(run: Run, step: int, gradient: Gradient) -> None:
 
 def check_replicas(run: Run) -> None:
     """Compare a checksum of every tensor that each rank holds whole: all of them under ZeRO 0 to 2, none under 3.
+
+    Frozen ones too: a device that flips one of their bits changes the model no less.
 
     Raises:
         ReplicaError: names the ranks in the minority and the first tensor that differs.

@@ -5,7 +5,6 @@ import platform
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -23,8 +22,8 @@ from train.config import RunConfig, to_yaml
 from train.config_file import differences
 from train.earlier_steps import Past, read_examined, read_history, read_skips
 from train.engine import engine
-from train.engine.initial_weights import text_read_by
-from train.engine.optimizer import describe_groups
+from train.engine.initial_weights import texts_read_before
+from train.engine.optimizer import describe_groups, trained_parameters
 from train.held_out import is_due
 from train.process import Rank
 from train.ranks import of_first_rank
@@ -135,7 +134,7 @@ def take_over(config: RunConfig, journal: Journal, found: Checkpoint | None, cha
         say(f"WARNING: {folder} is not taken for a checkpoint: their names are step_ and six digits or more")
     write_atomically(config.run_folder / "config.yaml", to_yaml(config))
     if config.init_from and not found:
-        read = text_read_by(Path(config.init_from))
+        read = texts_read_before(config)
         note = check_held_out(config, read)
         journal.event(BEGUN, folder=config.init_from, read=read, note=note)
         if note:
@@ -148,12 +147,20 @@ def take_over(config: RunConfig, journal: Journal, found: Checkpoint | None, cha
         journal.event("configuration changed", changes=changed)
 
 
+def _of_them_trained(started: engine.Engine) -> str:
+    """Said of an adapter alone."""
+    held = [getattr(p, "ds_numel", p.numel()) for p in started.module.parameters()]
+    trained = [getattr(p, "ds_numel", p.numel()) for p in trained_parameters(started.module).values()]
+    return f" ({sum(trained):,} trained beside a frozen base)" if len(trained) < len(held) else ""
+
+
 def describe(config: RunConfig, rank: Rank, stream: TokenStream, started: engine.Engine) -> None:
     """What is about to be trained, on what."""
     training = config.training
     samples = consumed_samples(training, training.steps)
     say(
-        f"{config.name}: {parameter_count(config.model):,} parameters, {training.steps:,} steps, "
+        f"{config.name}: {parameter_count(config.model):,} parameters{_of_them_trained(started)}, "
+        f"{training.steps:,} steps, "
         f"{samples * config.model.sequence_length:,} tokens, {rank.world_size} ranks, ZeRO-{training.zero_stage}, "
         f"{training.precision}"
     )

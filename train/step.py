@@ -112,7 +112,11 @@ def step_metrics(run: Run, result: StepResult, stated_flops: float | None) -> di
     if stated_flops:
         recomputed_blocks = configured_placement(training).recomputed_blocks(model.layers)
         share = tokens_per_second / (stated_flops * run.rank.world_size)
-        shares = {"mfu": flop_per_token(model) * share, "hfu": flop_per_token(model, recomputed_blocks) * share}
+        frozen = run.config.lora is not None
+        shares = {
+            "mfu": flop_per_token(model, frozen=frozen) * share,
+            "hfu": flop_per_token(model, recomputed_blocks, frozen=frozen) * share,
+        }
     slowest = max(gradient.seconds_by_rank)
     return {
         "step": result.step,

@@ -58,6 +58,7 @@ def small_run(config: RunConfig, ranks: int, zero_stage: int | None = None) -> R
             "tokenizer": config.tokenizer.model_copy(update={"vocabulary_size": VOCABULARY}),
             "training": TrainingConfig.model_validate(training.model_dump() | changes),
             "init_from": None,
+            "lora": None,
         }
     )
 

@@ -13,6 +13,11 @@ from train.hardware import HardwareConfig, Machine, planned_machine
 from train.schedule import consumed_samples
 from train.token_stream import open_stream
 
+OF_ADAPTER = (
+    "it trains an adapter (lora), which takes less: memory, time, cost and checkpoints here are those of training all "
+    "weights"
+)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -112,6 +117,8 @@ def plan(config: RunConfig) -> Plan:
 
 def _verdict(config: RunConfig, parameters: int, text: "_RunText") -> Verdict:
     judged = verdict(parameters, text.judged(config), config.init_from)
+    if config.lora is not None:
+        judged = replace(judged, reasons=[*judged.reasons, OF_ADAPTER])
     is_demo = all(source.path.startswith("demo://") for source in config.data.sources)
     return of_demonstration(judged) if is_demo else judged
 

@@ -135,6 +135,7 @@ def test_gpt_operations_are_those_of_the_recipe():
     dense, attention = 24 * layers * width**2 + 2 * vocabulary * width, 4 * layers * width * s
     assert flop_per_token(config) == 3 * (dense + attention)
     assert flop_per_token(config, causal=True) == 3 * (dense + attention / 2)
+    assert flop_per_token(config, frozen=True) == 2 * dense + 3 * attention, "no gradient of weights"
     # Six operations a parameter, but for biases, norms and attention.
     biases_and_norms = 13 * layers * width + 4 * width
     six_n = 6 * (parameter_count(config) - biases_and_norms)

@@ -95,6 +95,9 @@ def test_deepspeed_is_passed_through(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (changed(model={"layer": 3}), "FILE: model.layer: unknown key; did you mean `layers`?"),
+        (changed(lora={"rank": 4}), "FILE: lora adapts the weights of a base, and there is none: set init_from to its"),
+        (changed(lora={"rnak": 4}), "FILE: lora.rnak: unknown key; did you mean `rank`?"),
+        (changed(lora={"targets": ["q_proj"]}), "FILE: lora.targets.0: input should be 'attention' or 'feed_forward'"),
         (changed(model={"zzz": 3}), "FILE: model.zzz: unknown key; known are layers"),
         (changed(trainings={"steps": 1}), "FILE: trainings: unknown key; did you mean `training`?"),
         (changed(data={"sources": [{"name": "a", "paht": "b"}]}), "paht: unknown key; did you mean `path`?"),

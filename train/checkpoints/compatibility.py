@@ -88,8 +88,14 @@ def _changes_of_architecture(checkpoint: Checkpoint, config: RunConfig) -> list[
     # Switches that came after the checkpoint stood, and stand in it, at their defaults.
     saved = ModelConfig.model_validate(checkpoint.manifest["config"]["model"]).model_dump(mode="json")
     wanted = config.model.model_dump(mode="json")
-    return [
+    adapters = (_computed(checkpoint.manifest["config"].get("lora")), _computed(config.model_dump(mode="json")["lora"]))
+    return [f"lora.{key} was {old}, now {new}" for key, (old, new) in differences(*adapters).items()] + [
         f"model.{key} was {old}, now {new}"
         for key, (old, new) in differences(saved, wanted).items()
         if key not in CHANGEABLE_MODEL_KEYS
     ]
+
+
+def _computed(lora: dict[str, Any] | None) -> dict[str, Any]:
+    """What an adapter's weights are, and what is made of them; nothing where all weights are trained."""
+    return {key: value for key, value in (lora or {}).items() if key not in ("dropout", "adapter")}

@@ -22,6 +22,8 @@ from train.records.metrics import read_metrics
 from train.records.text_read import texts_read
 from train.token_stream import open_stream
 
+BASE = "base"
+"""In the manifest of an adapter's checkpoint: the digest of the weights that it was trained beside."""
 FOLDER = "tokenizer"
 """In a checkpoint: the tokenizer that its token ids are of."""
 
@@ -51,6 +53,10 @@ def to_carry(config: RunConfig, stream: TokenStream) -> Carried:
     manifest, folder = shards_in_use(config, stream), config.tokenizer_folder
     read = texts_read(config, read_journal(config.run_folder))
     facts = {"tokenizer_digest": manifest.tokenizer_digest, "shards_digest": manifest.digest, "read": read}
+    if config.lora is not None:
+        from model.weight_files import weights_digest  # loads torch
+
+        facts[BASE] = weights_digest(Path(str(config.init_from)))
     paths = [folder / name for name in (TOKENIZER, REPORT, *DESCRIPTIONS, MANIFEST)]
     if not paths[0].exists():
         return Carried(facts, {})
@@ -96,6 +102,25 @@ def tokenizer_folder(checkpoint: Checkpoint, config: RunConfig) -> Path:
             "tokenizer.json of that digest there"
         )
     return folder
+
+
+def check_base(checkpoint: Checkpoint, config: RunConfig) -> None:
+    """Raises CheckpointError where `init_from` is not the base that a checkpoint is an adapter of; reads all of it."""
+    if config.lora is None:
+        return
+    from model.weight_files import weights_digest  # loads torch
+
+    try:
+        found = weights_digest(Path(str(config.init_from)))
+    except ValueError as error:
+        raise CheckpointError(
+            f"{checkpoint.folder} is an adapter, and its base is not there: init_from: {error}"
+        ) from None
+    if found != (wanted := checkpoint.manifest[BASE]):
+        raise CheckpointError(
+            f"{checkpoint.folder} is an adapter of the base {wanted}, {config.init_from} has the digest {found}: let "
+            "init_from name the folder that the run began with"
+        )
 
 
 def check_data(checkpoint: Checkpoint, config: RunConfig) -> Manifest:

@@ -28,7 +28,7 @@ from train.checkpoints.folders import (
     set_aside,
     step_folder,
 )
-from train.checkpoints.identity import check_metrics
+from train.checkpoints.identity import check_base, check_metrics
 from train.config import RunConfig
 from train.process import Rank
 from train.ranks import of_all_ranks, of_first_rank
@@ -59,7 +59,9 @@ def find_start(config: RunConfig, rank: Rank, stream: TokenStream) -> tuple[Chec
     _agree(rank, lambda: check_journal(found, config))
     if rank.is_first and found.manifest["format"] == OLDER:
         say(f"{found.folder} is of format {OLDER}: damage to its manifest.json could not be told; the next save has it")
-    return found, check_stream(found, config, stream)
+    changed = check_stream(found, config, stream)
+    _agree(rank, lambda: check_base(found, config))
+    return found, changed
 
 
 def go_back(run: Run, step: int, reason: str) -> Checkpoint:

@@ -2,7 +2,7 @@
 
 DeepSpeed keeps fp32 master weights and AdamW's moments in flat tensors, each rank its part: the parameters themselves
 at stage 0, one tensor a parameter group at stages 1 and 2, one a sub-group at stage 3. Weights in bf16 are not state:
-they are the rounded master weights.
+they are the rounded master weights. Neither is what is frozen beside an adapter.
 """
 
 import math
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from train.checkpoints.fragments import KINDS, Fragment, Reader
 from train.engine.engine import Engine
+from train.engine.optimizer import trained_parameters
 
 
 class Part(NamedTuple):
@@ -38,7 +39,7 @@ def parts(engine: Engine) -> list[Part]:
 def _places(engine: Engine) -> Iterator[tuple[Fragment, tuple[Tensor, ...], int]]:
     """Each fragment, the flat tensors of the three kinds that it is in, and where in them it begins."""
     stage, optimizer, module = engine.zero_optimization_stage(), engine.optimizer, engine.module
-    parameters: list[tuple[str, Any]] = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+    parameters: list[tuple[str, Any]] = list(trained_parameters(module).items())
     flats = [_flat_state(engine, master) for master in _masters(engine)]
     for number, (name, parameter) in enumerate(parameters):
         if stage == 0:
@@ -61,7 +62,7 @@ def _masters(engine: Engine) -> list[Tensor]:
     """The tensors that AdamW updates."""
     stage, optimizer = engine.zero_optimization_stage(), engine.optimizer
     if stage == 0:
-        return [parameter for parameter in engine.module.parameters() if parameter.requires_grad]
+        return list(trained_parameters(engine.module).values())
     if stage == 3:
         return list(optimizer.fp32_partitioned_groups_flat)
     return [group["params"][0] for group in optimizer.optimizer.param_groups]
@@ -167,5 +168,7 @@ def load(engine: Engine, folder: Path, optimizer_step: int) -> None:
 
 def bytes_to_save(engine: Engine) -> int:
     """Size of the whole checkpoint, of all ranks together."""
-    shapes: list[tuple[int, ...]] = [getattr(p, "ds_shape", p.shape) for p in engine.module.parameters()]
+    shapes: list[tuple[int, ...]] = [
+        getattr(p, "ds_shape", p.shape) for p in trained_parameters(engine.module).values()
+    ]
     return 4 * len(KINDS) * sum(math.prod(shape) for shape in shapes)

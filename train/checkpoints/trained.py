@@ -1,5 +1,6 @@
 """The trained model of a run: its newest checkpoint as a plain torch module, for evaluation, samples and export."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +9,15 @@ import numpy as np
 import torch
 
 from evaluation.bits_per_byte import TokenLosses
+from model.lora.lora import merge
+from model.pretrained import load_pretrained
 from model.transformer import Transformer
 from train.checkpoints.compatibility import check_architecture
 from train.checkpoints.folders import Checkpoint, DeletedError, find_checkpoint, still_there
 from train.checkpoints.fragments import KINDS, Fragment, Reader
+from train.checkpoints.identity import check_base
 from train.config import RunConfig
+from train.engine.initial_weights import trained_rows
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,8 @@ def token_losses(model: Callable[..., torch.Tensor], device: torch.device) -> To
 def load_trained(config: RunConfig, step: int | None = None) -> Trained:
     """Read a whole checkpoint of the run, of any world size and ZeRO stage, in fp32: the newest, or that of a step.
 
+    That of an adapter is merged into its base.
+
     Every byte is compared with what was written: a newest one that is damaged is said and passed over. Where training
     deletes it meanwhile, the one that is the newest then is taken.
 
@@ -51,12 +58,17 @@ def load_trained(config: RunConfig, step: int | None = None) -> Trained:
     """
     found = find_checkpoint(config, step, contents=True)
     check_architecture(found, config)
+    check_base(found, config)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with torch.device("meta"):
         model = Transformer(config.model)
     model.to_empty(device=device)
     try:
-        load_weights(model, found.folder)
+        if config.lora is None:
+            load_weights(model, found.folder)
+        else:
+            load_pretrained(model, Path(str(config.init_from)))
+            merge(model, read_trained(found.folder), config.lora, trained_rows(config))
     except DeletedError:
         if step is not None:
             raise
@@ -77,3 +89,16 @@ def load_weights(model: Transformer, folder: Path) -> None:
         for name, parameter in model.named_parameters():
             whole = Fragment(name, tuple(parameter.shape), 0, parameter.numel())
             parameter.copy_(torch.from_numpy(reader.read(KINDS[0], whole)).view_as(parameter))
+
+
+def read_trained(folder: Path) -> dict[str, torch.Tensor]:
+    """What a checkpoint has the weights of, by name, in fp32: of an adapter's run the adapter.
+
+    Raises:
+        CheckpointError: a file cannot be read.
+        DeletedError: because the folder was deleted meanwhile.
+    """
+    with still_there(folder):
+        reader = Reader(folder)
+        wholes = [Fragment(name, shape, 0, math.prod(shape)) for name, shape in reader.shapes.items()]
+        return {w.name: torch.from_numpy(reader.read(KINDS[0], w)).view(w.shape) for w in wholes}

@@ -24,7 +24,7 @@ from model.transformer import Transformer
 from train.config import RunConfig, TrainingConfig
 from train.config_file import ConfigError, taken_for_numbers
 from train.engine.initial_weights import set_initial_weights
-from train.engine.optimizer import build_optimizer, set_hyperparameters
+from train.engine.optimizer import build_optimizer, set_hyperparameters, trained_parameters
 from train.schedule import accumulation
 
 Engine: TypeAlias = deepspeed.DeepSpeedEngine
@@ -156,7 +156,7 @@ def gradient_squares(engine: Engine) -> torch.Tensor:
     number of ranks in its last bit.
 
     Returns:
-        float64 (tensors,), in the order of the module's parameters.
+        float64 (tensors,), in the order of the parameters that are trained.
     """
     return _squares(engine, _has_whole_gradients(engine), lambda parameter: _local_gradient(engine, parameter))
 
@@ -190,7 +190,7 @@ def weight_squares(engine: Engine) -> torch.Tensor:
 
 def _squares(engine: Engine, whole: bool, held: Callable[[Any], torch.Tensor | None]) -> torch.Tensor:
     """Sum of squares of what this rank holds of each tensor; of what is whole on every rank, the first one's counts."""
-    parameters = list(engine.module.parameters())
+    parameters = list(trained_parameters(engine.module).values())
     squares = torch.zeros(len(parameters), dtype=torch.float64, device=engine.device)
     if whole and dist.get_rank() > 0:
         return squares

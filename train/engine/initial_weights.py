@@ -9,9 +9,11 @@ from data.shards.format import read_manifest
 from data.tokenizer.build import TOKENIZER
 from model.huggingface_folder import RECORD
 from model.initialise import Gather, initialise
-from model.pretrained import check_architecture, load_pretrained
+from model.lora.folder import check_adapter, load_adapter
+from model.lora.lora import add_lora, check_rank
+from model.pretrained import check_architecture, load_pretrained, read_architecture
 from model.transformer import Transformer
-from model.weight_files import open_weights
+from model.weight_files import open_weights, weights_digest
 from train.config import RunConfig
 from train.config_file import ConfigError
 from train.records.text_read import check_held_out
@@ -20,20 +22,60 @@ from train.records.text_read import check_held_out
 def set_initial_weights(model: Transformer, config: RunConfig, fresh: bool, gather: Gather = nullcontext) -> None:
     """Set every parameter, in place; rows of vocabulary that `init_from` does not have are those of the seed.
 
+    With `lora` the model has an adapter then, and what it does not train is frozen.
+
     Args:
-        fresh: no checkpoint will replace what is set here. A run that has saved a step does not ask for `init_from`.
+        fresh: no checkpoint will replace what is set here. A run that has saved a step does not ask for `init_from`,
+            unless its checkpoints are adapters of it.
         gather: makes a context in which the given parameters are whole and may be written, for sharded models.
 
     Raises:
-        ConfigError: `init_from` is of another model, or its weights are not all there.
+        ConfigError: `init_from` or the adapter is of another model, or its weights are not all there.
     """
     initialise(model, config.seed, gather)
-    if config.init_from is not None and fresh:
+    if config.init_from is not None and (fresh or config.lora):
         try:
-            _check_text(config, Path(config.init_from))
+            if fresh:
+                _check_text(config, Path(config.init_from))
             load_pretrained(model, Path(config.init_from), gather)
         except ValueError as error:
             raise ConfigError(f"init_from: {error}") from None
+    if config.lora is not None:
+        _set_adapter(model, config, fresh, gather)
+
+
+def _set_adapter(model: Transformer, config: RunConfig, fresh: bool, gather: Gather) -> None:
+    assert config.lora is not None
+    try:
+        if fresh:
+            _check_adapter(config)
+        ids = trained_rows(config)
+        add_lora(model, config.lora, ids, config.seed, gather)
+        if config.lora.adapter is not None and fresh:
+            load_adapter(model, Path(config.lora.adapter), config.lora, ids, gather)
+    except ValueError as error:
+        raise ConfigError(f"lora: {error}") from None
+
+
+def trained_rows(config: RunConfig) -> tuple[int, ...]:
+    """Ids of the tokens whose rows an adapter trains one by one. Raises ValueError where they cannot be trained."""
+    assert config.lora is not None
+    assert config.init_from is not None
+    base_rows = int(read_architecture(Path(config.init_from))["vocabulary_size"])
+    return config.lora.trained_rows(base_rows, config.model.vocabulary_size)
+
+
+def _check_adapter(config: RunConfig) -> None:
+    assert config.lora is not None
+    check_rank(config.model, config.lora)
+    ids = trained_rows(config)
+    if config.lora.adapter is not None:
+        folder = Path(config.lora.adapter)
+        base = json.loads(record.read_bytes()).get("base") if (record := folder / RECORD).exists() else None
+        if base is not None and base != (here := weights_digest(Path(str(config.init_from)))):
+            raise ValueError(f"{folder} is an adapter of the base {base}, and {config.init_from} is {here}")
+        _check_text(config, folder)
+        check_adapter(folder, config.model, config.lora, ids)
 
 
 def check_initial_weights(config: RunConfig, fresh: bool) -> None:
@@ -45,6 +87,19 @@ def check_initial_weights(config: RunConfig, fresh: bool) -> None:
             open_weights(Path(config.init_from))
         except ValueError as error:
             raise ConfigError(f"init_from: {error}") from None
+    if config.lora is not None:
+        try:
+            if fresh:
+                _check_adapter(config)
+        except ValueError as error:
+            raise ConfigError(f"lora: {error}") from None
+
+
+def texts_read_before(config: RunConfig) -> list[dict[str, Any]]:
+    """The texts that the weights which a run begins with have read; none where that is not known."""
+    folders = [config.init_from, config.lora.adapter if config.lora else None]
+    read = [text_read_by(Path(folder)) for folder in folders if folder]
+    return [text for texts in read for text in texts] if all(read) else []
 
 
 def text_read_by(folder: Path) -> list[dict[str, Any]]:

@@ -25,14 +25,24 @@ def decays(shape: Iterable[int]) -> bool:
     return len(tuple(shape)) >= 2
 
 
+def trained_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters that steps change, by name: all, or beside a frozen base those of an adapter."""
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[ParameterGroup]:
-    """The model's parameters in two groups, decayed and not; a tied parameter appears once."""
+    """What of a model is trained, in groups that are decayed and not; a tied parameter appears once, a group of none
+    not at all (an adapter has matrices alone)."""
     decayed: list[nn.Parameter] = []
     kept: list[nn.Parameter] = []
-    for parameter in model.parameters():
+    for parameter in trained_parameters(model).values():
         # Under ZeRO-3 a parameter is partitioned and empty; DeepSpeed keeps its whole shape in ds_shape.
         (decayed if decays(getattr(parameter, "ds_shape", parameter.shape)) else kept).append(parameter)
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]
+    groups: list[ParameterGroup] = [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": kept, "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
 
 
 def build_optimizer(model: nn.Module, training: TrainingConfig) -> torch.optim.AdamW:
@@ -43,7 +53,8 @@ def build_optimizer(model: nn.Module, training: TrainingConfig) -> torch.optim.A
 
 def set_hyperparameters(optimizer: torch.optim.Optimizer, training: TrainingConfig, learning_rate: float) -> None:
     """Write the configuration's values over those that a loaded checkpoint brought along."""
-    for group, weight_decay in zip(optimizer.param_groups, (training.weight_decay, 0.0), strict=True):
+    # The decayed group is always there, and the first; an adapter has no other.
+    for group, weight_decay in zip(optimizer.param_groups, (training.weight_decay, 0.0), strict=False):
         group["lr"] = learning_rate
         group["betas"] = training.betas
         group["eps"] = training.epsilon

@@ -1,0 +1,72 @@
+"""One rank that trains an adapter at several ZeRO stages, saves it, goes on from what others have saved, and says all.
+
+    RANK=0 WORLD_SIZE=2 ... python tests/launched/adapters.py FOLDER OUT CONFIG:STAGE:PRECISION [...]
+
+Each case trains three steps, saves them in FOLDER and trains two more. Then it begins anew with what each earlier call
+has saved of the same configuration and precision, at whatever stage and on however many ranks, and trains the same two.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tests.launched.elastic import AFTER, SAVED, losses
+from tests.launched.rank import begin, finish, whole_weight, zero_stage
+from train.checkpoints import fragments, state
+from train.config_file import load_config
+from train.engine.optimizer import trained_parameters
+from train.run import Run
+
+
+def begin_case(case: str) -> Run:
+    config_file, stage, precision = case.split(":")
+    steps = f"training.steps={SAVED + AFTER}"
+    return begin(load_config(config_file, [zero_stage(stage), f"training.precision={precision}", steps]))
+
+
+def trained(run: Run) -> dict[str, list[float]]:
+    """The fp32 weights that are trained."""
+    return {n: whole_weight(p).flatten().tolist() for n, p in trained_parameters(run.engine.module).items()}
+
+
+def save(run: Run, folder: Path) -> dict[str, Any]:
+    before = losses(run, 1, SAVED)
+    parts = state.own_parts(run.engine)
+    step = state.optimizer_step(run.engine)
+    fragments.write_rank(folder, run.rank.rank, [p.fragment for p in parts], state.arrays(parts), step)
+    torch.distributed.barrier()
+    if run.rank.is_first:
+        fragments.merge_records(folder, run.rank.world_size)
+    torch.distributed.barrier()
+    without_gradient = all(p.grad is None for p in run.engine.module.parameters() if not p.requires_grad)
+    return {
+        "before": before,
+        "after": losses(run, SAVED + 1, AFTER),
+        "weights": trained(run),
+        "bytes": state.bytes_to_save(run.engine),
+        "without gradient": without_gradient,
+    }
+
+
+def go_on(case: str, saved: Path) -> dict[str, Any]:
+    run = begin_case(case)
+    state.load(run.engine, saved, SAVED)
+    result = {"after": losses(run, SAVED + 1, AFTER), "weights": trained(run)}
+    run.engine.destroy()
+    return result
+
+
+if __name__ == "__main__":
+    folder, out, *cases = sys.argv[1:]
+    results: dict[str, Any] = {}
+    earlier = sorted(Path(folder).glob("*"))
+    for case in cases:
+        run = begin_case(case)
+        config_file, stage, precision = case.split(":")
+        name = f"{Path(config_file).stem}-{precision}"
+        results[case] = save(run, Path(folder) / f"{name}-{stage}-of-{run.rank.world_size}")
+        run.engine.destroy()
+        results[case]["loaded"] = {s.name: go_on(case, s) for s in earlier if s.name.startswith(name)}
+    finish(out, results)
