@@ -23,6 +23,7 @@ from train.config_file import ConfigError, load_config, recorded_folder
 from train.hardware import HardwareConfig
 
 Result = dict[str, Any]
+LABEL_FIGURES = ("accuracy", "macro_f1")
 
 
 def load(arguments: argparse.Namespace) -> RunConfig | None:
@@ -105,6 +106,27 @@ def train(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
     go_on_unread()
     return stages.train(config, Path(arguments.config), arguments.overrides)
+
+
+def finetune(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from domainlm import finetune as finetuning
+    from domainlm import stages
+
+    go_on_unread()
+    derived, report = finetuning.make_finetuning(config)
+    file = derived.run_folder / "config.yaml"
+    result: Result = {"folder": str(derived.run_folder), "config": str(file), "examples": report}
+    _show(arguments, finetuning.describe(report, derived))
+    if arguments.prepare:
+        _show(arguments, f"\ndomainlm train {file}")
+        return result
+    result["finished"] = stages.train(derived, file, [])["finished"]
+    if not result["finished"]:
+        say("training was asked to stop: run the same command again to go on")
+        return result
+    result["evaluation"] = stages.evaluate(derived)
+    _show(arguments, f"\n{_table(result['evaluation'])}\n\nmodel   {file}")
+    return result
 
 
 def submit(arguments: argparse.Namespace, config: RunConfig) -> Result:
@@ -369,4 +391,11 @@ def _table(result: Mapping[str, Any]) -> str:
             beside = [result["baselines"][name].get(source, {}).get(split) for name in names]
             cells = " ".join(f"{value:>12.3f}" if value is not None else f"{'':>12}" for value in beside)
             lines.append(f"{f'{source} / {split}':<36} {figures['bits_per_byte']:>8.3f} {cells}")
+    for source, figures in result.get("labels", {}).items():
+        lines += [f"{source}, {name} of {figures['items']:,} labels: {_interval(figures[name])}" for name in LABEL_FIGURES]
     return "\n".join([*lines, *result.get("notes", [])])
+
+
+def _interval(figure: Mapping[str, Any]) -> str:
+    ends = f" ({figure['low']:.3f} to {figure['high']:.3f})" if figure["low"] is not None else ""
+    return f"{figure['value']:.3f}{ends}"

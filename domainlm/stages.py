@@ -25,6 +25,7 @@ from domainlm.status.read import read_status
 from evaluation.baselines import measure_baselines
 from evaluation.bits_per_byte import HELD_OUT_SPLITS, BySplit, by_split, count_documents
 from evaluation.figures import figures
+from evaluation.labels import held_out_labels, score_labels
 from evaluation.pages.data_card import write_data_card
 from evaluation.pages.report import ReportInputs, write_report
 from evaluation.pages.tokenizer import write_tokenizer_page
@@ -154,11 +155,13 @@ def evaluate(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
     counts = count_documents(scored.documents) if config.evaluation.tokens else None
     measured = measure_baselines(config.corpus, config.reports, baselines, documents=counts) if baselines else {}
     domain = {source.name for source in config.data.sources if source.domain}
+    labelled = held_out_labels(config.data_folder, config.tokenizer_folder)
     result = {
         "step": trained.step,
         "baselines": {},
         **figures(scored, None, period=config.data.period, domain=domain, seed=config.seed),
         **measured,
+        **({"labels": score_labels(labelled, model.continuation_losses, config.seed)} if labelled else {}),
         "notes": _notes(config, scores),
         "seconds": round(scored.seconds, 1),
         "inputs": inputs,

@@ -35,6 +35,7 @@ def export_folder(
     max_file_bytes: int = 5_000_000_000,
     card: str = "",
     record: Mapping[str, Any] | None = None,
+    end_of_turn: int | None = None,
     progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> bool:
     """Write a folder that `AutoModelForCausalLM.from_pretrained` and `AutoTokenizer.from_pretrained` load.
@@ -51,6 +52,7 @@ def export_folder(
         max_file_bytes: weight files grow no larger than this, unless one tensor alone does.
         card: content of README.md; none is written without.
         record: what the export is made from, for domainlm.json; "files" is added to it: size and digest of each.
+        end_of_turn: the token that ends a response, of a model with a chat template: generation stops at it too.
         progress: is told the bytes of weights that are written, and of all.
 
     Returns:
@@ -68,7 +70,8 @@ def export_folder(
     if tokenizer is not None:
         token = end_of_text_id(tokenizer / "tokenizer.json", end_of_text, config)
         settings |= {"bos_token_id": token, "eos_token_id": token}
-        files[GENERATION] = {"bos_token_id": token, "eos_token_id": token, "pad_token_id": token}
+        stops = token if end_of_turn in (None, token) else [end_of_turn, token]
+        files[GENERATION] = {"bos_token_id": token, "eos_token_id": stops, "pad_token_id": token}
 
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
