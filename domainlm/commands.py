@@ -253,7 +253,7 @@ def generate(arguments: argparse.Namespace, config: RunConfig) -> Result:
     }
     asked = {name: value for name, value in given.items() if value is not None}
     settings = replace(sample_settings(config), **asked)
-    writer = load_writer(config, arguments.checkpoint)
+    writer = load_writer(config, arguments.checkpoint, chat=arguments.chat)
     if arguments.prompt is None and sys.stdin.isatty() and not arguments.json:
         continuations = converse(writer, settings, sys.stdout)
     else:
@@ -392,7 +392,9 @@ def _table(result: Mapping[str, Any]) -> str:
             cells = " ".join(f"{value:>12.3f}" if value is not None else f"{'':>12}" for value in beside)
             lines.append(f"{f'{source} / {split}':<36} {figures['bits_per_byte']:>8.3f} {cells}")
     for source, figures in result.get("labels", {}).items():
-        lines += [f"{source}, {name} of {figures['items']:,} labels: {_interval(figures[name])}" for name in LABEL_FIGURES]
+        lines += [
+            f"{source}, {name} of {figures['items']:,} labels: {_interval(figures[name])}" for name in LABEL_FIGURES
+        ]
     return "\n".join([*lines, *result.get("notes", [])])
 
 

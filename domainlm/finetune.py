@@ -110,7 +110,13 @@ def _derive(
     given = config.model_dump(mode="json")
     steps = wanted.steps or math.ceil(wanted.epochs * rows / wanted.batch_size)
     sources = [one.source().model_dump(mode="json") for one in wanted.examples if not one.held_out]
-    of_documents = {"stages": [], "reshuffles": {}, "canaries": None, "decontamination": None, "cache": None}
+    of_documents: dict[str, Any] = {
+        "stages": [],
+        "reshuffles": {},
+        "canaries": None,
+        "decontamination": None,
+        "cache": None,
+    }
     content = given | {
         "name": f"{config.name}-{wanted.name}",
         "folder": str(folder),

@@ -161,7 +161,11 @@ def evaluate(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
         "baselines": {},
         **figures(scored, None, period=config.data.period, domain=domain, seed=config.seed),
         **measured,
-        **({"labels": score_labels(labelled, model.continuation_losses, config.seed)} if labelled else {}),
+        **(
+            {"labels": score_labels(labelled, ask, config.seed)}
+            if labelled and (ask := model.continuation_losses)
+            else {}
+        ),
         "notes": _notes(config, scores),
         "seconds": round(scored.seconds, 1),
         "inputs": inputs,

@@ -18,7 +18,16 @@ BELOW = {
     "domainlm": ("train", "evaluation", "data", "model"),
 }
 # The way of a text: each room imports those before it.
-WAY = ("data", "data/sources", "data/cleaning", "data/corpus", "data/tokenizer", "data/shards", "data/stream")
+WAY = (
+    "data",
+    "data/sources",
+    "data/cleaning",
+    "data/corpus",
+    "data/tokenizer",
+    "data/shards",
+    "data/stream",
+    "data/examples",
+)
 # Their own modules, a step of the run or a command each, stand between their rooms; those of the others are one room.
 STAIRS = ("train", "domainlm")
 CONFINED = {"deepspeed": {"train/engine/engine.py"}, "wandb": {"train/records/mirror.py"}}
@@ -151,6 +160,8 @@ def test_names_do_not_repeat_their_room() -> None:
 ELSEWHERE = {
     "domainlm/arguments": "domainlm/test_main",
     "data/sources/dates": "data/sources/test_documents",
+    "data/examples/config": "data/examples/test_records",
+    "data/examples/marks": "data/examples/test_chat",
     "domainlm/commands": "domainlm/test_main",
     "domainlm/compare": "domainlm/test_stages",
     "domainlm/named_model": "domainlm/test_stages",

@@ -107,7 +107,7 @@ def build_examples(sources: Sequence[ExamplesConfig], tokenizer: Path, folder: P
         remove(shards)
         counts = {one.name: Counts() for one in sources}
         kept = _read(sources, chat, limits, counts, target)
-        report = {"sources": {name: asdict(one) for name, one in counts.items()}, "shown": _shown(chat, kept)}
+        report = {"sources": {name: dict(vars(one)) for name, one in counts.items()}, "shown": _shown(chat, kept)}
         write_atomically(target / REPORT, json.dumps(report, indent=1, ensure_ascii=False))
         finish_stage(target, inputs, [target / name for name in (EXAMPLES, QUARANTINE, REPORT)])
         _write_shards(kept, chat, file_digest(tokenizer / TOKENIZER), stage_digest(target, "finetune"), shards, limits)

@@ -109,7 +109,7 @@ def make_chat(tokenizer: Tokenizer, template: str, description: Mapping[str, Any
     named = {name: description.get(name) or end_of_text for name in OF_THE_END}
     variables = {name: str(value["content"]) if isinstance(value, dict) else value for name, value in named.items()}
     marks = {piece.content: number for number, piece in tokenizer.get_added_tokens_decoder().items() if piece.special}
-    marks[end_of_text] = tokenizer.token_to_id(end_of_text)
+    marks[end_of_text] = int(tokenizer.token_to_id(end_of_text) or 0)
     if short := [mark for mark in marks if len(mark) < 2]:
         raise DataError(f"the tokenizer marks {short[0]!r} as special, which text can hardly be without: take another")
     return Chat(tokenizer, compiled, variables, marks, end_of_text)
@@ -253,5 +253,5 @@ def _count(rendered: _Rendered, found: Sequence[tuple[int, int, int]], turns: Se
     ]  # as the places of the ids are
     counted = [any(begin <= first and last <= end for begin, end in spans) for _, first, last in found]
     size = sum(byte_length(turn.content) for turn in turns if turn.role == "assistant")
-    ids = np.array([number for number, _, _ in found], np.int64)
+    ids = np.array([number for number, _, _ in found], np.uint32)
     return Encoded(ids[1:], np.array(counted[1:], np.uint8), size)

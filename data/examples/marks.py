@@ -50,7 +50,7 @@ def build_chat_tokenizer(
     Raises:
         DataError: the template cannot be used, or an added piece has the id of another.
     """
-    inputs = {
+    inputs: dict[str, Any] = {
         "format": FORMAT,
         "tokenizer": file_digest(given / TOKENIZER),
         "description": [
