@@ -127,7 +127,8 @@ def test_marks_are_new_pieces_once(own: Path, given_tokenizer: Path, capsys: pyt
 @pytest.mark.parametrize(
     ("template", "said"),
     [
-        ("{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}<|end|>{% endfor %}", "the template drops text: turn 2, of the assistant"),
+        ("{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}<|end|>{% endfor %}",
+         "the template drops text: turn 2, of the assistant"),
         ("{% for m in messages %}{{ m.content[:1] }}<|end|>{% endfor %}", "drops text: turn 1, of the user"),
         ("{% for m in messages %}{{ m.content }}{% endfor %}", "has no mark, a special piece, that ends a response"),
         ("{{ raise_exception('no system text') }}", "the template refuses it: no system text"),
