@@ -17,6 +17,8 @@ def relative_paths(config: RunConfig) -> list[Path]:
 def _paths(config: RunConfig) -> Iterator[str | None]:
     data = config.data
     yield from (str(config.run_folder), data.folder, data.shards, data.cache, config.init_from)
+    if wanted := config.finetune:
+        yield from (wanted.folder, wanted.template, wanted.init_from, *(one.path for one in wanted.examples))
     for source in data.sources:
         yield from (source.path, source.tokenizer)
     yield from data.decontamination.paths if data.decontamination else ()
