@@ -7,7 +7,6 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,11 @@ from pydantic import ValidationError
 from data.errors import DataError
 from data.progress import go_on_unread, say
 from domainlm.paths import begun_in, found_elsewhere
-from evaluation.pages.wording import NOTHING_HELD_OUT
 from train.config import RunConfig
 from train.config_file import ConfigError, load_config, recorded_folder
 from train.hardware import HardwareConfig
 
 Result = dict[str, Any]
-LABEL_FIGURES = ("accuracy", "macro_f1")
 
 
 def load(arguments: argparse.Namespace) -> RunConfig | None:
@@ -125,7 +122,7 @@ def finetune(arguments: argparse.Namespace, config: RunConfig) -> Result:
         say("training was asked to stop: run the same command again to go on")
         return result
     result["evaluation"] = stages.evaluate(derived)
-    _show(arguments, f"\n{_table(result['evaluation'])}\n\nmodel   {file}")
+    _show(arguments, f"\n{stages.describe(result['evaluation'])}\n\nmodel   {file}")
     return result
 
 
@@ -194,7 +191,7 @@ def evaluate(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
     result = stages.evaluate(config, arguments.shard)
     if arguments.shard is None:
-        _show(arguments, _table(result))
+        _show(arguments, stages.describe(result))
     return result
 
 
@@ -360,7 +357,7 @@ def run(arguments: argparse.Namespace, config: RunConfig) -> Result:
     except ConfigError as error:  # the run itself is whole
         say(str(error))
         exported = None
-    _show(arguments, _table(result))
+    _show(arguments, stages.describe(result))
     if compared:
         _show(arguments, f"\n{comparing.describe(compared)}")
     for sample in reported["samples"]:
@@ -378,26 +375,3 @@ def run(arguments: argparse.Namespace, config: RunConfig) -> Result:
 def _show(arguments: argparse.Namespace, text: str) -> None:
     if not arguments.json:
         print(text)
-
-
-def _table(result: Mapping[str, Any]) -> str:
-    """Bits per byte of the model and of each baseline, a line for each source and split, and notes."""
-    if not any(result["sources"].values()):
-        return NOTHING_HELD_OUT
-    names = list(result["baselines"])
-    lines = [f"{'bits per byte':<36} {'model':>8} " + " ".join(f"{name:>12}" for name in names)]
-    for source, splits in result["sources"].items():
-        for split, figures in splits.items():
-            beside = [result["baselines"][name].get(source, {}).get(split) for name in names]
-            cells = " ".join(f"{value:>12.3f}" if value is not None else f"{'':>12}" for value in beside)
-            lines.append(f"{f'{source} / {split}':<36} {figures['bits_per_byte']:>8.3f} {cells}")
-    for source, figures in result.get("labels", {}).items():
-        lines += [
-            f"{source}, {name} of {figures['items']:,} labels: {_interval(figures[name])}" for name in LABEL_FIGURES
-        ]
-    return "\n".join([*lines, *result.get("notes", [])])
-
-
-def _interval(figure: Mapping[str, Any]) -> str:
-    ends = f" ({figure['low']:.3f} to {figure['high']:.3f})" if figure["low"] is not None else ""
-    return f"{figure['value']:.3f}{ends}"

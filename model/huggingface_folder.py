@@ -52,7 +52,7 @@ def export_folder(
         max_file_bytes: weight files grow no larger than this, unless one tensor alone does.
         card: content of README.md; none is written without.
         record: what the export is made from, for domainlm.json; "files" is added to it: size and digest of each.
-        end_of_turn: the token that ends a response, of a model with a chat template: generation stops at it too.
+        end_of_turn: the token that ends a response, at which generation stops too.
         progress: is told the bytes of weights that are written, and of all.
 
     Returns:
@@ -70,12 +70,8 @@ def export_folder(
     if tokenizer is not None:
         token = end_of_text_id(tokenizer / "tokenizer.json", end_of_text, config)
         settings |= {"bos_token_id": token, "eos_token_id": token}
-        stops = token if end_of_turn in (None, token) else [end_of_turn, token]
-        files[GENERATION] = {"bos_token_id": token, "eos_token_id": stops, "pad_token_id": token}
-
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+        files[GENERATION] = _generation(token, end_of_turn)
+    partial = _begin(folder)
     _write_texts(partial, files, card)
     compared = False
     if tokenizer is not None:
@@ -88,6 +84,19 @@ def export_folder(
     _write_record(partial, record or {})
     _publish(partial, folder)
     return compared
+
+
+def _begin(folder: Path) -> Path:
+    """An empty folder beside this one, to be written into."""
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    return partial
+
+
+def _generation(end_of_text: int, end_of_turn: int | None) -> dict[str, Any]:
+    stops = end_of_text if end_of_turn in (None, end_of_text) else [end_of_turn, end_of_text]
+    return {"bos_token_id": end_of_text, "eos_token_id": stops, "pad_token_id": end_of_text}
 
 
 def _write_texts(folder: Path, files: Mapping[str, Any], card: str) -> None:

@@ -1,4 +1,4 @@
-"""`domainlm finetune`, whole: from a trained run to one that answers, resumes to the bit and that transformers reads."""
+"""`domainlm finetune`, whole: a trained run becomes one that answers, resumes to the bit, and transformers reads it."""
 
 import json
 import random
