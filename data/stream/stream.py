@@ -159,7 +159,7 @@ class TokenStream:
             documents |= np.cumsum(begins, axis=1, dtype=np.int32)  # -1 remains
         does_count = None
         if self.packing.has_counted:
-            does_count = np.frombuffer(b"".join(counted), np.bool_).reshape(count, length)
+            does_count = (np.frombuffer(b"".join(counted), np.uint8) == 1).reshape(count, length)
         return Batch(tokens_of_rows.astype(np.int64), documents, does_count)
 
     def counted_tokens(self, first: int, count: int) -> int | None:
