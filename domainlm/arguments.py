@@ -53,6 +53,15 @@ def _parser() -> argparse.ArgumentParser:
             "it finishes",
         )
     _add(commands, "train", "train, or go on from the newest checkpoint, with DeepSpeed's launcher")
+    finetune = _add(
+        commands,
+        "finetune",
+        "examples of conversations → a run of its own that begins with the trained weights: checks, trains, measures",
+        "--prepare",
+    )
+    finetune.add_argument(
+        "--prepare", action="store_true", help="make all that its run needs, and no more: `domainlm submit` trains it"
+    )
     _add_submit(commands)
     _add_branch(commands)
     _add_examinations(commands)
@@ -293,6 +302,11 @@ def _add_generate(commands: Any) -> None:
         "--retrieve", type=_whole(1), metavar="K", help="put up to K passages of the corpus before it, and cite them"
     )
     _add_bound(generate)
+    generate.add_argument(
+        "--chat",
+        action="store_true",
+        help="a prompt is what a user says, and the answer ends with its turn: of a run that `domainlm finetune` made",
+    )
     generate.add_argument("--tokens", type=_whole(1), metavar="N", help="most tokens of each continuation")
     generate.add_argument(
         "--temperature", type=_number(0, or_least=True), help="sampling temperature; 0 takes the likeliest token"

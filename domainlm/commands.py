@@ -7,7 +7,6 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from pydantic import ValidationError
 from data.errors import DataError
 from data.progress import go_on_unread, say
 from domainlm.paths import begun_in, found_elsewhere
-from evaluation.pages.wording import NOTHING_HELD_OUT
 from train.config import RunConfig
 from train.config_file import ConfigError, load_config, recorded_folder
 from train.hardware import HardwareConfig
@@ -107,6 +105,27 @@ def train(arguments: argparse.Namespace, config: RunConfig) -> Result:
     return stages.train(config, Path(arguments.config), arguments.overrides)
 
 
+def finetune(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from domainlm import finetune as finetuning
+    from domainlm import stages
+
+    go_on_unread()
+    derived, report = finetuning.make_finetuning(config)
+    file = derived.run_folder / "config.yaml"
+    result: Result = {"folder": str(derived.run_folder), "config": str(file), "examples": report}
+    _show(arguments, finetuning.describe(report, derived))
+    if arguments.prepare:
+        _show(arguments, f"\ndomainlm train {file}")
+        return result
+    result["finished"] = stages.train(derived, file, [])["finished"]
+    if not result["finished"]:
+        say("training was asked to stop: run the same command again to go on")
+        return result
+    result["evaluation"] = stages.evaluate(derived)
+    _show(arguments, f"\n{stages.describe(result['evaluation'])}\n\nmodel   {file}")
+    return result
+
+
 def submit(arguments: argparse.Namespace, config: RunConfig) -> Result:
     from domainlm import submit as slurm
 
@@ -172,7 +191,7 @@ def evaluate(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
     result = stages.evaluate(config, arguments.shard)
     if arguments.shard is None:
-        _show(arguments, _table(result))
+        _show(arguments, stages.describe(result))
     return result
 
 
@@ -247,7 +266,7 @@ def generate(arguments: argparse.Namespace, config: RunConfig) -> Result:
         return answer(config, arguments.checkpoint, asked, arguments.retrieve, bound, settings, output)
     if arguments.date or arguments.undated:
         raise ConfigError("--date and --undated bound what is retrieved: add --retrieve K, or leave them out")
-    writer = load_writer(config, arguments.checkpoint)
+    writer = load_writer(config, arguments.checkpoint, chat=arguments.chat)
     if not named and sys.stdin.isatty() and not arguments.json:
         continuations = converse(writer, settings, sys.stdout)
     else:
@@ -384,7 +403,7 @@ def run(arguments: argparse.Namespace, config: RunConfig) -> Result:
     except ConfigError as error:  # the run itself is whole
         say(str(error))
         exported = None
-    _show(arguments, _table(result))
+    _show(arguments, stages.describe(result))
     if compared:
         _show(arguments, f"\n{comparing.describe(compared)}")
     for sample in reported["samples"]:
@@ -402,17 +421,3 @@ def run(arguments: argparse.Namespace, config: RunConfig) -> Result:
 def _show(arguments: argparse.Namespace, text: str) -> None:
     if not arguments.json:
         print(text)
-
-
-def _table(result: Mapping[str, Any]) -> str:
-    """Bits per byte of the model and of each baseline, a line for each source and split, and notes."""
-    if not any(result["sources"].values()):
-        return NOTHING_HELD_OUT
-    names = list(result["baselines"])
-    lines = [f"{'bits per byte':<36} {'model':>8} " + " ".join(f"{name:>12}" for name in names)]
-    for source, splits in result["sources"].items():
-        for split, figures in splits.items():
-            beside = [result["baselines"][name].get(source, {}).get(split) for name in names]
-            cells = " ".join(f"{value:>12.3f}" if value is not None else f"{'':>12}" for value in beside)
-            lines.append(f"{f'{source} / {split}':<36} {figures['bits_per_byte']:>8.3f} {cells}")
-    return "\n".join([*lines, *result.get("notes", [])])

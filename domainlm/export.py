@@ -10,7 +10,7 @@ from data.config import END_OF_TEXT
 from data.files import file_digest
 from data.lock import only_writer
 from data.progress import say
-from data.tokenizer.build import TOKENIZER
+from data.tokenizer.build import TOKENIZER, end_of_turn_id
 from evaluation.pages.model_card import CardFacts, model_card
 from evaluation.pages.wording import base_model
 from model.huggingface import hugging_face_class
@@ -166,6 +166,7 @@ def _write(
                 max_file_bytes=int(inputs["max_file_gigabytes"] * 1e9),
                 card=card,
                 record=inputs,
+                end_of_turn=end_of_turn_id(tokenizer),
                 progress=_say_written,
             )
     except (ValueError, FileExistsError) as error:

@@ -8,7 +8,10 @@ from typing import Literal, TextIO
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
+from data.examples.chat import Chat, encode_prompt, load_chat
+from data.examples.records import Turn
 from data.progress import say
+from data.sources.parts import MalformedError
 from data.tokenizer.build import end_of_text_id, load_tokenizer
 from model.generate import generate
 from model.transformer import Transformer
@@ -17,7 +20,7 @@ from train.checkpoints.trained import load_trained
 from train.config import RunConfig
 from train.config_file import ConfigError
 
-Ending = Literal["end of text", "stop string", "length"]
+Ending = Literal["end of text", "end of turn", "stop string", "length"]
 
 BATCH = 16
 """Prompts that are continued together."""
@@ -82,17 +85,33 @@ class Writer:
     tokenizer: Tokenizer
     end_of_text: int
     step: int
+    chat: Chat | None = None
+    """Its template, where a prompt is what a user says."""
+
+    def encode(self, prompt: str) -> list[int]:
+        """What the model reads. Raises ConfigError: the template refuses it."""
+        if self.chat is None:  # every training document begins behind an end-of-text token, and so does a prompt
+            return [self.end_of_text, *self.tokenizer.encode(prompt).ids]
+        try:
+            return encode_prompt(self.chat, [Turn("user", prompt)])
+        except MalformedError as error:
+            raise ConfigError(f"a prompt cannot be asked: {error}") from None
 
 
-def load_writer(config: RunConfig, step: int | None = None) -> Writer:
+def load_writer(config: RunConfig, step: int | None = None, *, chat: bool = False) -> Writer:
     """The model of the newest checkpoint, or of that of a step, with its tokenizer.
+
+    Args:
+        chat: prompts are what a user says, and the end of a turn ends an answer.
 
     Raises:
         CheckpointError: there is no such checkpoint, or its tokenizer is not there.
+        DataError: the tokenizer has no chat template.
     """
     trained = load_trained(config, step)
     folder = tokenizer_folder(trained.checkpoint, config)
-    return Writer(trained.model, load_tokenizer(folder), end_of_text_id(folder), trained.step)
+    template = load_chat(folder) if chat else None
+    return Writer(trained.model, load_tokenizer(folder), end_of_text_id(folder), trained.step, template)
 
 
 def continue_texts(
@@ -110,8 +129,7 @@ def continue_texts(
     Raises:
         ConfigError: a setting is out of range, or the continuation would leave the context of a RoPE model.
     """
-    # Every training document begins behind an end-of-text token, and so does a prompt.
-    encoded = [[writer.end_of_text, *writer.tokenizer.encode(prompt).ids] for prompt in prompts]
+    encoded = [writer.encode(prompt) for prompt in prompts]
     texts = [ComingText(writer.tokenizer, settings.stops) for _ in prompts]
 
     def on_token(place: int, token: int) -> bool:
@@ -129,7 +147,7 @@ def continue_texts(
             top_k=settings.top_k,
             top_p=settings.top_p,
             seed=settings.seed,
-            stop_token=writer.end_of_text,
+            stop_token={writer.end_of_text, *([writer.chat.end_of_turn] if writer.chat else [])},
             on_token=on_token,
         )
     except ValueError as error:
@@ -139,7 +157,8 @@ def continue_texts(
     for place, (prompt, text, tokens) in enumerate(zip(prompts, texts, written, strict=True)):
         if rest := text.finish():
             on_text(place, rest)
-        ended: Ending = "length" if len(tokens) == settings.new_tokens else "end of text"
+        own_end: Ending = "end of turn" if writer.chat else "end of text"
+        ended: Ending = "length" if len(tokens) == settings.new_tokens else own_end
         continuations.append(Continuation(prompt, text.given, len(tokens), "stop string" if text.stopped else ended))
     return continuations, Speed(sum(len(tokens) for tokens in written), seconds)
 

@@ -19,6 +19,8 @@ def _paths(config: RunConfig) -> Iterator[str | None]:
     adapter = config.lora.adapter if config.lora else None
     yield from (str(config.run_folder), data.folder, data.shards, data.cache, config.init_from, adapter)
     yield config.retrieval.embedding
+    if wanted := config.finetune:
+        yield from (wanted.folder, wanted.template, wanted.init_from, *(one.path for one in wanted.examples))
     for source in data.sources:
         yield from (source.path, source.tokenizer)
     yield from data.decontamination.paths if data.decontamination else ()

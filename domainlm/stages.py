@@ -5,7 +5,7 @@ Those that need the model load torch themselves: the ones about the data take le
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,11 @@ from domainlm.status.read import read_status
 from evaluation.baselines import measure_baselines
 from evaluation.bits_per_byte import HELD_OUT_SPLITS, BySplit, by_split, count_documents
 from evaluation.figures import figures
+from evaluation.labels import held_out_labels, score_labels
 from evaluation.pages.data_card import write_data_card
 from evaluation.pages.report import ReportInputs, write_report
 from evaluation.pages.tokenizer import write_tokenizer_page
+from evaluation.pages.wording import NOTHING_HELD_OUT
 from evaluation.scores import SCORES, score_model
 from model.sizes import parameter_count
 from train.checkpoints.compatibility import check_architecture
@@ -45,6 +47,8 @@ from train.config import RunConfig
 from train.records.mirror import keep_reports
 from train.records.text_read import notes_of_begun
 from train.token_stream import open_stream
+
+LABEL_FIGURES = ("accuracy", "macro_f1")
 
 
 def prepare(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
@@ -155,11 +159,17 @@ def evaluate(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
     counts = count_documents(scored.documents) if config.evaluation.tokens else None
     measured = measure_baselines(config.corpus, config.reports, baselines, documents=counts) if baselines else {}
     domain = {source.name for source in config.data.sources if source.domain}
+    labelled = held_out_labels(config.data_folder, config.tokenizer_folder)
     result = {
         "step": trained.step,
         "baselines": {},
         **figures(scored, None, period=config.data.period, domain=domain, seed=config.seed),
         **measured,
+        **(
+            {"labels": score_labels(labelled, ask, config.seed)}
+            if labelled and (ask := model.continuation_losses)
+            else {}
+        ),
         "notes": _notes(config, scores),
         "seconds": round(scored.seconds, 1),
         "inputs": inputs,
@@ -245,3 +255,24 @@ def report(config: RunConfig) -> dict[str, Any]:
 def export_shards(config: RunConfig, folder: Path) -> dict[str, Any]:
     """Shards → Megatron's indexed datasets."""
     return {"files": [str(file) for file in export_megatron(config.shards, folder)]}
+
+
+def describe(result: Mapping[str, Any]) -> str:
+    """Bits per byte of the model and of each baseline, a line for each source and split, and notes."""
+    if not any(result["sources"].values()):
+        return NOTHING_HELD_OUT
+    names = list(result["baselines"])
+    lines = [f"{'bits per byte':<36} {'model':>8} " + " ".join(f"{name:>12}" for name in names)]
+    for source, splits in result["sources"].items():
+        for split, figure in splits.items():
+            beside = [result["baselines"][name].get(source, {}).get(split) for name in names]
+            cells = " ".join(f"{value:>12.3f}" if value is not None else f"{'':>12}" for value in beside)
+            lines.append(f"{f'{source} / {split}':<36} {figure['bits_per_byte']:>8.3f} {cells}")
+    for source, found in result.get("labels", {}).items():
+        lines += [f"{source}, {name} of {found['items']:,} labels: {_interval(found[name])}" for name in LABEL_FIGURES]
+    return "\n".join([*lines, *result.get("notes", [])])
+
+
+def _interval(figure: Mapping[str, Any]) -> str:
+    ends = f" ({figure['low']:.3f} to {figure['high']:.3f})" if figure["low"] is not None else ""
+    return f"{figure['value']:.3f}{ends}"

@@ -184,8 +184,14 @@ def score_encoded(
         inputs, targets = _fill_batch(batch, documents)
         losses = np.where(targets == NOT_SCORED, 0.0, token_losses(inputs, targets).astype(np.float64))
         for (part, index), nats in zip(batch, losses.sum(axis=1).tolist(), strict=False):
-            scores[index] += Score(nats, part.end - part.scored, 0)
+            scores[index] += Score(nats, _scored_tokens(documents[index], part), 0)
     return scores
+
+
+def _scored_tokens(document: EncodedDocument, part: Window) -> int:
+    if document.counted is None:
+        return part.end - part.scored
+    return int(np.count_nonzero(document.counted[part.scored : part.end]))
 
 
 _Cut = tuple[Window, int]
@@ -233,6 +239,9 @@ def _fill_batch(batch: Sequence[_Cut], documents: Sequence[EncodedDocument]) -> 
         inputs[row, 0] = documents[index].end_of_text
         inputs[row, before + 1 - window.start : length] = tokens[before : window.end - 1]
         targets[row, window.scored - window.start : length] = tokens[window.scored : window.end]
+        if (counted := documents[index].counted) is not None:
+            wanted = targets[row, window.scored - window.start : length]
+            wanted[counted[window.scored : window.end] == 0] = NOT_SCORED
     return inputs, targets
 
 

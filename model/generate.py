@@ -1,6 +1,6 @@
 """Text generation, one token at a time, with a key-value cache."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,7 +22,7 @@ def generate(
     top_k: int | None = None,
     top_p: float | None = None,
     seed: int = 0,
-    stop_token: int | None = None,
+    stop_token: int | Collection[int] | None = None,
     on_token: Callable[[int, int], bool] = lambda place, token: False,
 ) -> list[list[int]]:
     """Continue each prompt; returns only the new tokens, without the stop token.
@@ -35,7 +35,7 @@ def generate(
         temperature: 0 takes the likeliest token; otherwise the logits are divided by it before sampling.
         top_k: sample among the k likeliest tokens only.
         top_p: sample among the likeliest tokens that together reach this probability (Holtzman et al. 2020).
-        stop_token: ends a continuation.
+        stop_token: ends a continuation, as each of several does.
         on_token: is told the place of a prompt and each of its new tokens as it comes; True ends that continuation
             behind the token.
 
@@ -44,6 +44,7 @@ def generate(
             beyond the sequence length that it was trained for.
     """
     sampling = _Sampling(temperature, top_k, top_p)
+    stops = stop_token if isinstance(stop_token, Collection) else {stop_token}
     _check_prompts(model, prompts, max_new_tokens)
     seeds = torch.randint(2**63 - 1, (len(prompts),), generator=torch.Generator().manual_seed(seed)).tolist()
     continuations: list[list[int]] = [[] for _ in prompts]
@@ -57,7 +58,7 @@ def generate(
             running = dict.fromkeys(places, True)
             for chosen in _tokens(model, batch, max_new_tokens, sampling, generators):
                 for place, token in zip(places, chosen, strict=True):
-                    if running[place] and token != stop_token:
+                    if running[place] and token not in stops:
                         continuations[place].append(token)
                         running[place] = not on_token(place, token)
                     else:

@@ -40,6 +40,7 @@ def export_folder(
     max_file_bytes: int = 5_000_000_000,
     card: str = "",
     record: Mapping[str, Any] | None = None,
+    end_of_turn: int | None = None,
     progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> bool:
     """Write a folder that `AutoModelForCausalLM.from_pretrained` and `AutoTokenizer.from_pretrained` load.
@@ -56,6 +57,7 @@ def export_folder(
         max_file_bytes: weight files grow no larger than this, unless one tensor alone does.
         card: content of README.md; none is written without.
         record: what the export is made from, for domainlm.json; "files" is added to it: size and digest of each.
+        end_of_turn: the token that ends a response, at which generation stops too.
         progress: is told the bytes of weights that are written, and of all.
 
     Returns:
@@ -73,7 +75,7 @@ def export_folder(
     if tokenizer is not None:
         token = end_of_text_id(tokenizer / "tokenizer.json", end_of_text, config)
         settings |= {"bos_token_id": token, "eos_token_id": token}
-        files[GENERATION] = {"bos_token_id": token, "eos_token_id": token, "pad_token_id": token}
+        files[GENERATION] = _generation(token, end_of_turn)
 
     with _written_beside(folder, record or {}) as partial:
         _write_texts(partial, files, card)
@@ -124,6 +126,11 @@ def _written_beside(folder: Path, record: Mapping[str, Any]) -> Iterator[Path]:
         raise
     _write_record(partial, record)
     _publish(partial, folder)
+
+
+def _generation(end_of_text: int, end_of_turn: int | None) -> dict[str, Any]:
+    stops = end_of_text if end_of_turn in (None, end_of_text) else [end_of_turn, end_of_text]
+    return {"bos_token_id": end_of_text, "eos_token_id": stops, "pad_token_id": end_of_text}
 
 
 def _write_texts(folder: Path, files: Mapping[str, Any], card: str) -> None:

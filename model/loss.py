@@ -46,6 +46,12 @@ def token_losses(hidden: Tensor, weight: Tensor, targets: Tensor, z_loss: float 
     return torch.cat([chunk.losses(z_loss) for chunk in _chunks(hidden, weight, targets)])
 
 
+@torch.no_grad()
+def token_hits(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    """Whether each target is the likeliest token, float32 (tokens,): 1, or 0 also where ignored. Arguments as above."""
+    return torch.cat([chunk.hits() for chunk in _chunks(hidden, weight, targets)])
+
+
 class _Chunk(NamedTuple):
     """A stretch of tokens and the pieces of its softmax; columns are (tokens, 1)."""
 
@@ -55,11 +61,15 @@ class _Chunk(NamedTuple):
     log_partition: Tensor
     target: Tensor  # with 0 in the place of IGNORE
     target_logit: Tensor
+    largest: Tensor  # logit
     counted: Tensor  # 1 or 0
 
     def losses(self, z_loss: float) -> Tensor:
         losses = self.log_partition - self.target_logit + z_loss * self.log_partition.square()
         return (losses * self.counted).squeeze(1)
+
+    def hits(self) -> Tensor:
+        return ((self.target_logit == self.largest) * self.counted).squeeze(1).float()
 
 
 def _chunks(hidden: Tensor, weight: Tensor, targets: Tensor) -> Iterator[_Chunk]:
@@ -76,7 +86,7 @@ def _chunks(hidden: Tensor, weight: Tensor, targets: Tensor) -> Iterator[_Chunk]
         exponentials = logits.sub_(largest).exp_()
         total = exponentials.sum(1, keepdim=True)
         log_partition = largest + total.log()
-        yield _Chunk(rows, exponentials, total, log_partition, target, target_logit, counted.to(precise))
+        yield _Chunk(rows, exponentials, total, log_partition, target, target_logit, largest, counted.to(precise))
 
 
 def _counted_targets(targets: Tensor) -> Tensor:

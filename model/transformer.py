@@ -14,8 +14,10 @@ from model.block import Block, ForwardPass, halves
 from model.config import LayerKind, ModelConfig, RopeScaling
 from model.kernels import Kernel, choose_kernel
 from model.layers import make_norm
-from model.loss import TrainedRows, linear_cross_entropy, token_losses
+from model.loss import TrainedRows, linear_cross_entropy, token_hits, token_losses
 from model.positions import Rotation, document_starts, rotary_angles
+
+Reduction = Literal["mean", "none", "hits"]
 
 
 class OutputHead(nn.Module):
@@ -40,9 +42,7 @@ class OutputHead(nn.Module):
         """Where only some rows of the matrix are trained: which, and what they are."""
         return None
 
-    def forward(
-        self, hidden: Tensor, targets: Tensor | None = None, reduction: Literal["mean", "none"] = "mean"
-    ) -> Tensor:
+    def forward(self, hidden: Tensor, targets: Tensor | None = None, reduction: Reduction = "mean") -> Tensor:
         """Logits or losses of hidden (batch, time, width), as `Transformer.forward` describes them."""
         weight = self.matrix()
         if targets is None:
@@ -51,7 +51,8 @@ class OutputHead(nn.Module):
         hidden, rows = hidden.flatten(0, 1), targets.flatten()
         if reduction == "mean":
             return linear_cross_entropy(hidden, weight, rows, self.z_loss, self.trained_rows())
-        return token_losses(hidden, weight, rows).view_as(targets)
+        by_token = token_hits if reduction == "hits" else token_losses
+        return by_token(hidden, weight, rows).view_as(targets)
 
 
 class Transformer(nn.Module):
@@ -100,7 +101,7 @@ class Transformer(nn.Module):
         self,
         tokens: Tensor,
         targets: Tensor | None = None,
-        reduction: Literal["mean", "none"] = "mean",
+        reduction: Reduction = "mean",
         cache: Sequence[LayerCache] | None = None,
         documents: Tensor | None = None,
     ) -> Tensor:
@@ -108,7 +109,7 @@ class Transformer(nn.Module):
 
         Args:
             targets: the tokens to predict, int64 (batch, time); those equal to `loss.IGNORE` do not count.
-            reduction: "mean" for training; "none" for evaluation (carries no gradient).
+            reduction: "mean" for training; "none" and "hits" for evaluation (carry no gradient).
             cache: one LayerCache a layer, extended in place; `tokens` are then those that follow its contents.
             documents: the document of each of `tokens`, integers (batch, time): attention stays within each run of
                 equal ones, and positions begin anew in it. None: a row is one document. Not together with a cache.
@@ -116,7 +117,7 @@ class Transformer(nn.Module):
         Returns:
             Without targets, logits float32 (batch, time, vocabulary). With "mean", the scalar mean loss over counted
             targets in nats, z-loss included. With "none", each target's loss in nats, float32 (batch, time), z-loss
-            left out and 0 where ignored.
+            left out and 0 where ignored; with "hits" 1 where the target is the likeliest token, else 0.
         """
         logits_or_loss: Tensor = self.head(self.hidden_states(tokens, cache, documents), targets, reduction)
         return logits_or_loss

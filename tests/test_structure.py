@@ -28,6 +28,7 @@ WAY = (
     "data/shards",
     "data/stream",
     "data/retrieval",
+    "data/examples",
 )
 # Their own modules, a step of the run or a command each, stand between their rooms; those of the others are one room.
 STAIRS = ("train", "domainlm")
@@ -163,6 +164,8 @@ ELSEWHERE = {
     "domainlm/arguments": "domainlm/test_main",
     "data/retrieval/config": "domainlm/retrieval/test_index",
     "data/sources/dates": "data/sources/test_documents",
+    "data/examples/config": "data/examples/test_records",
+    "data/examples/marks": "data/examples/test_chat",
     "domainlm/commands": "domainlm/test_main",
     "domainlm/compare": "domainlm/test_stages",
     "domainlm/named_model": "domainlm/test_stages",

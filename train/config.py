@@ -17,6 +17,7 @@ from pydantic import (
 
 from data.addresses import without_secrets
 from data.config import DataConfig, TokenizerConfig
+from data.examples.config import ExamplesConfig
 from data.files import value_digest
 from data.retrieval.config import RetrievalConfig
 from model.config import ModelConfig
@@ -210,6 +211,63 @@ class MonitoringConfig(BaseModel, frozen=True, extra="forbid", use_attribute_doc
     """How long the start may wait for W&B's server; after that the run goes on offline and says so."""
 
 
+class FinetuneConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True):
+    """Fine-tuning on examples of conversations, which is a run of its own that begins with the weights of this one."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Name of the fine-tuning, whose run is called RUN-NAME."""
+    folder: str | None = None
+    """Its folder. None: finetune/NAME in the run's folder."""
+    examples: tuple[ExamplesConfig, ...] = Field(min_length=1)
+    """What is learnt; all have weights or none has, as the run's sources."""
+    checkpoint: PositiveInt | None = None
+    """Step of the checkpoint to begin with. None: the newest."""
+    init_from: str | None = None
+    """Hugging Face folder to begin with, of this run's architecture. None: this run's checkpoint."""
+    held_out_share: float = Field(default=0.05, ge=0, lt=1)
+    """Share of the examples that is measured and not trained on, beside sources that are `held_out`."""
+    template: str | None = None
+    """Chat template, a file of jinja. None: that of the tokenizer, or where it has none this project's."""
+    marks: tuple[str, ...] = ()
+    """Pieces of `template` that no text becomes; those that the tokenizer lacks are added to it."""
+    epochs: PositiveFloat = 2.0
+    """Passes over the examples."""
+    steps: PositiveInt | None = None
+    """Optimizer steps, instead of epochs."""
+    batch_size: PositiveInt = 32
+    """Rows in a global batch, each of as many examples as fit into it."""
+    micro_batch: PositiveInt | None = None
+    """Rows that one rank takes through the model at a time. None: training.micro_batch."""
+    learning_rate: PositiveFloat = 2e-5
+    """Highest learning rate; it falls to 0 by half a cosine."""
+    warmup_fraction: float = Field(default=0.03, ge=0, lt=1)
+    """Share of the steps over which the rate rises."""
+    sequence_length: PositiveInt | None = None
+    """Tokens of a row, and of the longest example. None: model.sequence_length."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Any other setting of the fine-tuning's run by its dotted key, such as {training.save_every: 50}."""
+
+    @field_validator("examples")
+    @classmethod
+    def _examples_agree(cls, examples: tuple[ExamplesConfig, ...]) -> tuple[ExamplesConfig, ...]:
+        names = [one.name for one in examples]
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"names of examples must differ, more than one is called {', '.join(repeated)}")
+        trained = [one for one in examples if not one.held_out]
+        if not trained:
+            raise ValueError("all examples are held_out: none is left to train on")
+        unweighted = [one.name for one in trained if one.weight is None]
+        if unweighted and len(unweighted) < len(trained):
+            raise ValueError(f"give all that are trained on a weight or none: {', '.join(unweighted)} has none")
+        return examples
+
+    @model_validator(mode="after")
+    def _one_beginning(self) -> Self:
+        if self.init_from and self.checkpoint:
+            raise ValueError("init_from and checkpoint: weights begin with one of them, leave out the other")
+        return self
+
+
 class RunConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
     """A whole run: with the documents and the seed it decides every token and every weight."""
 
@@ -233,6 +291,8 @@ class RunConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
     """How passages of the corpus are found for a question."""
     hardware: HardwareConfig | None = None
     """What the run is planned for; without it `domainlm plan` takes this machine."""
+    finetune: FinetuneConfig | None = None
+    """What `domainlm finetune` does with the trained model."""
 
     @model_validator(mode="after")
     def _vocabulary_fits(self) -> Self:

@@ -12,7 +12,7 @@ from train.earlier_steps import Figures
 from train.engine import engine
 from train.records.stopwatch import Stopwatch
 from train.run import Run
-from train.schedule import learning_rate, micro_batches
+from train.schedule import batch_size, consumed_samples, learning_rate, micro_batches
 
 
 @dataclass(frozen=True)
@@ -44,17 +44,19 @@ def compute_gradient(run: Run, step: int) -> Gradient:
     """Forward and backward passes of the batch of `step`, and one all-reduce.
 
     The gradient is that of the summed loss over the tokens of a batch without padding, so that each predicted token
-    weighs the same however the batch is divided.
+    weighs the same however the batch is divided. Where not all count, it is that of the mean over the counted tokens of
+    the global batch, for the same reason no mean of means.
     """
     training = run.config.training
     engine.set_step(run.engine, training, step, learning_rate(training, step))
+    scale = _positions_per_counted(run, step)
     figures = torch.zeros(3, dtype=torch.float64, device=run.device)
     reading, forward = Stopwatch(), Stopwatch(run.device)
     for batch in reading.timed(micro_batches_of(run, step)):
         # Dropout, the only other use of chance, is a function of the seed and of a micro-batch's first row, which no
         # other step has: a resumed run repeats it, on any number of ranks.
         torch.manual_seed(hash((run.config.seed, batch.first_sample)))
-        share = (batch.targets != IGNORE).mean(dtype=torch.float32)
+        share = (batch.targets != IGNORE).mean(dtype=torch.float32) * scale
         with forward:
             loss = run.engine(batch.inputs, batch.targets, documents=batch.documents) * share
         figures[0] += loss.detach()
@@ -80,6 +82,17 @@ def compute_gradient(run: Run, step: int) -> Gradient:
     )
 
 
+def _positions_per_counted(run: Run, step: int) -> float:
+    """Positions of the global batch by those that count in the loss; 1 where all that are predicted do.
+
+    Every rank finds the same number in the stream, without asking the others.
+    """
+    training = run.config.training
+    samples = batch_size(training, step)
+    counted = run.stream.counted_tokens(consumed_samples(training, step - 1), samples)
+    return 1.0 if counted is None else samples * run.config.model.sequence_length / max(1, counted)
+
+
 @dataclass(frozen=True)
 class MicroBatch:
     """What the model is given at a time; all tensors are (micro_batch, sequence_length)."""
@@ -103,4 +116,7 @@ def micro_batches_of(run: Run, step: int) -> Iterator[MicroBatch]:
         tokens = torch.from_numpy(batch.tokens).to(run.device, non_blocking=True)
         documents = torch.from_numpy(batch.documents).to(run.device, non_blocking=True)
         targets = tokens[:, 1:].where(documents >= 0, IGNORE)
+        if batch.counted is not None:
+            counted = torch.from_numpy(batch.counted).to(run.device, non_blocking=True)
+            targets = targets.where(counted, IGNORE)
         yield MicroBatch(first, tokens[:, :-1], targets, documents if run.config.model.document_masking else None)

@@ -12,8 +12,9 @@ import torch.distributed as dist
 from data.errors import DataError
 from data.progress import say
 from data.tokenizer.build import end_of_text_id, load_tokenizer
-from evaluation.bits_per_byte import Score, TokenLosses, by_split, score_documents
-from evaluation.continuations import Request, Scored, in_batches
+from evaluation.bits_per_byte import DocumentScore, Score, TokenLosses, by_split, score_documents
+from evaluation.continuations import ContinuationLosses, Request, Scored, in_batches
+from evaluation.labels import held_out_labels, score_labels
 from evaluation.language_model import LanguageModel
 from evaluation.tasks.harness import LoadedTask, answer, load_tasks
 from train import watchdog
@@ -38,26 +39,14 @@ def evaluate(run: Run, step: int) -> bool:
     """
     begin = time.perf_counter()
     shards_in_use(run.config, run.stream)
-    losses = token_losses(run.engine, run.device)
-
-    def interruptible(inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        watchdog.guard(run.config.training.hang_timeout)
-        if run.asked_to_stop():
-            raise _StoppedError
-        return losses(inputs, targets)
-
+    interruptible = _interruptible(run, token_losses(run.engine, run.device))
     run.engine.eval()
     try:
-        documents = score_documents(
-            interruptible,
-            run.config.shards,
-            sequence_length=run.config.model.sequence_length,
-            batch_size=run.config.evaluation.batch_size,
-            maximum_tokens=run.config.evaluation.training_tokens,
-            rank=run.rank.rank,
-            world_size=run.rank.world_size,
-        )
+        documents = _score(run, interruptible)
         tasks = _score_tasks(run, interruptible) if _tasks_are_due(run.config, step) else {}
+        if run.stream.packing.has_counted:
+            hits = _score(run, _interruptible(run, token_losses(run.engine, run.device, "hits")))
+            tasks |= _responses(run, documents, hits, interruptible)
     except _StoppedError:
         if run.monitor:
             say(f"step {step}  evaluation interrupted ({run.stop.reason or 'another rank'}); the resume makes it up")
@@ -71,6 +60,59 @@ def evaluate(run: Run, step: int) -> bool:
         }
         run.monitor.evaluation(step, bits, time.perf_counter() - begin, tasks)
     return True
+
+
+def _interruptible(run: Run, losses: TokenLosses) -> TokenLosses:
+    """The same, with a sign of life for each batch, and an end where the ranks are asked to stop."""
+
+    def asked(inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        watchdog.guard(run.config.training.hang_timeout)
+        if run.asked_to_stop():
+            raise _StoppedError
+        return losses(inputs, targets)
+
+    return asked
+
+
+def _score(run: Run, losses: TokenLosses) -> list[DocumentScore]:
+    """The sample of the held-out documents, of each rank the sums of its own batches."""
+    return score_documents(
+        losses,
+        run.config.shards,
+        sequence_length=run.config.model.sequence_length,
+        batch_size=run.config.evaluation.batch_size,
+        maximum_tokens=run.config.evaluation.training_tokens,
+        rank=run.rank.rank,
+        world_size=run.rank.world_size,
+    )
+
+
+def _responses(
+    run: Run, documents: list[DocumentScore], hits: list[DocumentScore], losses: TokenLosses
+) -> dict[str, dict[str, float]]:
+    """Of held-out examples by source: loss and accuracy of the responses' tokens, and of labels where it has any.
+
+    Returns:
+        {source: {"loss" in nats a token, "token_accuracy", "label_accuracy", "label_macro_f1"}}.
+    """
+    sums, hit = (_summed_over_ranks(by_split(scores), run.device) for scores in (documents, hits))
+    figures = {
+        source: {
+            "loss": sum(score.nats for score in splits.values()) / sum(score.tokens for score in splits.values()),
+            "token_accuracy": sum(score.nats for score in hit[source].values())
+            / sum(score.tokens for score in splits.values()),
+        }
+        for source, splits in sums.items()
+    }
+    labelled = _held_out_labels(run.config.data_folder, run.config.tokenizer_folder)
+    most = run.config.evaluation.task_items
+    first = [one for source in figures for one in [each for each in labelled if each.source == source][:most]]
+    for source, found in score_labels(first, _continuations(run, losses), run.config.seed).items():
+        figures[source] |= {f"label_{name}": found[name]["value"] for name in ("accuracy", "macro_f1")}
+    return figures
+
+
+_held_out_labels = functools.cache(held_out_labels)
 
 
 def is_due(config: RunConfig, step: int) -> bool:
@@ -109,18 +151,24 @@ def _load_tasks(
     return load_tasks(names, seed=seed, limit=limit, places=dict(places)) if names else []
 
 
-def _score_tasks(run: Run, losses: TokenLosses) -> dict[str, dict[str, float]]:
-    """The metrics of each task; every rank asks all items of lm-eval, and the model those of its own batches."""
-    config, end_of_text = run.config, end_of_text_id(run.config.tokenizer_folder)
-    tokenizer = load_tokenizer(config.tokenizer_folder)
-    batch_tokens = config.evaluation.batch_size * config.model.sequence_length
+def _continuations(run: Run, losses: TokenLosses) -> ContinuationLosses:
+    """Losses of continuations, which the ranks share out; every rank gets all of them."""
+    config = run.config
 
     def continuation_losses(requests: Sequence[Request]) -> list[Scored]:
+        batch_tokens = config.evaluation.batch_size * config.model.sequence_length
         own = in_batches(losses, requests, batch_tokens, run.rank.rank, run.rank.world_size)
         sums = torch.tensor(own, dtype=torch.float64, device=run.device)
         dist.all_reduce(sums)
         return [Scored(nats, greedy=False) for nats in sums.tolist()]
 
+    return continuation_losses
+
+
+def _score_tasks(run: Run, losses: TokenLosses) -> dict[str, dict[str, float]]:
+    """The metrics of each task; every rank asks all items of lm-eval, and the model those of its own batches."""
+    config, end_of_text = run.config, end_of_text_id(run.config.tokenizer_folder)
+    tokenizer = load_tokenizer(config.tokenizer_folder)
     model = LanguageModel(
         name=config.name,
         digest="",
@@ -129,9 +177,9 @@ def _score_tasks(run: Run, losses: TokenLosses) -> dict[str, dict[str, float]]:
         encode=lambda text: [end_of_text, *tokenizer.encode(text).ids],
         decode=lambda ids: str(tokenizer.decode(ids, skip_special_tokens=False)),
         token_losses=losses,
-        batch_tokens=batch_tokens,
+        batch_tokens=config.evaluation.batch_size * config.model.sequence_length,
         device=run.device.type,
-        continuation_losses=continuation_losses,
+        continuation_losses=_continuations(run, losses),
     )
     figures: dict[str, dict[str, float]] = {}
     for task in tasks_of_run(config):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from data.addresses import NOT_WHOLE, is_whole
+from data.addresses import NOT_WHOLE, is_whole, without_secrets
 from data.corpus.split import SPLITS
 from data.errors import DataError
 from data.files import MANIFEST, new_digest
@@ -42,6 +42,8 @@ def open_cache(location: str, folder: Path, room: int, policy: str, sequence_len
         cache.fetch(file.tokens_path, file.tokens_digest)
         cache.fetch(file.documents_path, file.documents_digest)
     packing = read_packing(folder, policy, sequence_length)
+    if packing.has_counted:
+        raise DataError(f"{without_secrets(location)} are shards of examples: copy the folder here, and name the copy")
     for source, of_source in packing.sources.items():
         for number, (tokens, rows) in enumerate(zip(of_source.token_digests, of_source.row_digests, strict=True)):
             name = shard_name(SPLIT, source, number)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -26,4 +27,7 @@ def held_out_documents(folder: Path, split: str, source: str) -> Iterator[Encode
     for file in manifest.source(split, source).files:
         for row in read_documents(folder / file.documents_path).to_pylist():
             tokens = opened.read_tokens(file.tokens_path, dtype, row["first_token"], row["tokens"])
-            yield EncodedDocument(row["id"], row["date"], tokens[:-1], row["bytes"], int(tokens[-1]))
+            counted = None
+            if file.counted_digest:
+                counted = opened.read_tokens(file.counted_path, np.dtype(np.uint8), row["first_token"], len(tokens) - 1)
+            yield EncodedDocument(row["id"], row["date"], tokens[:-1], row["bytes"], int(tokens[-1]), counted)

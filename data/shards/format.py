@@ -39,13 +39,18 @@ class EncodedDocument:
     id: str
     date: datetime.date | None
     tokens: Tokens  # without the end-of-text token
-    bytes: int  # of the text in UTF-8
+    bytes: int  # of the text in UTF-8; of what counts, where not all does
     end_of_text: int = END_OF_TEXT_ID  # the token behind it
+    counted: Tokens | None = None  # 1 for each token that counts in the loss, else 0; None: all count
 
 
 @dataclass(frozen=True)
 class ShardFile:
-    """One `NAME.bin` of token ids and its `NAME.documents.parquet`; digests are of the files' bytes."""
+    """One `NAME.bin` of token ids and its `NAME.documents.parquet`; digests are of the files' bytes.
+
+    Where not every token counts in the loss, `NAME.counted` has a byte for each, 1 or 0: those of a conversation that
+    the model is to write.
+    """
 
     name: str  # split/source-00000
     tokens: int
@@ -55,6 +60,7 @@ class ShardFile:
     tokens_digest: str
     documents_size: int
     documents_digest: str
+    counted_digest: str = ""  # empty: all count, and there is no such file
 
     @property
     def tokens_path(self) -> str:
@@ -63,6 +69,17 @@ class ShardFile:
     @property
     def documents_path(self) -> str:
         return f"{self.name}.documents.parquet"
+
+    @property
+    def counted_path(self) -> str:
+        return f"{self.name}.counted"
+
+    def contents(self) -> Iterator[tuple[str, int, str]]:
+        """Path, bytes and digest of each file."""
+        yield self.tokens_path, self.tokens_size, self.tokens_digest
+        yield self.documents_path, self.documents_size, self.documents_digest
+        if self.counted_digest:
+            yield self.counted_path, self.tokens, self.counted_digest
 
 
 @dataclass(frozen=True)
@@ -99,7 +116,19 @@ class Manifest:
     @functools.cached_property
     def digest(self) -> str:
         """Of everything above: two folders of equal digest hold the same tokens and documents."""
-        return value_digest(dataclasses.asdict(self))
+        return value_digest(self.content())
+
+    def content(self) -> dict[str, Any]:
+        """As JSON values. A file of which all tokens count is described as it always was."""
+        content = dataclasses.asdict(self)
+        for shards in (shards for sources in content["splits"].values() for shards in sources.values()):
+            shards["files"] = [{key: value for key, value in file.items() if value != ""} for file in shards["files"]]
+        return content
+
+    @property
+    def has_counted(self) -> bool:
+        """Whether some tokens do not count in the loss."""
+        return any(file.counted_digest for file in _all_files(self))
 
     def source(self, split: str, source: str) -> SourceShards:
         """Raises DataError when there is no such split or source."""
@@ -118,15 +147,20 @@ class EncodedBlock(NamedTuple):
 
     tokens: Tokens  # of all documents, the end of text behind each
     documents: pa.Table  # BLOCK_COLUMNS, a row for each document
+    counted: Tokens | None = None  # 1 for each of the tokens that counts in the loss, else 0; None: all count
 
 
 def write_shard(folder: Path, name: str, blocks: Iterable[EncodedBlock], dtype: str) -> ShardFile:
     """Write `NAME.bin` and `NAME.documents.parquet` below `folder`, block by block; each appears when it is whole.
 
+    So does `NAME.counted`, if the blocks say what counts.
+
     Raises DataError when an id does not fit the dtype.
     """
     tokens_path, documents_path = folder / f"{name}.bin", folder / f"{name}.documents.parquet"
+    counted_path = folder / f"{name}.counted"
     tokens = documents = text_bytes = 0
+    counted: list[bytes] = []
     with (
         atomic_write(tokens_path) as tokens_file,
         atomic_write(documents_path) as documents_file,
@@ -139,6 +173,10 @@ def write_shard(folder: Path, name: str, blocks: Iterable[EncodedBlock], dtype: 
             tokens += len(block.tokens)
             documents += len(block.documents)
             text_bytes += pc.sum(block.documents["bytes"], min_count=0).as_py()
+            counted += [] if block.counted is None else [np.asarray(block.counted, np.uint8).tobytes()]
+    if counted:
+        with atomic_write(counted_path) as counted_file:
+            counted_file.writelines(counted)
     return ShardFile(
         name=name,
         tokens=tokens,
@@ -148,6 +186,7 @@ def write_shard(folder: Path, name: str, blocks: Iterable[EncodedBlock], dtype: 
         tokens_digest=file_digest(tokens_path),
         documents_size=documents_path.stat().st_size,
         documents_digest=file_digest(documents_path),
+        counted_digest=file_digest(counted_path) if counted else "",
     )
 
 
@@ -194,13 +233,15 @@ def _runs(documents: Iterable[EncodedDocument], size: int) -> Iterator[list[Enco
 def _block(source: str, documents: Sequence[EncodedDocument]) -> EncodedBlock:
     tokens = np.concatenate([part for document in documents for part in (document.tokens, [document.end_of_text])])
     rows = [(one.id, source, one.date, len(one.tokens) + 1, one.bytes) for one in documents]
-    return EncodedBlock(tokens, pa.table([list(column) for column in zip(*rows, strict=True)], schema=BLOCK_COLUMNS))
+    table = pa.table([list(column) for column in zip(*rows, strict=True)], schema=BLOCK_COLUMNS)
+    parts = [np.append(document.counted, 0) for document in documents if document.counted is not None]
+    return EncodedBlock(tokens, table, np.concatenate(parts) if parts else None)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write `manifest.json`, which declares the folder whole: call it last."""
     with atomic_write(folder / MANIFEST) as file:
-        file.write(json.dumps(dataclasses.asdict(manifest) | {"digest": manifest.digest}, indent=1).encode())
+        file.write(json.dumps(manifest.content() | {"digest": manifest.digest}, indent=1).encode())
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -260,8 +301,8 @@ def verify_sizes(folder: Path, manifest: Manifest) -> None:
 
 def _check_sizes(folder: Path, files: Iterable[ShardFile]) -> None:
     for file in files:
-        _check_size(folder / file.tokens_path, file.tokens_size)
-        _check_size(folder / file.documents_path, file.documents_size)
+        for path, size, _ in file.contents():
+            _check_size(folder / path, size)
 
 
 def verify_held_out(folder: Path) -> None:
@@ -284,6 +325,6 @@ def verify_digests(folder: Path, part: int = 0, parts: int = 1) -> Manifest:
 
 def _verify_files(folder: Path, files: Sequence[ShardFile]) -> None:
     for file in progress(files, "verify shards", unit="files"):
-        for path, digest in ((file.tokens_path, file.tokens_digest), (file.documents_path, file.documents_digest)):
+        for path, _, digest in file.contents():
             if file_digest(folder / path) != digest:
                 raise DataError(f"{folder / path} is damaged (its digest is not the manifest's): {RUN_AGAIN}")

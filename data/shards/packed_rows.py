@@ -68,6 +68,10 @@ class PackedRows:
         """The bytes of all tokens of a file. To hold them holds the file open."""
         return memoryview(self._files.content(file.tokens_name, file.tokens * self._itemsize))
 
+    def counted(self, file: PackedFile) -> memoryview:
+        """A byte for each token of a file: 1 where it counts in the loss. As of `tokens`."""
+        return memoryview(self._files.content(file.tokens_name.removesuffix(".bin") + ".counted", file.tokens))
+
     def pieces(self, file: PackedFile, row: int) -> list[tuple[int, int]]:
         """First token and tokens of each piece of a row; tokens are negative where a document goes on."""
         if self._packing.policy == "concatenate":

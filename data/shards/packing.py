@@ -53,6 +53,7 @@ class Packing:
     end_of_text: int
     sources: dict[str, PackedSource]
     digest: str  # of all of the above
+    has_counted: bool = False  # whether some tokens do not count in the loss
 
     def padding(self) -> float:
         """Share of all rows that is padding."""
@@ -125,6 +126,7 @@ def pack_shards(folder: Path, policy: Policy, sequence_length: int, workers: int
             "vocabulary_size": manifest.vocabulary_size,
             "end_of_text": manifest.end_of_text,
             "sources": {source: dataclasses.asdict(shards) for source, shards in per_source.items()},
+            **({"has_counted": True} if manifest.has_counted else {}),
         }
         write_atomically(target / MANIFEST, json.dumps(content | {"digest": value_digest(content)}))
     packing = read_packing(folder, policy, sequence_length)

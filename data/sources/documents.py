@@ -3,7 +3,7 @@
 import datetime
 import io
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -97,7 +97,7 @@ def read_part(
         DataError: the part is not there any more or cannot be reached, or token files come without their tokenizer.
     """
     unmet = named_fields(source) if met is not None else {}
-    for line, fields in _undamaged(part, _rows(source, part)):
+    for line, fields in read_rows(source, part, _wanted(source)):
         try:
             document = _document(source, part.name, line, fields)
             found = [setting for setting, name in unmet.items() if _has_value(fields, name)]
@@ -108,6 +108,14 @@ def read_part(
                 met.update(found)
                 unmet = {setting: name for setting, name in unmet.items() if setting not in met}
             yield document
+
+
+def read_rows(source: SourceConfig, part: Part, fields: Sequence[str]) -> Rows:
+    """The rows of one part with these of their fields, the one that must be there first, and more where that is free.
+
+    What is no row is a MalformedError in its place, as is what a damaged file does not give. Raises as `read_part`.
+    """
+    return _undamaged(part, _rows(source, part, fields))
 
 
 def named_fields(source: SourceConfig) -> dict[str, str]:
@@ -128,7 +136,7 @@ def _size(fields: object) -> int:
 
 
 def _has_value(fields: object, name: str) -> bool:
-    return isinstance(fields, Mapping) and _value(fields, name) not in (None, "")
+    return isinstance(fields, Mapping) and value_at(fields, name) not in (None, "")
 
 
 def _undamaged(part: Part, rows: Rows) -> Rows:
@@ -145,10 +153,10 @@ def _undamaged(part: Part, rows: Rows) -> Rows:
         yield line + 1, MalformedError(f"{DAMAGED}: {said}")
 
 
-def _rows(source: SourceConfig, part: Part) -> Rows:
+def _rows(source: SourceConfig, part: Part, fields: Sequence[str]) -> Rows:
     scheme, found, name = source.path.partition("://")
     if scheme == "hub" and found:
-        yield from hub_rows(part.location, _wanted(source))
+        yield from hub_rows(part.location, fields)
     elif scheme == "demo" and found:
         yield from enumerate(demo.demo_records(name), start=1)
     elif is_token_file(part.name):
@@ -162,7 +170,7 @@ def _rows(source: SourceConfig, part: Part) -> Rows:
             # The end of a Parquet file is read first: its beginning, which may be far away, only where it could tell.
             if not part.name.endswith(".parquet") or (part.size or 0) <= PLACEHOLDER_BYTES:
                 check_is_fetched(file.peek(BEGINNING)[:BEGINNING])
-            yield from reader(part.name)(file, part.name, _wanted(source))
+            yield from reader(part.name)(file, part.name, fields)
 
 
 def _wanted(source: SourceConfig) -> list[str]:
@@ -179,17 +187,17 @@ def _document(source: SourceConfig, file: str, line: int, fields: object) -> Doc
         raise fields
     if not isinstance(fields, Mapping):
         raise MalformedError(f"not an object: a value of type {type(fields).__name__}")
-    text = _value(fields, source.text_field)
+    text = value_at(fields, source.text_field)
     if text is None:
         if source.text_field in fields:
             raise MalformedError(f"'{source.text_field}' is null")
         present = ", ".join(map(str, itertools.islice(fields, 10))) or "none"
         raise MalformedError(f"no field '{source.text_field}': the record has {present}")
     return Document(
-        id=_id(source, _value(fields, source.id_field), file, line),
+        id=id_of(source, value_at(fields, source.id_field), file, line),
         text=string_of(text, source.text_field),
         source=source.name,
-        date=day_of(source, _value(fields, source.date_field)),
+        date=day_of(source, value_at(fields, source.date_field)),
         licence=_licence(source, fields),
         url=_optional_string(fields, source.url_field),
         file=file,
@@ -197,7 +205,7 @@ def _document(source: SourceConfig, file: str, line: int, fields: object) -> Doc
     )
 
 
-def _value(fields: Mapping[str, object], name: str) -> object:
+def value_at(fields: Mapping[str, object], name: str) -> object:
     """The field of this name; where there is none, a.b is the field b of the object a.
 
     Raises MalformedError where there is more than one, or `a` is something else than an object.
@@ -208,14 +216,14 @@ def _value(fields: Mapping[str, object], name: str) -> object:
     if "." not in name:
         return value
     outer, _, inner = name.partition(".")
-    below = _value(fields, outer)
+    below = value_at(fields, outer)
     if below is None:
         return value
     if not isinstance(below, Mapping):
         if value is not None:
             return value
         raise MalformedError(f"'{outer}' is no object with a field '{inner}': its type is {type(below).__name__}")
-    nested = _value(below, inner)
+    nested = value_at(below, inner)
     if value is not None and nested is not None and value != nested:
         raise MalformedError(f"repeated field: '{name}' and '{inner}' of '{outer}' have two values")
     return nested if value is None else value
@@ -223,7 +231,7 @@ def _value(fields: Mapping[str, object], name: str) -> object:
 
 def _optional_string(fields: Mapping[str, object], field: str) -> str | None:
     """A field that is a string, or a list of strings, as of several licences, which is one with commas."""
-    value = _value(fields, field)
+    value = value_at(fields, field)
     if isinstance(value, list):
         return ", ".join(string_of(item, field) for item in value)
     return None if value is None else string_of(value, field)
@@ -236,7 +244,7 @@ def _licence(source: SourceConfig, fields: Mapping[str, object]) -> str | None:
     return source.licence
 
 
-def _id(source: SourceConfig, value: object, name: str, line: int) -> str:
+def id_of(source: SourceConfig, value: object, name: str, line: int) -> str:
     if value is None or value == "":
         return f"{name}:{line}"
     return str(value) if type(value) is int else string_of(value, source.id_field)

@@ -40,6 +40,8 @@ class Batch(NamedTuple):
     """(rows, L) int32: the document, numbered within the row, that position t predicts a token of. The end-of-text
     token before a document belongs to it, as in evaluation. -1: nothing is predicted, because padding follows, or the
     repeated first token of a document that goes on from another row."""
+    counted: npt.NDArray[np.bool_] | None = None
+    """(rows, L): whether what position t predicts counts in the loss. None: all that is predicted does."""
 
 
 class TokenStream:
@@ -121,9 +123,11 @@ class TokenStream:
         rows: list[bytes] = []
         numbers: list[int] = []  # of the documents in each row
         positions: list[int] = []  # how many of them each of these has
+        counted: list[bytes] = []  # of each position a byte
         for number, row in self._places(first, count):
             file = self._rows.file(number)
             content = self._rows.tokens(file)
+            counts = self._rows.counted(file) if self.packing.has_counted else None
             parts: list[bytes | memoryview] = []
             for document, (start, tokens) in enumerate(self._rows.pieces(file, row)):
                 begin, end = start, start + abs(tokens)
@@ -132,16 +136,19 @@ class TokenStream:
                     if document:
                         numbers.append(-1)
                         positions.append(1)
+                        counted.append(bytes(1))
                     if begin < 0:
                         begin = 0
                         parts.append(self._end_of_text)  # that is thought before the file
                 numbers.append(document)
                 positions.append(end - start)
+                counted += [] if counts is None else [bytes(counts[start:end])]
                 parts.append(content[begin * itemsize : end * itemsize])
             joined = b"".join(parts)  # a copy, so that no more files stay mapped than are to
             if padding := (length + 1) * itemsize - len(joined):
                 numbers.append(-1)
                 positions.append(padding // itemsize)
+                counted.append(bytes(padding // itemsize))
                 joined += bytes(padding)
             rows.append(joined)
         tokens_of_rows = np.frombuffer(b"".join(rows), self._dtype).reshape(count, length + 1)
@@ -150,7 +157,21 @@ class TokenStream:
             begins = tokens_of_rows[:, :-1] == self.packing.end_of_text
             begins[:, 0] = False
             documents |= np.cumsum(begins, axis=1, dtype=np.int32)  # -1 remains
-        return Batch(tokens_of_rows.astype(np.int64), documents)
+        does_count = None
+        if self.packing.has_counted:
+            does_count = (np.frombuffer(b"".join(counted), np.uint8) == 1).reshape(count, length)
+        return Batch(tokens_of_rows.astype(np.int64), documents, does_count)
+
+    def counted_tokens(self, first: int, count: int) -> int | None:
+        """How many tokens of samples first..first+count-1 count in the loss; None where all that are predicted do."""
+        if not self.packing.has_counted:
+            return None
+        total = 0
+        for number, row in self._places(first, count):
+            file = self._rows.file(number)
+            counts = np.frombuffer(self._rows.counted(file), np.uint8)
+            total += sum(int(counts[start : start + abs(size)].sum()) for start, size in self._rows.pieces(file, row))
+        return total
 
     def pieces(self, first: int, count: int) -> list[list[Piece]]:
         """The pieces of each of the samples first..first+count-1: every token that it predicts, in order."""

@@ -135,6 +135,12 @@ def end_of_text_id(folder: Path) -> int:
         return 0
 
 
+def end_of_turn_id(folder: Path) -> int | None:
+    """The id that ends a response, of the tokenizer of a fine-tuned model; None of any other."""
+    report = folder / REPORT
+    return json.loads(report.read_bytes()).get("end_of_turn_id") if report.exists() else None
+
+
 def _load(file: Path) -> Tokenizer:
     if not file.is_file():
         raise DataError(f"{file} does not exist: run `domainlm tokenize CONFIG` first")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from domainlm.arguments import parse
-from domainlm.commands import _table
+from domainlm.stages import describe
 from tests.launched.runs import catches, finish, run_domainlm, run_python, start_process, wait_for
 
 
@@ -103,7 +103,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
 
 def test_an_evaluation_of_nothing_says_so() -> None:
     nothing = {"sources": {"news": {}}, "baselines": {"xz": {}}}
-    assert _table(nothing) == "no bits per byte: no documents are held out (data.past_fraction, data.cutoff)"
+    assert describe(nothing) == "no bits per byte: no documents are held out (data.past_fraction, data.cutoff)"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])

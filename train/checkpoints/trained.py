@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -33,13 +34,18 @@ class Trained:
         return self.checkpoint.step
 
 
-def token_losses(model: Callable[..., torch.Tensor], device: torch.device) -> TokenLosses:
-    """The form in which evaluation asks a model: int64 inputs and targets (batch, time) → losses in nats, alike."""
+def token_losses(
+    model: Callable[..., torch.Tensor], device: torch.device, reduction: Literal["none", "hits"] = "none"
+) -> TokenLosses:
+    """The form in which evaluation asks a model: int64 inputs and targets (batch, time) → losses in nats, alike.
+
+    With `hits`, 1 in the place of a loss where the target is the likeliest token, else 0.
+    """
 
     @torch.no_grad()
     def losses(inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         tokens, wanted = (torch.from_numpy(part).to(device) for part in (inputs, targets))
-        result: np.ndarray = model(tokens, wanted, reduction="none").float().cpu().numpy()
+        result: np.ndarray = model(tokens, wanted, reduction=reduction).float().cpu().numpy()
         return result
 
     return losses

@@ -1,0 +1,213 @@
+"""Fine-tunes a trained model on examples of conversations: a run of its own, begun with the weights of this one.
+
+What is made lies in one folder: examples/ (what is taken, a report, a quarantine), tokenizer/ (with the marks of the
+chat template), shards/, start/ (the weights to begin with), and config.yaml, by which the folder is a run as any other.
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from tokenizers import Tokenizer
+
+from data.examples.build import Limits, build_examples
+from data.examples.marks import ChatTokenizer, build_chat_tokenizer
+from data.files import file_digest, write_atomically
+from data.lock import only_writer
+from data.progress import say
+from data.shards.format import read_manifest
+from data.shards.packing import pack_shards
+from data.tokenizer.build import TOKENIZER
+from model.huggingface_folder import check_replaceable, damaged_files, export_folder, read_record
+from model.pretrained import load_pretrained
+from model.transformer import Transformer
+from train.checkpoints.folders import Checkpoint, find_checkpoint, saved_steps
+from train.checkpoints.identity import tokenizer_folder
+from train.checkpoints.trained import load_trained
+from train.config import FinetuneConfig, RunConfig, to_yaml
+from train.config_file import ConfigError, load_config
+
+FORMAT = 1
+VOCABULARY = ("embedding.weight", "head.weight")
+
+
+@dataclass(frozen=True)
+class Base:
+    """What the weights are of."""
+
+    checkpoint: Checkpoint | None
+    folder: Path
+    """Of Hugging Face, where there is no checkpoint."""
+    tokenizer: Path
+    end_of_text: str
+    record: dict[str, Any]
+    """What identifies the weights, and says which text they have read."""
+
+
+def make_finetuning(config: RunConfig) -> tuple[RunConfig, dict[str, Any]]:
+    """Make all that the fine-tuning's run needs, but for what is there already.
+
+    Returns:
+        Its configuration, and the report on the examples.
+
+    Raises:
+        ConfigError: there is no `finetune` section, or its settings contradict each other or the model.
+        CheckpointError: there is no such checkpoint.
+        DataError: the examples cannot be used.
+    """
+    wanted = config.finetune
+    if wanted is None:
+        raise ConfigError("there is no `finetune` section: docs/finetune.md says what it holds")
+    folder = Path(wanted.folder) if wanted.folder else config.run_folder / "finetune" / wanted.name
+    base = _base(config, wanted)
+    template = Path(wanted.template) if wanted.template else None
+    if template and not template.is_file():
+        raise ConfigError(f"finetune.template: no such file: {template}")
+    chat = build_chat_tokenizer(base.tokenizer, base.end_of_text, folder / "tokenizer", template, wanted.marks)
+    length = wanted.sequence_length or config.model.sequence_length
+    data = config.data
+    limits = Limits(length, data.cutoff, wanted.held_out_share, data.maximum_bad_fraction, config.seed)
+    report = build_examples(wanted.examples, folder / "tokenizer", folder, limits)
+    packing = pack_shards(folder / "shards", "best_fit", length, data.workers)
+    rows = sum(sum(source.rows) for source in packing.sources.values())
+    derived = _derive(config, wanted, folder, base, chat, rows)
+    if saved_steps(derived.checkpoints):
+        say(f"finetune: {folder} has begun, its weights are those of its own checkpoints")
+    else:
+        _write_start(config, derived, base, chat, folder / "start")
+    write_atomically(folder / "config.yaml", to_yaml(derived))
+    return derived, report
+
+
+def _base(config: RunConfig, wanted: FinetuneConfig) -> Base:
+    if wanted.init_from:
+        folder = Path(wanted.init_from)
+        if not (folder / TOKENIZER).is_file():
+            raise ConfigError(f"finetune.init_from: {folder} has no {TOKENIZER}: name a folder with its tokenizer")
+        weights = {file.name: file_digest(file) for file in sorted(folder.glob("*.safetensors"))}
+        known = {key: value for key, value in read_record(folder).items() if key in ("read", "cutoff")}
+        return Base(None, folder, folder, config.tokenizer.end_of_text, {"weights": weights, **known})
+    found = find_checkpoint(config, wanted.checkpoint)
+    saved = found.manifest["config"]
+    record = {
+        "run": saved["name"],
+        "checkpoint": found.digest,
+        "step": found.step,
+        "read": found.manifest.get("read"),
+        "cutoff": saved["data"]["cutoff"],
+    }
+    return Base(found, found.folder, tokenizer_folder(found, config), config.tokenizer.end_of_text, record)
+
+
+def _derive(
+    config: RunConfig, wanted: FinetuneConfig, folder: Path, base: Base, chat: ChatTokenizer, rows: int
+) -> RunConfig:
+    """The run's own configuration, but for what is read, where it begins, and how long and fast it learns."""
+    given = config.model_dump(mode="json")
+    steps = wanted.steps or math.ceil(wanted.epochs * rows / wanted.batch_size)
+    sources = [one.source().model_dump(mode="json") for one in wanted.examples if not one.held_out]
+    of_documents: dict[str, Any] = {
+        "stages": [],
+        "reshuffles": {},
+        "canaries": None,
+        "decontamination": None,
+        "cache": None,
+    }
+    content = given | {
+        "name": f"{config.name}-{wanted.name}",
+        "folder": str(folder),
+        "init_from": str(folder / "start"),
+        "finetune": None,
+        "data": given["data"]
+        | of_documents
+        | {"sources": sources, "folder": None, "shards": str(folder / "shards"), "packing": "best_fit"},
+        "tokenizer": {
+            "path": str(folder / "tokenizer"),
+            "vocabulary_size": chat.pieces,
+            "end_of_text": base.end_of_text,
+        },
+        "model": given["model"]
+        | {
+            "vocabulary_size": max(config.model.vocabulary_size, chat.pieces),
+            "sequence_length": wanted.sequence_length or config.model.sequence_length,
+            "document_masking": True,
+        },
+        "training": given["training"]
+        | {
+            "steps": steps,
+            "batch_size": wanted.batch_size,
+            "micro_batch": wanted.micro_batch or config.training.micro_batch,
+            "learning_rate": wanted.learning_rate,
+            "minimum_learning_rate": 0.0,
+            "schedule": "cosine",
+            "warmup_steps": min(steps - 1, round(wanted.warmup_fraction * steps)),
+            "keep_best": None,
+        },
+        "evaluation": given["evaluation"]
+        | {"every": max(1, steps // 8), "tasks_every": None, "tokens": None, "baselines": [], "compare": []},
+        "monitoring": given["monitoring"] | {"job_type": "finetune"},
+    }
+    file = folder / "derived.yaml"
+    write_atomically(file, yaml.safe_dump(content, sort_keys=False))
+    try:
+        return load_config(file, [f"{key}={json.dumps(value)}" for key, value in wanted.settings.items()])
+    except ConfigError as error:
+        raise ConfigError(f"the `finetune` section cannot be run: {error}") from None
+    finally:
+        file.unlink()
+
+
+def _write_start(config: RunConfig, derived: RunConfig, base: Base, chat: ChatTokenizer, folder: Path) -> None:
+    """The weights to begin with as a Hugging Face folder, with rows for the marks that were added to the tokenizer."""
+    record = {"format": FORMAT, **base.record, "added": list(chat.added), "pieces": derived.model.vocabulary_size}
+    earlier = read_record(folder)
+    if {**earlier, "files": None} == {**json.loads(json.dumps(record)), "files": None} and not damaged_files(
+        folder, earlier
+    ):
+        say(f"finetune: {folder} is up to date")
+        return
+    try:
+        check_replaceable(folder)
+        weights = _weights(config, base)
+        known = sorted(Tokenizer.from_file(str(base.tokenizer / TOKENIZER)).get_vocab().values())
+        for name in set(VOCABULARY) & weights.keys():
+            weights[name] = _with_rows(weights[name], derived.model.vocabulary_size, known, chat.added)
+        with only_writer(folder):
+            export_folder(weights, derived.model, folder, None, base.end_of_text, record=record)
+    except (ValueError, FileExistsError) as error:
+        raise ConfigError(f"finetune: {error}") from None
+    if chat.added:
+        say(f"finetune: {len(chat.added)} marks are new pieces, whose rows begin as the mean of the others")
+
+
+def _weights(config: RunConfig, base: Base) -> dict[str, torch.Tensor]:
+    if base.checkpoint is not None:
+        return dict(load_trained(config, base.checkpoint.step).model.state_dict())
+    model = Transformer(config.model)
+    load_pretrained(model, base.folder)
+    return dict(model.state_dict())
+
+
+def _with_rows(weight: torch.Tensor, rows: int, known: list[int], added: tuple[int, ...]) -> torch.Tensor:
+    """A matrix of `rows` rows, of which those that are new or are `added` pieces' are the mean of the known pieces'."""
+    mean = weight[[number for number in known if number < len(weight)]].mean(dim=0)
+    grown = mean.repeat(rows, 1)
+    grown[: len(weight)] = weight
+    grown[list(added)] = mean
+    return grown
+
+
+def describe(report: dict[str, Any], config: RunConfig) -> str:
+    """What is learnt from, and one example as the model reads it."""
+    shown = report["shown"] if len(report["shown"]) <= 1_000 else report["shown"][:1_000] + " …"
+    manifest = read_manifest(config.shards)
+    held_out = sum(source.documents for source in manifest.splits.get("past", {}).values())
+    trained = sum(source.documents for source in manifest.splits["train"].values())
+    return (
+        f"{trained:,} examples to train on in {config.training.steps:,} steps, {held_out:,} held out; of the first, "
+        f"⟦what counts⟧:\n{shown}"
+    )

@@ -1,0 +1,239 @@
+"""`domainlm finetune`, whole: a trained run becomes one that answers, resumes to the bit, and transformers reads it."""
+
+import json
+import random
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from data.shards.format import read_manifest
+from domainlm.finetune import make_finetuning
+from domainlm.generate import continue_texts, load_writer, sample_settings
+from domainlm.trace import trace_step
+from model.initialise import initialise
+from model.pretrained import load_pretrained
+from model.transformer import Transformer
+from tests.conftest import WORDS
+from tests.launched.runs import assert_same_run, lines, metrics, run_to_the_end
+from train.checkpoints.folders import saved_steps, step_folder
+from train.checkpoints.trained import load_trained
+from train.config import RunConfig
+from train.config_file import ConfigError, load_config
+from train.records.journal import read_journal
+from train.token_stream import open_stream
+
+CommandLine = Callable[..., tuple[int, str, str]]
+SETTINGS = {"training.local_ranks": 2, "training.save_every": 3, "evaluation.new_tokens": 6}
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """Two sources: conversations of one word, and sentences that are good or bad news by their second word."""
+    folder, chance = tmp_path_factory.mktemp("examples"), random.Random(3)
+    talks, pairs = [], []
+    for number in range(40):
+        word = chance.choice(WORDS)
+        turns = [("user", f"say {word} {number}"), ("assistant", word), ("user", "more"), ("assistant", f"{word} " * 3)]
+        messages = [{"role": role, "content": content} for role, content in turns]
+        talks.append({"id": f"t{number}", "date": "2011-01-01", "messages": messages})
+    for number in range(60):
+        verb, label = chance.choice([("rose", "good"), ("fell", "bad")])
+        pairs.append({"id": f"p{number}", "prompt": f"{number} {verb} in spring", "response": label})
+    for name, records in (("talks", talks), ("news_labels", pairs)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    return [
+        {"name": "talks", "path": str(folder / "talks.jsonl")},
+        {"name": "news_labels", "path": str(folder / "news_labels.jsonl"), "form": "pairs", "undated": "train"}
+        | {"labels": ["good", "bad"]},
+    ]
+
+
+@pytest.fixture(scope="module")
+def base(undisturbed: RunConfig, examples: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
+    """The trained run, with a section that says what to learn then."""
+    finetune = {
+        "name": "desk",
+        "folder": str(tmp_path_factory.mktemp("finetuned") / "desk"),
+        "examples": examples,
+        "held_out_share": 0.2,
+        "sequence_length": 64,  # the base is an ALiBi model of 32
+        "batch_size": 4,
+        "micro_batch": 1,
+        "steps": 6,
+        "learning_rate": 2e-2,
+        "settings": SETTINGS,
+    }
+    return RunConfig.model_validate(undisturbed.model_dump() | {"finetune": finetune})
+
+
+@pytest.fixture(scope="module")
+def finetuned(base: RunConfig) -> RunConfig:
+    config, _ = make_finetuning(base)
+    run_to_the_end(config.run_folder / "config.yaml")
+    return config
+
+
+def test_the_run_begins_with_the_weights_and_a_mean_row_for_each_mark(
+    finetuned: RunConfig, undisturbed: RunConfig
+) -> None:
+    model = Transformer(finetuned.model)
+    initialise(model, 1)
+    load_pretrained(model, Path(str(finetuned.init_from)))
+    trained = load_trained(undisturbed).model
+    weight, before = model.embedding.weight, trained.embedding.weight
+    assert torch.equal(weight[:400], before)
+    assert torch.equal(weight[400:], before.mean(dim=0).repeat(4, 1))
+    for (name, ours), theirs in zip(model.named_parameters(), trained.parameters(), strict=True):
+        assert name == "embedding.weight" or torch.equal(ours, theirs)
+
+
+def test_loss_and_gradient_are_those_of_the_mean_over_all_counted_tokens(finetuned: RunConfig) -> None:
+    """On two ranks with two micro-batches each, none of which has as many counted tokens as another."""
+    model = Transformer(finetuned.model)
+    load_pretrained(model, Path(str(finetuned.init_from)))
+    model.double()
+    stream = open_stream(finetuned)
+    batch = stream.batch(0, 4)
+    assert batch.counted is not None
+    assert len(set(batch.counted.sum(axis=1).tolist())) > 1
+    tokens, documents = torch.from_numpy(batch.tokens), torch.from_numpy(batch.documents)
+    logits_and_targets = []
+    for row in range(4):
+        hidden = model.hidden_states(tokens[row : row + 1, :-1], documents=documents[row : row + 1])
+        wanted = torch.from_numpy(batch.counted[row])
+        logits_and_targets.append((F.linear(hidden, model.head.weight)[0, wanted], tokens[row, 1:][wanted]))
+    logits, targets = (torch.cat(parts) for parts in zip(*logits_and_targets, strict=True))
+    loss = F.cross_entropy(logits, targets)
+    loss.backward()
+    norm = torch.cat(
+        [parameter.grad.flatten() for parameter in model.parameters() if parameter.grad is not None]
+    ).norm()
+    first = metrics(finetuned)[1]
+    assert first["loss"] == pytest.approx(loss.item(), rel=1e-6)
+    assert first["gradient_norm"] == pytest.approx(norm.item(), rel=1e-5)
+
+
+def test_it_learns_and_says_so_of_what_is_held_out(finetuned: RunConfig) -> None:
+    evaluations = lines(finetuned, "evaluation")
+    assert len(evaluations) == 6
+    first, last = evaluations[0]["tasks"], evaluations[-1]["tasks"]
+    assert first["talks"].keys() == {"loss", "token_accuracy"}
+    assert last["news_labels"].keys() == {"loss", "token_accuracy", "label_accuracy", "label_macro_f1"}
+    assert last["news_labels"]["loss"] < first["news_labels"]["loss"]
+    assert last["news_labels"]["token_accuracy"] > first["news_labels"]["token_accuracy"]
+    assert [event["event"] for event in read_journal(finetuned.run_folder)][:2] == ["start", "initial weights"]
+
+
+def test_a_stopped_fine_tuning_goes_on_to_the_bit(base: RunConfig, finetuned: RunConfig, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    shutil.copytree(finetuned.run_folder, again)
+    file = again / "config.yaml"
+    config = load_config(file, [f"folder={again}", f"data.shards={again}/shards"])
+    assert saved_steps(config.checkpoints) == [3, 6]
+    shutil.rmtree(step_folder(config.checkpoints, 6))
+    (config.checkpoints / "latest").write_text("step_000003")
+    for done in again.glob("*DONE*"):
+        done.unlink()
+    run_to_the_end(file, f"folder={again}", f"data.shards={again}/shards", code=0)
+    assert_same_run(config, finetuned)
+
+
+def test_the_ledger_names_the_examples_of_a_step(finetuned: RunConfig) -> None:
+    found = trace_step(finetuned, 2, text=True)
+    assert {document["source"] for document in found["documents"]} <= {"talks", "news_labels"}
+    assert {document["id"][0] for document in found["documents"]} <= {"t", "p"}
+    assert len(found["documents"]) > 4
+    assert all(text.startswith("<|endoftext|><|user|>") for text in found["texts"])
+
+
+def test_evaluation_report_and_the_same_command_again(
+    finetuned: RunConfig, command_line: CommandLine, base: RunConfig, tmp_path: Path
+) -> None:
+    folder = finetuned.run_folder
+    code, out, err = command_line("evaluate", folder, "--json")
+    assert code == 0, err
+    result = json.loads(out.splitlines()[-1])
+    labels = result["labels"]["news_labels"]
+    held_out = read_manifest(finetuned.shards).splits["past"]
+    assert labels["items"] == held_out["news_labels"].documents
+    assert 0 <= labels["accuracy"]["low"] <= labels["accuracy"]["value"] <= labels["accuracy"]["high"] <= 1
+    assert result["sources"]["talks"]["past"]["bytes"] == held_out["talks"].bytes
+    code, out, err = command_line("evaluate", folder)
+    assert "news_labels, macro_f1 of" in out
+    code, _, err = command_line("report", folder)
+    assert code == 0, err
+    (tmp_path / "base.yaml").write_text(json.dumps(base.model_dump(mode="json")))
+    code, out, err = command_line("finetune", tmp_path / "base.yaml")
+    assert code == 0, err
+    assert "examples is up to date" in err
+    assert "has begun, its weights are those of its own checkpoints" in err
+    assert "⟦" in out
+
+
+def test_transformers_asks_as_we_do_and_stops_at_the_turns_end(
+    finetuned: RunConfig, command_line: CommandLine, tmp_path: Path
+) -> None:
+    import transformers
+
+    code, _, err = command_line("export", finetuned.run_folder, "--out", tmp_path / "export")
+    assert code == 0, err
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "export")
+    model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "export")
+    assert model.generation_config.eos_token_id == [403, 0]
+    writer = load_writer(finetuned, chat=True)
+    messages = [{"role": "user", "content": "say rate 90"}]
+    ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    assert ids["input_ids"][0].tolist() == writer.encode("say rate 90")
+    theirs = model.generate(**ids, max_new_tokens=30, do_sample=False)[0, ids["input_ids"].shape[1] :].tolist()
+    settings = replace(sample_settings(finetuned), temperature=0.0, new_tokens=30)
+    [ours], _ = continue_texts(writer, ["say rate 90"], settings)
+    assert tokenizer.decode([token for token in theirs if token not in (403, 0)]) == ours.text
+    assert "<|" not in ours.text
+    code, out, err = command_line(
+        "generate", finetuned.run_folder, "--chat", "--prompt", "3 fell in spring", "--temperature", "0", "--json"
+    )
+    assert code == 0, err
+    [sample] = json.loads(out.splitlines()[-1])["samples"]
+    assert sample["ended_by"] in ("end of turn", "length")
+
+
+def test_what_cannot_be_fine_tuned_is_said_in_one_line(
+    base: RunConfig, undisturbed: RunConfig, command_line: CommandLine, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="there is no `finetune` section"):
+        make_finetuning(undisturbed)
+    plain = base.model_dump(mode="json")
+
+    def said(*overrides: str) -> str:
+        (tmp_path / "base.yaml").write_text(json.dumps(plain))
+        own = f"finetune.folder={tmp_path}/other"
+        code, _, err = command_line("finetune", tmp_path / "base.yaml", "--prepare", own, *overrides)
+        assert code != 0
+        return err.strip().splitlines()[-1]
+
+    assert "finetune.template: no such file: x.jinja" in said("finetune.template=x.jinja")
+    assert "no checkpoint of step 5" in said("finetune.checkpoint=5")
+    assert "batch_size 3 is not a multiple of micro_batch 2" in said("finetune.batch_size=3", "finetune.micro_batch=2")
+    assert "training.stepz: unknown key" in said("finetune.settings={training.stepz: 1}")
+    assert "leave out the other" in said("finetune.init_from=x", "finetune.checkpoint=4")
+    assert "finetune.init_from: x has no tokenizer.json" in said("finetune.init_from=x")
+
+
+def test_it_begins_with_an_export_too(
+    base: RunConfig, undisturbed: RunConfig, command_line: CommandLine, tmp_path: Path
+) -> None:
+    code, _, err = command_line("export", undisturbed.run_folder, "--out", tmp_path / "export")
+    assert code == 0, err
+    assert base.finetune is not None
+    changed = base.finetune.model_copy(update={"init_from": str(tmp_path / "export"), "folder": str(tmp_path / "desk")})
+    config, _ = make_finetuning(base.model_copy(update={"finetune": changed}))
+    ours, theirs = (
+        (Path(str(one.init_from)) / "model.safetensors").read_bytes() for one in (config, make_finetuning(base)[0])
+    )
+    assert ours == theirs
