@@ -1,12 +1,11 @@
 """The words that `domainlm` takes: its commands and their options, with argparse alone, so that help comes at once."""
 
 import argparse
-import datetime
-import math
 import re
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
+
+from domainlm.option_values import day, number, path, shard, whole
 
 DESCRIPTION = """Pretrain a domain language model from scratch.
 
@@ -47,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     for array in (prepare, tokenize):
         array.add_argument(
             "--shard",
-            type=_shard,
+            type=shard,
             metavar="I/N",
             help="do the I-th of N shares (from 0) and no more, as a task of a Slurm array; the same command without "
             "it finishes",
@@ -72,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     for shared in (evaluate, compare):
         shared.add_argument(
             "--shard",
-            type=_shard,
+            type=shard,
             metavar="I/N",
             help="score the I-th of N shares (from 0), as a task of a Slurm array",
         )
@@ -84,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_export(commands)
     _add_trace(commands)
     megatron = _add(commands, "export-shards", "shards → Megatron-LM's .bin and .idx files", "--out megatron/")
-    megatron.add_argument("--out", type=_path, required=True, help="the folder")
+    megatron.add_argument("--out", type=path, required=True, help="the folder")
     _add(commands, "run", "all of it in order: prepare, tokenize, train, evaluate, report, export")
     return parser
 
@@ -94,7 +93,7 @@ def _add_trace(commands: Any) -> None:
         commands, "trace", "which documents were in a step, which steps saw a document, which have a text", "--step 100"
     )
     wanted = trace.add_mutually_exclusive_group(required=True)
-    wanted.add_argument("--step", type=_whole(1), help="step, counted from 1 as in metrics.jsonl")
+    wanted.add_argument("--step", type=whole(1), help="step, counted from 1 as in metrics.jsonl")
     wanted.add_argument("--document", metavar="ID", help="document id: the steps that saw it")
     wanted.add_argument(
         "--find",
@@ -108,7 +107,7 @@ def _add_trace(commands: Any) -> None:
         help="mark a document to be forgotten: the next build drops it and all that resembles it; names the "
         "checkpoints that have seen it and the last that has not",
     )
-    trace.add_argument("--rank", type=_whole(0), help="with --step: only what this rank read")
+    trace.add_argument("--rank", type=whole(0), help="with --step: only what this rank read")
     trace.add_argument("--text", action="store_true", help="with --step: the text of its samples too")
 
 
@@ -120,14 +119,14 @@ def _add_plan(commands: Any) -> None:
         "--gpu A100-80GB --gpus 8",
     )
     plan.add_argument("--gpu", help="the GPU to plan for, such as H100-80GB (default: hardware.gpu, or this machine)")
-    plan.add_argument("--gpus", type=_whole(1), metavar="N", help="how many of them (default: as in `hardware`)")
+    plan.add_argument("--gpus", type=whole(1), metavar="N", help="how many of them (default: as in `hardware`)")
 
 
 def _add_examinations(commands: Any) -> None:
     status = _add(commands, "status", "how a run is doing: step, speed, time left, goodput and cost", "--follow")
     status.add_argument("--follow", action="store_true", help="show it again and again until the run is over")
     status.add_argument(
-        "--every", type=_number(0, 1e6), default=5.0, metavar="SECONDS", help="with --follow (default: 5)"
+        "--every", type=number(0, 1e6), default=5.0, metavar="SECONDS", help="with --follow (default: 5)"
     )
     doctor = _add(
         commands, "doctor", "check this machine before a run: software, GPUs, launcher, disks, W&B, data", "--json"
@@ -140,24 +139,24 @@ def _add_examinations(commands: Any) -> None:
         "--steps 20",
     )
     rehearse.add_argument(
-        "--steps", type=_whole(4), default=8, help="steps of each of the short runs (default 8, least 4)"
+        "--steps", type=whole(4), default=8, help="steps of each of the short runs (default 8, least 4)"
     )
 
 
 def _add_submit(commands: Any) -> None:
     parser = _add(commands, "submit", "submit training to Slurm, and show the script", "--nodes 8 --time 12:00:00")
-    parser.add_argument("--nodes", type=_whole(1), required=True, help="nodes that train")
+    parser.add_argument("--nodes", type=whole(1), required=True, help="nodes that train")
     parser.add_argument("--time", required=True, help="time limit as Slurm takes it, such as 12:00:00 or 2-00:00:00")
-    parser.add_argument("--gpus-per-node", type=_whole(0), default=8, help="0: nodes without GPUs (default 8)")
-    parser.add_argument("--ranks-per-node", type=_whole(1), help="default: one a GPU, or one")
-    parser.add_argument("--cpus-per-rank", type=_whole(1), help="default: as in slurm/pretrain.sbatch")
+    parser.add_argument("--gpus-per-node", type=whole(0), default=8, help="0: nodes without GPUs (default 8)")
+    parser.add_argument("--ranks-per-node", type=whole(1), help="default: one a GPU, or one")
+    parser.add_argument("--cpus-per-rank", type=whole(1), help="default: as in slurm/pretrain.sbatch")
     parser.add_argument("--partition", help="Slurm partition")
     parser.add_argument("--account", help="Slurm account")
     parser.add_argument("--launcher", choices=("srun", "torchrun", "deepspeed"), default="srun", help="default srun")
-    parser.add_argument("--spare", type=_whole(0), default=0, help="nodes more, of which as many may turn out bad")
+    parser.add_argument("--spare", type=whole(0), default=0, help="nodes more, of which as many may turn out bad")
     parser.add_argument(
         "--chain",
-        type=_whole(1),
+        type=whole(1),
         default=1,
         metavar="N",
         help="N jobs, one after the other, where jobs may not be requeued",
@@ -180,8 +179,8 @@ def _add_branch(commands: Any) -> None:
     )
     branch.add_argument("--name", required=True, help="name of the new run, whose folder is beside this one's")
     origin = branch.add_mutually_exclusive_group(required=True)
-    origin.add_argument("--from", dest="from_step", type=_whole(1), metavar="STEP", help="the checkpoint's step")
-    origin.add_argument("--edits", type=_path, help="a YAML file that has STEP and settings under NAME")
+    origin.add_argument("--from", dest="from_step", type=whole(1), metavar="STEP", help="the checkpoint's step")
+    origin.add_argument("--edits", type=path, help="a YAML file that has STEP and settings under NAME")
     branch.add_argument(
         "--set",
         action="append",
@@ -217,14 +216,14 @@ def _add_questions(commands: Any) -> None:
     )
     _add_general_model(questions)
     questions.add_argument(
-        "--items", type=_whole(1), default=200, metavar="N", help="most items of each kind (default: 200)"
+        "--items", type=whole(1), default=200, metavar="N", help="most items of each kind (default: 200)"
     )
 
 
 def _add_general_model(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--window",
-        type=_whole(2),
+        type=whole(2),
         metavar="N",
         help="tokens that models of transformers read at once (default: their own)",
     )
@@ -239,10 +238,10 @@ def _add_audit(commands: Any) -> None:
         "--passages 500",
     )
     audit.add_argument(
-        "--passages", type=_whole(1), default=500, metavar="N", help="asked for, of each stratum (default: 500)"
+        "--passages", type=whole(1), default=500, metavar="N", help="asked for, of each stratum (default: 500)"
     )
     audit.add_argument(
-        "--samples", type=_whole(1), default=200, metavar="N", help="training documents to continue (default: 200)"
+        "--samples", type=whole(1), default=200, metavar="N", help="training documents to continue (default: 200)"
     )
     audit.add_argument(
         "--text", action="store_true", help="show what was found too, which may be confidential; no report has it"
@@ -259,7 +258,7 @@ def _add_tasks(commands: Any) -> None:
     tasks.add_argument(
         "--model", action="append", default=[], metavar="PATH", help="another model, as of `compare`; repeatable"
     )
-    tasks.add_argument("--limit", type=_whole(1), metavar="N", help="the first N items of each task only")
+    tasks.add_argument("--limit", type=whole(1), metavar="N", help="the first N items of each task only")
     tasks.add_argument("--fetch", action="store_true", help="fetch data of tasks from the hub where they are missing")
     _add_general_model(tasks)
 
@@ -272,7 +271,7 @@ def _add_retrieve(commands: Any) -> None:
         '"What was said of tariffs on wool?" --date 1950-01-01',
     )
     retrieve.add_argument(
-        "--passages", type=_whole(1), default=5, metavar="K", help="most that are shown, the best first (default: 5)"
+        "--passages", type=whole(1), default=5, metavar="K", help="most that are shown, the best first (default: 5)"
     )
     _add_bound(retrieve)
 
@@ -280,7 +279,7 @@ def _add_retrieve(commands: Any) -> None:
 def _add_bound(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--date",
-        type=_day,
+        type=day,
         metavar="YYYY-MM-DD",
         help="day of the question: no later document is looked at (default: all training text, which is older than the "
         "run's cutoff)",
@@ -299,7 +298,7 @@ def _add_generate(commands: Any) -> None:
     )
     generate.add_argument("--prompt", action="append", metavar="TEXT", help="text to continue; may be given repeatedly")
     generate.add_argument(
-        "--retrieve", type=_whole(1), metavar="K", help="put up to K passages of the corpus before it, and cite them"
+        "--retrieve", type=whole(1), metavar="K", help="put up to K passages of the corpus before it, and cite them"
     )
     _add_bound(generate)
     generate.add_argument(
@@ -307,20 +306,20 @@ def _add_generate(commands: Any) -> None:
         action="store_true",
         help="a prompt is what a user says, and the answer ends with its turn: of a run that `domainlm finetune` made",
     )
-    generate.add_argument("--tokens", type=_whole(1), metavar="N", help="most tokens of each continuation")
+    generate.add_argument("--tokens", type=whole(1), metavar="N", help="most tokens of each continuation")
     generate.add_argument(
-        "--temperature", type=_number(0, or_least=True), help="sampling temperature; 0 takes the likeliest token"
+        "--temperature", type=number(0, or_least=True), help="sampling temperature; 0 takes the likeliest token"
     )
-    generate.add_argument("--top-k", type=_whole(1), metavar="K", help="sample among the K likeliest tokens only")
+    generate.add_argument("--top-k", type=whole(1), metavar="K", help="sample among the K likeliest tokens only")
     generate.add_argument(
-        "--top-p", type=_number(0, 1), metavar="P", help="sample among those that together have probability P"
+        "--top-p", type=number(0, 1), metavar="P", help="sample among those that together have probability P"
     )
     generate.add_argument(
         "--stop", action="append", metavar="TEXT", help="end before this text; may be given repeatedly"
     )
-    generate.add_argument("--seed", type=_whole(0), help="of the samples (default: the run's)")
+    generate.add_argument("--seed", type=whole(0), help="of the samples (default: the run's)")
     generate.add_argument(
-        "--checkpoint", type=_whole(1), metavar="STEP", help="the checkpoint of this step, not the newest"
+        "--checkpoint", type=whole(1), metavar="STEP", help="the checkpoint of this step, not the newest"
     )
 
 
@@ -332,15 +331,15 @@ def _add_serve(commands: Any) -> None:
         "--port 8000",
     )
     serve.add_argument("--host", default="127.0.0.1", help="where to listen (default: this machine alone, 127.0.0.1)")
-    serve.add_argument("--port", type=_whole(0), default=8000, help="default 8000; 0 takes a free one")
+    serve.add_argument("--port", type=whole(0), default=8000, help="default 8000; 0 takes a free one")
     serve.add_argument(
-        "--waiting", type=_whole(0), default=16, metavar="N", help="requests that may wait for another (default 16)"
+        "--waiting", type=whole(0), default=16, metavar="N", help="requests that may wait for another (default 16)"
     )
     serve.add_argument(
-        "--seconds", type=_number(0), default=120.0, help="most time of a request, waiting included (default 120)"
+        "--seconds", type=number(0), default=120.0, help="most time of a request, waiting included (default 120)"
     )
     serve.add_argument(
-        "--checkpoint", type=_whole(1), metavar="STEP", help="the checkpoint of this step, not the newest"
+        "--checkpoint", type=whole(1), metavar="STEP", help="the checkpoint of this step, not the newest"
     )
 
 
@@ -351,9 +350,9 @@ def _add_export(commands: Any) -> None:
         "checkpoint → Hugging Face folder with a model card, for transformers, vLLM and llama.cpp",
         "--checkpoint 1200",
     )
-    export.add_argument("--out", type=_path, help="the folder (default: export/ in the run's folder)")
+    export.add_argument("--out", type=path, help="the folder (default: export/ in the run's folder)")
     export.add_argument(
-        "--checkpoint", type=_whole(1), metavar="STEP", help="the checkpoint of this step, not the newest"
+        "--checkpoint", type=whole(1), metavar="STEP", help="the checkpoint of this step, not the newest"
     )
     export.add_argument(
         "--dtype",
@@ -367,54 +366,8 @@ def _add_export(commands: Any) -> None:
         "adapter/ of the run's folder",
     )
     export.add_argument(
-        "--shard-gigabytes", type=_number(0), default=5.0, metavar="GB", help="largest file of weights (default: 5)"
+        "--shard-gigabytes", type=number(0), default=5.0, metavar="GB", help="largest file of weights (default: 5)"
     )
-
-
-def _whole(least: int) -> Callable[[str], int]:
-    """The type of an option that is a whole number of 64 bits, and at least this."""
-
-    def whole(text: str) -> int:
-        number = int(text) if re.fullmatch(r"-?[0-9]{1,19}", text) else None
-        if number is None or not least <= number < 1 << 63:
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} on")
-        return number
-
-    return whole
-
-
-def _number(least: float, most: float | None = None, *, or_least: bool = False) -> Callable[[str], float]:
-    """The type of an option that is a finite number above `least`, or also `least` itself, and at most `most`."""
-
-    def number(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value) or not (value > least or (or_least and value == least)) or value > (most or value):
-            bounds = f"{'from' if or_least else 'above'} {least:g}{'' if most is None else f' and at most {most:g}'}"
-            raise argparse.ArgumentTypeError(f"{text!r} is no finite number {bounds}")
-        return value
-
-    return number
-
-
-def _day(text: str) -> datetime.date:
-    try:
-        return datetime.date.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no day such as 2019-12-31") from None
-
-
-def _path(text: str) -> Path:
-    return Path(text).absolute()  # of the folder in which the words were typed
-
-
-def _shard(text: str) -> tuple[int, int]:
-    index, slash, count = text.partition("/")
-    if not (slash and index.isdigit() and count.isdigit() and int(index) < int(count)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form I/N with I from 0 to N - 1, such as 0/64")
-    return int(index), int(count)
 
 
 def _add(commands: Any, name: str, summary: str, example: str = "seed=1") -> argparse.ArgumentParser:

@@ -4,8 +4,6 @@ Each loads what it works with itself: torch alone takes longer than most command
 """
 
 import argparse
-import json
-import os
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,44 +13,11 @@ from pydantic import ValidationError
 
 from data.errors import DataError
 from data.progress import go_on_unread, say
-from domainlm.paths import begun_in, found_elsewhere
 from train.config import RunConfig
-from train.config_file import ConfigError, load_config, recorded_folder
+from train.config_file import ConfigError
 from train.hardware import HardwareConfig
 
 Result = dict[str, Any]
-
-
-def load(arguments: argparse.Namespace) -> RunConfig | None:
-    """The configuration; of a run's folder the one that it was trained with; none for a command that does without.
-
-    For a run's folder the relative paths start where they did when the run was begun.
-    """
-    if arguments.config is None:
-        return None
-    if Path(arguments.config).is_dir():
-        _name_run(arguments)
-    config = load_config(arguments.config, arguments.overrides)
-    if note := found_elsewhere(config, Path(arguments.config)):
-        say(note)
-    return config
-
-
-def _name_run(arguments: argparse.Namespace) -> None:
-    """Put the configuration of a run's folder in its place, and have its folder be the one that was named."""
-    folder = Path(arguments.config).absolute()
-    file = folder / "config.yaml"
-    if not file.exists():
-        raise ConfigError(
-            f"{arguments.config} is no run that has begun, it has no config.yaml: name the run's YAML file"
-        )
-    arguments.config = str(file)
-    start = begun_in(recorded_folder(file), folder)
-    if start is None:
-        arguments.overrides = [f"folder={json.dumps(str(folder))}", *arguments.overrides]  # the ranks are told too
-    elif start != Path.cwd():
-        say(f"relative paths start in {start}, where the run was begun")
-        os.chdir(start)
 
 
 def plan(arguments: argparse.Namespace, config: RunConfig) -> Result:
@@ -196,7 +161,7 @@ def evaluate(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
 
 def compare(arguments: argparse.Namespace, config: RunConfig) -> Result:
-    from domainlm import compare as comparing
+    from domainlm.measure import compare as comparing
 
     result = comparing.compare(
         config,
@@ -212,7 +177,7 @@ def compare(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
 
 def questions(arguments: argparse.Namespace, config: RunConfig) -> Result:
-    from domainlm import questions as asking
+    from domainlm.measure import questions as asking
 
     result = asking.ask(config, arguments.others, items=arguments.items, window=arguments.window, dtype=arguments.dtype)
     _show(arguments, asking.describe(result))
@@ -220,7 +185,7 @@ def questions(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
 
 def audit(arguments: argparse.Namespace, config: RunConfig) -> Result:
-    from domainlm import audit as auditing
+    from domainlm.measure import audit as auditing
 
     result = auditing.audit(config, passages=arguments.passages, samples=arguments.samples, text=arguments.text)
     _show(arguments, auditing.describe(result))
@@ -228,7 +193,7 @@ def audit(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
 
 def tasks(arguments: argparse.Namespace, config: RunConfig) -> Result:
-    from domainlm import tasks as scoring
+    from domainlm.measure import tasks as scoring
 
     result = scoring.score_tasks(
         config,
@@ -394,7 +359,7 @@ def run(arguments: argparse.Namespace, config: RunConfig) -> Result:
         say("training was asked to stop: run the same command again to go on")
         return {"finished": False}
     result = stages.evaluate(config)
-    from domainlm import compare as comparing  # loads torch
+    from domainlm.measure import compare as comparing  # loads torch
 
     compared = comparing.compare(config, config.evaluation.compare) if config.evaluation.compare else None
     reported = stages.report(config)

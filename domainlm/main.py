@@ -58,11 +58,12 @@ def _say_end(number: int) -> None:
 
 def _call(commands: ModuleType, arguments: argparse.Namespace) -> None:
     from data.errors import DataError, refused_file
+    from domainlm.configuration import load
     from train.checkpoints.folders import CheckpointError
     from train.config_file import ConfigError
 
     try:
-        config = commands.load(arguments)
+        config = load(arguments)
         result = getattr(commands, arguments.command.replace("-", "_"))(arguments, config)
     except (ConfigError, DataError, CheckpointError) as error:
         print(f"error: {error}", file=sys.stderr)

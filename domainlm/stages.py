@@ -145,8 +145,8 @@ def evaluate(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
         return kept
     if baselines:
         stage_digest(config.corpus)  # what is missing is said before hours of scoring
-    from domainlm.compare import held_out_text
-    from domainlm.named_model import own_model
+    from domainlm.measure.compare import held_out_text
+    from domainlm.measure.named_model import own_model
 
     model, trained = own_model(config)
     text = held_out_text(config, trained.checkpoint, config.evaluation.tokens)

@@ -13,9 +13,9 @@ import torch
 from data.errors import DataError
 from data.shards.documents import held_out_documents
 from domainlm import stages
-from domainlm.already_read import UNKNOWN_TEXT
 from domainlm.export import export
-from domainlm.questions import answered_before
+from domainlm.measure.already_read import UNKNOWN_TEXT
+from domainlm.measure.questions import answered_before
 from domainlm.trace import trace_document, trace_step
 from evaluation import scores
 from tests.launched.runs import run_domainlm

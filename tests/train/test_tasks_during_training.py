@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from data.errors import DataError
-from domainlm.named_model import own_model
+from domainlm.measure.named_model import own_model
 from tests.launched.runs import run_to_the_end
 from train.config import EvaluationConfig
 from train.config_file import ConfigError, load_config

@@ -71,7 +71,7 @@ def _check_adapter(config: RunConfig) -> None:
     ids = trained_rows(config)
     if config.lora.adapter is not None:
         folder = Path(config.lora.adapter)
-        base = json.loads(record.read_bytes()).get("base") if (record := folder / RECORD).exists() else None
+        base = _said(folder / RECORD).get("base")
         if base is not None and base != (here := weights_digest(Path(str(config.init_from)))):
             raise ValueError(f"{folder} is an adapter of the base {base}, and {config.init_from} is {here}")
         _check_text(config, folder)

@@ -10,7 +10,7 @@ import torch
 from data.shards.format import EncodedDocument
 from data.shards.packing import pack_shards
 from data.stream.stream import Piece, TokenStream
-from domainlm.audit import likeliest_tokens
+from domainlm.measure.audit import likeliest_tokens
 from evaluation.audit.memorisation import (
     NOWHERE,
     Passage,

@@ -8,7 +8,7 @@ import pytest
 
 from data.shards.documents import read_documents
 from data.shards.format import read_manifest
-from domainlm.already_read import UNKNOWN_TEXT, HeldOutId, already_read
+from domainlm.measure.already_read import UNKNOWN_TEXT, HeldOutId, already_read
 from tests.domainlm.test_trace import save
 from train.config import RunConfig, to_yaml
 from train.config_file import load_config

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from data.corpus.files import corpus_files
-from domainlm.audit import audit, describe
-from domainlm.compare import compare
+from domainlm.measure.audit import audit, describe
+from domainlm.measure.compare import compare
 from evaluation.audit import exposure
 from model.initialise import initialise
 from model.transformer import Transformer

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from data.errors import DataError
 from data.shards.documents import read_documents
 from data.shards.format import read_manifest
-from domainlm.named_model import named_run
+from domainlm.measure.named_model import named_run
 from train.checkpoints.folders import CheckpointError, find_checkpoint
 from train.checkpoints.identity import shards_of
 from train.config import RunConfig

@@ -7,8 +7,8 @@ from typing import Any
 
 from data.errors import DataError
 from data.files import finished_digest, stage_digest, write_atomically
-from domainlm.already_read import HeldOutId, already_read
-from domainlm.named_model import load_named, own_model
+from domainlm.measure.already_read import HeldOutId, already_read
+from domainlm.measure.named_model import load_named, own_model
 from evaluation.general_model import Dtype
 from evaluation.questions.answers import Answers, answer, tasks
 from evaluation.questions.build import ITEMS, Questions, make_questions

@@ -9,12 +9,12 @@ from data.errors import DataError
 from data.files import write_atomically
 from data.progress import say
 from data.shards.format import verify_held_out
-from domainlm.already_read import HeldOutId, already_read
-from domainlm.audit import REPORT as AUDIT
-from domainlm.named_model import load_named, named_run, own_model
-from domainlm.questions import answered_before
+from domainlm.measure.already_read import HeldOutId, already_read
+from domainlm.measure.audit import REPORT as AUDIT
+from domainlm.measure.named_model import load_named, named_run, own_model
+from domainlm.measure.questions import answered_before
+from domainlm.measure.tasks import kept_figures
 from domainlm.status.read import read_status
-from domainlm.tasks import kept_figures
 from domainlm.trace import tokens_between
 from evaluation.bits_per_byte import HELD_OUT_SPLITS, Rule, read_held_out
 from evaluation.comparison import Compared, comparison_json

@@ -20,7 +20,7 @@ from data.shards.packing import SPLIT
 from data.shards.reader import DTYPES, OpenFiles, shard_name
 from data.stream.ledger import times_seen
 from data.stream.stream import Piece, TokenStream
-from domainlm.named_model import own_model
+from domainlm.measure.named_model import own_model
 from domainlm.trace import passed_over
 from evaluation.audit.copies import count_others_with
 from evaluation.audit.exposure import measure_exposure

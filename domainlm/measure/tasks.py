@@ -7,7 +7,7 @@ from typing import Any
 
 from data.errors import DataError
 from data.files import read_object, stage_digest, value_digest, write_atomically
-from domainlm.named_model import load_named, named_run, own_model
+from domainlm.measure.named_model import load_named, named_run, own_model
 from domainlm.trace import steps_of_documents
 from evaluation.figures import spans
 from evaluation.general_model import Dtype

@@ -1,0 +1,43 @@
+"""The configuration that the words name: a YAML file, or the folder of a run that has begun."""
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+from data.progress import say
+from domainlm.paths import begun_in, found_elsewhere
+from train.config import RunConfig
+from train.config_file import ConfigError, load_config, recorded_folder
+
+
+def load(arguments: argparse.Namespace) -> RunConfig | None:
+    """The configuration; of a run's folder the one that it was trained with; none for a command that does without.
+
+    For a run's folder the relative paths start where they did when the run was begun.
+    """
+    if arguments.config is None:
+        return None
+    if Path(arguments.config).is_dir():
+        _name_run(arguments)
+    config = load_config(arguments.config, arguments.overrides)
+    if note := found_elsewhere(config, Path(arguments.config)):
+        say(note)
+    return config
+
+
+def _name_run(arguments: argparse.Namespace) -> None:
+    """Put the configuration of a run's folder in its place, and have its folder be the one that was named."""
+    folder = Path(arguments.config).absolute()
+    file = folder / "config.yaml"
+    if not file.exists():
+        raise ConfigError(
+            f"{arguments.config} is no run that has begun, it has no config.yaml: name the run's YAML file"
+        )
+    arguments.config = str(file)
+    start = begun_in(recorded_folder(file), folder)
+    if start is None:
+        arguments.overrides = [f"folder={json.dumps(str(folder))}", *arguments.overrides]  # the ranks are told too
+    elif start != Path.cwd():
+        say(f"relative paths start in {start}, where the run was begun")
+        os.chdir(start)
