@@ -61,7 +61,8 @@ def write_tokenizer(file: Path, folder: Path, end_of_text: str, sequence_length:
     The config.json of the model must be there, as transformers reads a tokenizer by it.
 
     A description that lies beside it is kept, but for what decides whether the export works: the class, so that the
-    file is obeyed; the model's length; the inputs that these models take; and no mark is left empty.
+    file is obeyed; the model's length; the inputs that these models take; begin and end, which are the model's; and no
+    mark is left empty. Nor is what the file itself would put around every text, as no text was trained on so.
 
     Returns:
         Whether AutoTokenizer was compared with the file: False where transformers is not installed.
@@ -72,24 +73,39 @@ def write_tokenizer(file: Path, folder: Path, end_of_text: str, sequence_length:
     for name in (file.name, MARKS, CHAT):
         if file.with_name(name).exists():
             shutil.copyfile(file.with_name(name), folder / name)
+    _add_no_pieces(folder / file.name)
     beside = file.with_name(DESCRIPTION)
     own = json.loads(beside.read_bytes()) if beside.exists() else None
     if not isinstance(own, dict | None):
         raise ValueError(f"{beside} does not describe a tokenizer: it is no object of JSON")
     special = _special_pieces(file, end_of_text)
     described = {key: value for key, value in (own or special).items() if key not in NOT_OF_AN_EXPORT}
+    ends = {"bos_token": end_of_text, "eos_token": end_of_text}  # whatever ends texts elsewhere: as in config.json
     settings = {
         "clean_up_tokenization_spaces": False,
         **described,
         **{mark: described.get(mark) or end_of_text for mark in OF_THE_END},
+        **ends,
         "tokenizer_class": KEEPS_THE_FILE,
         "model_max_length": sequence_length,
         # Before version 5 transformers adds token_type_ids, which these models refuse.
         "model_input_names": ["input_ids", "attention_mask"],
     }
-    for name, content in {DESCRIPTION: settings, **({} if own else {MARKS: special})}.items():
+    marks = folder / MARKS
+    written = {DESCRIPTION: settings}
+    if not own or marks.exists():
+        written[MARKS] = (json.loads(marks.read_bytes()) if own else special) | ends
+    for name, content in written.items():
         (folder / name).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return _has_the_ids(folder)
+
+
+def _add_no_pieces(file: Path) -> None:
+    """Take out of a tokenizer.json what puts pieces around every text, such as a begin that training never had."""
+    tokenizer = Tokenizer.from_file(str(file))
+    if len(tokenizer.encode("")) > len(tokenizer.encode("", add_special_tokens=False)):
+        content = json.loads(file.read_bytes()) | {"post_processor": None}
+        file.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
 
 def _special_pieces(file: Path, end_of_text: str) -> dict[str, Any]:
@@ -112,7 +128,7 @@ def _has_the_ids(folder: Path) -> bool:
         model_max_length=10**9,  # or it warns of long texts
     )
     for text in itertools.chain(PROBES, _texts_of_pieces(file)):
-        expected, found = file.encode(text, add_special_tokens=False).ids, loaded.encode(text, add_special_tokens=False)
+        expected, found = file.encode(text, add_special_tokens=False).ids, loaded.encode(text)
         if found != expected:
             raise ValueError(
                 f"AutoTokenizer of transformers {transformers.__version__} gives {len(found)} ids for {text[:40]!a},"

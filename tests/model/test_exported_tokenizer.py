@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer
 
 from model import exported_tokenizer
@@ -115,3 +115,18 @@ def test_what_describes_no_tokenizer_is_refused(export, tmp_path):
     (tmp_path / "given" / "tokenizer_config.json").write_text("[]")
     with pytest.raises(ValueError, match=r"tokenizer_config\.json does not describe a tokenizer"):
         export("llama")
+
+
+def test_what_a_file_puts_around_every_text_is_not_in_the_export_nor_another_end(export, tmp_path):
+    """As Llama's files do: the model has never had such a begin, and its documents end by another piece."""
+    file = given(tmp_path / "given", bos_token="Ġ2024", eos_token="Ġ2024", pad_token="Ġ2024")
+    begin = file.token_to_id("Ġ2024")
+    file.post_processor = processors.TemplateProcessing(single="Ġ2024 $A", special_tokens=[("Ġ2024", begin)])
+    file.save(str(tmp_path / "given" / "tokenizer.json"))
+    (tmp_path / "given" / "special_tokens_map.json").write_text('{"eos_token": "Ġ2024"}')
+    assert file.encode(FIGURES).ids[0] == begin
+    folder = export("llama")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    assert tokenizer(FIGURES)["input_ids"] == file.encode(FIGURES, add_special_tokens=False).ids
+    assert (tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token) == (END, END, "Ġ2024")
+    assert json.loads((folder / "special_tokens_map.json").read_text("utf-8"))["eos_token"] == END
