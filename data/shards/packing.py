@@ -146,7 +146,7 @@ def read_packing(folder: Path, policy: str, sequence_length: int) -> Packing:
         digest = content.pop("digest")
     except FileNotFoundError as error:
         raise DataError(f"{error.filename} does not exist: run `domainlm tokenize CONFIG` first") from None
-    except (ValueError, AttributeError, KeyError):
+    except (ValueError, AttributeError, KeyError, TypeError):
         raise DataError(f"{path} or the shards' manifest is damaged: {RUN_AGAIN}") from None
     if value_digest(content) != digest or content.pop("format", None) != FORMAT:
         raise DataError(f"{path} has another format than {FORMAT}, or was edited or damaged: {RUN_AGAIN}")

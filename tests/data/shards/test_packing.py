@@ -90,6 +90,14 @@ def test_an_edited_manifest_is_refused(shards: Path, change: Callable[[dict[str,
         read_packing(shards, "best_fit", 10)
 
 
+@pytest.mark.parametrize("content", ["[1, 2]", "null", "{"])
+def test_a_manifest_that_is_no_record_is_refused(shards: Path, content: str) -> None:
+    pack_shards(shards, "best_fit", 10)
+    (packing_folder(shards, "best_fit", 10) / "manifest.json").write_text(content)
+    with pytest.raises(DataError, match="is damaged: run `domainlm tokenize"):
+        read_packing(shards, "best_fit", 10)
+
+
 def test_damaged_rows_are_found(shards: Path) -> None:
     packing = pack_shards(shards, "best_fit", 10)
     verify_packing(shards, packing)
