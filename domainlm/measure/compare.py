@@ -159,10 +159,9 @@ def _gained(config: RunConfig, own: int, other: int, sources: Mapping[str, Any])
 
     def span(difference: Mapping[str, float | None], factor: float) -> dict[str, float | None]:
         """The differences are those of `other` less those of `own`: gained is what the later one needs less."""
-        value, *ends = (
-            None if difference[key] is None else difference[key] * factor for key in ("value", "low", "high")
-        )
-        low, high = ends if factor > 0 else reversed(ends)
+        ends = ("value", "low", "high") if factor > 0 else ("value", "high", "low")
+        found = [difference[end] for end in ends]
+        value, low, high = (None if end is None else end * factor for end in found)
         return {"value": value, "low": low, "high": high}
 
     sign = 1 if other < own else -1
