@@ -68,6 +68,12 @@ def make_finetuning(config: RunConfig) -> tuple[RunConfig, dict[str, Any]]:
     if template and not template.is_file():
         raise ConfigError(f"finetune.template: no such file: {template}")
     chat = build_chat_tokenizer(base.tokenizer, base.end_of_text, folder / "tokenizer", template, wanted.marks)
+    own_pieces = min(chat.added, default=chat.pieces)
+    if own_pieces > config.model.vocabulary_size:
+        raise ConfigError(
+            f"finetune: {base.tokenizer / TOKENIZER} has ids up to {own_pieces - 1}, the model only "
+            f"{config.model.vocabulary_size} rows: it is the tokenizer of another model"
+        )
     length = wanted.sequence_length or config.model.sequence_length
     data = config.data
     limits = Limits(length, data.cutoff, wanted.held_out_share, data.maximum_bad_fraction, config.seed)

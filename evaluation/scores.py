@@ -184,6 +184,11 @@ def _encoded(model: LanguageModel, text: Text, groups: Sequence[range]) -> Itera
         if model.tokenizer_digest == text.tokenizer_digest:
             yield [each.document for each in chosen]
             continue
+        if any(each.document.counted is not None for each in chosen):
+            raise DataError(
+                f"{model.name} has another tokenizer than the fine-tuned run, whose responses are measured as its chat "
+                "template writes them: only models of that tokenizer can be compared on them"
+            )
         if _key(chosen[0]) not in texts:
             texts = _read_texts(text, groups[place:])
         yield [_encode(model, each, texts.get(_key(each)), text.corpus) for each in chosen]

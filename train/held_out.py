@@ -46,7 +46,8 @@ def evaluate(run: Run, step: int) -> bool:
         tasks = _score_tasks(run, interruptible) if _tasks_are_due(run.config, step) else {}
         if run.stream.packing.has_counted:
             hits = _score(run, _interruptible(run, token_losses(run.engine, run.device, "hits")))
-            tasks |= _responses(run, documents, hits, interruptible)
+            for source, figures in _responses(run, documents, hits, interruptible).items():
+                tasks[source] = tasks.get(source, {}) | figures  # a task may have the name of examples
     except _StoppedError:
         if run.monitor:
             say(f"step {step}  evaluation interrupted ({run.stop.reason or 'another rank'}); the resume makes it up")

@@ -31,6 +31,13 @@ class ExamplesConfig(SourceConfig, frozen=True, extra="forbid", use_attribute_do
             raise ValueError("labels: two or more are needed, which differ and are not empty")
         return self
 
+    @model_validator(mode="after")
+    def _nothing_is_of_documents(self) -> Self:
+        for name in ("text_field", "language", "tokenizer", "token_dtype", "end_of_text"):
+            if getattr(self, name) != SourceConfig.model_fields[name].default:
+                raise ValueError(f"{name} is for documents: examples have messages_field, or the fields of a pair")
+        return self
+
     def source(self) -> SourceConfig:
         """What a run has to know of them: name, place and share of the mixture."""
         return SourceConfig.model_validate(self.model_dump(include=set(SourceConfig.model_fields)) | {"domain": True})

@@ -107,6 +107,11 @@ def test_a_damaged_file_and_a_missing_one_stop(tmp_path: Path) -> None:
         list(read_examples(ExamplesConfig(name="desk", path=str(tmp_path / "none.jsonl"))))
 
 
+def test_a_setting_of_documents_is_refused() -> None:
+    with pytest.raises(ValidationError, match="text_field is for documents: examples have messages_field"):
+        ExamplesConfig(name="desk", path="x", text_field="body")
+
+
 @pytest.mark.parametrize("labels", [("one",), ("a", "a"), ("a", " ")])
 def test_labels_are_two_or_more_different_ones(labels: tuple[str, ...]) -> None:
     with pytest.raises(ValidationError, match="two or more are needed"):
