@@ -1,39 +1,21 @@
 """A tiny embedding model of sentence-transformers in a folder: used with its own prompts, refused when broken."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.models import Pooling, Transformer
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from data.errors import DataError
 from domainlm.retrieval.embedding import load_embedder
 
-WORDS = ["[PAD]", "[UNK]", "query", ":", "the", "bank", "raised", "rates", "wool", "tariff"]
+CommandLine = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("embedding")
-    tokenizer = Tokenizer(models.WordLevel({word: place for place, word in enumerate(WORDS)}, "[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    inner = folder / "inner"
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]").save_pretrained(inner)
-    shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    BertModel(BertConfig(vocab_size=len(WORDS), max_position_embeddings=32, **shape)).save_pretrained(inner)
-    model = SentenceTransformer(
-        modules=[Transformer(str(inner)), Pooling(8)], prompts={"query": "query: "}, device="cpu"
-    )
-    model.save(str(folder / "model"))
-    return folder / "model"
-
-
-def test_embeddings_are_those_of_sentence_transformers_with_its_prompts(folder: Path) -> None:
-    embedder, peer = load_embedder(folder), SentenceTransformer(str(folder), device="cpu")
+def test_embeddings_are_those_of_sentence_transformers_with_its_prompts(embedding: Path) -> None:
+    embedder, peer = load_embedder(embedding), SentenceTransformer(str(embedding), device="cpu")
     texts = ["the bank raised rates", "wool tariff"]
     made = embedder.passages(texts)
     assert (made.shape, made.dtype, embedder.dimension) == ((2, 8), np.float32, 8)
@@ -43,15 +25,31 @@ def test_embeddings_are_those_of_sentence_transformers_with_its_prompts(folder: 
     np.testing.assert_allclose(embedder.question("wool"), asked, rtol=1e-5, atol=1e-6)
 
 
-def test_a_model_that_has_changed_has_another_digest_and_a_damaged_one_is_refused(folder: Path) -> None:
-    before = load_embedder(folder).digest
-    assert load_embedder(folder).digest == before
-    settings = folder / "config_sentence_transformers.json"
+def test_a_run_is_searched_by_words_and_by_meaning(run: Path, embedding: Path, command_line: CommandLine) -> None:
+    setting = f"retrieval.embedding={embedding}"
+    result = json.loads(command_line("retrieve", run, setting, "the bank raised rates", "--json")[1])
+    (first, *_), again = result["passages"], json.loads(command_line("retrieve", run, setting, "--json")[1])
+    assert again["index"] == result["index"]
+    assert first["score"] == pytest.approx(2 / 61, abs=0.01), "the sum of two reciprocal ranks"
+    words = ("The bank", "--retrieve", "1")
+    code, _, said = command_line("generate", run, *words)
+    assert (code, "changed: retrieval.embedding): run `domainlm retrieve CONFIG`" in said) == (2, True)
+    (embedding / "README.md").write_text("another model", "utf-8")
+    code, _, said = command_line("generate", run, setting, *words)
+    assert (code, "changed: retrieval.embedding): run `domainlm retrieve CONFIG`" in said) == (2, True)
+    command_line("retrieve", run)
+    assert not list((run.parent / "data" / "retrieval").glob("vectors*")), "without a model, no embeddings are left"
+
+
+def test_a_model_that_has_changed_has_another_digest_and_a_damaged_one_is_refused(embedding: Path) -> None:
+    before = load_embedder(embedding).digest
+    assert load_embedder(embedding).digest == before
+    settings = embedding / "config_sentence_transformers.json"
     content = settings.read_text("utf-8")
     settings.write_text(json.dumps(json.loads(content) | {"prompts": {}}), "utf-8")
-    assert load_embedder(folder).digest != before
+    assert load_embedder(embedding).digest != before
     settings.write_text(content, "utf-8")
-    weights = next(folder.rglob("model.safetensors"))
+    weights = next(embedding.rglob("model.safetensors"))
     weights.write_bytes(weights.read_bytes()[:100])
     with pytest.raises(DataError, match=r"retrieval\.embedding: .* cannot be loaded: "):
-        load_embedder(folder)
+        load_embedder(embedding)

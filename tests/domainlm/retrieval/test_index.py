@@ -15,13 +15,6 @@ from train.config_file import ConfigError, load_config
 CommandLine = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture
-def run(write_small_config: Callable[..., Path], data_folder: Path, tmp_path: Path) -> Path:
-    """A run with the shared corpus and an index of its own."""
-    shutil.copytree(data_folder / "corpus", tmp_path / "data" / "corpus")
-    return write_small_config(tmp_path / "run.yaml", tmp_path / "run", data={"folder": str(tmp_path / "data")})
-
-
 def test_the_index_is_made_and_asked(run: Path, command_line: CommandLine) -> None:
     code, shown, _ = command_line("retrieve", run)
     assert (code, "documents" in shown) == (0, True)
