@@ -339,6 +339,13 @@ def _add_serve(commands: Any) -> None:
         "--seconds", type=number(0), default=120.0, help="most time of a request, waiting included (default 120)"
     )
     serve.add_argument(
+        "--retrieve",
+        type=whole(0),
+        default=0,
+        metavar="K",
+        help="put up to K passages of the corpus before each question, where a request does not say (default 0)",
+    )
+    serve.add_argument(
         "--checkpoint", type=whole(1), metavar="STEP", help="the checkpoint of this step, not the newest"
     )
 

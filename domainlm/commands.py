@@ -228,7 +228,9 @@ def generate(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
         bound, output = bound_of(config, arguments.date, arguments.undated), None if arguments.json else sys.stdout
         asked = named or _lines_of_input()
-        return answer(config, arguments.checkpoint, asked, arguments.retrieve, bound, settings, output)
+        return answer(
+            config, arguments.checkpoint, asked, arguments.retrieve, bound, settings, output, chat=arguments.chat
+        )
     if arguments.date or arguments.undated:
         raise ConfigError("--date and --undated bound what is retrieved: add --retrieve K, or leave them out")
     writer = load_writer(config, arguments.checkpoint, chat=arguments.chat)
@@ -248,7 +250,8 @@ def serve(arguments: argparse.Namespace, config: RunConfig) -> Result:
     except ModuleNotFoundError as error:
         raise ConfigError(f"serve needs {error.name}: pip install 'domainlm[serve]'") from None
     place = server.Place(arguments.host, arguments.port)
-    server.serve(config, place, step=arguments.checkpoint, waiting=arguments.waiting, seconds=arguments.seconds)
+    limits = server.Limits(arguments.waiting, arguments.seconds)
+    server.serve(config, place, limits, step=arguments.checkpoint, passages=arguments.retrieve)
     return {"address": place.address}
 
 

@@ -3,12 +3,12 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, TextIO
+from typing import Literal, TextIO, TypeAlias
 
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
-from data.examples.chat import Chat, encode_prompt, load_chat
+from data.examples.chat import TEMPLATE, Chat, encode_prompt, load_chat
 from data.examples.records import Turn
 from data.progress import say
 from data.sources.parts import MalformedError
@@ -21,6 +21,9 @@ from train.config import RunConfig
 from train.config_file import ConfigError
 
 Ending = Literal["end of text", "end of turn", "stop string", "length"]
+
+Prompt: TypeAlias = str | tuple[Turn, ...]
+"""A text, or of a model that knows turns also all that was said so far."""
 
 BATCH = 16
 """Prompts that are continued together."""
@@ -88,21 +91,26 @@ class Writer:
     chat: Chat | None = None
     """Its template, where a prompt is what a user says."""
 
-    def encode(self, prompt: str) -> list[int]:
+    def encode(self, prompt: Prompt) -> list[int]:
         """What the model reads. Raises ConfigError: the template refuses it."""
         if self.chat is None:  # every training document begins behind an end-of-text token, and so does a prompt
-            return [self.end_of_text, *self.tokenizer.encode(prompt).ids]
+            return [self.end_of_text, *self.tokenizer.encode(said(prompt)).ids]
         try:
-            return encode_prompt(self.chat, [Turn("user", prompt)])
+            return encode_prompt(self.chat, [Turn("user", prompt)] if isinstance(prompt, str) else prompt)
         except MalformedError as error:
             raise ConfigError(f"a prompt cannot be asked: {error}") from None
 
 
-def load_writer(config: RunConfig, step: int | None = None, *, chat: bool = False) -> Writer:
+def said(prompt: Prompt) -> str:
+    """What was said last."""
+    return prompt if isinstance(prompt, str) else prompt[-1].content
+
+
+def load_writer(config: RunConfig, step: int | None = None, *, chat: bool | None = False) -> Writer:
     """The model of the newest checkpoint, or of that of a step, with its tokenizer.
 
     Args:
-        chat: prompts are what a user says, and the end of a turn ends an answer.
+        chat: prompts are what a user says, and the end of a turn ends an answer. None: where it knows turns.
 
     Raises:
         CheckpointError: there is no such checkpoint, or its tokenizer is not there.
@@ -110,13 +118,13 @@ def load_writer(config: RunConfig, step: int | None = None, *, chat: bool = Fals
     """
     trained = load_trained(config, step)
     folder = tokenizer_folder(trained.checkpoint, config)
-    template = load_chat(folder) if chat else None
+    template = load_chat(folder) if chat or (chat is None and (folder / TEMPLATE).exists()) else None
     return Writer(trained.model, load_tokenizer(folder), end_of_text_id(folder), trained.step, template)
 
 
 def continue_texts(
     writer: Writer,
-    prompts: Sequence[str],
+    prompts: Sequence[Prompt],
     settings: GenerationSettings,
     on_text: Callable[[int, str], object] = lambda place, text: None,
 ) -> tuple[list[Continuation], Speed]:
@@ -159,7 +167,8 @@ def continue_texts(
             on_text(place, rest)
         own_end: Ending = "end of turn" if writer.chat else "end of text"
         ended: Ending = "length" if len(tokens) == settings.new_tokens else own_end
-        continuations.append(Continuation(prompt, text.given, len(tokens), "stop string" if text.stopped else ended))
+        ended = "stop string" if text.stopped else ended
+        continuations.append(Continuation(said(prompt), text.given, len(tokens), ended))
     return continuations, Speed(sum(len(tokens) for tokens in written), seconds)
 
 

@@ -162,6 +162,11 @@ def test_names_do_not_repeat_their_room() -> None:
 
 ELSEWHERE = {
     "domainlm/arguments": "domainlm/test_main",
+    "domainlm/option_values": "domainlm/test_main",
+    "domainlm/configuration": "domainlm/test_paths",
+    "domainlm/serve/answers": "domainlm/serve/test_api",
+    "domainlm/serve/requests": "domainlm/serve/test_api",
+    "domainlm/serve/worker": "domainlm/serve/test_api",
     "data/retrieval/config": "domainlm/retrieval/test_index",
     "data/sources/dates": "data/sources/test_documents",
     "data/examples/config": "data/examples/test_records",

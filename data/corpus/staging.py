@@ -191,16 +191,7 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
         if config.cutoff and document.date is None and source.undated != "train":
             quarantine(BadRecord(document.file, document.line, f"no date: document {document.id}"))
             continue
-        counts.read += 1
-        counts.characters += len(document.text)
-        if encoding := encoding_of(document.text, source.text_field):
-            counts.encoded[encoding] += 1
-        if doubt := doubt_about(document.text):
-            counts.doubts[doubt] += 1
-        counts.measure(len(document.text))
-        counts.undecoded += "\ufffd" in document.text
-        if counts.read == ALL_BAD:
-            check_encoded(source, counts)
+        _count_raw(document.text, source, counts)
         cleaned = clean(document.text)
         counts.boilerplate.update(cleaned.boilerplate)
         counts.altered.update(cleaned.altered)
@@ -215,6 +206,20 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
         grams = items.found(cleaned.text) if items and where == "train" else None
         of_split = NOT_SAMPLED if is_left_out else SPLITS.index(where)
         yield _Row(document, cleaned.text, digest, of_split, grams, cleaned.removed_lines, cleaned.scrubbed)
+
+
+def _count_raw(text: str, source: SourceConfig, counts: Counts) -> None:
+    """Count a text as it was read. Raises DataError: most texts of the source are encodings of texts."""
+    counts.read += 1
+    counts.characters += len(text)
+    if encoding := encoding_of(text, source.text_field):
+        counts.encoded[encoding] += 1
+    if doubt := doubt_about(text):
+        counts.doubts[doubt] += 1
+    counts.measure(len(text))
+    counts.undecoded += "\ufffd" in text
+    if counts.read == ALL_BAD:
+        check_encoded(source, counts)
 
 
 def check_encoded(source: SourceConfig, counts: Counts) -> None:

@@ -31,7 +31,8 @@ def small_run(config: RunConfig, ranks: int, zero_stage: int | None = None) -> R
     """
     model, training = config.model, config.training
     shared = model.key_value_heads < model.heads
-    size = {"layers": 2, "width": WIDTH, "heads": 2, "key_value_heads": 1 if shared else 2, "dropout": 0.0}
+    size: dict[str, Any] = {"layers": 2, "width": WIDTH, "heads": 2, "dropout": 0.0}
+    size |= {"key_value_heads": 1 if shared else 2}
     size |= {"head_width": None, "sliding_window": None, "layer_pattern": None, "rope_scaling": None}
     size |= {"feed_forward_width": 4 * WIDTH, "vocabulary_size": VOCABULARY, "sequence_length": TOKENS}
     settings = {key: part for key, part in training.deepspeed.items() if key in TRIED}

@@ -25,13 +25,15 @@ def book_for(writer: Writer, search: Search, question: str, number: int, bound: 
     passages = search.find(question, number, bound)
     room = writer.model.config.sequence_length - new_tokens
 
-    def count(text: str) -> int:
-        return 1 + len(writer.tokenizer.encode(text).ids)  # an end of text stands before each prompt
-
-    book = open_book(question, passages, count, room)
+    book = open_book(question, passages, lambda text: len(writer.encode(text)), room)
     if not book.citations:
         say(f"generate: {NO_ROOM if passages else CLOSED}")
     return book
+
+
+def cited(book: OpenBook) -> list[dict[str, Any]]:
+    """The passages in a prompt, the most relevant first: `describe_passage` of what is shown, and whether it is cut."""
+    return [describe_passage(each.passage) | {"passage": each.shown, "cut": each.is_cut} for each in book.citations]
 
 
 def answer(
@@ -42,6 +44,8 @@ def answer(
     bound: Bound,
     settings: GenerationSettings,
     output: TextIO | None,
+    *,
+    chat: bool = False,
 ) -> dict[str, Any]:
     """Answer questions one after the other, each with passages of its own; they are shown with their sources.
 
@@ -49,6 +53,7 @@ def answer(
         step: the checkpoint's; None takes the newest.
         number: most passages before a question.
         output: where to show them; None shows nothing.
+        chat: a question is what a user says.
 
     Returns:
         The checkpoint's `step`, and `samples`: of each question the fields of `Continuation` (`prompt` has the passages
@@ -64,14 +69,12 @@ def answer(
     if not questions:
         raise ConfigError("there is no question: name one behind the configuration, or give lines on standard input")
     search = open_search(config)  # what is wrong with it is said before the model is loaded
-    writer = load_writer(config, step)
+    writer = load_writer(config, step, chat=chat)
     books = [book_for(writer, search, question, number, bound, settings.new_tokens) for question in questions]
     samples = []
     for question, book in zip(questions, books, strict=True):
         written = continue_in_order(writer, [book.prompt], settings, output)[0]
-        citations = [
-            describe_passage(cited.passage) | {"passage": cited.shown, "cut": cited.is_cut} for cited in book.citations
-        ]
+        citations = cited(book)
         samples.append(asdict(written) | {"question": question, "open_book": bool(citations), "citations": citations})
         if output:
             output.write(f"\n{describe_sources(citations)}\n")

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from domainlm.generate import Continuation
+from domainlm.generate import Continuation, Prompt
 
-FINISHED = {"length": "length", "end of text": "stop", "stop string": "stop"}
+FINISHED = {"length": "length", "end of text": "stop", "end of turn": "stop", "stop string": "stop"}
 
 
 @dataclass(frozen=True)
 class Question:
     """What the model is to continue, and the passages that stand in it; None where none were wanted."""
 
-    prompt: str
+    prompt: Prompt
     citations: Sequence[dict[str, Any]] | None = None
 
 

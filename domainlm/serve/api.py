@@ -1,11 +1,12 @@
 """OpenAI's completions and chats over HTTP: who may ask, what is answered, whole or as a stream of events."""
 
 import asyncio
+import datetime
 import hmac
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from pydantic import ValidationError
 from starlette.applications import Starlette
@@ -15,16 +16,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from data.errors import DataError
+from data.examples.records import Turn
 from data.progress import say
-from domainlm.generate import Continuation, GenerationSettings, Writer, continue_texts
+from domainlm.generate import Continuation, GenerationSettings, Writer, continue_texts, said
 from domainlm.serve.answers import Answer, Question, event
-from domainlm.serve.requests import Asked, ChatRequest, CompletionRequest, Message
+from domainlm.serve.requests import Asked, ChatRequest, CompletionRequest
 from domainlm.serve.worker import BusyError, TooLongError, Worker
 from train.config_file import ConfigError
 
 SECONDS_BETWEEN_LOOKS = 0.5
 """At whether the one who waits for a whole answer is still there."""
+NO_TURNS = "this model knows no turns: ask /v1/completions, or serve one that `domainlm finetune` has made"
 Kind = TypeVar("Kind", bound=Asked)
+Retrieve: TypeAlias = Callable[[Writer, str, int, datetime.date | None, int], Question]
 
 
 @dataclass(frozen=True)
@@ -34,8 +39,9 @@ class Served:
     Attributes:
         name: of the model, as requests say it.
         settings: of a continuation where a request does not say.
-        chat: the prompt of a conversation; None where the model knows no turns.
-        retrieve: a text with passages set before it, for (text, passages, latest date); None without an index.
+        chat: the model where it knows turns of a conversation.
+        retrieve: a text with passages set before it, for (the model, text, passages, latest date, tokens to be left
+            free); None without an index.
         passages: set before a question where a request does not say.
         largest_body: bytes of a request.
         token: the one that requests must bear, or None.
@@ -46,8 +52,8 @@ class Served:
     writer: Writer
     settings: GenerationSettings
     worker: Worker
-    chat: Callable[[Sequence[Message]], str] | None = None
-    retrieve: Callable[[str, int, Any], Question] | None = None
+    chat: Writer | None = None
+    retrieve: Retrieve | None = None
     passages: int = 0
     largest_body: int = 1 << 20
     token: str | None = None
@@ -80,11 +86,14 @@ def make_app(served: Served) -> Starlette:
 
     async def completions(request: Request) -> Response:
         asked = await _read(request, CompletionRequest, served)
-        return await _answer(request, served, asked, [_question(served, asked, prompt) for prompt in asked.prompt])
+        questions = [_question(served, served.writer, asked, prompt) for prompt in asked.prompt]
+        return await _answer(request, served, served.writer, asked, questions)
 
     async def chat(request: Request) -> Response:
         asked = await _read(request, ChatRequest, served)
-        return await _answer(request, served, asked, [_conversation(served, asked)])
+        if served.chat is None:
+            raise RefusedError(400, NO_TURNS)
+        return await _answer(request, served, served.chat, asked, [_conversation(served, served.chat, asked)])
 
     routes = [
         Route("/health", health),
@@ -138,8 +147,12 @@ async def _read(request: Request, kind: type[Kind], served: Served) -> Kind:
     return asked
 
 
-def _question(served: Served, asked: Asked, text: str) -> Question:
-    """A text, with the passages before it that the request or the server's command wants."""
+def _question(served: Served, writer: Writer, asked: Asked, text: str, before: int = 0) -> Question:
+    """A text, with the passages before it that the request or the server's command wants.
+
+    Args:
+        before: tokens of the prompt that stand before the text.
+    """
     passages = served.passages if asked.retrieve is None else asked.retrieve
     if not passages:
         return Question(text)
@@ -148,22 +161,21 @@ def _question(served: Served, asked: Asked, text: str) -> Question:
             400, "retrieve: there is no index: run `domainlm retrieve CONFIG`, and start the server again"
         )
     try:
-        return served.retrieve(text, passages, asked.date)
-    except ConfigError as error:
+        free = (asked.max_tokens or served.settings.new_tokens) + before
+        return served.retrieve(writer, text, passages, asked.date, free)
+    except DataError as error:
         raise RefusedError(400, f"retrieve: {error}") from None
 
 
-def _conversation(served: Served, asked: ChatRequest) -> Question:
-    """The prompt of a conversation, whose last question has its passages before it."""
-    if served.chat is None:
-        raise RefusedError(
-            400,
-            "this model knows no turns: ask /v1/completions, or serve one that `domainlm finetune` has made",
-        )
-    last = asked.messages[-1]
-    found = _question(served, asked, last.text)
-    messages = [*asked.messages[:-1], Message(role=last.role, content=found.prompt)]
-    return Question(served.chat(messages), found.citations)
+def _conversation(served: Served, chat: Writer, asked: ChatRequest) -> Question:
+    """All that was said, with passages before the last question."""
+    *earlier, last = (Turn(message.role, message.text) for message in asked.messages)
+    try:
+        before = len(chat.encode((*earlier, last))) - len(chat.encode((last,)))
+    except ConfigError as error:
+        raise RefusedError(400, f"messages: {error}") from None
+    found = _question(served, chat, asked, last.content, before)
+    return Question((*earlier, Turn(last.role, said(found.prompt))), found.citations)
 
 
 def _settings(served: Served, asked: Asked, longest: int) -> GenerationSettings:
@@ -187,12 +199,13 @@ def _settings(served: Served, asked: Asked, longest: int) -> GenerationSettings:
     )
 
 
-async def _answer(request: Request, served: Served, asked: Asked, questions: Sequence[Question]) -> Response:
-    tokenizer = served.writer.tokenizer
-    lengths = [1 + len(tokenizer.encode(question.prompt).ids) for question in questions]
+async def _answer(
+    request: Request, served: Served, writer: Writer, asked: Asked, questions: Sequence[Question]
+) -> Response:
+    lengths = [len(writer.encode(question.prompt)) for question in questions]
     settings = _settings(served, asked, max(lengths))
     prompts = [question.prompt for question in questions]
-    pieces = served.worker.run(lambda tell: continue_texts(served.writer, prompts, settings, tell)[0])
+    pieces = served.worker.run(lambda tell: continue_texts(writer, prompts, settings, tell)[0])
     answer = Answer(served.name, isinstance(asked, ChatRequest), questions, sum(lengths))
     begin = time.perf_counter()
     if asked.stream:

@@ -1,15 +1,21 @@
 """Starts the server: which model, where it listens, who may ask."""
 
+import datetime
 import ipaddress
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import uvicorn
 
+from data.errors import DataError
 from data.progress import say
-from domainlm.generate import load_writer, sample_settings
-from domainlm.serve.api import Served, make_app
+from domainlm.generate import Writer, load_writer, sample_settings
+from domainlm.retrieval.index import bound_of, open_search
+from domainlm.retrieval.open_book import book_for, cited
+from domainlm.serve.answers import Question
+from domainlm.serve.api import Retrieve, Served, make_app
 from domainlm.serve.worker import Worker
 from train.config import RunConfig
 from train.config_file import ConfigError
@@ -41,30 +47,72 @@ class Place:
         return f"http://{host}:{self.port}/v1"
 
 
-def serve(config: RunConfig, place: Place, step: int | None, waiting: int, seconds: float) -> None:
+class Limits(NamedTuple):
+    """Of requests: how many may wait, and most seconds of one."""
+
+    waiting: int
+    seconds: float
+
+
+def serve(config: RunConfig, place: Place, limits: Limits, step: int | None = None, passages: int = 0) -> None:
     """Answer requests until SIGINT or SIGTERM.
+
+    Args:
+        step: the checkpoint's; None takes the newest.
+        passages: that stand before a question where a request does not say.
 
     Raises:
         ConfigError: others could ask without a token, or the port is taken.
         CheckpointError: there is no model.
+        DataError: passages are wanted, and there is no index of the corpus as it is.
     """
     token = os.environ.get(TOKEN) or None
     if token is None and not place.is_this_machine:
         raise ConfigError(f"--host {place.host} lets others ask: set a token in the environment variable {TOKEN}")
     with listen(place) as listening:
         place = Place(place.host, listening.getsockname()[1])
-        writer = load_writer(config, step)
+        retrieve = _retrieve(config, wanted=passages > 0)
+        writer = load_writer(config, step, chat=None)
         hosts = ("localhost", "127.0.0.1", "[::1]", place.host) if place.is_this_machine else None
-        worker = Worker(waiting, seconds)
-        app = make_app(Served(config.name, writer, sample_settings(config), worker, token=token, hosts=hosts))
-        server = uvicorn.Server(
-            uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=SECONDS_TO_FINISH)
+        served = Served(
+            config.name,
+            replace(writer, chat=None),
+            sample_settings(config),
+            Worker(*limits),
+            chat=writer if writer.chat else None,
+            retrieve=retrieve,
+            passages=passages,
+            token=token,
+            hosts=hosts,
         )
-        say(f"serve: {config.name}, step {writer.step}, at {place.address}; Ctrl-C ends it")
+        server = uvicorn.Server(
+            uvicorn.Config(
+                make_app(served), log_level="warning", access_log=False, timeout_graceful_shutdown=SECONDS_TO_FINISH
+            )
+        )
+        knows = "completions and chats" if served.chat else "completions"
+        say(f"serve: {knows} by {config.name}, step {writer.step}, at {place.address}; Ctrl-C ends it")
         try:
             server.run(sockets=[listening])
         except KeyboardInterrupt:  # which uvicorn raises anew when it has ended in good order
             say("serve: ended")
+
+
+def _retrieve(config: RunConfig, wanted: bool) -> Retrieve | None:
+    """How passages come before a question; None, and said why, where there is no index and none is wanted."""
+    try:
+        search = open_search(config)
+    except DataError as error:
+        if wanted:
+            raise
+        say(f"serve: without passages: {error}")
+        return None
+
+    def retrieve(writer: Writer, text: str, number: int, date: datetime.date | None, free: int) -> Question:
+        book = book_for(writer, search, text, number, bound_of(config, date), free)
+        return Question(book.prompt, cited(book))
+
+    return retrieve
 
 
 def listen(place: Place) -> socket.socket:

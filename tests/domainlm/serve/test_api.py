@@ -4,7 +4,7 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
@@ -13,11 +13,13 @@ import openai
 import pytest
 import torch
 import uvicorn
+from tokenizers import Tokenizer
 
-from domainlm.generate import Continuation, GenerationSettings, Writer, continue_texts
+from data.examples.chat import make_chat
+from data.examples.records import Turn
+from domainlm.generate import Continuation, GenerationSettings, Prompt, Writer, continue_texts
 from domainlm.serve.answers import Question
 from domainlm.serve.api import Served, make_app
-from domainlm.serve.requests import Message
 from domainlm.serve.server import Place, listen
 from domainlm.serve.worker import Worker
 from model.config import ModelConfig
@@ -33,7 +35,7 @@ Serve = Callable[..., tuple[openai.OpenAI, Place]]
 
 @pytest.fixture(scope="module")
 def writer() -> Writer:
-    sizes = shape(layers=1, width=16, heads=2, vocabulary_size=TOKENIZER.get_vocab_size(), sequence_length=64)
+    sizes = shape(layers=1, width=16, heads=2, vocabulary_size=TOKENIZER.get_vocab_size(), sequence_length=128)
     model = Transformer(ModelConfig.model_validate(sizes | LLAMA))
     initialise(model, seed=1)
     with torch.no_grad():
@@ -68,7 +70,7 @@ def serve(writer: Writer) -> Iterator[Serve]:
         yield start
 
 
-def expected(writer: Writer, *prompts: str, **changes: Any) -> list[Continuation]:
+def expected(writer: Writer, *prompts: Prompt, **changes: Any) -> list[Continuation]:
     return continue_texts(writer, prompts, replace(SETTINGS, **changes))[0]
 
 
@@ -102,29 +104,37 @@ def test_a_stream_is_the_whole_answer_in_pieces(serve: Serve, writer: Writer) ->
     assert chunks[-1].usage.completion_tokens == 8
 
 
-def spoken(messages: Sequence[Message]) -> str:
-    return "".join(f"{message.role}: {message.text}\n" for message in messages) + "assistant:"
+@pytest.fixture(scope="module")
+def chat(writer: Writer) -> Writer:
+    template = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}<|assistant|>"
+    tokenizer = Tokenizer.from_str(TOKENIZER.to_str())
+    return replace(writer, chat=make_chat(tokenizer, template, {}, "<|endoftext|>"))
 
 
-def test_a_chat_continues_its_turns_and_cites(serve: Serve, writer: Writer) -> None:
-    def retrieve(text: str, passages: int, date: object) -> Question:
+def test_a_chat_continues_its_turns_and_cites(serve: Serve, writer: Writer, chat: Writer) -> None:
+    def retrieve(asked: Writer, text: str, passages: int, date: object, free: int) -> Question:
+        assert asked is chat
+        assert free > 4, "what was said before needs room too"
         found = [{"id": "d1", "date": str(date), "passage": "the bank"}][:passages]
         return Question(f"{found[0]['passage']}\n{text}", found)
 
-    client, _ = serve(chat=spoken, retrieve=retrieve)
+    client, _ = serve(chat=chat, retrieve=retrieve)
     turns: list[Any] = [
         {"role": "developer", "content": "be brief"},
         {"role": "user", "content": [{"type": "text", "text": "the"}, {"type": "text", "text": " bank?"}]},
     ]
     plain = client.chat.completions.create(model="the-run", messages=turns, max_completion_tokens=4)
-    (done,) = expected(writer, "system: be brief\nuser: the bank?\nassistant:", new_tokens=4)
+    said = (Turn("system", "be brief"), Turn("user", "the bank?"))
+    (done,) = expected(chat, said, new_tokens=4)
     assert plain.choices[0].message.content == done.text
+    assert plain.usage
+    assert plain.usage.prompt_tokens == len(chat.encode(said))
     assert "citations" not in plain.model_dump()
 
     cited = client.chat.completions.create(
         model="the-run", messages=turns, max_tokens=4, extra_body={"retrieve": 1, "date": "2019-05-06"}
     )
-    (done,) = expected(writer, "system: be brief\nuser: the bank\nthe bank?\nassistant:", new_tokens=4)
+    (done,) = expected(chat, (said[0], Turn("user", "the bank\nthe bank?")), new_tokens=4)
     assert cited.choices[0].message.content == done.text
     assert cited.model_dump()["citations"] == [{"id": "d1", "date": "2019-05-06", "passage": "the bank"}]
 
@@ -141,8 +151,8 @@ def test_a_chat_continues_its_turns_and_cites(serve: Serve, writer: Writer) -> N
         ({"logprobs": 5}, 400, "logprobs=5 is not computed"),
         ({"temperature": 3}, 400, "temperature"),
         ({"max_tokens": 0}, 400, "max_tokens"),
-        ({"max_tokens": 61}, 400, "the context is of 64"),
-        ({"prompt": "the " * 100}, 400, "the context is of 64"),
+        ({"max_tokens": 125}, 400, "the context is of 128"),
+        ({"prompt": "the " * 100}, 400, "the context is of 128"),
         ({"prompt": []}, 400, "prompt"),
         ({"prompt": [1, 2]}, 400, "prompt.0"),
         ({"stop": ["a", "b", "c", "d", "e"]}, 400, "stop"),

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import openai
 import pytest
 
-from domainlm.serve.server import TOKEN, Place, listen, serve
+from domainlm.serve.server import TOKEN, Limits, Place, listen, serve
 from train.config import RunConfig
 from train.config_file import ConfigError
 
@@ -27,7 +27,7 @@ def test_others_may_ask_only_with_a_token(
 ) -> None:
     monkeypatch.delenv(TOKEN, raising=False)
     with pytest.raises(ConfigError, match=TOKEN):
-        serve(make_config(), Place("0.0.0.0", 0), step=None, waiting=1, seconds=1)
+        serve(make_config(), Place("0.0.0.0", 0), Limits(waiting=1, seconds=1))
 
 
 def test_a_port_that_is_taken_is_named() -> None:
