@@ -88,13 +88,13 @@ def test_a_checkpoint_holds_the_adapter_and_its_optimizer_and_the_bases_digest(a
     assert len(found.manifest["base"]) == 32
 
 
-def test_it_goes_on_to_the_bit_on_another_number_of_ranks_at_another_stage(adapted: Path, tmp_path: Path) -> None:
-    """Stopped behind its step 6, saved by two ranks at ZeRO-2, and finished by one at ZeRO-3."""
+def test_it_goes_on_to_the_bit_on_another_number_of_ranks(adapted: Path, tmp_path: Path) -> None:
+    """Stopped behind its step 6, saved by two ranks, and finished by one."""
     config = load_config(adapted)
     shutil.copytree(config.run_folder, tmp_path / "run")
     (tmp_path / "run" / "DONE").unlink()
     shutil.rmtree(tmp_path / "run" / "checkpoints" / "step_000012")
-    changes = [f"folder={tmp_path / 'run'}", "training.deepspeed.zero_optimization.stage=3"]
+    changes = [f"folder={tmp_path / 'run'}"]
     ended = run_train(adapted, *changes)
     assert ended.returncode == 0, ended.stderr
     assert "resuming from" in ended.stderr
