@@ -76,7 +76,7 @@ def main(out: str, case: str) -> None:
     engine.connect(device, timedelta(minutes=5))
     # A small engine first: what libraries load once is no part of the model's memory.
     small = load_config(CHECKOUT / "configs" / "demo.yaml", ["training.batch_size=4", "training.micro_batch=2"])
-    train_steps(small, device, rank.world_size, [64])
+    train_steps(small, device, rank.world_size, [small.model.sequence_length])
     before = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # VmHWM begins anew
     # The optimizer's state is there from the first step on; the second is a whole one.
