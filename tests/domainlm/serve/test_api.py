@@ -30,12 +30,15 @@ from tests.models import LLAMA, shape
 
 SETTINGS = GenerationSettings(new_tokens=8, temperature=0.0, top_k=None, top_p=None, stops=(), seed=0)
 TOKEN = "a secret"
+MARKS = ["<|system|>", "<|user|>", "<|assistant|>", "<|end|>"]
 Serve = Callable[..., tuple[openai.OpenAI, Place]]
 
 
 @pytest.fixture(scope="module")
 def writer() -> Writer:
-    sizes = shape(layers=1, width=16, heads=2, vocabulary_size=TOKENIZER.get_vocab_size(), sequence_length=128)
+    sizes = shape(
+        layers=1, width=16, heads=2, vocabulary_size=TOKENIZER.get_vocab_size() + len(MARKS), sequence_length=128
+    )
     model = Transformer(ModelConfig.model_validate(sizes | LLAMA))
     initialise(model, seed=1)
     with torch.no_grad():
@@ -108,6 +111,7 @@ def test_a_stream_is_the_whole_answer_in_pieces(serve: Serve, writer: Writer) ->
 def chat(writer: Writer) -> Writer:
     template = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}<|assistant|>"
     tokenizer = Tokenizer.from_str(TOKENIZER.to_str())
+    tokenizer.add_special_tokens(MARKS)
     return replace(writer, chat=make_chat(tokenizer, template, {}, "<|endoftext|>"))
 
 
