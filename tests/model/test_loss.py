@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch.autograd import gradcheck
 
 from model import loss as loss_module
-from model.loss import IGNORE, linear_cross_entropy, token_losses
+from model.loss import IGNORE, linear_cross_entropy, token_hits, token_losses
 
 
 @pytest.fixture(autouse=True)
@@ -112,3 +112,13 @@ def test_bfloat16_keeps_a_float32_loss_and_sums_the_weight_gradient_in_float32()
     for a, b in zip(ours, theirs, strict=True):
         # Rounded operands, not a rounded running sum over a thousand chunks: that would lose several percent.
         assert (a.double() - b).norm() / b.norm() < 0.01
+
+
+def test_hits_are_where_the_target_is_the_likeliest_token():
+    generator = torch.Generator().manual_seed(0)
+    hidden, weight = torch.randn(10, 6, generator=generator), torch.randn(9, 6, generator=generator)
+    likeliest = (hidden @ weight.T).argmax(dim=1)
+    targets = likeliest.clone()
+    targets[::3] = (targets[::3] + 1) % 9
+    targets[1] = IGNORE
+    assert token_hits(hidden, weight, targets).tolist() == (targets == likeliest).float().tolist()
