@@ -133,7 +133,7 @@ def deepspeed_command(ranks: int, module: str, *words: str) -> tuple[list[str], 
     machine = base64.urlsafe_b64encode(json.dumps({"localhost": list(range(ranks))}).encode()).decode()
     address = (f"--world_info={machine}", "--master_addr=127.0.0.1", f"--master_port={free_port()}")
     # A rank says itself why it ends, and `launch` what ended it.
-    options = (*address, "--module", "--log_level=critical")
+    options = (*address, "--log_level=critical", "--module")
     return [sys.executable, "-u", "-m", "deepspeed.launcher.launch", *options, module, *words], environment
 
 
