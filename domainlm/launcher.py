@@ -130,11 +130,17 @@ def deepspeed_command(ranks: int, module: str, *words: str) -> tuple[list[str], 
     environment = dict(os.environ)
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(CHECKOUT), environment.get("PYTHONPATH", "")]))
     # What `deepspeed --num_gpus RANKS` runs on a single machine, without the seconds that it loads torch for itself.
-    machine = base64.urlsafe_b64encode(json.dumps({"localhost": list(range(ranks))}).encode()).decode()
+    machine = base64.urlsafe_b64encode(json.dumps({"localhost": _devices(ranks)}).encode()).decode()
     address = (f"--world_info={machine}", "--master_addr=127.0.0.1", f"--master_port={free_port()}")
     # A rank says itself why it ends, and `launch` what ended it.
     options = (*address, "--log_level=critical", "--module")
     return [sys.executable, "-u", "-m", "deepspeed.launcher.launch", *options, module, *words], environment
+
+
+def _devices(ranks: int) -> list[str]:
+    """The device of each rank: the first that CUDA_VISIBLE_DEVICES names, which the launcher sets anew, or that are."""
+    named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return named[:ranks] if len(named) >= ranks else [str(number) for number in range(ranks)]
 
 
 def local_ranks(config: RunConfig) -> int:

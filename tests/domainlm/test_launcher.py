@@ -1,6 +1,8 @@
 """A request to stop is met at whatever moment it comes, a reader of the output that goes away is none."""
 
+import base64
 import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -12,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from domainlm.launcher import launch
+from domainlm.launcher import deepspeed_command, launch
 from tests.launched.runs import (
     environment,
     finish_forked,
@@ -125,3 +127,18 @@ def test_a_refusal_of_the_ranks_is_one_line(undisturbed: RunConfig) -> None:
     assert ended.stderr.splitlines()[-1].startswith("error: ")
     assert "model.heads was 2, now 4" in ended.stderr.splitlines()[-1]
     assert "sigkill_handler" not in ended.stderr + ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("visible", "expected"),
+    [(None, ["0", "1"]), ("2,3", ["2", "3"]), ("3, 1,0", ["3", "1"]), ("GPU-5f,GPU-8a", ["GPU-5f", "GPU-8a"])],
+)
+def test_ranks_take_the_gpus_that_are_visible(
+    visible: str | None, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    command, _ = deepspeed_command(2, "train")
+    (machine,) = (word.partition("=")[2] for word in command if word.startswith("--world_info="))
+    assert json.loads(base64.urlsafe_b64decode(machine)) == {"localhost": expected}
