@@ -212,11 +212,18 @@ def _add_questions(commands: Any) -> None:
         commands,
         "questions",
         "questions made from the held-out documents, and how many of them the run and other models have right",
-        "models/SmolLM2-135M --items 500",
+        "runs/other models/SmolLM2-135M --items 500 --retrieve 3",
     )
     _add_general_model(questions)
     questions.add_argument(
         "--items", type=whole(1), default=200, metavar="N", help="most items of each kind (default: 200)"
+    )
+    questions.add_argument(
+        "--retrieve",
+        type=whole(1),
+        metavar="K",
+        help="answer also with up to K passages of the run's own corpus before each question, none of a later day, and "
+        "say whether that is better; `domainlm retrieve` makes the index",
     )
 
 

@@ -179,7 +179,14 @@ def compare(arguments: argparse.Namespace, config: RunConfig) -> Result:
 def questions(arguments: argparse.Namespace, config: RunConfig) -> Result:
     from domainlm.measure import questions as asking
 
-    result = asking.ask(config, arguments.others, items=arguments.items, window=arguments.window, dtype=arguments.dtype)
+    result = asking.ask(
+        config,
+        arguments.others,
+        items=arguments.items,
+        passages=arguments.retrieve,
+        window=arguments.window,
+        dtype=arguments.dtype,
+    )
     _show(arguments, asking.describe(result))
     return result
 

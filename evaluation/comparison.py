@@ -16,6 +16,7 @@ class Compared:
     Attributes:
         figures: as evaluation/figures.py gives them; but for the first model with differences from the first.
         tasks: {task: {metric: {"value", "low", "high"}}}; empty where none were measured.
+        open_book: what passages before the questions change, as in questions.json; None where none were.
         cost: of training and of scoring, as `cost` of compare.json.
         memorised: {stratum of passages: {"value", "low", "high", "of"}}; empty where it was not audited.
         gained: of another checkpoint of the first model's run, what the steps between the two gained: {"first_step",
@@ -30,6 +31,7 @@ class Compared:
     cost: Mapping[str, Any]
     parameters: int
     tasks: Mapping[str, Any] = field(default_factory=dict)
+    open_book: Mapping[str, Any] | None = None
     memorised: Mapping[str, Any] = field(default_factory=dict)
     gained: Mapping[str, Any] | None = None
     remarks: tuple[str, ...] = ()
@@ -113,6 +115,7 @@ def comparison_json(models: Sequence[Compared]) -> dict[str, Any]:
                 "bits_per_byte": _spans(model.figures["sources"]),
                 **{key: model.figures[key] for key in ("sources", "periods", "groups")},
                 "tasks": model.tasks,
+                "open_book": model.open_book,
                 "cost": model.cost,
                 "memorised": model.memorised,
                 "gained": model.gained,

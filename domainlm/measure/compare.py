@@ -116,12 +116,14 @@ def _compared(
 ) -> Compared:
     """What is known of a model on the text of `config`, and of its training where it is of a run."""
     domain = {source.name for source in config.data.sources if source.domain}
+    before = answered_before(config, model.digest)
     return Compared(
         name=model.name,
         figures=figures(scored, first, period=config.data.period, domain=domain, seed=config.seed),
         cost=(_training_cost(run) if run else {}) | _scoring_cost(config, scored),
         parameters=model.parameters,
-        tasks=kept_figures(config, model.name, model.digest) | answered_before(config, model.digest),
+        tasks=kept_figures(config, model.name, model.digest) | before.tasks,
+        open_book=before.open_book,
         memorised=_memorised(run, model.digest) if run else {},
     )
 

@@ -1,17 +1,21 @@
-"""Questions made from a run's held-out documents, answered by its newest checkpoint and by other models."""
+"""Questions made from a run's held-out documents, answered by its newest checkpoint and others, also with passages."""
 
 import datetime
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from data.errors import DataError
 from data.files import finished_digest, stage_digest, write_atomically
 from domainlm.measure.already_read import HeldOutId, already_read
 from domainlm.measure.named_model import load_named, own_model
+from domainlm.retrieval.index import index_folder, open_search
 from evaluation.general_model import Dtype
 from evaluation.questions.answers import Answers, answer, tasks
 from evaluation.questions.build import ITEMS, Questions, make_questions
+from evaluation.questions.open_book import WITHOUT, Found, OpenAnswers, answer_open, in_all, look_up, open_tasks
 from train.checkpoints.identity import check_data
 from train.config import RunConfig
 from train.config_file import ConfigError
@@ -20,11 +24,28 @@ FOLDER, ANSWERS, RESULT = "questions", "answers", "questions.json"
 """In reports/: the items, what each model answered, and its accuracies."""
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """A model's answers, and those with passages where it was given some; what to know of it."""
+
+    closed: Answers
+    opened: OpenAnswers | None
+    remarks: Sequence[str]
+
+
+class Before(NamedTuple):
+    """What questions.json has of a model: its tasks' spans, and what passages change."""
+
+    tasks: dict[str, dict[str, Any]]
+    open_book: dict[str, Any] | None
+
+
 def ask(
     config: RunConfig,
     others: Sequence[str],
     *,
     items: int = ITEMS,
+    passages: int | None = None,
     window: int | None = None,
     dtype: Dtype | None = None,
 ) -> dict[str, Any]:
@@ -33,45 +54,63 @@ def ask(
     Args:
         others: as `named_model.load_named` takes them.
         items: most of each kind.
+        passages: of the run's corpus before each question, at most, for answers beside those without; None for none.
         window, dtype: of models of transformers.
 
     Returns:
-        {"corpus": its digest, "questions": summary.json of the items, "models": [{"name", "parameters", "digest",
-        "tasks", "remarks"}]}
+        {"corpus": its digest, "questions": summary.json of the items, "retrieval": {"passages", "method", "index": its
+        digest} or None, "models": [{"name", "parameters", "digest", "tasks", "open_book": `open_book.in_all` or None,
+        "remarks"}]}
 
     Raises:
         ConfigError: a name is of no model, or two models have one name.
         CheckpointError: the run has none, or shards and corpus are not those that it was trained with.
-        DataError: no documents are held out, or all kinds of items are refused.
+        DataError: no documents are held out, all kinds of items are refused, or there is no index of the corpus.
     """
-    domain = {source.name for source in config.data.sources if source.domain}
+    search = open_search(config) if passages else None  # what is wrong with it is said before all else
+    questions = _questions(config, items, with_passages=search is not None)
+    own, trained = own_model(config)
+    check_data(trained.checkpoint, config)
+    models = [own, *(load_named(path, window=window, dtype=dtype) for path in others)]
+    if repeated := {name for name, count in Counter(model.name for model in models).items() if count > 1}:
+        raise ConfigError(f"there are two models of the name {min(repeated)}: rename a folder")
+    index = stage_digest(index_folder(config), "retrieve") if search else ""
+    found = look_up(questions, search, passages, index) if search and passages else None
+    held_out, answers = _documents(questions), config.reports / ANSWERS
+    remarks = [(), *(already_read(path, held_out).remarks for path in others)]
+    asked = []
+    for model, of_model in zip(models, remarks, strict=True):
+        closed = answer(model, questions, answers)
+        asked.append(_Asked(closed, answer_open(closed, questions, found, answers) if found else None, of_model))
+    result = {
+        "corpus": stage_digest(config.corpus),
+        "questions": questions.summary,
+        "retrieval": {"passages": passages, "method": search.method, "index": index} if search else None,
+        "models": [_figures(each, asked[0], found, questions, config.seed) for each in asked],
+    }
+    write_atomically(config.reports / RESULT, json.dumps(result, indent=1))
+    return result
+
+
+def _questions(config: RunConfig, items: int, *, with_passages: bool) -> Questions:
+    """Those of the run's corpus. Raises DataError: none are left to ask, or none that are asked with passages."""
     questions = make_questions(
         config.corpus,
         config.reports / FOLDER,
-        domain=domain,
+        domain={source.name for source in config.data.sources if source.domain},
         most=items,
         seed=config.seed,
         workers=config.data.workers,
     )
+    reasons = "; ".join(f"{kind}: {about['refused']}" for kind, about in questions.summary["kinds"].items())
     if not questions.items:
-        reasons = "; ".join(f"{kind}: {about['refused']}" for kind, about in questions.summary["kinds"].items())
         raise DataError(f"{config.name}: no questions are left to ask: {reasons}: hold more text out")
-    own, trained = own_model(config)
-    check_data(trained.checkpoint, config)
-    answered: list[Answers] = []
-    for model in [own, *(load_named(path, window=window, dtype=dtype) for path in others)]:
-        if model.name in (each.model.name for each in answered):
-            raise ConfigError(f"there are two models of the name {model.name}: rename a folder")
-        answered.append(answer(model, questions, config.reports / ANSWERS))
-    held_out = _documents(questions)
-    remarks = [(), *(already_read(path, held_out).remarks for path in others)]
-    result = {
-        "corpus": stage_digest(config.corpus),
-        "questions": questions.summary,
-        "models": _models(answered, questions, remarks, config.seed),
-    }
-    write_atomically(config.reports / RESULT, json.dumps(result, indent=1))
-    return result
+    if with_passages and WITHOUT.keys() >= questions.items.keys():
+        raise DataError(
+            f"{config.name}: no questions are left that are asked with passages: {reasons}: hold more text out, or "
+            "leave --retrieve out"
+        )
+    return questions
 
 
 def _documents(questions: Questions) -> set[HeldOutId]:
@@ -85,60 +124,96 @@ def _documents(questions: Questions) -> set[HeldOutId]:
     }
 
 
-def _models(
-    answered: Sequence[Answers], questions: Questions, remarks: Sequence[Sequence[str]], seed: int
-) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": each.model.name,
-            "parameters": each.model.parameters,
-            "digest": each.model.digest,
-            "tasks": tasks(each, None if each is answered[0] else answered[0], questions, seed),
-            "remarks": list(of_model),
-        }
-        for each, of_model in zip(answered, remarks, strict=True)
-    ]
+def _figures(asked: _Asked, first: _Asked, found: Found | None, questions: Questions, seed: int) -> dict[str, Any]:
+    """Of a model, and beside the first one."""
+    is_first = asked is first
+    figures = tasks(asked.closed, None if is_first else first.closed, questions, seed)
+    open_book = None
+    if found and asked.opened:
+        opened = open_tasks(asked.closed, asked.opened, None if is_first else first.opened, found, questions, seed)
+        figures = {task: each | opened.get(task, {}) for task, each in figures.items()}
+        open_book = in_all(asked.closed, asked.opened, found, questions, seed)
+    model = asked.closed.model
+    return {
+        "name": model.name,
+        "parameters": model.parameters,
+        "digest": model.digest,
+        "tasks": figures,
+        "open_book": open_book,
+        "remarks": list(asked.remarks),
+    }
 
 
-def answered_before(config: RunConfig, digest: str) -> dict[str, Any]:
-    """The tasks of a model in the run's questions.json, by the model's digest; none where it was not asked.
+def answered_before(config: RunConfig, digest: str) -> Before:
+    """What the run's questions.json has of a model, by the model's digest; nothing where it was not asked.
 
     Nor where the corpus is another one by now.
     """
     try:
         result = json.loads((config.reports / RESULT).read_bytes())
-        is_old = result["corpus"] != finished_digest(config.corpus)
-        return {} if is_old else {each["digest"]: each["tasks"] for each in result["models"]}.get(digest, {})
+        if result["corpus"] != finished_digest(config.corpus):
+            return Before({}, None)
+        model = {each["digest"]: each for each in result["models"]}[digest]
+        return Before({task: dict(_spans(each)) for task, each in model["tasks"].items()}, model.get("open_book"))
     except (OSError, ValueError, KeyError, TypeError):
-        return {}
+        return Before({}, None)
 
 
-def describe(result: dict[str, Any]) -> str:
-    """The table that a person reads: by kind what lots and counting have right, then each model."""
-    kinds = result["questions"]["kinds"]
+def _spans(task: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What of a task is {"value", "low", "high"}."""
+    yield from ((name, value) for name, value in task.items() if isinstance(value, dict) and name != "sources")
+    yield from ((f"accuracy of {source}", each) for source, each in task.get("sources", {}).items())
+
+
+def describe(result: Mapping[str, Any]) -> str:
+    """The table that a person reads: by kind what lots and counting have right, then each model, also with passages."""
+    kinds, retrieval, models = result["questions"]["kinds"], result["retrieval"], result["models"]
     lines = [
         f"{'right answers':<32} {'items':>5} {'chance':>7} {'n-gram':>7}   "
-        + "  ".join(f"{model['name'][:24]:<24}" for model in result["models"])
+        + "  ".join(f"{model['name'][:24]:<24}" for model in models)
     ]
     for kind, about in kinds.items():
         if about["refused"]:
             lines.append(f"{kind:<32} refused: {about['refused']}")
             continue
+        of_models = [model["tasks"][f"questions/{kind}"] for model in models]
         ngram = about["before_thinning"].get("ngram")
-        cells = "  ".join(f"{_span(model['tasks'][f'questions/{kind}']):<24}" for model in result["models"])
-        lines.append(f"{kind:<32} {about['items']:>5} {about['chance']:>7.0%} {_percent(ngram):>7}   {cells}")
-    lines += [f"note: {model['name']}: {remark}" for model in result["models"] for remark in model["remarks"]]
+        numbers = f"{about['items']:>5} {about['chance']:>7.0%} {_percent(ngram):>7}"
+        lines.append(_line(kind, numbers, (_span(task["accuracy"]) for task in of_models)))
+        lines += _with_passages(kind, of_models) if retrieval else []
+    lines += [f"{model['name']}: {model['open_book']['verdict']}" for model in models if model["open_book"]]
+    lines += [f"note: {model['name']}: {remark}" for model in models for remark in model["remarks"]]
     split = "after the cutoff" if result["questions"]["split"] == "future" else "of the training text's time"
     return "\n".join(
         [*lines, f"made from held-out documents {split}; n-gram: before what it has right was thinned out"]
     )
 
 
-def _percent(figure: dict[str, float] | None) -> str:
+def _with_passages(kind: str, of_models: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if kind in WITHOUT:
+        yield f"{'  with passages':<32} not asked: {WITHOUT[kind]}"
+        return
+    yield _line("  with passages", "", (_span(task["open_book"]) for task in of_models))
+    yield _line("  that less without, points", "", (_points(task["open_less_closed"]) for task in of_models))
+    shares = ((task["passages_found"]["value"], task["passages_shown"]["value"]) for task in of_models)
+    yield _line(
+        "  questions with a passage", "", (f"{found:.0%}, in the window {shown:.0%}" for found, shown in shares)
+    )
+
+
+def _line(label: str, numbers: str, cells: Iterable[str]) -> str:
+    return f"{label:<32} {numbers:<21}   {'  '.join(f'{cell:<24}' for cell in cells)}".rstrip()
+
+
+def _percent(figure: Mapping[str, float] | None) -> str:
     return "–" if figure is None else f"{figure['value']:.0%}"
 
 
-def _span(task: dict[str, Any]) -> str:
-    own = task["accuracy"]
-    ends = "" if own["low"] is None else f" ({own['low']:.0%} to {own['high']:.0%})"
-    return f"{own['value']:.1%}{ends}"
+def _span(figure: Mapping[str, Any]) -> str:
+    ends = "" if figure["low"] is None else f" ({figure['low']:.0%} to {figure['high']:.0%})"
+    return f"{figure['value']:.1%}{ends}"
+
+
+def _points(figure: Mapping[str, Any]) -> str:
+    ends = "" if figure["low"] is None else f" ({100 * figure['low']:+.1f} to {100 * figure['high']:+.1f})"
+    return f"{100 * figure['value']:+.1f}{ends}"

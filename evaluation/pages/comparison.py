@@ -42,6 +42,11 @@ def write_comparison(result: Mapping[str, Any], name: str, folder: Path) -> Path
         tables=[("Bits per byte, with 95 % intervals over documents", results_table(models))]
         + [(f"Bits per byte by period: {model['name']}", table) for model, table in _period_tables(models)],
         tasks=tasks_table(models),
+        open_books=[
+            (model["name"], figure(found["verdict"], "text", pointer(FACTS, "models", place, "open_book", "verdict")))
+            for place, model in enumerate(models)
+            if (found := model["open_book"])
+        ],
         memorised=memorised_table(models),
         gains=[(model["name"], gains_table(place, model)) for place, model in enumerate(models) if model["gained"]],
         costs=costs_table(models),

@@ -32,25 +32,55 @@ def answer(model: LanguageModel, questions: Questions, folder: Path) -> Answers:
     Args:
         folder: where the answers of all models are kept.
     """
-    inputs = {"model": model.digest, "window": model.window, "device": model.device, "questions": questions.digest}
-    place = folder / f"{model.name}-{value_digest(inputs)[:8]}"
+    place = folder_of(model, questions, folder)
     return Answers(
         model, {kind: _answer(model, items, place / f"{kind}.json") for kind, items in questions.items.items()}
     )
 
 
+def folder_of(model: LanguageModel, questions: Questions, folder: Path, **more: str) -> Path:
+    """Where the answers of a model lie, by all that decides them.
+
+    Args:
+        more: what else does.
+    """
+    inputs = {"model": model.digest, "window": model.window, "device": model.device, "questions": questions.digest}
+    return folder / f"{model.name}-{value_digest(inputs | more)[:8]}"
+
+
 def _answer(model: LanguageModel, items: Sequence[Item], file: Path) -> list[list[float]]:
-    ids = [item.id for item in items]
+    if before := kept(file, items):
+        return before["nats"]
+    nats = score(model, [(item.prompt, item.choices) for item in items], f"{file.stem}, {model.name}")
+    keep(file, items, nats=nats)
+    return nats
+
+
+def kept(file: Path, items: Sequence[Item]) -> dict[str, list[Any]] | None:
+    """What `keep` has written of the same items; None where there is nothing, or no more than a part."""
     try:
-        kept = json.loads(file.read_bytes())
-        if kept["items"] == ids:
-            return [list(map(float, nats)) for nats in kept["nats"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
+        content = json.loads(file.read_bytes())
+        lengths = {len(each) for each in content.values()}
+        whole = lengths == {len(items)} and content["items"] == [item.id for item in items]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return dict(content) if whole else None
+
+
+def keep(file: Path, items: Sequence[Item], **values: Sequence[Any]) -> None:
+    """Write values, one each for every item."""
+    write_atomically(file, json.dumps({"items": [item.id for item in items], **values}))
+
+
+def score(model: LanguageModel, asked: Sequence[tuple[str, Sequence[str]]], said: str) -> list[list[float]]:
+    """The nats of the choices of prompts.
+
+    Args:
+        said: of what progress is shown.
+    """
     nats: list[list[float]] = []
-    for first in progress(range(0, len(items), AT_ONCE), f"{file.stem}, {model.name}", unit="groups"):
-        nats += choice_nats(model, [(item.prompt, item.choices) for item in items[first : first + AT_ONCE]])
-    write_atomically(file, json.dumps({"items": ids, "nats": nats}))
+    for first in progress(range(0, len(asked), AT_ONCE), said, unit="groups"):
+        nats += choice_nats(model, asked[first : first + AT_ONCE])
     return nats
 
 
@@ -67,7 +97,7 @@ def tasks(answers: Answers, beside: Answers | None, questions: Questions, seed: 
 
 def _task(kind: Kind, answers: Answers, beside: Answers | None, questions: Questions, seed: int) -> dict[str, Any]:
     items, about = questions.items[kind], questions.summary["kinds"][kind]
-    right = _credits(items, answers.nats[kind])
+    right = item_credits(items, answers.nats[kind])
     others = [
         credit(item.answer, costs(item, each, per_byte=kind not in PER_BYTE))
         for item, each in zip(items, answers.nats[kind], strict=True)
@@ -84,11 +114,12 @@ def _task(kind: Kind, answers: Answers, beside: Answers | None, questions: Quest
     if len(sources) > 1:
         found["sources"] = {source: _of_source(source, items, right, seed) for source in sources}
     if beside is not None:
-        found["difference"] = as_json(difference(items, right, _credits(items, beside.nats[kind]), seed))
+        found["difference"] = as_json(difference(items, right, item_credits(items, beside.nats[kind]), seed))
     return found
 
 
-def _credits(items: Sequence[Item], nats: Sequence[Sequence[float]]) -> list[float]:
+def item_credits(items: Sequence[Item], nats: Sequence[Sequence[float]]) -> list[float]:
+    """How far each item is answered right."""
     return [credit(item.answer, costs(item, each)) for item, each in zip(items, nats, strict=True)]
 
 

@@ -94,6 +94,17 @@ def test_the_run_begins_with_the_weights_and_a_mean_row_for_each_mark(
         assert name == "embedding.weight" or torch.equal(ours, theirs)
 
 
+def test_it_is_asked_questions_beside_the_run_that_it_came_from(
+    finetuned: RunConfig, undisturbed: RunConfig, command_line: CommandLine
+) -> None:
+    code, shown, said = command_line("questions", undisturbed.run_folder, finetuned.run_folder, "--items", "24")
+    assert code == 0, said
+    own, tuned = json.loads((undisturbed.reports / "questions.json").read_bytes())["models"]
+    assert (own["name"], tuned["name"]) == ("small", "small-desk")
+    assert "difference" in tuned["tasks"]["questions/date"]
+    assert "note: small-desk" not in shown, "the documents are of after the cutoff, which is the run's own"
+
+
 def test_loss_and_gradient_are_those_of_the_mean_over_all_counted_tokens(finetuned: RunConfig) -> None:
     """On two ranks with two micro-batches each, none of which has as many counted tokens as another."""
     model = Transformer(finetuned.model)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from data.errors import DataError
 from data.shards.documents import held_out_documents
@@ -18,7 +19,9 @@ from domainlm.measure.already_read import UNKNOWN_TEXT
 from domainlm.measure.questions import answered_before
 from domainlm.trace import trace_document, trace_step
 from evaluation import scores
+from tests.evaluation.test_general_model import SHAPE, byte_level
 from tests.launched.runs import run_domainlm
+from tests.traced import trace
 from train.checkpoints.folders import CheckpointError
 from train.checkpoints.trained import load_trained, token_losses
 from train.config import RunConfig
@@ -522,8 +525,63 @@ def test_questions_are_made_and_answered_by_a_run_and_its_export(
     assert all(item["source"] == "news" and item["date"] >= "2017" for item in items)
     for words in ("right answers", "date", "refused: ", "made from held-out documents after the cutoff", UNKNOWN_TEXT):
         assert words in shown
-    assert answered_before(config, own["digest"]) == own["tasks"]
-    assert answered_before(config, "another") == {}
+    before_that = answered_before(config, own["digest"])
+    assert before_that.open_book is None
+    assert before_that.tasks["questions/date"] == {
+        name: own["tasks"]["questions/date"][name] for name in ("accuracy", "by_nats", "by_nats_per_byte")
+    }
+    assert answered_before(config, "another") == ({}, None)
     before = (config.reports / "questions.json").read_bytes()
     assert command_line("questions", folder, folder / "export", "--items", "24")[0] == 0
     assert (config.reports / "questions.json").read_bytes() == before
+
+
+def test_questions_with_passages_are_answered_twice_and_shown_beside_each_other(
+    finished: tuple[RunConfig, Any], command_line: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    """By the run, which has no room for passages, and by a general model, which has."""
+    config, _ = finished
+    general, run_words = tmp_path / "general", (config.run_folder, "retrieval.passage_words=20")
+    torch.manual_seed(0)
+    shape = LlamaConfig(**SHAPE, intermediate_size=32, max_position_embeddings=1024, initializer_range=0.3)
+    LlamaForCausalLM(shape).save_pretrained(general)
+    PreTrainedTokenizerFast(tokenizer_object=byte_level(), eos_token="<end>").save_pretrained(general)
+    words = ("questions", *run_words, general, "--items", "24", "--retrieve", "2")
+    code, _, said = command_line(*words)
+    assert (code, "is no finished index of the corpus: run `domainlm retrieve CONFIG`" in said.splitlines()[-1]) == (
+        2,
+        True,
+    )
+    assert command_line("retrieve", *run_words)[0] == 0
+    code, shown, said = command_line(*words)
+    assert code == 0, said
+    result = json.loads((config.reports / "questions.json").read_bytes())
+    assert (result["retrieval"]["passages"], result["retrieval"]["method"]) == (2, "bm25")
+    own, other = result["models"]
+    assert own["open_book"]["verdict"] == "no passage fits beside a question into the 32 tokens that it reads at once"
+    assert other["open_book"]["verdict"].startswith("with 2 passages ")
+    assert other["open_book"]["items"] == sum(
+        task["items"] for name, task in other["tasks"].items() if name != "questions/order"
+    )
+    for model, share in ((own, 0), (other, 1)):
+        task = model["tasks"]["questions/date"]
+        assert (task["passages_found"]["value"], task["passages_shown"]["value"]) == (1, share)
+        change = task["open_book"]["value"] - task["accuracy"]["value"]
+        assert task["open_less_closed"]["value"] == pytest.approx(change)
+        assert change == 0 or share
+    assert "open_book_difference" in other["tasks"]["questions/date"]
+    for line in ("  with passages ", "  that less without, points", "100%, in the window 0%", "small: no passage"):
+        assert line in shown
+    answers = {file: file.stat().st_mtime_ns for file in config.reports.glob("answers/*/*.json")}
+    assert command_line(*words)[0] == 0
+    assert json.loads((config.reports / "questions.json").read_bytes()) == result
+    assert {file: file.stat().st_mtime_ns for file in config.reports.glob("answers/*/*.json")} == answers
+    code, _, said = command_line("compare", config.run_folder, general)
+    assert code == 0, said
+    compared = json.loads((config.reports / "compare.json").read_bytes())["models"]
+    assert [model["open_book"] for model in compared] == [own["open_book"], other["open_book"]]
+    assert compared[1]["tasks"]["questions/date"]["open_book"] == other["tasks"]["questions/date"]["open_book"]
+    page = config.reports / "compare.html"
+    assert [entry for entry in trace(page) if entry[0] != entry[1]] == []
+    for words_shown in ("questions/date, open_less_closed", other["open_book"]["verdict"]):
+        assert words_shown in page.read_text("utf-8")

@@ -22,7 +22,7 @@ def model(name: str, difference: float | None, **more: Any) -> dict[str, Any]:
     periods = {"bank": {"future": {"2021": found(1.1)}}}
     cost = {"tokens_per_second": 1234.5, "peak_memory_bytes": 2_500_000_000, "training_money": None}
     base = {"name": name, "parameters": 2_566_656, "sources": sources, "periods": periods}
-    return base | {"tasks": {}, "memorised": {}, "gained": None, "cost": cost, "remarks": []} | more
+    return base | {"tasks": {}, "open_book": None, "memorised": {}, "gained": None, "cost": cost, "remarks": []} | more
 
 
 def span(value: float) -> dict[str, float]:
@@ -38,12 +38,13 @@ GAINED = {
         "other": {"past": span(-0.2) | {"per_million_tokens": None}},
     },
 }
+OPEN_BOOK = {"passages": 3, "verdict": "with 3 passages better: +4.1 points (+1.2 to +7.0)"}
 MEMORISED = {"seen 1 times": {"value": 0.05, "low": 0.01, "high": 0.2, "of": 20}}
 
 
 RESULT = {
     "models": [
-        model("ours", None, tasks={"next": {"accuracy": {"value": 0.5, "low": 0.4, "high": 0.6}}}),
+        model("ours", None, tasks={"next": {"accuracy": {"value": 0.5, "low": 0.4, "high": 0.6}}}, open_book=OPEN_BOOK),
         model("<b>theirs</b>", 0.2, remarks=["it may have read these documents"], cost={"tokens_per_second": 1.0}),
         model("earlier", 0.3, gained=GAINED, memorised=MEMORISED),
     ],
@@ -62,6 +63,7 @@ def test_every_number_is_of_a_field_and_all_is_shown(tmp_path: Path, read_page: 
     assert "&lt;b&gt;theirs" in text
     for words in (
         "ours is better",
+        "with 3 passages better: +4.1 points (+1.2 to +7.0)",
         "it may have read these documents",
         "2.50",
         "+0.200",
