@@ -333,6 +333,9 @@ class TokenizerConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docs
     """A tokenizer.json of Hugging Face tokenizers, or its folder, to take instead of training one."""
     end_of_text: str = END_OF_TEXT
     """The piece of a given tokenizer (`path`) that stands between documents, such as </s>."""
+    extend: PositiveInt | None = None
+    """Pieces to put behind those of a given tokenizer (`path`), the ones that save most tokens on the training text;
+    vocabulary_size counts them too."""
     digits: Literal["single", "triples", "runs"] = "single"
     """Each digit is a pre-token of its own, or three from the left are, or all that stand together."""
     max_piece_length: int = Field(default=64, ge=2, le=255)
@@ -362,6 +365,8 @@ class TokenizerConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docs
             raise ValueError(
                 f"end_of_text is for a tokenizer that is given by path: one that is trained has {END_OF_TEXT}"
             )
+        if self.extend is not None and not self.path:
+            raise ValueError("extend is for a tokenizer that is given by path: one that is trained has vocabulary_size")
         if self.path and (self.sweep or self.special_tokens):
             raise ValueError("sweep and special_tokens are for a tokenizer that is trained: leave them or path out")
         return self

@@ -23,6 +23,7 @@ from data.shards.format import read_manifest
 from data.shards.packing import pack_shards
 from data.tokenizer.build import TOKENIZER
 from model.huggingface_folder import check_replaceable, damaged_files, export_folder, read_record
+from model.initialise import mean_row
 from model.pretrained import load_pretrained
 from model.transformer import Transformer
 from train.checkpoints.folders import Checkpoint, find_checkpoint, saved_steps
@@ -200,7 +201,7 @@ def _weights(config: RunConfig, base: Base) -> dict[str, torch.Tensor]:
 
 def _with_rows(weight: torch.Tensor, rows: int, known: list[int], added: tuple[int, ...]) -> torch.Tensor:
     """A matrix of `rows` rows, of which those that are new or are `added` pieces' are the mean of the known pieces'."""
-    mean = weight[[number for number in known if number < len(weight)]].mean(dim=0)
+    mean = mean_row(weight, [number for number in known if number < len(weight)])
     grown = mean.repeat(rows, 1)
     grown[: len(weight)] = weight
     grown[list(added)] = mean

@@ -1,7 +1,7 @@
 """Initial weights, the same for any order, sharding or number of processes."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from math import sqrt
 from typing import TypeAlias
@@ -14,6 +14,9 @@ from model.transformer import Transformer
 
 Gather: TypeAlias = Callable[[list[nn.Parameter]], AbstractContextManager[object]]
 """Makes a context in which the given parameters are whole and may be written, for sharded models."""
+
+Spelled: TypeAlias = Mapping[int, Sequence[int]]
+"""Id of a new piece → the ids that it was spelled with before, in order; one that stands there twice counts twice."""
 
 RESIDUAL_OUTPUTS = ("attention.output.weight", "feed_forward.output.weight")
 """Endings of the names of the matrices that write into the residual stream."""
@@ -51,3 +54,19 @@ def seeded_normal(key: str, shape: torch.Size) -> Tensor:
     digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest, "little"))
     return torch.randn(shape, generator=generator, dtype=torch.float32)
+
+
+def mean_row(weight: Tensor, ids: Sequence[int]) -> Tensor:
+    """The mean of these rows (width,), in float32: sum over i of weight[ids[i]] / len(ids)."""
+    return weight[torch.tensor(ids, device=weight.device)].float().mean(dim=0)
+
+
+def mean_rows(weight: Tensor, spelled: Spelled) -> Tensor:
+    """The first row of each new piece (pieces, width), in float32, in the order of `spelled`.
+
+    Raises:
+        ValueError: a piece was spelled with one that has no row.
+    """
+    if (last := max((number for ids in spelled.values() for number in ids), default=-1)) >= len(weight):
+        raise ValueError(f"the tokenizer has the id {last}, and the vocabulary only {len(weight)} rows")
+    return torch.stack([mean_row(weight, ids) for ids in spelled.values()])

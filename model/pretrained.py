@@ -10,7 +10,7 @@ import torch
 from model.config import ModelConfig
 from model.huggingface import from_hugging_face, hugging_face_names
 from model.huggingface_config import architecture
-from model.initialise import Gather
+from model.initialise import Gather, Spelled, mean_rows
 from model.transformer import Transformer
 from model.weight_files import WeightFiles, open_weights
 
@@ -63,13 +63,20 @@ def check_architecture(folder: Path, config: ModelConfig) -> None:
         raise ValueError(f"{folder} is of another model: {'; '.join(changes)}")
 
 
-def load_pretrained(model: Transformer, folder: Path, gather: Gather = nullcontext) -> None:
+def load_pretrained(
+    model: Transformer, folder: Path, gather: Gather = nullcontext, spelled: Spelled | None = None
+) -> None:
     """Copy the weights of a Hugging Face folder into `model`, in its dtype; every tensor is accounted for.
 
     Rows of vocabulary beyond those of the folder keep their values.
 
+    Args:
+        spelled: new pieces, whose rows become the mean of those of the pieces that spelled them in the folder's
+            vocabulary; also where the folder has rows of their ids, as room that no piece had used.
+
     Raises:
-        ValueError: the folder is of another model, or tensors are missing, of another shape, or left over.
+        ValueError: the folder is of another model, or tensors are missing, of another shape, or left over; or a new
+            piece was spelled with one that the folder has no row of.
     """
     check_architecture(folder, model.config)
     vocabulary = read_architecture(folder)["vocabulary_size"]
@@ -89,6 +96,9 @@ def load_pretrained(model: Transformer, folder: Path, gather: Gather = nullconte
                     f" {tuple(parameter.shape)}"
                 )
             target.copy_(tensor)
+            if spelled and name in OF_VOCABULARY:
+                new = torch.tensor(list(spelled), device=parameter.device)
+                parameter.data[new] = mean_rows(tensor, spelled).to(parameter)
 
 
 def _find(weights: WeightFiles, wanted: list[str], tied: bool) -> dict[str, str]:

@@ -299,7 +299,7 @@ class RunConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
         if self.tokenizer.vocabulary_size > self.model.vocabulary_size:
             raise ValueError(
                 f"tokenizer.vocabulary_size {self.tokenizer.vocabulary_size} does not fit model.vocabulary_size "
-                f"{self.model.vocabulary_size}: make them equal"
+                f"{self.model.vocabulary_size}: make them equal, or the model's larger"
             )
         return self
 

@@ -15,10 +15,10 @@ from data.tokenizer.strings import Int32s, Int64s
 NONE = -1
 RIGHT = (1 << 32) - 1
 FIBONACCI = np.int64(GOLDEN - (1 << 64))
-ROOM = 1 << 17  # pairs; more than two bytes can make
+ROOM = 1 << 17  # pairs to begin with; more than two bytes can make
 MADE_AT_ONCE = 4  # pairs that a run of merges may make: before, within and after it
 BLOCK = 6  # bits of a place within a block
-USED, CHANGED = range(2)  # of Pairs.state
+USED, CHANGED, MERGED = range(3)  # of Pairs.state
 LOST_BEFORE, MADE_BEFORE, LOST_AFTER, MADE_AFTER = range(4)  # of Pairs.near
 
 
@@ -44,7 +44,7 @@ class Pairs(NamedTuple):
     slots: Int32s  # a hash table: the number of the pair at this place, or NONE; a power of two of them
     near: Int32s  # (4, pieces): pairs that the present merge changes, by kind of change and the piece beside
     met: Int32s  # (4, pieces): the last merge that set `near`
-    state: Int64s  # pairs used, pairs changed by the present merge
+    state: Int64s  # pairs used, pairs changed by the present merge, and how often it was made
 
 
 class Merge(NamedTuple):
@@ -59,7 +59,7 @@ class Merge(NamedTuple):
 
 @numba.njit(cache=True)
 def begin_words(symbols: Int32s, offsets: Int64s, counts: Int64s) -> Words:
-    """Words of one piece for each byte."""
+    """Words of pieces, of which each stands at its first and its last byte."""
     blocks, word = np.empty((len(symbols) >> BLOCK) + 1, np.int32), 0
     for block in range(len(blocks)):
         while word + 1 < len(counts) and offsets[word + 1] <= block << BLOCK:
@@ -69,25 +69,31 @@ def begin_words(symbols: Int32s, offsets: Int64s, counts: Int64s) -> Words:
 
 
 @numba.njit(cache=True)
-def count_pairs(words: Words, pieces: int) -> Pairs:
-    """The pairs of bytes; `pieces` is how many there will be."""
-    near, numbers = np.full((4, pieces), NONE, np.int32), np.empty(ROOM, np.int32)
-    slots, state = np.full(2 * ROOM, NONE, np.int32), np.zeros(2, np.int64)
+def count_pairs(words: Words, lengths: Int32s, longest: int) -> Pairs:
+    """The pairs that may be merged; `lengths` has room for all pieces that there will be."""
+    near, numbers = np.full((4, len(lengths)), NONE, np.int32), np.empty(ROOM, np.int32)
+    slots, state = np.full(2 * ROOM, NONE, np.int32), np.zeros(3, np.int64)
     keys, counts = np.empty(ROOM, np.int64), np.empty(ROOM, np.int64)
     pairs = Pairs(keys, counts, numbers, numbers.copy(), numbers.copy(), slots, near, near.copy(), state)
     for word in range(len(words.counts) - 1, -1, -1):  # backwards, so that each list begins with its first place
-        for place in range(words.offsets[word + 1] - 2, words.offsets[word] - 1, -1):
-            slot = _slot(pairs, np.int64(words.symbols[place]) << 32 | words.symbols[place + 1])
-            _add(words, pairs, slot, place, words.counts[word], 0)
+        pairs = _with_room_for(pairs, words.offsets[word + 1] - words.offsets[word])
+        begin, place = words.offsets[word], words.offsets[word + 1]
+        if place > begin:
+            place -= lengths[words.symbols[place - 1]]
+        while place > begin:
+            left, right = np.int64(words.symbols[place - 1]), words.symbols[place]
+            place -= lengths[left]
+            if lengths[left] + lengths[right] <= longest:
+                _add(words, pairs, _slot(pairs, left << 32 | right), place, words.counts[word], 0)
     return pairs
 
 
 @numba.njit(cache=True)
 def merge_pair(words: Words, pairs: Pairs, merge: Merge) -> Pairs:
     """Put the piece wherever the pair stands; the pairs that this makes are pairs.changed[: state[CHANGED]]."""
-    pairs.state[CHANGED] = 0
+    pairs.state[CHANGED] = pairs.state[MERGED] = 0
     while pairs.heads[merge.slot] != NONE:
-        pairs = _with_room(pairs)
+        pairs = _with_room_for(pairs, MADE_AT_ONCE)
         _merge_while_room(words, pairs, merge)
     pairs.counts[merge.slot] = 0
     return pairs
@@ -143,6 +149,7 @@ def _merge_at(
             slot = _near(pairs, MADE_AFTER, piece, np.int64(merge.piece) << 32 | piece, merge.number)
             _add(words, pairs, slot, place, count, merge.number)
     words.symbols[place] = words.symbols[after - 1] = merge.piece
+    pairs.state[MERGED] += count
 
 
 @numba.njit(cache=True)
@@ -201,12 +208,14 @@ def _place(slots: Int32s, key: int) -> Any:
 
 
 @numba.njit(cache=True)
-def _with_room(pairs: Pairs) -> Pairs:
-    """The pairs, with room for twice as many if there is none for what is merged next."""
+def _with_room_for(pairs: Pairs, more: int) -> Pairs:
+    """The pairs, with room for twice as many, or for so many more, if there is none for these."""
     keys, counts, heads, merges, changed, slots, near, met, state = pairs
-    if state[USED] + MADE_AT_ONCE <= len(keys):
+    if state[USED] + more <= len(keys):
         return pairs
     room = 2 * len(keys)
+    while state[USED] + more > room:
+        room *= 2
     slots = np.full(2 * room, NONE, np.int32)
     for slot in range(state[USED]):
         place = _place(slots, keys[slot])

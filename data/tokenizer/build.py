@@ -29,7 +29,7 @@ from data.files import (
 from data.lock import only_writer
 from data.progress import say
 from data.tokenizer.report import Made, find_words, measure, piece_samples
-from data.tokenizer.text import bytes_by_source, measured_texts
+from data.tokenizer.text import bytes_by_source, measured_texts, texts_from_all_over
 
 FORMAT = 3
 TOKENIZER = "tokenizer.json"
@@ -38,7 +38,9 @@ DESCRIPTIONS = ("tokenizer_config.json", "special_tokens_map.json", "chat_templa
 WORK = "work"  # what training keeps until it is done
 Texts = Mapping[str, Sequence[str]]
 NOT_OF_THE_IDS = {"compare", "sweep", "path"}  # of the settings; a given tokenizer is known by its digest
-OF_A_GIVEN_ONE = {"vocabulary_size", "end_of_text"}
+OF_A_GIVEN_ONE = {"vocabulary_size", "end_of_text", "extend"}
+OF_AN_EXTENDED_ONE = OF_A_GIVEN_ONE | {"training_bytes", "max_piece_length"}
+AS_GIVEN = "before the extension"  # among what is compared
 
 REPORT_BYTES = 1_000_000  # of each source
 WORTH_WORKERS = 10_000_000  # bytes of text from which processes save more time than their start takes
@@ -50,7 +52,8 @@ def build_tokenizer(config: TokenizerConfig, corpus: Path, folder: Path, workers
     """Make folder/tokenizer.json and report.json, or recognise that they are there already.
 
     A vocabulary that is learnt holds END_OF_TEXT, whose id is 0, and all 256 bytes, so that any text is encoded and
-    given back. A given tokenizer stays as it is, with the files that describe it to transformers.
+    given back. A given tokenizer stays as it is, with the files that describe it to transformers; or its pieces and
+    merges do, and further ones follow them.
 
     Args:
         workers: processes that count and learn, which changes nothing in the result; None for one for each CPU.
@@ -64,8 +67,9 @@ def build_tokenizer(config: TokenizerConfig, corpus: Path, folder: Path, workers
     """
     given = _given_file(config.path, "path") if config.path else None
     compared = {name: _given_file(path, f"compare.{name}") for name, path in sorted(config.compare.items())}
-    own_end = {"end_of_text"} if config.end_of_text == END_OF_TEXT else None  # tokenizers older than the key stay good
-    inputs = {"format": FORMAT, "corpus": stage_digest(corpus), **config.model_dump(mode="json", exclude=own_end)}
+    later = {"end_of_text": END_OF_TEXT, "extend": None}  # tokenizers older than these keys stay good
+    unset = {key for key, value in later.items() if getattr(config, key) == value}
+    inputs = {"format": FORMAT, "corpus": stage_digest(corpus), **config.model_dump(mode="json", exclude=unset)}
     inputs["compared"] = {name: file_digest(file) for name, file in compared.items()}
     if given:
         inputs["path_digest"] = file_digest(given)
@@ -77,17 +81,13 @@ def build_tokenizer(config: TokenizerConfig, corpus: Path, folder: Path, workers
     with only_writer(folder):
         begin_stage(folder, [TOKENIZER, REPORT, *DESCRIPTIONS])
         split, texts = measured_texts(corpus, REPORT_BYTES)
-        if given:
-            made = Made(_take(given, config))
-            with atomic_write(folder / TOKENIZER) as file:
-                file.write(given.read_bytes())  # byte for byte: a model that has it is known by its digest
-            for name in DESCRIPTIONS:
-                if given.with_name(name).exists():
-                    write_atomically(folder / name, given.with_name(name).read_text("utf-8"))
-        else:
-            made = _train(config, corpus, texts, folder / WORK / value_digest(inputs), workers)
-            write_atomically(folder / TOKENIZER, made.tokenizer.to_str(pretty=True))
-        report = _report(config, made, load_tokenizer(folder), compared, texts) | {"split": split}
+        made = _make(config, given, corpus, texts, folder, value_digest(inputs), workers)
+        tokenizer = load_tokenizer(folder)
+        if given and config.extend:
+            compared = {AS_GIVEN: given, **compared}
+        report = _report(config, made, tokenizer, compared, texts) | {"split": split}
+        if given and made.extension:
+            report["extension"] = {**made.extension, "text": _saved(config, given, folder, corpus, {split: texts})}
         write_atomically(folder / REPORT, json.dumps(report, indent=1, ensure_ascii=False))
         shutil.rmtree(folder / WORK, ignore_errors=True)
         described = [folder / name for name in DESCRIPTIONS if (folder / name).exists()]
@@ -95,10 +95,39 @@ def build_tokenizer(config: TokenizerConfig, corpus: Path, folder: Path, workers
     return report
 
 
+def _make(
+    config: TokenizerConfig,
+    given: Path | None,
+    corpus: Path,
+    texts: Texts,
+    folder: Path,
+    digest: str,
+    workers: int | None,
+) -> Made:
+    """Write tokenizer.json, and what describes a given one, into `folder`."""
+    if given and config.extend:
+        from data.tokenizer.extend import check_extendable  # compiled code, as where it is trained
+
+        check_extendable(given)
+    taken = _take(given, config) if given else None
+    if given and taken and not config.extend:
+        made = Made(taken)
+        with atomic_write(folder / TOKENIZER) as file:
+            file.write(given.read_bytes())  # byte for byte: a model that has it is known by its digest
+    else:
+        made = _train(config, given, corpus, texts, folder / WORK / digest, workers)
+        write_atomically(folder / TOKENIZER, made.tokenizer.to_str(pretty=True))
+    for described in [given.with_name(name) for name in DESCRIPTIONS] if given else ():
+        if described.exists():
+            write_atomically(folder / described.name, described.read_text("utf-8"))
+    return made
+
+
 def check_made_with(config: TokenizerConfig, folder: Path) -> None:
     """Raise DataError where a finished tokenizer was made with settings that give other ids; each is named."""
-    made = {"end_of_text": END_OF_TEXT, "path_digest": None} | finished_inputs(folder)
-    wanted = config.model_dump(mode="json", include=OF_A_GIVEN_ONE if config.path else None, exclude=NOT_OF_THE_IDS)
+    made = {"end_of_text": END_OF_TEXT, "path_digest": None, "extend": None} | finished_inputs(folder)
+    of_the_given = OF_AN_EXTENDED_ONE if config.extend else OF_A_GIVEN_ONE
+    wanted = config.model_dump(mode="json", include=of_the_given if config.path else None, exclude=NOT_OF_THE_IDS)
     if not config.path:
         wanted["path_digest"] = None
     elif config.path != made.get("path") or Path(config.path).expanduser().exists():
@@ -189,32 +218,63 @@ def _take(file: Path, config: TokenizerConfig) -> Tokenizer:
         say(f"tokenizer: {file} composes characters (NFC); bits per byte still count the bytes of the text as it was")
     elif given_back != PROBE:
         raise DataError(f"{file} does not give every text back exactly: take a byte-level tokenizer, or train one")
-    size = tokenizer.get_vocab_size()
-    if size != config.vocabulary_size:
+    size, more = tokenizer.get_vocab_size(), config.extend or 0
+    if size + more != config.vocabulary_size:
+        extended = f", and tokenizer.extend adds {more:,}" if more else ""
+        model = ", and model.vocabulary_size to that or more" if more else ""
         raise DataError(
-            f"{file} has {size:,} pieces: set tokenizer.vocabulary_size to {size}, not {config.vocabulary_size}"
+            f"{file} has {size:,} pieces{extended}: set tokenizer.vocabulary_size to {size + more}, not "
+            f"{config.vocabulary_size}{model}"
         )
     return tokenizer
 
 
-def _train(config: TokenizerConfig, corpus: Path, texts: Texts, work: Path, workers: int | None) -> Made:
+def _train(
+    config: TokenizerConfig, given: Path | None, corpus: Path, texts: Texts, work: Path, workers: int | None
+) -> Made:
     # Compiled code takes half a second to import, which those who only load a tokenizer need not wait for.
-    from data.tokenizer.training import train_tokenizer
+    from data.tokenizer.training import extend_tokenizer, train_tokenizer
 
     sizes, files = bytes_by_source(corpus, "train"), corpus_files(corpus, "train")
     total = sum(sizes.values())
     fraction = min(1.0, (config.training_bytes or total) / total) if total else 1.0
-    say(f"tokenizer: learning {config.vocabulary_size:,} pieces ({config.kind}) from {total * fraction / 1e6:,.1f} MB")
+    wanted = f"{config.extend:,} further" if given else f"{config.vocabulary_size:,}"
+    kind = "bpe" if given else config.kind
+    say(f"tokenizer: learning {wanted} pieces ({kind}) from {total * fraction / 1e6:,.1f} MB")
     if total * fraction < WORTH_WORKERS:
         workers = 1
-    return train_tokenizer(
-        config,
-        {source: files[source] for source in files if source in sizes},
-        fraction,
-        itertools.chain(*texts.values()),
-        work,
-        workers,
-    )
+    learnt_from = {source: files[source] for source in files if source in sizes}
+    if given:
+        return extend_tokenizer(config, given, learnt_from, fraction, work, workers)
+    return train_tokenizer(config, learnt_from, fraction, itertools.chain(*texts.values()), work, workers)
+
+
+def _saved(
+    config: TokenizerConfig, given: Path, folder: Path, corpus: Path, measured: Mapping[str, Texts]
+) -> dict[str, dict[str, int]]:
+    """Bytes, and tokens before and after the extension, of the measured text and of training text.
+
+    Raises:
+        DataError: a text is encoded otherwise than by merges behind the given ones.
+    """
+    from data.tokenizer.extend import check_extension, spelled_by
+
+    assert config.extend is not None
+    before, after = _load(given), load_tokenizer(folder)
+    marks = [token.content for token in before.get_added_tokens_decoder().values()]
+    spelled = spelled_by(folder / TOKENIZER, config.extend)
+    saved = {}
+    try:
+        check_extension(before, after, spelled, [PROBE, *(f"a {mark}{mark} b" for mark in marks), *marks])
+        for split, by_source in {"train": texts_from_all_over(corpus, "train", REPORT_BYTES), **measured}.items():
+            texts = list(itertools.chain(*by_source.values()))
+            tokens = check_extension(before, after, spelled, texts)
+            size = sum(len(text.encode()) for text in texts)
+            saved[split] = {"bytes": size, "before": tokens[0], "after": tokens[1]}
+    except DataError:
+        (folder / TOKENIZER).unlink()  # nobody is to encode with it
+        raise
+    return saved
 
 
 def _report(
@@ -223,7 +283,7 @@ def _report(
     documents = find_words(texts)
     measured = measure(tokenizer, documents)
     return {
-        "kind": "given" if config.path else config.kind,
+        "kind": "extended" if config.extend else "given" if config.path else config.kind,
         "end_of_text_id": tokenizer.token_to_id(config.end_of_text),
         "pretokenization": None if config.path else config.pretokenization,
         "digits": None if config.path else config.digits,
@@ -232,4 +292,5 @@ def _report(
         "compared": {name: measure(_load(file), documents).figures for name, file in compared.items()},
         "samples": piece_samples(tokenizer, measured.used),
         "sweep": list(made.sweep),
+        "extension": None,
     }

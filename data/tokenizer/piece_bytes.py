@@ -19,7 +19,7 @@ def piece_bytes(tokenizer: Tokenizer) -> list[bytes]:
     """
     decoder = json.loads(tokenizer.to_str()).get("decoder") or {}
     kinds = {part["type"] for part in decoder.get("decoders", [decoder]) if part}
-    of_piece = _spelt_in_bytes if "ByteLevel" in kinds else _spelt_in_text
+    of_piece = spelt_in_bytes if "ByteLevel" in kinds else _spelt_in_text
     vocabulary = tokenizer.get_vocab(with_added_tokens=True)
     pieces = [b""] * (max(vocabulary.values(), default=-1) + 1)
     for piece, number in vocabulary.items():
@@ -30,7 +30,7 @@ def piece_bytes(tokenizer: Tokenizer) -> list[bytes]:
 _BYTE_OF = {letter: byte for byte, letter in enumerate(BYTE_LETTERS)}
 
 
-def _spelt_in_bytes(piece: str) -> bytes:
+def spelt_in_bytes(piece: str) -> bytes:
     try:
         return bytes(_BYTE_OF[letter] for letter in piece)
     except KeyError:  # an added token with other characters, which the decoder leaves as it is

@@ -4,8 +4,12 @@ Where there are more different pre-tokens than memory is meant for, some of the 
 threshold sampling of Duffield, Lund and Thorup (2005): of those that occur c times, fewer than a threshold t, a share
 of c / t is kept and counts t times. So the count of whatever they have in common, as a pair of letters, is on average
 what it was. To drop the rarest would be worse: a language without spaces has nothing but rare pre-tokens.
+
+A given tokenizer's pre-tokens are counted as what it encodes them to: strings of ids of four bytes each.
 """
 
+import functools
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +19,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
+from tokenizers import Tokenizer
 
 from data.corpus.files import RowGroup
 from data.files import atomic_write
@@ -27,6 +33,8 @@ from data.tokenizer.text import find_chunks, read_groups, sample_texts
 
 PART_BYTES = 32_000_000  # of text that are counted on their own
 KEPT = 0.75  # of a full table
+ENCODED_BYTES = 4_000_000  # of text at once: the library's encodings take tens of bytes for each character
+ID = np.dtype("<i4")
 
 
 class Limits(NamedTuple):
@@ -34,6 +42,12 @@ class Limits(NamedTuple):
 
     pretokens: int = 1 << 20
     bytes: int = 16 << 20  # of their text; a pre-token of more than a quarter of it is left out
+
+
+class Encoding(NamedTuple):
+    """That pre-tokens are counted as ids: by which tokenizer."""
+
+    definition: str  # the content of its tokenizer.json
 
 
 @dataclass(frozen=True)
@@ -59,7 +73,7 @@ def count_pretokens(
     files: Mapping[str, Sequence[Path]],
     fraction: float,
     folder: Path,
-    split: Splitting,
+    split: Splitting | Encoding,
     workers: int | None,
     limits: Limits | None = None,
 ) -> PretokenCounts:
@@ -85,7 +99,7 @@ class _Job(NamedTuple):
     groups: Sequence[RowGroup]
     fraction: float
     target: Path
-    split: Splitting
+    split: Splitting | Encoding
     limits: Limits
     seed: int
 
@@ -104,13 +118,37 @@ def _load(file: Path) -> PretokenCounts:
 
 
 def count_texts(
-    batches: Iterable[pa.Array], split: Splitting, limits: Limits | None = None, seed: int = 0
+    batches: Iterable[pa.Array], split: Splitting | Encoding, limits: Limits | None = None, seed: int = 0
 ) -> PretokenCounts:
     """Count the pre-tokens of Arrow arrays of strings without nulls; the seed, below 2^31, decides which are cut."""
     counter = _Counter(limits or Limits(), seed)
     for batch in batches:
-        counter.add_texts(batch, split)
+        if isinstance(split, Encoding):
+            counter.add_encoded(batch, split)
+        else:
+            counter.add_texts(batch, split)
     return counter.counts()
+
+
+@functools.lru_cache(maxsize=1)
+def _tokenizer(encoding: Encoding) -> Tokenizer:
+    """The tokenizer as texts are encoded with: nothing is put around a text, whose marks are only characters."""
+    unused = {"post_processor": None, "truncation": None, "padding": None}
+    tokenizer = Tokenizer.from_str(json.dumps(json.loads(encoding.definition) | unused))
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
+def _encode(texts: Sequence[str], encoding: Encoding) -> tuple[npt.NDArray[np.int32], Int64s]:
+    """The ids of all texts, behind one another, and where each pre-token begins, and the last one ends."""
+    ids, begins = [np.zeros(0, ID)], [np.zeros(0, np.int64)]
+    passed = 0
+    for encoded in _tokenizer(encoding).encode_batch(texts, add_special_tokens=False):
+        of_text, words = np.array(encoded.ids, ID), np.array(encoded.word_ids, np.int64)
+        ids.append(of_text)
+        begins.append(passed + np.flatnonzero(np.diff(words, prepend=-1)))
+        passed += len(of_text)
+    return np.concatenate(ids), np.concatenate([*begins, [passed]])
 
 
 class _Counter:
@@ -142,6 +180,19 @@ class _Counter:
                 end = begin
         self.documents += len(texts)
         self.bytes += int(bounds[-1] - bounds[0])
+
+    def add_encoded(self, texts: pa.Array, encoding: Encoding) -> None:
+        sizes = pc.binary_length(texts).to_numpy(zero_copy_only=False)
+        cuts = np.flatnonzero(np.diff(np.cumsum(sizes) // ENCODED_BYTES)) + 1
+        for batch in np.split(np.arange(len(texts)), cuts):
+            ids, begins = _encode(texts.take(pa.array(batch)).to_pylist(), encoding)
+            kept = np.diff(begins) * ID.itemsize <= len(self.strings.text) // 4
+            self.cut_pretokens += int((~kept).sum())
+            self.cut_occurrences += int((~kept).sum())
+            content, offsets = ids[np.repeat(kept, np.diff(begins))], np.cumsum([0, *np.diff(begins)[kept]])
+            once = np.ones(len(offsets) - 1, np.int64)
+            text, offsets = content.view(np.uint8), offsets * ID.itemsize
+            self.add_counts(PretokenCounts(text, offsets, once, len(batch), int(sizes[batch].sum())))
 
     def add_counts(self, counts: PretokenCounts) -> None:
         number = 0

@@ -1,13 +1,15 @@
 """How well a tokenizer fits a text, beside others: the figures of its report.json.
 
-{"kind", "pretokenization", "digits", "split": "past" | "train",
+{"kind": "bpe" | "unigram" | "given" | "extended", "pretokenization", "digits", "split": "past" | "train",
  "training": {"documents", "bytes", "distinct_pretokens", "cut_pretokens", "cut_occurrences", "cut_pieces",
   "chunks" | null} | null,
  "vocabulary_size", "sources": {SOURCE: {"bytes", "words", "tokens"}},
  "word_kinds": {"numbers" | "acronyms" | "rare terms": {"words", "tokens", "whole"}},
  "unused_pieces", "multi_word_pieces",
  "compared": {NAME: {"vocabulary_size", "sources", "word_kinds", "unused_pieces", "multi_word_pieces"}},
- "samples": {"longest": [], "multi_word": [], "unused": []}, "sweep": [{"vocabulary_size", "bytes", "tokens"}]}
+ "samples": {"longest": [], "multi_word": [], "unused": []}, "sweep": [{"vocabulary_size", "bytes", "tokens"}],
+ "extension": {"new_pieces", "only_parts", "text": {"train" | "past": {"bytes", "before", "after"}},
+  "best": [{"piece", "saved"}]}, of an extended tokenizer: before and after are tokens}
 
 Words are runs of what is not white space. A word's tokens are those that hold some of it, and it is whole if that is
 one token. Without the punctuation around it, a word is a number if it has only digits, points and commas; an acronym,
@@ -57,6 +59,7 @@ class Made(NamedTuple):
     tokenizer: Tokenizer
     training: TrainingFacts | None = None
     sweep: Sequence[dict[str, int]] = ()
+    extension: Mapping[str, Any] | None = None
 
 
 class Words(NamedTuple):

@@ -78,8 +78,13 @@ def measured_texts(corpus: Path, most_bytes: int) -> tuple[str, dict[str, list[s
     It is the held-out split `past`, or the training split where there is none.
     """
     split = "past" if bytes_by_source(corpus, "past") else "train"
+    return split, texts_from_all_over(corpus, split, most_bytes)
+
+
+def texts_from_all_over(corpus: Path, split: str, most_bytes: int) -> dict[str, list[str]]:
+    """Of each source about so many bytes of a split's text, always the same."""
     files = corpus_files(corpus, split)
-    return split, {
+    return {
         source: [
             text
             for batch in sample_texts(read_texts(files[source]), min(1.0, most_bytes / size))

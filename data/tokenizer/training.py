@@ -5,6 +5,7 @@ tokens × log2(size), for a sample (arXiv 2303.17564 §2.3).
 """
 
 import itertools
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,8 +18,10 @@ from data.config import END_OF_TEXT, TokenizerConfig
 from data.errors import DataError
 from data.progress import say
 from data.tokenizer.bpe import Bpe, learn_bpe
+from data.tokenizer.extend import BEST, LEAST_OFTEN, extend
 from data.tokenizer.model import BYTE_ORDER, bpe_tokenizer, piece_name, unigram_tokenizer
-from data.tokenizer.pretoken_counts import PretokenCounts, count_pretokens, count_texts, training_facts
+from data.tokenizer.piece_bytes import spelt_in_bytes
+from data.tokenizer.pretoken_counts import Encoding, PretokenCounts, count_pretokens, count_texts, training_facts
 from data.tokenizer.pretokens import Splitting, splitting
 from data.tokenizer.report import Made, TrainingFacts
 from data.tokenizer.strings import apart
@@ -81,6 +84,41 @@ def train_tokenizer(
             else:
                 say(f"tokenizer: no sweep at {size:,} pieces, the training text yields only {available:,}")
     return Made(learnt.tokenizer_of(config.vocabulary_size - len(special_tokens)), learnt.facts, sweep)
+
+
+def extend_tokenizer(
+    config: TokenizerConfig,
+    given: Path,
+    files: Mapping[str, Sequence[Path]],
+    fraction: float,
+    work: Path,
+    workers: int | None,
+) -> Made:
+    """Put config.extend pieces behind those of a given tokenizer.json, learnt from text as `train_tokenizer` has it.
+
+    Raises:
+        DataError: there is too little text for so many.
+    """
+    assert config.extend is not None
+    content = Tokenizer.from_file(str(given)).to_str()
+    words = count_pretokens(files, fraction, work, Encoding(content), workers)
+    extended = extend(json.loads(content), words, config.extend, config.max_piece_length)
+    if (available := len(extended.saved)) < config.extend:
+        size = config.vocabulary_size - config.extend + available
+        raise DataError(
+            f"the training text yields {available:,} further pieces that occur {LEAST_OFTEN} times or more, not "
+            f"{config.extend:,}: add text, or set tokenizer.extend to {available} or less (of {available}, "
+            f"tokenizer.vocabulary_size is {size}), or leave it out"
+        )
+    pieces = list(extended.definition["model"]["vocab"])[-available:]
+    order = sorted(range(available), key=lambda place: (-extended.saved[place], place))[:BEST]
+    best = [
+        {"piece": spelt_in_bytes(pieces[place]).decode("utf-8", "replace"), "saved": extended.saved[place]}
+        for place in order
+    ]
+    facts = {"new_pieces": available, "only_parts": extended.only_parts, "best": best}
+    tokenizer = Tokenizer.from_str(json.dumps(extended.definition, ensure_ascii=False))
+    return Made(tokenizer, training_facts(words), extension=facts)
 
 
 def _learn_bpe(task: _Task) -> _Learnt:

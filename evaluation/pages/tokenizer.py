@@ -19,6 +19,7 @@ KINDS = {
     "bpe": "A byte-level BPE",
     "unigram": "A byte-level Unigram",
     "given": "A tokenizer that was given, not trained,",
+    "extended": "A given tokenizer with further pieces,",
 }
 SPLITS = {"past": "text that it was not trained on", "train": "the training text"}
 WIDTHS = (1_024, 4_096, 8_192)
@@ -52,6 +53,7 @@ def write_tokenizer_page(report: Path, folder: Path, name: str) -> Path:
         text_tables=text_tables(beside, file),
         kinds_table=kinds_table(beside, file),
         cost_table=cost_table(beside, file),
+        extension_tables=extension_tables(found, file),
         sweep_table=sweep_table(found, file),
         training=training_table(found, file),
         samples={
@@ -72,6 +74,8 @@ def summary(report: TokenizerReport) -> str:
     """What the tokenizer is and does, and how the best of the others does on the same text."""
     total = report.total
     text = f"{KINDS[report.kind]} of {report.vocabulary_size:,} pieces"
+    if report.extension:
+        text += f", {report.extension.new_pieces:,} of them new"
     if not total.tokens:
         return f"{text}. It was measured on no text."
     text += (
@@ -144,6 +148,40 @@ def cost_table(beside: Mapping[str, Figures], file: str = "report.json") -> Tabl
         cells += [_context(figures, file, name), _of_pieces(figures, "unused_pieces", file, name)]
         rows.append(Row(name, 0, [*cells, _of_pieces(figures, "multi_word_pieces", file, name)]))
     return Table([*columns, "unused", "of several words"], rows)
+
+
+def extension_tables(report: TokenizerReport, file: str = "report.json") -> list[tuple[str, Table]]:
+    """What new pieces behind a given tokenizer's save, what they cost, and the best of them; none is no tables."""
+    if report.extension is None:
+        return []
+    new = report.extension
+    rows = []
+    for split, text in new.text.items():
+        size, before, after = (pointer(file, "extension", "text", split, key) for key in ("bytes", "before", "after"))
+        cells: list[str] = [figure(text.bytes, "text size", size)]
+        for tokens, origin in ((text.before, before), (text.after, after)):
+            cells.append(figure(tokens, ",d", origin))
+            cells.append(figure(tokens / text.bytes, ".4f", origin, per=[size]) if text.bytes else "–")
+        cells.append(figure(text.after / text.before, "change", after, per=[before]) if text.before else "–")
+        rows.append(Row(SPLITS[split], 0, cells))
+    columns = ["text", "tokens before", "a byte", "tokens after", "a byte", "change"]
+    origin = pointer(file, "extension", "new_pieces")
+    cost: list[str] = [figure(new.new_pieces, ",d", origin)]
+    cost.append(figure(new.only_parts, ",d", pointer(file, "extension", "only_parts")))
+    cost += [figure(new.new_pieces * width, "words", origin, factor=width) for width in WIDTHS]
+    of_cost = ["new pieces", "of them only parts of others", *(f"parameters at width {width:,}" for width in WIDTHS)]
+    best = [
+        Row(visible(one.piece), 0, [figure(one.saved, ",d", pointer(file, "extension", "best", place, "saved"))])
+        for place, one in enumerate(new.best)
+    ]
+    return [
+        ("Tokens before and after the extension, of the same text.", Table(columns, rows)),
+        (
+            "Parameters of the new rows, tied; with an output head of its own twice as many.",
+            Table(of_cost, [Row("", 0, cost)]),
+        ),
+        ("The new pieces that saved most tokens in the training text when they were learnt.", Table(["tokens"], best)),
+    ]
 
 
 def sweep_table(report: TokenizerReport, file: str = "report.json") -> Table:

@@ -104,8 +104,34 @@ class PieceSamples(BaseModel, frozen=True):
     unused: list[str]
 
 
+class Saved(BaseModel, frozen=True):
+    """Of some text: its bytes, and the tokens that it became before and after the extension."""
+
+    bytes: NonNegativeInt
+    before: NonNegativeInt
+    after: NonNegativeInt
+
+
+class BestPiece(BaseModel, frozen=True):
+    """A new piece as text, and the tokens that it saved in the training text when it was learnt."""
+
+    piece: str
+    saved: PositiveInt
+
+
+class Extension(BaseModel, frozen=True, use_attribute_docstrings=True):
+    """What pieces that were put behind those of a given tokenizer save."""
+
+    new_pieces: PositiveInt
+    only_parts: NonNegativeInt
+    """How many of them stand in the training text only as parts of others."""
+    text: dict[str, Saved]
+    """Split (train, past) → figures."""
+    best: list[BestPiece]
+
+
 class TokenizerReport(Figures, frozen=True, use_attribute_docstrings=True):
-    kind: Literal["bpe", "unigram", "given"]
+    kind: Literal["bpe", "unigram", "given", "extended"]
     end_of_text_id: NonNegativeInt = 0
     """Stands between documents; 0 in every tokenizer that is learnt."""
     pretokenization: str | None
@@ -119,6 +145,8 @@ class TokenizerReport(Figures, frozen=True, use_attribute_docstrings=True):
     samples: PieceSamples
     sweep: list[SweepPoint]
     """Empty when no other size was tried."""
+    extension: Extension | None = None
+    """None unless it is of the kind extended."""
 
     @model_validator(mode="after")
     def _same_text(self) -> Self:

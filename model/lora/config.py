@@ -1,5 +1,6 @@
 """The settings of an adapter: how large it is, where it sits, which rows of the vocabulary it replaces."""
 
+from collections.abc import Sequence
 from math import sqrt
 from typing import Literal
 
@@ -38,26 +39,27 @@ class LoraConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, us
         """The factor of B A."""
         return self.alpha / (sqrt(self.rank) if self.rank_stabilised else self.rank)
 
-    def trained_rows(self, base_rows: int, rows: int) -> tuple[int, ...]:
+    def trained_rows(self, base_rows: int, rows: int, added: Sequence[int] = ()) -> tuple[int, ...]:
         """Ids of the tokens whose rows are trained one by one, ascending.
 
         Args:
             base_rows: rows of the vocabulary that the base has.
             rows: those that the model has.
+            added: ids of pieces that the tokenizer was extended by, for which the base may have room.
 
         Raises:
             ValueError: rows that no one has trained would stay as they are, there are none to train, or an id has none.
         """
-        if rows > base_rows and self.embeddings == "none":
+        new = {*range(base_rows, rows), *added}
+        if new and self.embeddings == "none":
             raise ValueError(
-                f"the vocabulary has {rows - base_rows} rows that the base does not have, and nothing would train "
+                f"the vocabulary has {len(new)} rows that the base does not have, and nothing would train "
                 "them: set lora.embeddings to new or all"
             )
-        if rows == base_rows and self.embeddings == "new":
+        if not new and self.embeddings == "new":
             raise ValueError(
                 f"lora.embeddings is new, but the base has all {rows} rows of the vocabulary: set it to none"
             )
         if beyond := [token for token in self.tokens if token >= rows]:
             raise ValueError(f"lora.tokens names {beyond[0]}, and the vocabulary ends at {rows - 1}")
-        new = range(base_rows, rows) if self.embeddings == "new" else ()
-        return tuple(sorted({*new, *self.tokens}))
+        return tuple(sorted({*(new if self.embeddings == "new" else ()), *self.tokens}))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from model.config import ModelConfig
-from model.initialise import initial_std, initialise
+from model.initialise import initial_std, initialise, mean_row, mean_rows
 from model.transformer import Transformer
 
 
@@ -95,3 +95,19 @@ def test_bfloat16_weights_are_the_float32_ones_rounded():
     initialise(narrow, 0)
     for name, parameter in initialised(config()).named_parameters():
         assert torch.equal(narrow.get_parameter(name), parameter.to(torch.bfloat16))
+
+
+def test_a_new_row_is_the_mean_of_those_that_spelled_it() -> None:
+    weight = torch.randn(6, 5, generator=torch.Generator().manual_seed(0))
+    rows = mean_rows(weight, {6: (1, 1, 4), 8: (0, 5)})
+    assert torch.equal(rows, torch.stack([(weight[1] + weight[1] + weight[4]) / 3, (weight[0] + weight[5]) / 2]))
+
+
+def test_means_are_made_in_float32() -> None:
+    weight = torch.tensor([[256.0], [1.0], [1.0]]).bfloat16()
+    assert mean_row(weight, [0, 1, 2]).item() == 86.0, "in bfloat16 256 + 1 is 256"
+
+
+def test_a_row_that_is_not_there_is_named() -> None:
+    with pytest.raises(ValueError, match="the tokenizer has the id 7, and the vocabulary only 6 rows"):
+        mean_rows(torch.zeros(6, 5), {8: (0, 7)})

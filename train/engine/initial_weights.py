@@ -4,11 +4,11 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from data.files import file_digest, read_object
+from data.files import file_digest, finished_inputs, read_object
 from data.shards.format import read_manifest
 from data.tokenizer.build import TOKENIZER
 from model.huggingface_folder import RECORD
-from model.initialise import Gather, initialise
+from model.initialise import Gather, Spelled, initialise
 from model.lora.folder import check_adapter, load_adapter
 from model.lora.lora import add_lora, check_rank
 from model.pretrained import check_architecture, load_pretrained, read_architecture
@@ -21,6 +21,8 @@ from train.records.text_read import check_held_out
 
 def set_initial_weights(model: Transformer, config: RunConfig, fresh: bool, gather: Gather = nullcontext) -> None:
     """Set every parameter, in place; rows of vocabulary that `init_from` does not have are those of the seed.
+
+    Those of pieces that `tokenizer.extend` adds are the mean of the rows of the pieces that spelled them.
 
     With `lora` the model has an adapter then, and what it does not train is frozen.
 
@@ -35,9 +37,10 @@ def set_initial_weights(model: Transformer, config: RunConfig, fresh: bool, gath
     initialise(model, config.seed, gather)
     if config.init_from is not None and (fresh or config.lora):
         try:
+            made_of = spelled(config) if fresh else {}  # an adapter's checkpoint holds the new rows
             if fresh:
                 _check_text(config, Path(config.init_from))
-            load_pretrained(model, Path(config.init_from), gather)
+            load_pretrained(model, Path(config.init_from), gather, made_of)
         except ValueError as error:
             raise ConfigError(f"init_from: {error}") from None
     if config.lora is not None:
@@ -62,7 +65,22 @@ def trained_rows(config: RunConfig) -> tuple[int, ...]:
     assert config.lora is not None
     assert config.init_from is not None
     base_rows = int(read_architecture(Path(config.init_from))["vocabulary_size"])
-    return config.lora.trained_rows(base_rows, config.model.vocabulary_size)
+    pieces = config.tokenizer.vocabulary_size
+    added = range(pieces - (config.tokenizer.extend or 0), pieces)
+    return config.lora.trained_rows(base_rows, config.model.vocabulary_size, added)
+
+
+def spelled(config: RunConfig) -> Spelled:
+    """Of each piece that `tokenizer.extend` adds, the pieces that spelled it before; reads the run's tokenizer.
+
+    Raises:
+        DataError: it is not there, or was not extended so.
+    """
+    if config.tokenizer.extend is None:
+        return {}
+    from data.tokenizer.extend import spelled_by  # compiled code, which few runs need
+
+    return spelled_by(config.tokenizer_folder / TOKENIZER, config.tokenizer.extend)
 
 
 def _check_adapter(config: RunConfig) -> None:
@@ -82,6 +100,7 @@ def check_initial_weights(config: RunConfig, fresh: bool) -> None:
     """Find out without reading weights whether `init_from` can be taken, if it will be. Raises ConfigError if not."""
     if config.init_from is not None and fresh:
         try:
+            spelled(config)
             _check_text(config, Path(config.init_from))
             check_architecture(Path(config.init_from), config.model)
             open_weights(Path(config.init_from))
@@ -108,6 +127,17 @@ def text_read_by(folder: Path) -> list[dict[str, Any]]:
     return list(_said(record).get("read") or [])
 
 
+def _check_extended(config: RunConfig, file: Path, theirs: str) -> None:
+    """Raise ValueError unless the run's tokenizer, which is that of the shards, extends the one of `init_from`."""
+    given = finished_inputs(config.tokenizer_folder).get("path_digest")
+    if theirs != given:
+        raise ValueError(
+            f"{file} has the digest {theirs}, the tokenizer that tokenizer.extend has extended {given}: set "
+            f"tokenizer.path to {file.parent} and run `domainlm tokenize CONFIG`; if it is extended already, leave "
+            "tokenizer.extend out"
+        )
+
+
 def _said(record: Path) -> dict[str, Any]:
     """What `domainlm export` wrote; nothing for a folder of another program. Raises DataError: it is damaged."""
     return read_object(record, "export the model again: which text it has read is not known") if record.exists() else {}
@@ -124,7 +154,9 @@ def _check_text(config: RunConfig, folder: Path) -> None:
     file, record = folder / TOKENIZER, folder / RECORD
     if file.exists():
         theirs, ours = file_digest(file), read_manifest(config.shards).tokenizer_digest
-        if theirs != ours:
+        if config.tokenizer.extend and str(folder) == config.init_from:
+            _check_extended(config, file, theirs)
+        elif theirs != ours:
             raise ValueError(
                 f"{file} has the digest {theirs}, the shards were made with the tokenizer {ours}: set tokenizer.path "
                 f"to {folder} and run `domainlm tokenize CONFIG`"

@@ -71,8 +71,8 @@ def test_counts_stay_exact(seed: int) -> None:
     offsets = np.concatenate([[0], np.cumsum([*map(len, texts)])])
     counts = np.array(draw.choices(range(1, 9), k=60), np.int64)
     words = begin_words(np.array([*itertools.chain(*texts)], np.int32), offsets, counts)
-    pairs = count_pairs(words, PIECES)
     lengths = np.ones(PIECES, np.int32)
+    pairs = count_pairs(words, lengths, LONGEST)
     check(words, pairs, lengths)
     for number, piece in enumerate(range(3, PIECES), start=1):
         slot = int(np.argmax(pairs.counts[: pairs.state[USED]]))
@@ -95,8 +95,9 @@ def test_pairs_outgrow_their_room() -> None:
     symbols[::2] = 0
     offsets = np.arange(0, 1_000_001, 10)
     words = begin_words(symbols, offsets, np.ones(100_000, np.int64))
-    pairs = count_pairs(words, 2_000)
-    lengths, rooms = np.ones(2_000, np.int32), {len(pairs.keys)}
+    lengths = np.ones(2_000, np.int32)
+    pairs = count_pairs(words, lengths, LONGEST)
+    rooms = {len(pairs.keys)}
     for number in range(1, 1_600):
         slot = int(np.argmax(pairs.counts[: pairs.state[USED]]))
         piece = 399 + number
@@ -105,3 +106,22 @@ def test_pairs_outgrow_their_room() -> None:
         rooms.add(len(pairs.keys))
     assert rooms == {bpe_pairs.ROOM, 2 * bpe_pairs.ROOM}
     check(words, pairs, lengths)
+
+
+def test_words_may_begin_with_pieces_of_several_bytes() -> None:
+    """Of more pairs than there is room for at first; none that would be too long together."""
+    draw, pieces = np.random.default_rng(2), 700
+    lengths = draw.integers(1, 4, pieces).astype(np.int32)
+    numbers = draw.integers(0, pieces, 200_000).astype(np.int32)
+    offsets = np.concatenate(([0], np.cumsum(lengths[numbers])))[::10].copy()
+    words = begin_words(np.repeat(numbers, lengths[numbers]), offsets, np.ones(20_000, np.int64))
+    pairs = count_pairs(words, lengths, 5)
+    inside = np.arange(199_999) % 10 != 9
+    left, right = numbers[:-1][inside], numbers[1:][inside]
+    fitting = lengths[left] + lengths[right] <= 5
+    keys, counts = np.unique(left[fitting].astype(np.int64) << 32 | right[fitting], return_counts=True)
+    used = pairs.state[USED]
+    assert used > bpe_pairs.ROOM
+    order = np.argsort(pairs.keys[:used])
+    assert np.array_equal(pairs.keys[:used][order], keys)
+    assert np.array_equal(pairs.counts[:used][order], counts)

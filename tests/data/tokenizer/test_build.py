@@ -17,7 +17,7 @@ from data.errors import DataError
 from data.files import file_digest
 from data.shards.documents import held_out_documents
 from data.shards.encode import encode_corpus
-from data.tokenizer.build import PROBE, build_tokenizer, end_of_text_id, load_tokenizer
+from data.tokenizer.build import PROBE, build_tokenizer, check_made_with, end_of_text_id, load_tokenizer
 from data.tokenizer.text import bytes_by_source
 from evaluation.bits_per_byte import score_documents
 from evaluation.pages.tokenizer_figures import read_tokenizer_report
@@ -335,6 +335,67 @@ def test_the_tokenizer_of_a_general_model_is_taken_as_it_is(
     encode_corpus(corpus, tmp_path / "taken", tmp_path / "shards", seed=0, workers=1)
     assert "inputs changed (end_of_text)" in capsys.readouterr().err
     assert {document.end_of_text for document in held_out_documents(tmp_path / "shards", "past", "large")} == {599}
+
+
+def test_a_given_tokenizer_is_extended(
+    corpus: Path, folders: dict[tuple[str, str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = published(folders, tmp_path / "given")
+    config = TokenizerConfig(vocabulary_size=641, path=str(given), end_of_text="</s>", extend=40)
+    made = build_tokenizer(config, corpus, tmp_path / "extended", workers=1)
+    assert "learning 40 further pieces (bpe) from" in capsys.readouterr().err
+    report = read_tokenizer_report(tmp_path / "extended" / "report.json")
+    assert (report.kind, report.vocabulary_size, report.end_of_text_id) == ("extended", 641, 600)
+    assert report.extension is not None
+    assert report.extension.new_pieces == 40
+    assert len(report.extension.best) == 40
+    before, past = report.compared["before the extension"], report.extension.text["past"]
+    assert (past.bytes, past.before, past.after) == (before.total.bytes, before.total.tokens, report.total.tokens)
+    assert all(text.after < text.before for text in report.extension.text.values())
+    assert report.training is not None
+    assert report.training.bytes == sum(bytes_by_source(corpus, "train").values())
+    old, new = load_tokenizer(given), load_tokenizer(tmp_path / "extended")
+    assert old.get_vocab().items() <= new.get_vocab().items()
+    whole = Tokenizer.from_file(str(tmp_path / "extended" / "tokenizer.json"))
+    assert whole.encode("the bank").ids[0] == 599, "other uses of it are as before"
+    assert (tmp_path / "extended" / "tokenizer_config.json").read_bytes() == (
+        given / "tokenizer_config.json"
+    ).read_bytes()
+
+    assert build_tokenizer(config, corpus, tmp_path / "extended", workers=1) == made
+    content = (tmp_path / "extended" / "tokenizer.json").read_bytes()
+    build_tokenizer(config, corpus, tmp_path / "again", workers=2)
+    assert (tmp_path / "again" / "tokenizer.json").read_bytes() == content
+    check_made_with(config, tmp_path / "extended")
+    changed = config.model_copy(update={"extend": 39, "max_piece_length": 8})
+    with pytest.raises(
+        DataError, match=r"tokenizer\.extend 40, which is 39 now; tokenizer\.max_piece_length 64, which"
+    ):
+        check_made_with(changed, tmp_path / "extended")
+    with pytest.raises(DataError, match=r"tokenizer\.extend 40, which is null now"):
+        check_made_with(config.model_copy(update={"extend": None}), tmp_path / "extended")
+
+
+def test_an_extension_that_does_not_fit_is_refused(
+    corpus: Path, folders: dict[tuple[str, str], Path], tmp_path: Path
+) -> None:
+    given = published(folders, tmp_path / "given")
+    config = TokenizerConfig(vocabulary_size=601, path=str(given), end_of_text="</s>", extend=40)
+    said = (
+        r"has 601 pieces, and tokenizer\.extend adds 40: set tokenizer\.vocabulary_size to 641, not 601, and "
+        r"model\.vocabulary_size to that or more"
+    )
+    with pytest.raises(DataError, match=said):
+        build_tokenizer(config, corpus, tmp_path / "tokenizer", workers=1)
+    many = config.model_copy(update={"vocabulary_size": 100_601, "extend": 100_000})
+    with pytest.raises(DataError, match=r"yields [\d,]+ further pieces that occur 2 times or more, not 100,000: add"):
+        build_tokenizer(many, corpus, tmp_path / "tokenizer", workers=1)
+    unigram = TokenizerConfig(vocabulary_size=640, path=str(folders["unigram", "words"]), extend=40)
+    with pytest.raises(DataError, match=r"cannot be extended: it is a Unigram"):
+        build_tokenizer(unigram, corpus, tmp_path / "tokenizer", workers=1)
+    assert not (tmp_path / "tokenizer" / "tokenizer.json").exists()
+    with pytest.raises(ValidationError, match="extend is for a tokenizer that is given by path"):
+        TokenizerConfig(vocabulary_size=600, extend=40)
 
 
 def test_a_trained_tokenizer_has_its_own_end_of_text() -> None:

@@ -12,6 +12,7 @@ from evaluation.pages.html import Row
 from evaluation.pages.tokenizer import (
     THIS,
     cost_table,
+    extension_tables,
     key_figures,
     kinds_plot,
     kinds_table,
@@ -25,8 +26,11 @@ from evaluation.pages.tokenizer import (
     write_tokenizer_page,
 )
 from evaluation.pages.tokenizer_figures import (
+    BestPiece,
+    Extension,
     Figures,
     PieceSamples,
+    Saved,
     SweepPoint,
     TextFigures,
     TokenizerReport,
@@ -133,6 +137,27 @@ def test_the_sweep_marks_the_smallest_encoded_size() -> None:
     assert sweep_table(make_report()).rows == []
 
 
+EXTENSION = Extension(
+    new_pieces=1000,
+    only_parts=12,
+    text={"train": Saved(bytes=1000, before=400, after=300), "past": Saved(bytes=0, before=0, after=0)},
+    best=[BestPiece(piece=" mortgage", saved=70), BestPiece(piece="<b>", saved=30)],
+)
+
+
+def test_what_an_extension_saves_and_costs() -> None:
+    report = make_report(kind="extended", extension=EXTENSION)
+    (_, saved), (_, cost), (_, best) = extension_tables(report)
+    assert saved.rows == [
+        Row("the training text", 0, ["1.00 kB", "400", "0.4000", "300", "0.3000", "-25.0%"]),
+        Row("text that it was not trained on", 0, ["0 bytes", "0", "–", "0", "–", "–"]),
+    ]
+    assert cost.rows == [Row("", 0, ["1,000", "12", "1.02 million", "4.10 million", "8.19 million"])]
+    assert best.rows == [Row("␣mortgage", 0, ["70"]), Row("<b>", 0, ["30"])]
+    assert summary(report).startswith("A given tokenizer with further pieces, of 4,096 pieces, 1,000 of them new. On")
+    assert extension_tables(make_report()) == []
+
+
 def test_how_it_was_made() -> None:
     training = Training(
         documents=3, bytes=10_000, distinct_pretokens=900, cut_pretokens=7, cut_occurrences=8, cut_pieces=9, chunks=4
@@ -171,7 +196,9 @@ def test_pieces_are_made_visible() -> None:
 
 def test_the_page_stands_alone_and_escapes_data(tmp_path: Path, read_page: Callable[[Path], Any]) -> None:
     samples = PieceSamples(longest=["<script>alert(1)</script>"], multi_word=[" of the"], unused=[])
-    report = make_report(samples=samples, sweep=POINTS, compared={"<i>gpt2</i>": make_figures(50_257, 210)})
+    report = make_report(
+        samples=samples, sweep=POINTS, extension=EXTENSION, compared={"<i>gpt2</i>": make_figures(50_257, 210)}
+    )
     (tmp_path / "report.json").write_text(report.model_dump_json())
     page = read_page(write_tokenizer_page(tmp_path / "report.json", tmp_path / "reports", "<name>"))
     for text in ("<name>", "<b>web</b>", "<i>gpt2</i>", "<script>alert(1)</script>", "␣of␣the", "20.0% fewer"):

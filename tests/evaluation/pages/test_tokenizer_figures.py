@@ -35,6 +35,12 @@ REPORT = FIGURES | {
     "compared": {"gpt2": FIGURES | {"vocabulary_size": 50_257}},
     "samples": {"longest": [" unemployment"], "multi_word": [], "unused": ["\n\n\n"]},
     "sweep": [{"vocabulary_size": 4096, "bytes": 1000, "tokens": 240}],
+    "extension": {
+        "new_pieces": 96,
+        "only_parts": 3,
+        "text": {"train": {"bytes": 900, "before": 300, "after": 250}},
+        "best": [{"piece": " mortgage", "saved": 20}],
+    },
 }
 
 

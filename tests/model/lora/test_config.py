@@ -16,6 +16,7 @@ def test_the_scale_is_alpha_by_rank_or_by_its_root() -> None:
 def test_rows_are_those_of_new_tokens_and_of_named_ones() -> None:
     assert LoraConfig().trained_rows(10, 10) == ()
     assert LoraConfig(embeddings="new", tokens=(3, 11)).trained_rows(10, 12) == (3, 10, 11)
+    assert LoraConfig(embeddings="new").trained_rows(10, 12, added=(8,)) == (8, 10, 11)
     assert LoraConfig(embeddings="all").trained_rows(10, 12) == ()
 
 

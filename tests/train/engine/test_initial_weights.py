@@ -11,11 +11,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from data.config import TokenizerConfig
 from data.shards.format import read_manifest
+from data.tokenizer.build import build_tokenizer
 from domainlm.export import export
 from model.config import ModelConfig
 from model.huggingface_folder import export_folder
 from model.initialise import initialise
+from model.pretrained import OF_VOCABULARY
 from model.transformer import Transformer
 from tests.launched.runs import run_script
 from tests.models import PUBLISHED
@@ -23,7 +26,7 @@ from train.checkpoints.folders import newest_checkpoint
 from train.checkpoints.identity import to_carry
 from train.config import RunConfig
 from train.config_file import ConfigError, load_config
-from train.engine.initial_weights import check_initial_weights, set_initial_weights
+from train.engine.initial_weights import check_initial_weights, set_initial_weights, spelled, trained_rows
 from train.records.journal import Journal, read_journal
 from train.records.text_read import notes_of_begun
 from train.start import take_over
@@ -61,6 +64,13 @@ def continued(
     return make
 
 
+@pytest.fixture
+def smaller_tokenizer(data_folder: Path, tmp_path: Path) -> Path:
+    """One of 300 pieces, in its folder."""
+    build_tokenizer(TokenizerConfig(vocabulary_size=300), data_folder / "corpus", tmp_path / "smaller", workers=1)
+    return tmp_path / "smaller"
+
+
 @MODELS
 def test_the_architecture_is_that_of_the_folder(
     name: str, families: dict[str, Any], continued: Callable[..., Path]
@@ -92,11 +102,25 @@ def test_a_run_from_scratch_begins_with_those_of_its_seed(make_config: Callable[
 
 
 def test_ranks_begin_with_them_at_every_zero_stage(
-    families: dict[str, Any], random_model: Callable[..., Transformer], continued: Callable[..., Path], tmp_path: Path
+    families: dict[str, Any],
+    random_model: Callable[..., Transformer],
+    continued: Callable[..., Path],
+    smaller_tokenizer: Path,
+    data_folder: Path,
+    tmp_path: Path,
 ) -> None:
-    """Further rows of vocabulary are those of the seed, also where a rank holds only a part of each tensor."""
+    """Further rows of vocabulary are those of the seed, also where a rank holds only a part of each tensor.
+
+    Those of pieces that the tokenizer was extended by, here of qwen3's, are the mean of others.
+    """
     stages = {"bloom": ("0", "1", "3"), "qwen3": ("3",)}
     files = {name: continued(name, vocabulary_size=410) for name in stages}
+    extension = {"path": str(smaller_tokenizer), "vocabulary_size": 405, "extend": 105}
+    files["qwen3"].write_text(json.dumps(json.loads(files["qwen3"].read_text()) | {"tokenizer": extension}))
+    config = load_config(files["qwen3"])
+    build_tokenizer(config.tokenizer, data_folder / "corpus", config.tokenizer_folder, workers=1)
+    made_of = {"bloom": {}, "qwen3": spelled(config)}
+    assert len(made_of["qwen3"]) == 105
     cases = [f"{files[name]}:{stage}" for name, of_name in stages.items() for stage in of_name]
     run_script("initial_weights", tmp_path, *cases, ranks=2)
     for name, of_name in stages.items():
@@ -107,9 +131,63 @@ def test_ranks_begin_with_them_at_every_zero_stage(
             found = load_file(tmp_path / f"{name}-{stage}.safetensors")
             assert found.keys() == dict(seeded.named_parameters()).keys()
             for key, value in given.named_parameters():
-                rows = len(value)
-                assert torch.equal(found[key][:rows], value), f"{name}, stage {stage}: {key}"
-                assert torch.equal(found[key][rows:], seeded.get_parameter(key)[rows:]), f"{name}, stage {stage}: {key}"
+                expected = torch.cat([value.detach(), seeded.get_parameter(key).detach()[len(value) :]])
+                for number, ids in made_of[name].items() if key in OF_VOCABULARY else ():
+                    expected[number] = value.detach()[list(ids)].mean(dim=0)
+                assert torch.equal(found[key], expected), f"{name}, stage {stage}: {key}"
+
+
+def test_rows_of_pieces_that_the_tokenizer_is_extended_by(
+    continued: Callable[..., Path],
+    general: Callable[..., Path],
+    smaller_tokenizer: Path,
+    command_line: Callable[..., tuple[int, str, str]],
+    tmp_path: Path,
+) -> None:
+    """By the command line; the folders have room for 400 pieces, of which their tokenizer has used 300."""
+    file, tied = continued("llama", vocabulary_size=410), general("llama-tied-grouped")
+    for folder in (tmp_path / "llama", tied):
+        shutil.copy(smaller_tokenizer / "tokenizer.json", folder)
+    content = json.loads(file.read_text())
+    content["tokenizer"] = {"path": str(tmp_path / "llama"), "vocabulary_size": 380, "extend": 80}
+    file.write_text(json.dumps(content))
+    for command in ("prepare", "tokenize"):
+        code, _, said = command_line(command, file)
+        assert code == 0, said
+    page = (tmp_path / "run" / "reports" / "tokenizer.html").read_text("utf-8")
+    assert "A given tokenizer with further pieces, of 380 pieces, 80 of them new" in page
+    assert "What the extension saves" in page
+
+    for folder in (tmp_path / "llama", tied):
+        config = load_config(file, [f"init_from={folder}", f"model.from_hugging_face={folder}"])
+        made_of = spelled(config)
+        assert sorted(made_of) == list(range(300, 380))
+        assert all(number < 300 for ids in made_of.values() for number in ids)
+        check_initial_weights(config, fresh=True)
+        model, seeded = Transformer(config.model), Transformer(config.model)
+        set_initial_weights(model, config, fresh=True)
+        initialise(seeded, config.seed)
+        theirs = load_file(folder / "model.safetensors")
+        rows = {"embedding.weight": "model.embed_tokens.weight", "head.weight": "lm_head.weight"}
+        assert config.model.tied == (folder == tied)
+        for ours in list(rows)[: 1 if config.model.tied else 2]:
+            value, given = model.get_parameter(ours).detach(), theirs[rows[ours]]
+            kept = [*range(300), *range(380, 400)]
+            assert torch.equal(value[kept], given[kept])
+            assert torch.equal(value[400:], seeded.get_parameter(ours).detach()[400:])
+            for number, ids in made_of.items():
+                assert torch.equal(value[number], torch.stack([given[one] for one in ids]).mean(dim=0))
+
+        adapted = load_config(file, [f"init_from={folder}", f"model.from_hugging_face={folder}", "lora.embeddings=new"])
+        assert trained_rows(adapted) == (*range(300, 380), *range(400, 410))
+        set_initial_weights(adapter := Transformer(adapted.model), adapted, fresh=True)
+        assert torch.equal(adapter.embedding.lora_rows[:80], model.embedding.weight[300:380])
+        with pytest.raises(ConfigError, match=r"lora: the vocabulary has 90 rows that the base does not have"):
+            check_initial_weights(load_config(file, ["lora.rank=2"]), fresh=True)
+
+    shutil.copy(tmp_path / "run" / "tokenizer" / "tokenizer.json", tmp_path / "llama")
+    with pytest.raises(ConfigError, match=r"if it is extended already, leave tokenizer\.extend out"):
+        check_initial_weights(load_config(file), fresh=True)
 
 
 def test_what_does_not_fit_is_said_before_anything_starts(
