@@ -224,4 +224,4 @@ def sign_test(better: int, worse: int) -> float:
     """How likely so uneven a split is where both are equally likely, of either side (Dixon and Mood 1946, JASA 41)."""
     number = better + worse
     uneven = sum(math.comb(number, count) for count in range(max(better, worse), number + 1))
-    return min(1.0, 2 * uneven / 2**number)
+    return min(1.0, 2 * uneven / (1 << number))
