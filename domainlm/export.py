@@ -21,6 +21,7 @@ from model.huggingface_folder import (
     check_replaceable,
     damaged_files,
     export_folder,
+    keep_edited_card,
     read_record,
 )
 from model.huggingface_folder import export_adapter as write_adapter
@@ -207,7 +208,7 @@ def _reports(config: RunConfig) -> list[Path]:
 
 def _is_finished(folder: Path, record: dict[str, Any], inputs: dict[str, Any]) -> bool:
     """Whether the folder is whole and made from these inputs; what is damaged in it is said."""
-    if record != {**inputs, "files": record.get("files")}:
+    if {**record, "files": None, "card": None} != {**inputs, "files": None, "card": None}:
         return False
     damaged = damaged_files(folder, record) + ([] if (folder / CARD).is_file() else [CARD])
     if damaged:
@@ -223,6 +224,8 @@ def _check_place(folder: Path, earlier: dict[str, Any], found: Checkpoint, writt
         raise ConfigError(f"export: {error}") from None
     if earlier.get("checkpoint", found.digest) != found.digest:
         say(f"export: in {folder} that of {earlier.get('run', 'a run')}, step {earlier.get('step')}, is replaced")
+    if kept := keep_edited_card(folder, earlier):
+        say(f"export: {folder / CARD} was edited, and is replaced: yours is kept as {kept}")
 
 
 def _facts(config: RunConfig, found: Checkpoint, class_name: str, dtype: str) -> CardFacts:

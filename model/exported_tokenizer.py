@@ -101,11 +101,18 @@ def write_tokenizer(file: Path, folder: Path, end_of_text: str, sequence_length:
 
 
 def _add_no_pieces(file: Path) -> None:
-    """Take out of a tokenizer.json what puts pieces around every text, such as a begin that training never had."""
-    tokenizer = Tokenizer.from_file(str(file))
+    """Take out of a tokenizer.json what training never had.
+
+    These are pieces around every text, such as a begin, and its cutting or filling up to a length.
+    """
+    tokenizer, content = Tokenizer.from_file(str(file)), json.loads(file.read_bytes())
+    changes: dict[str, Any] = {name: None for name in ("truncation", "padding") if content.get(name)}
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
     if len(tokenizer.encode("")) > len(tokenizer.encode("", add_special_tokens=False)):
-        content = json.loads(file.read_bytes()) | {"post_processor": None}
-        file.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+        changes["post_processor"] = None
+    if changes:
+        file.write_text(json.dumps(content | changes, ensure_ascii=False), encoding="utf-8")
 
 
 def _special_pieces(file: Path, end_of_text: str) -> dict[str, Any]:

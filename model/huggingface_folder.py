@@ -141,7 +141,22 @@ def _write_texts(folder: Path, files: Mapping[str, Any], card: str) -> None:
 
 def _write_record(folder: Path, record: Mapping[str, Any]) -> None:
     described = {path.name: _describe(path) for path in sorted(folder.iterdir()) if path.name != CARD}
-    (folder / RECORD).write_text(json.dumps({**record, "files": described}, indent=1), encoding="utf-8")
+    card = {"card": _describe(folder / CARD)["digest"]} if (folder / CARD).exists() else {}
+    (folder / RECORD).write_text(json.dumps({**record, **card, "files": described}, indent=1), encoding="utf-8")
+
+
+def keep_edited_card(folder: Path, record: Mapping[str, Any]) -> Path | None:
+    """Copy the card of an export that is to be replaced beside its folder, if it is not as it was written.
+
+    Returns:
+        The copy; None where nothing was edited, or the record does not say what was written.
+    """
+    card = folder / CARD
+    if "card" not in record or not card.exists() or (digest := _describe(card)["digest"]) == record["card"]:
+        return None
+    kept = folder.with_name(f"{folder.name}-README-{digest[:8]}.md")
+    shutil.copyfile(card, kept)
+    return kept
 
 
 def read_record(folder: Path) -> dict[str, Any]:

@@ -169,6 +169,8 @@ def _make_shards(tokenizer: Path, jobs: list[ShardJob], of: int, workers: int | 
         try:
             return list(in_parallel(_make_shard, chosen, workers, "tokenize", "shards"))
         except DifferentIdsError as difference:
+            if engine in differed:
+                raise DataError(f"{tokenizer}: no engine gives the same ids twice: {difference}") from None
             say(f"shards: {difference}; making all of them again with the next engine")
             differed = (*differed, engine)
 

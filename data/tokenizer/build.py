@@ -218,6 +218,7 @@ def _take(file: Path, config: TokenizerConfig) -> Tokenizer:
         say(f"tokenizer: {file} composes characters (NFC); bits per byte still count the bytes of the text as it was")
     elif given_back != PROBE:
         raise DataError(f"{file} does not give every text back exactly: take a byte-level tokenizer, or train one")
+    _check_added(file, tokenizer)
     size, more = tokenizer.get_vocab_size(), config.extend or 0
     if size + more != config.vocabulary_size:
         extended = f", and tokenizer.extend adds {more:,}" if more else ""
@@ -227,6 +228,24 @@ def _take(file: Path, config: TokenizerConfig) -> Tokenizer:
             f"{config.vocabulary_size}{model}"
         )
     return tokenizer
+
+
+def _check_added(file: Path, tokenizer: Tokenizer) -> None:
+    """Raise DataError where ids are drawn by lot, or an added piece takes text away around it."""
+    if dropout := json.loads(file.read_bytes())["model"].get("dropout"):
+        raise DataError(
+            f"{file} draws its ids by lot (dropout {dropout}), and a run is to be the same again: set it to null"
+        )
+    for token in tokenizer.get_added_tokens_decoder().values():
+        text = f"a {token.content}  {token.content}\n{token.content} b"
+        if (
+            unicodedata.normalize("NFC", text) == text
+            and tokenizer.decode(tokenizer.encode(text).ids, skip_special_tokens=False) != text
+        ):
+            raise DataError(
+                f"{file} does not give text back around its added piece {token.content!r} (lstrip, rstrip): set both "
+                "to false there, or take another tokenizer"
+            )
 
 
 def _train(

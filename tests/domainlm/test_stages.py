@@ -308,7 +308,8 @@ def test_a_damaged_export_is_written_again(
     export(config, folder, max_file_gigabytes=2e-5)
     (folder / "README.md").write_text("# A card that somebody has edited")
     export(config, folder, max_file_gigabytes=2e-5)
-    assert (folder / "README.md").read_text() == "# A card that somebody has edited"
+    edited = (folder / "README.md").read_text()
+    assert edited == "# A card that somebody has edited"
     whole = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "README.md"}
     weights = next(name for name in whole if name.startswith("model-00002"))
 
@@ -332,6 +333,8 @@ def test_a_damaged_export_is_written_again(
         export(config, folder, max_file_gigabytes=2e-5)
         assert f"export: {folder}: missing, or not as it was written: {name}: it is" in capsys.readouterr().err
         assert {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "README.md"} == whole
+        (kept,) = tmp_path.glob("model-README-*.md")
+        assert kept.read_text("utf-8") == edited, "what somebody wrote is not lost with the first replacement"
 
 
 def test_the_checkpoint_of_a_step_can_be_exported(finished: tuple[RunConfig, Any], tmp_path: Path) -> None:

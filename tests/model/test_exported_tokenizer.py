@@ -122,7 +122,11 @@ def test_what_a_file_puts_around_every_text_is_not_in_the_export_nor_another_end
     file = given(tmp_path / "given", bos_token="Ġ2024", eos_token="Ġ2024", pad_token="Ġ2024")
     begin = file.token_to_id("Ġ2024")
     file.post_processor = processors.TemplateProcessing(single="Ġ2024 $A", special_tokens=[("Ġ2024", begin)])
+    file.enable_truncation(4)
+    file.enable_padding(length=64)
     file.save(str(tmp_path / "given" / "tokenizer.json"))
+    file.no_truncation()
+    file.no_padding()
     (tmp_path / "given" / "special_tokens_map.json").write_text('{"eos_token": "Ġ2024"}')
     assert file.encode(FIGURES).ids[0] == begin
     folder = export("llama")

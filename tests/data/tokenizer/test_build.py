@@ -431,3 +431,12 @@ def test_a_given_tokenizer_that_does_not_fit_is_refused(
     file.write_bytes((folders["bpe", "words"] / "tokenizer.json").read_bytes())
     with pytest.raises(DataError, match=r"has 600 pieces: set tokenizer\.vocabulary_size to 600, not 300"):
         build_tokenizer(config, corpus, tmp_path / "tokenizer", workers=1)
+    definition = json.loads(file.read_bytes())
+    file.write_text(json.dumps(definition | {"model": definition["model"] | {"dropout": 0.1}}), "utf-8")
+    with pytest.raises(DataError, match=r"draws its ids by lot \(dropout 0\.1\)"):
+        build_tokenizer(config, corpus, tmp_path / "tokenizer", workers=1)
+    greedy = Tokenizer.from_str(json.dumps(definition))
+    greedy.add_tokens([AddedToken("percent", lstrip=True, normalized=False)])
+    greedy.save(str(file))
+    with pytest.raises(DataError, match=r"around its added piece 'percent' \(lstrip, rstrip\)"):
+        build_tokenizer(config, corpus, tmp_path / "tokenizer", workers=1)
