@@ -104,6 +104,13 @@ LABEL = re.compile(
 LONGEST_LABEL = 30
 ACIDITY = re.compile(r"\bpH\W*\Z")  # is written so, and a label is not
 YEAR = re.compile("(?:19|20)[0-9]{2}")
+_DAY, _MONTH = "(?:0?[1-9]|[12][0-9]|3[01])", "(?:0?[1-9]|1[0-2])"
+_SEPARATOR = f"[{DASHES}./]"
+DATE = re.compile(
+    rf"(?:{YEAR.pattern}({_SEPARATOR}){_MONTH}\1{_DAY}"
+    rf"|(?:{_MONTH}({_SEPARATOR}){_DAY}\2|{_DAY}({_SEPARATOR}){_MONTH}\3)"
+    rf"(?:{YEAR.pattern}|[0-9]{{2}}(?!{_SEPARATOR}[0-9])))(?![0-9])"
+)
 DECIMALS = re.compile(rf"[0-9]\.[0-9]+[{SPACES}{DASHES}].*[0-9]\.[0-9]")
 
 CURRENCIES = "EUR|USD|GBP|JPY|CHF|CAD|AUD|CNY|RMB|INR|BRL|MXN|COP|IDR|PLN|CZK|HUF|SEK|NOK|DKK|RUB|TRY|KRW|ZAR|RON"
@@ -187,12 +194,12 @@ def _is_national(match: re.Match[str]) -> bool:
 
 
 def _is_labelled(match: re.Match[str]) -> bool:
-    """Whether a label stands before a number, which is neither a row of years, of decimal numbers nor a series."""
+    """Whether a label stands before a number, and it is no date, row of years or decimal numbers, nor a series."""
     groups = re.findall(r"\d+", match[0])
     digits = "".join(groups)
     if not SHORTEST <= len(digits) <= LONGEST or all(YEAR.fullmatch(group) for group in groups):
         return False
-    if DECIMALS.search(match[0]) or not (label := _label(match)):
+    if DECIMALS.search(match[0]) or not (label := _label(match)) or DATE.match(match[0]):
         return False
     if label["sure"]:
         return True
