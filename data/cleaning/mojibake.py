@@ -59,8 +59,8 @@ LETTERS = {
     for letter in map(chr, [*range(0xC0, 0x180), *range(0x218, 0x21C), *range(0x1EA0, 0x1EFA)])
     if letter.isalpha()
 }
-# The square of an operator, behind what begins a term, and an operator before French punctuation.
-_OPERATOR = "(?<![^\\s(\\[{⟨|=+−<,;])Â(?:[¹²³]|\xa0[:;?!»])"
+# The square of an operator or a matrix, behind what begins a term, and an operator before French punctuation.
+_OPERATOR = "(?<![^\\s(\\[{⟨|=+−<,;])(?:Â(?:[¹²³]|\xa0[:;?!»])|Ã[¹²](?!\\w))"
 OPERATOR = re.compile(_OPERATOR)
 _SMALL = "[a-z\xdf-\xf6\xf8-\xff]"
 _SIGN, _LETTER = f"Â[{''.join(SIGNS.values())}]", f"(?:{'|'.join(LETTERS)})"

@@ -28,6 +28,7 @@ def misread(text: str, encoding: str) -> str:
 def test_sound_text_stays_to_the_byte(text: str) -> None:
     assert undo_mojibake(text) == text
     assert undo_mojibake(f"before\n{text}\nbehind") == f"before\n{text}\nbehind"
+    assert undo_mojibake(f"{text} Let Â be Ã and Â²") == f"{text} Let Â be Ã and Â²"
     composed = unicodedata.normalize("NFC", text)
     assert undo_mojibake(composed) == composed
 
