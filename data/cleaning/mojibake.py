@@ -8,9 +8,10 @@ likelier than what stands there:
 - punctuation and symbols that are in common use come out of three characters, or of Â and one behind it;
 - Latin letters come out, next to letters and not lower case within capitals, or several of them;
 - two letters or more of one other alphabet come out;
-- the piece alone says too little, but others of the text were mended to the same alphabet.
+- the piece alone says too little, but others of the text were mended to the same alphabet;
+- a space was part of it, and something else of its line is mended: an Â or Ã alone is an operator or a matrix.
 
-`voilà »`, `5 Å²`, `CAFÉ†`, `»AMANHû` and the like stay as they are.
+`voilà »`, `5 Å²`, `CAFÉ†`, `»AMANHû`, `let Â be` and the like stay as they are.
 
 What was misread more than once (`ÃƒÂ©`) is first taken back to what was misread once (`Ã©`), and then judged as that:
 a piece that is valid UTF-8 twice over is no chance. So it is mended wholly, or to what might have been written (`Å²`).
@@ -58,10 +59,13 @@ LETTERS = {
     for letter in map(chr, [*range(0xC0, 0x180), *range(0x218, 0x21C), *range(0x1EA0, 0x1EFA)])
     if letter.isalpha()
 }
+# The square of an operator or a matrix, behind what begins a term, and an operator before French punctuation.
+_OPERATOR = "(?<![^\\s(\\[{⟨|=+−<,;])(?:Â(?:[¹²³]|\xa0[:;?!»])|Ã[¹²](?!\\w))"
+OPERATOR = re.compile(_OPERATOR)
 _SMALL = "[a-z\xdf-\xf6\xf8-\xff]"
 _SIGN, _LETTER = f"Â[{''.join(SIGNS.values())}]", f"(?:{'|'.join(LETTERS)})"
 LEFT = re.compile(
-    f"{'|'.join(SYMBOLS)}|(?<![«„“\"'‘A-Z\xc0-\xde]){_SIGN}"
+    f"{'|'.join(SYMBOLS)}|(?<![«„“\"'‘A-Z\xc0-\xde])(?!{_OPERATOR}){_SIGN}"
     f"|(?:(?<={_SMALL}{_SMALL})|(?<={_SMALL})(?=[ÃÄ])){_LETTER}"
     f"|(?:(?<=[^\\W\\d_])|(?<![^\\W_])(?=[ÄÅ][šžœŸŒŽŠ]{_SMALL})){_LETTER}(?={_SMALL})"
 )
@@ -69,7 +73,11 @@ MEANT = SYMBOLS | SIGNS | LETTERS
 MAYBE_LEFT = re.compile(f"[{''.join(sorted({piece[0] for piece in MEANT}))}][^\\x00-\\x7f]")
 ASCII = re.compile("([\x00-\x7f]+)")
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-SURE = re.compile("Ã[\xa0-\xbf ]|Â |â€")  # where a space is part of a piece, no run can be looked at by itself
+# What a no-break space was part of that has become a space: itself, à with or without a space behind it, Р and Π.
+SPACED = re.compile(
+    "(?P<joined>Â |Ð (?=[ÐÑ])|Î (?=[ÎÏ])|(?<![A-Z\xc0-\xde])Ã (?=[,.;:!?)]|quel[ea]|quilo|s |$))"
+    "|(?<![A-Z\xc0-\xde])Ã  ?"
+)
 LATIN = re.compile("[A-Za-z\xc0-\u017f\u0218-\u021b\u1ea0-\u1eff]")  # that living languages are written with
 CAPITALS = re.compile("[A-Z][A-Z]\\Z")
 _BYTES = {_misread_byte(byte): byte for byte in range(256)} | {chr(byte): byte for byte in range(0x80, 0xA0)}
@@ -80,20 +88,17 @@ QUOTED = re.compile("[«»„“”‘’‹›]{2}")
 
 def undo_mojibake(text: str) -> str:
     """A text with its mojibake undone, line by line: one line's encoding says nothing about the others'."""
-    from ftfy import fix_encoding
-
     lines = text.split("\n")
     suspects = [place for place, line in enumerate(lines) if MAYBE_MOJIBAKE.search(line)]
     for place in suspects:
-        lines[place] = TWICE.sub(_misread_once, lines[place])
-    proposals = {place: fixed for place in suspects if (fixed := fix_encoding(lines[place])) != lines[place]}
+        lines[place] = _restore_spaces(TWICE.sub(_misread_once, lines[place]))
+    proposals = {place: fixed for place in suspects if (fixed := _propose(lines[place])) != lines[place]}
     alphabets: set[str] = set()
     for _ in range(2 if proposals else 0):  # what is mended in the first pass counts in the second
         for place, fixed in proposals.items():
             lines[place] = _take(lines[place], fixed, alphabets)
     for place in suspects:
-        if MAYBE_LEFT.search(lines[place]):
-            lines[place] = LEFT.sub(lambda piece: MEANT[piece[0]], lines[place])
+        lines[place] = _mend_left(lines[place])
     return "\n".join(lines)
 
 
@@ -113,11 +118,30 @@ def _read_as_utf8(text: str) -> str | None:
         return None
 
 
+def _restore_spaces(line: str) -> str:
+    """A line with no-break spaces in pieces that have lost them, if something else of it is mojibake."""
+    if not SPACED.search(line):
+        return line
+    if "â€" not in line and _mend_left(_take(line, _propose(line), set())) == line:
+        return line
+    return SPACED.sub(lambda piece: piece[0][0] + ("\xa0" if piece["joined"] else "\xa0 "), line)
+
+
+def _propose(line: str) -> str:
+    """What ftfy makes of a line whose ASCII stays; where that changes, of each other piece by itself."""
+    from ftfy import fix_encoding
+
+    fixed = fix_encoding(line, restore_byte_a0=False)
+    old = ASCII.split(line)
+    if old[1::2] == ASCII.split(fixed)[1::2]:
+        return fixed
+    old[::2] = [piece if ASCII.search(new := fix_encoding(piece)) else new for piece in old[::2]]
+    return "".join(old)
+
+
 def _take(line: str, fixed: str, alphabets: set[str]) -> str:
     """A line with those of the proposed changes that are likelier than what stands there; adds their alphabets."""
     old, new = ASCII.split(line), ASCII.split(fixed)
-    if old[1::2] != new[1::2]:
-        return fixed if SURE.search(line) and not CONTROL.search(fixed) else line
     around = ["", *old, ""]
     for place in range(0, len(old), 2):
         if old[place] != new[place] and _is_likelier(
@@ -128,12 +152,18 @@ def _take(line: str, fixed: str, alphabets: set[str]) -> str:
     return "".join(old)
 
 
+def _mend_left(line: str) -> str:
+    return LEFT.sub(lambda piece: MEANT[piece[0]], line) if MAYBE_LEFT.search(line) else line
+
+
 def _is_likelier(old: str, new: str, before: str, behind: str, alphabets: set[str]) -> bool:
     """Whether what a piece would become is likelier than the piece, by what stands before and behind it."""
     if not new or CONTROL.search(new) or any(unicodedata.category(character) in ("Cn", "Co") for character in new):
         return False
     if CONTROL.search(old):
         return True
+    if OPERATOR.search(before[-1:] + old + behind[:1]):
+        return False
     letters = [character for character in new if character.isalpha() and character not in "ªµº"]
     found = set(map(_alphabet, letters))
     if not letters:

@@ -4,7 +4,8 @@ A cheap expression finds what could be one; what can be checked is checked, so t
 version numbers stay:
 
 - email: a local part, @ and a domain that ends in letters; no image for dense screens (`logo@2x.png`), no repository
-  (`git@github.com:org/repo.git`), no share at an exchange (`AAPL@NASDAQ.US`).
+  (`git@github.com:org/repo.git`), no version or rank (`react@18.2.0.js`, `Recall@10.For`), no share at an exchange
+  (`AAPL@NASDAQ.US`).
 - phone: see phones.py.
 - ip: a valid and public IPv4 or IPv6 address; others are nobody's. Four numbers stay behind a word such as `version`,
   `Clause` or a currency, and small ones, as sections and versions have, stay unless a word such as `IP` or `server`
@@ -54,10 +55,11 @@ MARKS: dict[PersonalData, str] = {
 }
 
 # Looking behind from the second place on lets the search jump to a first character.
-_FILE = r"(?i:png|jpe?g|gif|svg|webp|pdf)(?![\w-])"
+_FILE = r"(?i:png|jpe?g|gif|svg|webp|pdf|js|tgz)(?![\w-])"
+_NUMBERED = r"(?:[0-9]{1,63}\.)+(?!(?i:com|net|org|cn)(?![\w-]))[A-Za-z]{2,24}(?![\w-]|\.\w)"
 EMAIL = re.compile(
-    "(?<![\\w.+%\u2010\u2011-])[\\w.+%\u2010\u2011-]{1,64}@(?!(?<=\\bgit@)[\\w.-]+:[\\w~/]|[0-9]x\\.)"
-    f"(?:[\\w\u2010\u2011-]{{1,63}}\\.){{1,8}}(?!{_FILE})[A-Za-z]{{2,24}}(?![\\w-]|\\.{_FILE})"
+    "(?<![\\w.+%\u2010\u2011-])[\\w.+%\u2010\u2011-]{1,64}@(?!(?<=\\bgit@)[\\w.-]+:[\\w~/]|[0-9]x\\."
+    f"|{_NUMBERED})(?:[\\w\u2010\u2011-]{{1,63}}\\.){{1,8}}(?!{_FILE})[A-Za-z]{{2,24}}(?![\\w-]|\\.{_FILE})"
 )
 # A share at its exchange, in capitals.
 SHARE = re.compile(

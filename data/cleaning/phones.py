@@ -94,7 +94,8 @@ LABELLED = re.compile(
 # In small letters, as to ignore case takes twice as long.
 LABEL = re.compile(
     r"(?:\b(?P<word>(?P<english>phone|telephone|mobile|cell|fax|call)|whatsapp|handy|mobil|portable|móvil)"
-    r"|(?P<sure>\b(?:(?:tele)?phone|telefon|fax|mobile?|cell|contact|tel|tlf|my|our)\W{0,2}(?:numbers?|nummer|no|nr|n°)"
+    r"|(?P<sure>\b(?:(?:tele)?phone|telefon|fax|mobile?|(?P<owned>cell|my|our)|contact|tel|tlf)"
+    r"\W{0,2}(?:numbers?|nummer|no|nr|n°)"
     r"|\b(?:call|ring|text|reach)(?: me| us)? (?:on|at)|\brufnummer"
     r"|\b(?:tel|telefon|telefax|telefono|teléfono|telefone|telefoon|téléphone|télécopie|tél|tlf|tfno|tfn|ph|puh|puhelin"
     r"|mob|gsm|тел|телефон|факс|τηλ)|電話|电话|手机|传真|전화)"
@@ -102,8 +103,21 @@ LABEL = re.compile(
     rf"(?P<end>(?: is)?[.:：{SPACES}]{{0,4}})\Z"
 )
 LONGEST_LABEL = 30
+# What ends as a label does and is none: a unit, a cell of the body or a battery, a part of an identifier.
+NO_LABEL = re.compile(
+    rf"(?:\d[{SPACES}]?gsm|\b(?:blood|[tb]|nk|red|white|stem|germ|nerve|mast|cancer|tumou?r|fuel|solar)[{SPACES}{DASHES}]cell"
+    r"(?:\W{1,2}(?:numbers?|no|nr))?)\W*\Z|(?:\w[._-]|\d/)[^\W\d_]+\.\Z"
+)
 ACIDITY = re.compile(r"\bpH\W*\Z")  # is written so, and a label is not
 YEAR = re.compile("(?:19|20)[0-9]{2}")
+_DAY, _MONTH = "(?:0?[1-9]|[12][0-9]|3[01])", "(?:0?[1-9]|1[0-2])"
+_SEPARATOR = f"[{DASHES}./]"
+DATE = re.compile(
+    rf"(?:{YEAR.pattern}({_SEPARATOR}){_MONTH}\1{_DAY}"
+    rf"|(?:{_MONTH}({_SEPARATOR}){_DAY}\2|{_DAY}({_SEPARATOR}){_MONTH}\3)"
+    rf"(?:{YEAR.pattern}|[0-9]{{2}}(?!{_SEPARATOR}[0-9])))(?![0-9])"
+)
+ISSUE = re.compile(rf"{YEAR.pattern}\.[0-9]{{2}}\.[0-9]{{3}}(?![0-9])")  # of a journal: year, month and article
 DECIMALS = re.compile(rf"[0-9]\.[0-9]+[{SPACES}{DASHES}].*[0-9]\.[0-9]")
 
 CURRENCIES = "EUR|USD|GBP|JPY|CHF|CAD|AUD|CNY|RMB|INR|BRL|MXN|COP|IDR|PLN|CZK|HUF|SEK|NOK|DKK|RUB|TRY|KRW|ZAR|RON"
@@ -167,7 +181,9 @@ def _label(match: re.Match[str]) -> re.Match[str] | None:
     first = max(0, begin - LONGEST_LABEL)
     if ACIDITY.search(text, first, begin):
         return None
-    return LABEL.search(text[max(first, text.rfind("\n", first, begin) + 1) : begin].lower())
+    line = text[max(first, text.rfind("\n", first, begin) + 1) : begin].lower()
+    label = LABEL.search(line)
+    return None if label and NO_LABEL.search(line) else label
 
 
 def _is_american(written: str) -> bool:
@@ -187,16 +203,20 @@ def _is_national(match: re.Match[str]) -> bool:
 
 
 def _is_labelled(match: re.Match[str]) -> bool:
-    """Whether a label stands before a number, which is neither a row of years, of decimal numbers nor a series."""
+    """Whether a label stands before a number, and it is no date, row of years or decimal numbers, nor a series."""
     groups = re.findall(r"\d+", match[0])
     digits = "".join(groups)
     if not SHORTEST <= len(digits) <= LONGEST or all(YEAR.fullmatch(group) for group in groups):
         return False
     if DECIMALS.search(match[0]) or not (label := _label(match)):
         return False
+    if DATE.match(match[0]) or ISSUE.match(match[0]):
+        return False
+    lengths = [len(group) for group in groups]
+    if label["owned"]:
+        return match[0][0] in "0(+" or (max(lengths) >= 4 and not YEAR.fullmatch(groups[0]))
     if label["sure"]:
         return True
-    lengths = [len(group) for group in groups]
     dialled = match[0][0] in "0(+" or (lengths == [3, 3, 4] and re.search(f"[{DASHES}.]", match[0]) is not None)
     if _is_series([int(group) for group in groups]):
         return False

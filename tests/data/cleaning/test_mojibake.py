@@ -1,6 +1,7 @@
 import itertools
 import re
 import time
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,9 @@ def misread(text: str, encoding: str) -> str:
 def test_sound_text_stays_to_the_byte(text: str) -> None:
     assert undo_mojibake(text) == text
     assert undo_mojibake(f"before\n{text}\nbehind") == f"before\n{text}\nbehind"
+    assert undo_mojibake(f"{text} Let Â be Ã and Â²") == f"{text} Let Â be Ã and Â²"
+    composed = unicodedata.normalize("NFC", text)
+    assert undo_mojibake(composed) == composed
 
 
 @pytest.mark.parametrize("text", read_table("mojibake_meant.txt"))
@@ -70,6 +74,14 @@ def test_what_was_misread_twice_is_never_half_mended(encoding: str) -> None:
         ("one\x85 \x93two\x94", "one… “two”"),
         ("ÐŸÑ€Ð¸Ð²ÐµÑ‚ Ð¸ Ð\xb0", "Привет и а"),  # the single letters after the others
         ("Привет\nÐ¸", "Привет\nÐ¸"),
+        ("Let Â be\nitâ€™s", "Let Â be\nit’s"),
+        ("the operator Ã‚ isnâ€™t", "the operator Â isn’t"),
+        ("5 Å wide, 5 Å² isnâ€™t 10Â %", "5 Å wide, 5 Å² isn’t 10\xa0%"),
+        ("it.Â  So Ø±5 %, Â£5", "it.\xa0 So Ø±5 %, £5"),
+        ("voilÃ , cafÃ© Ã la carte", "voilà, café à la carte"),
+        ("PRIX À€10, FICÃ? donâ€™t", "PRIX À€10, FICÃ? don’t"),
+        ("ÐŸÑ€Ð¸Ð²ÐµÑ‚ Ð Ð¾Ñ\x81Ñ\x81Ð¸Ñ\x8f", "Привет Россия"),
+        ("10 mÂ², Â² and ⟨Â²⟩", "10 m², Â² and ⟨Â²⟩"),
     ],
 )
 def test_each_piece_is_judged_by_itself(broken: str, expected: str) -> None:
@@ -106,6 +118,6 @@ def test_the_search_finds_every_pair_that_ftfy_calls_bad() -> None:
 
 def test_a_long_line_takes_no_time() -> None:
     begin = time.process_time()
-    for piece in ("â€™", "é\xa0»", "Ø± ", "ÐŸ", "Å² ", "ÃÃ"):
+    for piece in ("â€™", "é\xa0»", "Ø± ", "ÐŸ", "Å² ", "ÃÃ", "Â a"):
         undo_mojibake(piece * 20_000)
     assert time.process_time() - begin < 10
