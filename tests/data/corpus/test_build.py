@@ -372,6 +372,36 @@ def test_what_is_after_the_cutoff_and_not_sampled_keeps_its_copies_out_of_traini
     assert trained[0] == trained[1] == [[f"d{index}" for index in range(50)], ["d200"]]
 
 
+def test_what_is_after_the_cutoff_and_not_written_keeps_its_copies_out_of_training(tmp_path: Path) -> None:
+    """Text of a repeated id, and what cleaning dropped for its language or its length."""
+    german = "Der Gerichtshof hat entschieden, dass die Klage gegen die Entscheidung der Kommission unbegründet ist. "
+    german += "Die Kosten des Verfahrens trägt die Klägerin, die auch die Auslagen der Beklagten zu ersetzen hat."
+    shortened = " ".join(map(text_of, range(300, 304)))
+    texts = {"d1": text_of(200), "de": german, "long": f"{shortened} again and again"}
+    news = [record(index) for index in range(99)] + [record(99, id="de")]  # whose id the German one does not take
+    news[:0] = [record(90, id="de", text=german)]
+    news += [record(90, id=name, text=text) for name, text in texts.items() if name != "de"]
+    copies = [record(0, id=f"c{name}", text=text, date=None) for name, text in texts.items()]
+    copies += [record(0, id="near", text=f"{text_of(200)} again", date=None), record(300, text=shortened, date=None)]
+    dated = write_jsonl(tmp_path / "a.jsonl", news)
+    undated = write_jsonl(tmp_path / "b.jsonl", [*copies, record(400, date=None)])
+    config = config_of(dated, undated, cutoff="2000-03-20", maximum_characters=len(texts["long"]) - 1)
+    first, second = config.sources
+    sources = (first.model_copy(update={"language": "en"}), second.model_copy(update={"undated": "train"}))
+    report = prepare_corpus(config.model_copy(update={"sources": sources}), tmp_path / "corpus", seed=1)["sources"]
+    assert report["source_0"]["dropped"] == {"language: de": 1, "too long": 1}
+    assert report["source_0"]["quarantined"] == {"duplicate id": 1}
+    assert report["source_1"]["dropped"] == {
+        "duplicate of held-out text": 2,
+        "near-duplicate of held-out text": 2,
+        "too long": 1,
+    }
+    assert ids(tmp_path / "corpus", "train", "source_1") == ["d400"]
+    assert ids(tmp_path / "corpus", "future") == [*(f"d{index}" for index in range(79, 99)), "de"]
+    assert total(report["source_0"]) == 103
+    assert total(report["source_1"]) == 6
+
+
 def test_what_is_dropped_counts_by_its_characters_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     records = [record(index) for index in range(150)]
     long = " ".join(map(text_of, range(200, 300)))
