@@ -47,6 +47,7 @@ STAGED_SCHEMA = pa.schema(
     | {
         "file": pa.string(),
         "line": pa.int64(),
+        "size": pa.int64(),  # bytes of the text as it was read
         "text_digest": pa.binary(DIGEST_BYTES),
         "key": pa.binary(DIGEST_BYTES),  # `document_key`
         "split": pa.uint8(),  # index into SPLITS, NOT_SAMPLED or DROPPED
@@ -318,6 +319,7 @@ def _table(group: list[_Row]) -> pa.Table:
     columns = {name: [getattr(row.document, name) for row in group] for name in Document._fields}
     columns |= {
         "text": [row.text for row in group],
+        "size": [byte_length(row.document.text) for row in group],
         "text_digest": [row.text_digest for row in group],
         "key": [document_key(row.document.source, row.document.id) for row in group],
         "split": [row.split for row in group],

@@ -513,13 +513,17 @@ def test_near_copies_of_held_out_text_that_stay_are_said(
 def test_a_few_malformed_records_count_by_their_bytes(tmp_path: Path) -> None:
     good = [json.dumps(record(index)) for index in range(150)]
     lost = [json.dumps(record(index)) for index in range(150, 1650)]
-    broken_date = json.dumps(record(150, text=" ".join(map(text_of, range(1500))), date="tomorrow"))
-    text = [json.dumps({"body": " ".join(map(text_of, range(1500)))})]
+    long = " ".join(map(text_of, range(1500)))
+    broken_date = json.dumps(record(150, text=long, date="tomorrow"))
+    text = [json.dumps({"body": long})]
     for name, content in {
         "newlines lost": [*good, " ".join(lost)],
         "CR line ends": [*good, "\r".join(lost)],
         "one long record": [*good, broken_date],
         "no text": [*good, *text],
+        "paragraphs": [*good, json.dumps(record(150, text=[long[:20_000], long[20_000:]]))],
+        "an object": [*good, json.dumps(record(150, text={"body": {"content": [long]}}))],
+        "a repeated id": [*good, json.dumps(record(0, text=long))],
     }.items():
         for ending, pack in {"jsonl": bytes, "jsonl.gz": gzip.compress}.items():
             folder = tmp_path / name / ending
