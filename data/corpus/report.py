@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from calendar import monthrange
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,6 +39,8 @@ UNDECODED = 0.01  # share of a source's texts
 LEAST_DATES = 100  # of as many, by chance, one is above the 12th but for a probability of (12 / 30.4) ** 100
 LEAST_CUT = 10  # texts of the same, greatest length
 MOST_OF_ONE_DAY = 0.5  # share of a source's dates
+FIRSTS = [f"{month:02}-01" for month in range(1, 13)]
+LASTS = ["02-29", *(f"{month:02}-{monthrange(2001, month)[1]}" for month in range(1, 13))]
 NAMED = 5  # items in a message
 
 
@@ -173,18 +176,20 @@ def swapped_dates(config: DataConfig, kept: Mapping[str, Kept]) -> list[str]:
 
 
 def coarse_dates(config: DataConfig, kept: Mapping[str, Kept]) -> list[str]:
-    """The sources most of whose dates are of one day of the year, or the first of a month, under a cutoff that is not.
+    """The sources most of whose dates are of one day of the year, or the first or last of a month, if a cutoff is not.
 
     Such are years and months that were filled up to a day, ends of periods, and days on which data were exported.
     """
     lines = []
     if not config.cutoff:
         return []
-    safe = (f"{config.cutoff:%m-%d}", "the first of a month" if config.cutoff.day == 1 else "")
+    sides = {"the first of a month": FIRSTS, "the last of a month": LASTS}
+    cutoff = f"{config.cutoff:%m-%d}"
+    safe = [cutoff, *(side for side, of_side in sides.items() if cutoff in of_side)]
     for source in config.sources:
         dates = kept[source.name].counts.days
-        firsts = Counter({"the first of a month": sum(count for day, count in dates.items() if day.endswith("-01"))})
-        commonest = dates.most_common(1) + firsts.most_common(1)
+        by_side = Counter({side: sum(dates[day] for day in of_side) for side, of_side in sides.items()})
+        commonest = dates.most_common(1) + by_side.most_common(1)
         for day, count in commonest if dates.total() >= LEAST_DATES else ():
             if count > MOST_OF_ONE_DAY * dates.total() and day not in safe:
                 lines.append(
