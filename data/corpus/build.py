@@ -47,6 +47,7 @@ from data.corpus.report import (
     swapped_dates,
     undecoded,
     unmatched_boilerplate,
+    zero_dates,
 )
 from data.corpus.samples import shown_samples
 from data.corpus.shingles import Hashes
@@ -149,6 +150,7 @@ def _warnings(config: DataConfig, results: Mapping[str, Kept], contamination: di
         *undecoded(results),
         *doubtful(results),
         *swapped_dates(config, results),
+        *zero_dates(config, results),
         *coarse_dates(config, results),
         *removed_text(results),
         *unmatched_boilerplate(config, results),

@@ -175,6 +175,19 @@ def swapped_dates(config: DataConfig, kept: Mapping[str, Kept]) -> list[str]:
     return lines
 
 
+def zero_dates(config: DataConfig, kept: Mapping[str, Kept]) -> list[str]:
+    """The sources of which no small share of the documents is of a day that may stand for no date, a line each."""
+    return [
+        f"source '{source.name}': {count:,} of {dates:,} dates are {day}, which programs also write where they know no "
+        f"date: look at some, and set data.sources.{source.name}.earliest_date: a later day makes them malformed, an "
+        "earlier one says that they are meant"
+        for source in config.sources
+        if source.earliest_date is None and (dates := kept[source.name].counts.days.total()) >= LEAST_DATES
+        for day, count in sorted(kept[source.name].counts.zeros.items())
+        if count > NO_SMALL_SHARE * dates
+    ]
+
+
 def coarse_dates(config: DataConfig, kept: Mapping[str, Kept]) -> list[str]:
     """The sources most of whose dates are of one day of the year, or the first or last of a month, if a cutoff is not.
 

@@ -186,9 +186,7 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
     if multiprocessing.parent_process() is None:  # bars of several processes would overwrite each other
         documents = progress(documents, f"reading {source.name}")
     for document in documents:
-        counts.undated += document.date is None
-        if document.date:
-            counts.days[f"{document.date:%m-%d}"] += 1
+        counts.count_date(document.date)
         if config.cutoff and document.date is None and source.undated != "train":
             quarantine(BadRecord(document.file, document.line, f"no date: document {document.id}"))
             continue

@@ -324,6 +324,21 @@ def test_dates_that_may_have_day_and_month_swapped_are_said(tmp_path: Path, caps
     assert "source 'swapped': none of 120 dates in '%m/%d/%Y' has a day above 12: it may be the month" in said[0]
 
 
+def test_dates_of_a_day_that_may_stand_for_no_date_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    records = [
+        record(1000 + index, date="2001-01-01" if index < 3 else f"2005-01-{1 + index % 28:02}") for index in range(200)
+    ]
+    file = write_jsonl(tmp_path / "a.jsonl", records)
+    said = "source 'source_0': 3 of 200 dates are 2001-01-01, which programs also write where they know no date"
+    for earliest in (None, "1900-01-01"):
+        source = {"name": "source_0", "path": str(file), "earliest_date": earliest}
+        prepare_corpus(config_of(file, sources=[source]), tmp_path / "corpus", seed=1)
+        assert (said in capsys.readouterr().err) == (earliest is None)
+    write_jsonl(file, [record(1), *records[2:]])  # one of a day
+    prepare_corpus(config_of(file), tmp_path / "corpus", seed=1)
+    assert "know no date" not in capsys.readouterr().err
+
+
 def test_too_many_bad_records_stop_the_job_and_name_the_first(tmp_path: Path) -> None:
     records = [record(index) for index in range(100)]
     records[10]["text"] = 5
