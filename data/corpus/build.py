@@ -44,6 +44,7 @@ from data.corpus.report import (
     empty_files,
     near_copies,
     removed_text,
+    short_items,
     swapped_dates,
     undecoded,
     unmatched_boilerplate,
@@ -154,6 +155,7 @@ def _warnings(config: DataConfig, results: Mapping[str, Kept], contamination: di
         *coarse_dates(config, results),
         *removed_text(results),
         *unmatched_boilerplate(config, results),
+        *short_items(config, contamination),
         *contamination_warnings(contamination),
     ]
 

@@ -335,6 +335,17 @@ def contamination_report(
     }
 
 
+def short_items(config: DataConfig, contamination: Mapping[str, Any] | None) -> list[str]:
+    """A line where evaluation items are too short to be looked for."""
+    if not config.decontamination or not contamination or not contamination["too_short"]:
+        return []
+    return [
+        f"evaluation items: {contamination['too_short']:,} of {contamination['items']:,} items have fewer than "
+        f"{config.decontamination.minimum_words} words and are not looked for (a run of Thai, Lao, Khmer or Burmese "
+        "without a space is one word)"
+    ]
+
+
 def contamination_warnings(contamination: Mapping[str, Any] | None) -> list[str]:
     """What of `contamination_report` a person should look at, a line each."""
     if not contamination:
