@@ -56,7 +56,7 @@ def our_cleaner(options: str) -> Callable[[str], bool]:
             scrub=("email", "phone", "ip", "card", "iban"),
         )
     clean = make_cleaner(DataConfig(sources=(source,), cleaning=cleaning), source)
-    return lambda text: clean(text).text is not None
+    return lambda text: clean(text).reason is None
 
 
 def our_scrubber(kinds: str) -> Callable[[str], bool]:

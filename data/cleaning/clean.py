@@ -48,8 +48,8 @@ EMPTY_COMPRESSED = 8  # bytes that zlib makes of nothing
 class Cleaned(NamedTuple):
     """What became of a text: it is kept, or it is dropped for a reason."""
 
-    text: str | None
-    """The cleaned text; None where it is dropped."""
+    text: str
+    """The cleaned text, also of one that is dropped."""
     reason: str | None
     """Why it is dropped, in few and stable words, such as `too short`; None where it is kept."""
     scrubbed: Mapping[str, int]
@@ -80,7 +80,7 @@ def make_cleaner(config: DataConfig, source: SourceConfig) -> Callable[[str], Cl
     def clean(text: str) -> Cleaned:
         text, scrubbed, removed_lines, boilerplate, altered = rewrite(text)
         reason = "no lines left" if removed_lines and not text else judge(text)
-        return Cleaned(None if reason else text, reason, scrubbed, removed_lines, boilerplate, altered)
+        return Cleaned(text, reason, scrubbed, removed_lines, boilerplate, altered)
 
     return clean
 

@@ -44,9 +44,11 @@ from data.corpus.report import (
     empty_files,
     near_copies,
     removed_text,
+    short_items,
     swapped_dates,
     undecoded,
     unmatched_boilerplate,
+    zero_dates,
 )
 from data.corpus.samples import shown_samples
 from data.corpus.shingles import Hashes
@@ -149,9 +151,11 @@ def _warnings(config: DataConfig, results: Mapping[str, Kept], contamination: di
         *undecoded(results),
         *doubtful(results),
         *swapped_dates(config, results),
+        *zero_dates(config, results),
         *coarse_dates(config, results),
         *removed_text(results),
         *unmatched_boilerplate(config, results),
+        *short_items(config, contamination),
         *contamination_warnings(contamination),
     ]
 

@@ -1,11 +1,13 @@
 """What became of the records of one source or part: every loss by its reason, with samples; sums that must agree."""
 
+import datetime
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from data.corpus.samples import Sample
+from data.sources.dates import MAYBE_NO_DATES
 from data.sources.documents import BadRecord
 
 SAMPLES = 3  # of each reason
@@ -17,6 +19,7 @@ COUNTERS = (
     "scrubbed",
     "altered",
     "days",
+    "zeros",
     "boilerplate",
     "touched",
     "common",
@@ -59,6 +62,7 @@ class Counts:
     scrubbed: Counter[str] = field(default_factory=Counter)  # pieces of personal data replaced in what is kept, by kind
     altered: Counter[str] = field(default_factory=Counter)  # texts of all documents, by what was replaced or taken out
     days: Counter[str] = field(default_factory=Counter)  # dates by month and day, such as 12-31
+    zeros: Counter[str] = field(default_factory=Counter)  # dates of MAYBE_NO_DATES, such as 2000-01-01
     characters: int = 0  # of the documents as they were read
     line_characters: int = 0  # of them, that went with lines that were taken out of texts that were left
     removed_lines: int = 0  # from what is kept
@@ -85,6 +89,14 @@ class Counts:
     def malformed_share(self) -> float:
         """Share of the bytes that malformed records have, without those of lost files."""
         return self.malformed_bytes / max(self.content, 1)
+
+    def count_date(self, day: datetime.date | None) -> None:
+        """Count the date of a document, or that it has none."""
+        self.undated += day is None
+        if day:
+            self.days[f"{day:%m-%d}"] += 1
+        if day in MAYBE_NO_DATES:
+            self.zeros[day.isoformat()] += 1
 
     def quarantine(self, record: BadRecord) -> None:
         reason = kind_of(record)

@@ -55,7 +55,8 @@ def repeated_records(jobs: Sequence[StagingJob], named: Decision) -> Iterator[tu
     rows = staged_rows(jobs, np.unique(np.concatenate([repeated, first])))
     for document, other in zip(repeated.tolist(), first.tolist(), strict=True):
         row = rows[document]
-        yield row["job"], BadRecord(row["file"], row["line"], duplicate_id(row["id"], _place(rows[other])))
+        reason = duplicate_id(row["id"], _place(rows[other]))
+        yield row["job"], BadRecord(row["file"], row["line"], reason, row["size"])
 
 
 def _place(row: dict[str, Any]) -> str:
@@ -70,7 +71,7 @@ def read_digests(jobs: Sequence[StagingJob], column: str) -> Digests:
 
 
 def staged_rows(jobs: Sequence[StagingJob], documents: Indices) -> dict[int, dict[str, Any]]:
-    """Id, file, line and job of some of the jobs' documents, which are numbered through all of them.
+    """Id, file, line, size and job of some of the jobs' documents, which are numbered through all of them.
 
     Args:
         documents: int64, without repeats.
@@ -80,7 +81,7 @@ def staged_rows(jobs: Sequence[StagingJob], documents: Indices) -> dict[int, dic
     numbers = np.searchsorted(ends, documents, side="right")
     for number in np.unique(numbers).tolist():
         wanted = documents[numbers == number]
-        table = pq.read_table(jobs[number].documents, columns=["id", "file", "line"])
+        table = pq.read_table(jobs[number].documents, columns=["id", "file", "line", "size"])
         rows = table.take(pa.array(wanted - (ends[number] - table.num_rows))).to_pylist()
         found |= {document: row | {"job": jobs[number]} for document, row in zip(wanted.tolist(), rows, strict=True)}
     return found

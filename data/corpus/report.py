@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from calendar import monthrange
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,6 +39,8 @@ UNDECODED = 0.01  # share of a source's texts
 LEAST_DATES = 100  # of as many, by chance, one is above the 12th but for a probability of (12 / 30.4) ** 100
 LEAST_CUT = 10  # texts of the same, greatest length
 MOST_OF_ONE_DAY = 0.5  # share of a source's dates
+FIRSTS = [f"{month:02}-01" for month in range(1, 13)]
+LASTS = ["02-29", *(f"{month:02}-{monthrange(2001, month)[1]}" for month in range(1, 13))]
 NAMED = 5  # items in a message
 
 
@@ -172,19 +175,34 @@ def swapped_dates(config: DataConfig, kept: Mapping[str, Kept]) -> list[str]:
     return lines
 
 
+def zero_dates(config: DataConfig, kept: Mapping[str, Kept]) -> list[str]:
+    """The sources of which no small share of the documents is of a day that may stand for no date, a line each."""
+    return [
+        f"source '{source.name}': {count:,} of {dates:,} dates are {day}, which programs also write where they know no "
+        f"date: look at some, and set data.sources.{source.name}.earliest_date: a later day makes them malformed, an "
+        "earlier one says that they are meant"
+        for source in config.sources
+        if source.earliest_date is None and (dates := kept[source.name].counts.days.total()) >= LEAST_DATES
+        for day, count in sorted(kept[source.name].counts.zeros.items())
+        if count > NO_SMALL_SHARE * dates
+    ]
+
+
 def coarse_dates(config: DataConfig, kept: Mapping[str, Kept]) -> list[str]:
-    """The sources most of whose dates are of one day of the year, or the first of a month, under a cutoff that is not.
+    """The sources most of whose dates are of one day of the year, or the first or last of a month, if a cutoff is not.
 
     Such are years and months that were filled up to a day, ends of periods, and days on which data were exported.
     """
     lines = []
     if not config.cutoff:
         return []
-    safe = (f"{config.cutoff:%m-%d}", "the first of a month" if config.cutoff.day == 1 else "")
+    sides = {"the first of a month": FIRSTS, "the last of a month": LASTS}
+    cutoff = f"{config.cutoff:%m-%d}"
+    safe = [cutoff, *(side for side, of_side in sides.items() if cutoff in of_side)]
     for source in config.sources:
         dates = kept[source.name].counts.days
-        firsts = Counter({"the first of a month": sum(count for day, count in dates.items() if day.endswith("-01"))})
-        commonest = dates.most_common(1) + firsts.most_common(1)
+        by_side = Counter({side: sum(dates[day] for day in of_side) for side, of_side in sides.items()})
+        commonest = dates.most_common(1) + by_side.most_common(1)
         for day, count in commonest if dates.total() >= LEAST_DATES else ():
             if count > MOST_OF_ONE_DAY * dates.total() and day not in safe:
                 lines.append(
@@ -315,6 +333,17 @@ def contamination_report(
         },
         "widespread": widespread,
     }
+
+
+def short_items(config: DataConfig, contamination: Mapping[str, Any] | None) -> list[str]:
+    """A line where evaluation items are too short to be looked for."""
+    if not config.decontamination or not contamination or not contamination["too_short"]:
+        return []
+    return [
+        f"evaluation items: {contamination['too_short']:,} of {contamination['items']:,} items have fewer than "
+        f"{config.decontamination.minimum_words} words and are not looked for (a run of Thai, Lao, Khmer or Burmese "
+        "without a space is one word)"
+    ]
 
 
 def contamination_warnings(contamination: Mapping[str, Any] | None) -> list[str]:

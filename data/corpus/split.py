@@ -9,7 +9,8 @@ from data.config import DataConfig
 
 Split = Literal["train", "past", "future"]
 SPLITS: tuple[Split, ...] = ("train", "past", "future")
-NOT_SAMPLED = len(SPLITS)  # in place of an index into SPLITS: after the cutoff, and left out of everything
+# In place of an index into SPLITS: of the cutoff or later, and left out of everything; or dropped by cleaning.
+NOT_SAMPLED, DROPPED = len(SPLITS), len(SPLITS) + 1
 
 
 def split(

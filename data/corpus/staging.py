@@ -27,7 +27,7 @@ from data.corpus.files import CORPUS_COLUMNS
 from data.corpus.near_duplicates import signatures
 from data.corpus.samples import make_sample
 from data.corpus.shingles import Hashes
-from data.corpus.split import NOT_SAMPLED, SPLITS, is_sampled, split
+from data.corpus.split import DROPPED, NOT_SAMPLED, SPLITS, is_sampled, split
 from data.errors import DataError
 from data.files import DIGEST_BYTES, atomic_write, new_digest, value_digest, write_atomically
 from data.progress import progress
@@ -38,7 +38,7 @@ from data.sources.parts import DAMAGED, Part, byte_length
 STAGING = "staging"
 ROWS_PER_GROUP = 1_000
 CHARACTERS_PER_GROUP = 16_000_000
-FORMAT = 7  # of what is staged; finished corpora do not depend on it
+FORMAT = 8  # of what is staged; finished corpora do not depend on it
 ALL_BAD = 1_000  # so many records, none of them good, are enough to stop at once
 MOST_ENCODED = 0.5  # of a source's texts
 MOST_REPEATED = 0.5  # as are so many documents of which a greater share has the id of another
@@ -47,9 +47,10 @@ STAGED_SCHEMA = pa.schema(
     | {
         "file": pa.string(),
         "line": pa.int64(),
+        "size": pa.int64(),  # bytes of the text as it was read
         "text_digest": pa.binary(DIGEST_BYTES),
         "key": pa.binary(DIGEST_BYTES),  # `document_key`
-        "split": pa.uint8(),  # index into SPLITS, or NOT_SAMPLED
+        "split": pa.uint8(),  # index into SPLITS, NOT_SAMPLED or DROPPED
         "grams": pa.list_(pa.uint64()),  # evaluation items' n-grams in it
         "removed_lines": pa.int64(),
         "scrubbed": pa.map_(pa.string(), pa.int64()),  # pieces of personal data replaced, by kind; null: none
@@ -94,7 +95,7 @@ class _Row(NamedTuple):
     document: Document
     text: str  # cleaned
     text_digest: bytes
-    split: int  # index into SPLITS, or NOT_SAMPLED
+    split: int  # index into SPLITS, NOT_SAMPLED or DROPPED
     grams: Hashes | None  # evaluation items' n-grams in it; None where it was not searched
     removed_lines: int
     scrubbed: Mapping[str, int]  # pieces of personal data replaced, by kind
@@ -153,7 +154,7 @@ def quarantine_line(source: SourceConfig, record: BadRecord) -> bytes:
 
 
 def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
-    """The documents of a group that are left after cleaning, with everything else counted."""
+    """The documents of a group that are left after cleaning, and those DROPPED; what is not left is counted."""
     source, config = job.source, job.config
 
     def quarantine(record: BadRecord) -> None:
@@ -185,9 +186,7 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
     if multiprocessing.parent_process() is None:  # bars of several processes would overwrite each other
         documents = progress(documents, f"reading {source.name}")
     for document in documents:
-        counts.undated += document.date is None
-        if document.date:
-            counts.days[f"{document.date:%m-%d}"] += 1
+        counts.count_date(document.date)
         if config.cutoff and document.date is None and source.undated != "train":
             quarantine(BadRecord(document.file, document.line, f"no date: document {document.id}"))
             continue
@@ -195,13 +194,15 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
         cleaned = clean(document.text)
         counts.boilerplate.update(cleaned.boilerplate)
         counts.altered.update(cleaned.altered)
-        if cleaned.text is None:
-            drop(str(cleaned.reason), document)
+        digest = new_digest(cleaned.text.encode()).digest()
+        where = split(document.date, digest, config.cutoff, config.past_fraction, job.seed)
+        if cleaned.reason:
+            drop(cleaned.reason, document)
+            if where == "future" and cleaned.text:  # nor are its copies trained on
+                yield _Row(document, cleaned.text, digest, DROPPED, None, 0, {})
             continue
         if cleaned.removed_lines:
             counts.line_characters += len(document.text) - len(cleaned.text)
-        digest = new_digest(cleaned.text.encode()).digest()
-        where = split(document.date, digest, config.cutoff, config.past_fraction, job.seed)
         is_left_out = where == "future" and not is_sampled(digest, config.future_fraction, job.seed)
         grams = items.found(cleaned.text) if items and where == "train" else None
         of_split = NOT_SAMPLED if is_left_out else SPLITS.index(where)
@@ -316,6 +317,7 @@ def _table(group: list[_Row]) -> pa.Table:
     columns = {name: [getattr(row.document, name) for row in group] for name in Document._fields}
     columns |= {
         "text": [row.text for row in group],
+        "size": [byte_length(row.document.text) for row in group],
         "text_digest": [row.text_digest for row in group],
         "key": [document_key(row.document.source, row.document.id) for row in group],
         "split": [row.split for row in group],

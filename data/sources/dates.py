@@ -20,13 +20,18 @@ NO_DATES = [
         ("1601-01-01", "1601-01-01"),  # Windows' FILETIME
         ("1677-09-21", "1677-09-21"),  # numpy's datetime64[ns], least
         ("1753-01-01", "1753-01-01"),  # SQL Server's datetime, least
+        ("1840-12-31", "1840-12-31"),  # MUMPS
         ("1858-11-17", "1858-11-17"),  # VMS, and the Modified Julian Day
         ("1899-12-30", "1900-01-01"),  # spreadsheets, OLE, and unknown years
         ("1901-12-13", "1901-12-13"),  # 32 bits of seconds, least
         ("1904-01-01", "1904-01-01"),  # spreadsheets and files of the Macintosh
+        ("1960-01-01", "1960-01-01"),  # SAS and Stata
         ("1969-12-31", "1970-01-31"),  # Unix, to the west too, and what was divided by a thousand too often
+        ("1980-01-01", "1980-01-01"),  # FAT, and so ZIP
     )
 ]
+# The zero of PostgreSQL and of Apple's Cocoa, on which much was written too.
+MAYBE_NO_DATES = (datetime.date(2000, 1, 1), datetime.date(2001, 1, 1))
 # Python would take any character between day and time, so that an interval were a time. Behind a space stands a colon.
 DAY_AND_TIME = re.compile(r"[0-9W-]{7,10}(?:[Tt].+| [0-9]{2}:.+)?")
 WEEK_ALONE = re.compile(r"\d{4}-?W\d\d(?!-?\d)")  # which Python takes for its Monday
@@ -53,10 +58,8 @@ def day_of(source: SourceConfig, value: object) -> datetime.date | None:
     ):
         if is_beyond:
             raise MalformedError(f"implausible date: {value!r:.40} is {day}, {side} the source's {name} {limit}")
-    is_sure = day >= SURE_EPOCH or not (
-        source.date_format in UNITS or any(first <= day <= last for first, last in NO_DATES)
-    )
-    if source.earliest_date is None and not is_sure:
+    is_doubtful = any(first <= day <= last for first, last in NO_DATES)
+    if source.earliest_date is None and (is_doubtful or (source.date_format in UNITS and day < SURE_EPOCH)):
         raise MalformedError(
             f"implausible date: {value!r:.40} is {day}, which may mean no date or be of another unit: set the source's "
             "earliest_date if such days are meant"

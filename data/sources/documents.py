@@ -130,9 +130,19 @@ def named_fields(source: SourceConfig) -> dict[str, str]:
 
 
 def _size(fields: object) -> int:
-    """Bytes of the strings of a record that is none."""
-    strings = fields.values() if isinstance(fields, Mapping) else [fields]
-    return sum(byte_length(value) for value in strings if isinstance(value, str))
+    """Bytes of the strings of a record that is none, also of those in lists and objects in it."""
+    size, left = 0, [fields]
+    while left:
+        value = left.pop()
+        if isinstance(value, str):
+            size += byte_length(value)
+        elif isinstance(value, bytes):
+            size += len(value)
+        elif isinstance(value, Mapping):
+            left += value.values()
+        elif isinstance(value, list):
+            left += value
+    return size
 
 
 def _has_value(fields: object, name: str) -> bool:

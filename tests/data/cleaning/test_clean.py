@@ -1,6 +1,7 @@
 import random
 import time
 import unicodedata
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,6 +18,14 @@ PROSE = "The Committee decided to keep the target range for the federal funds ra
 def clean(
     text: str, shortest: int = 1, longest: int = 10_000_000, language: str | None = None, **cleaning: Any
 ) -> Cleaned:
+    """What becomes of a text, without the text of one that is dropped."""
+    cleaned = cleaner(shortest, longest, language, **cleaning)(text)
+    return cleaned._replace(text="") if cleaned.reason else cleaned
+
+
+def cleaner(
+    shortest: int = 1, longest: int = 10_000_000, language: str | None = None, **cleaning: Any
+) -> Callable[[str], Cleaned]:
     source = SourceConfig(name="news", path="news.jsonl", language=language)
     config = DataConfig(
         sources=(source,),
@@ -24,11 +33,11 @@ def clean(
         maximum_characters=longest,
         cleaning=CleaningConfig(**cleaning),
     )
-    return make_cleaner(config, source)(text)
+    return make_cleaner(config, source)
 
 
 def dropped(reason: str) -> Cleaned:
-    return Cleaned(None, reason, {}, 0, {})
+    return Cleaned("", reason, {}, 0, {})
 
 
 def kept(text: str) -> Cleaned:
@@ -99,6 +108,10 @@ def test_limits_are_inclusive() -> None:
     assert clean(PROSE, len(PROSE), len(PROSE)) == kept(PROSE)
     assert clean(PROSE, len(PROSE) + 1, 1_000) == dropped("too short")
     assert clean(PROSE, 1, len(PROSE) - 1) == dropped("too long")
+
+
+def test_what_is_dropped_is_given_as_it_was_cleaned() -> None:
+    assert cleaner(shortest=9)("a\r\nb \n") == Cleaned("a\nb", "too short", {}, 0, {})
 
 
 def test_the_published_accident_is_dropped() -> None:
@@ -175,13 +188,13 @@ everything = {
 def test_cleaning_twice_is_cleaning_once(text: str, with_everything: bool) -> None:
     options = everything if with_everything else {}
     once = clean(text, **options)
-    assert once.text is None or clean(once.text, **options) == kept(once.text)
+    assert once.reason or clean(once.text, **options) == kept(once.text)
 
 
 @given(text_of_all_kinds)
 def test_what_a_cleaned_text_never_holds(text: str) -> None:
     once = clean(text).text
-    if once is not None:
+    if once:
         assert unicodedata.is_normalized("NFC", once)
         assert not any(unicodedata.category(character) == "Cc" for character in once if character not in "\n\t")
         assert not any(line != line.rstrip() for line in once.split("\n"))
@@ -232,8 +245,8 @@ def test_a_boilerplate_expression_that_is_none_is_named() -> None:
 def test_c4_takes_lines_and_pages() -> None:
     result = clean(f"Menu\n{PROSE}\n{PROSE}\n{PROSE} Again.", filters=("c4",))
     assert result == Cleaned(f"{PROSE}\n{PROSE}\n{PROSE} Again.", None, {}, 1, {})
-    assert clean(f"Menu\n{PROSE}", filters=("c4",)) == Cleaned(None, "c4: sentences", {}, 1, {})
-    assert clean("Menu\nHome", filters=("c4",)) == Cleaned(None, "no lines left", {}, 2, {})
+    assert clean(f"Menu\n{PROSE}", filters=("c4",)) == Cleaned("", "c4: sentences", {}, 1, {})
+    assert clean("Menu\nHome", filters=("c4",)) == Cleaned("", "no lines left", {}, 2, {})
 
 
 def test_personal_data_is_replaced_and_counted() -> None:

@@ -324,6 +324,21 @@ def test_dates_that_may_have_day_and_month_swapped_are_said(tmp_path: Path, caps
     assert "source 'swapped': none of 120 dates in '%m/%d/%Y' has a day above 12: it may be the month" in said[0]
 
 
+def test_dates_of_a_day_that_may_stand_for_no_date_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    records = [
+        record(1000 + index, date="2001-01-01" if index < 3 else f"2005-01-{1 + index % 28:02}") for index in range(200)
+    ]
+    file = write_jsonl(tmp_path / "a.jsonl", records)
+    said = "source 'source_0': 3 of 200 dates are 2001-01-01, which programs also write where they know no date"
+    for earliest in (None, "1900-01-01"):
+        source = {"name": "source_0", "path": str(file), "earliest_date": earliest}
+        prepare_corpus(config_of(file, sources=[source]), tmp_path / "corpus", seed=1)
+        assert (said in capsys.readouterr().err) == (earliest is None)
+    write_jsonl(file, [record(1), *records[2:]])  # one of a day
+    prepare_corpus(config_of(file), tmp_path / "corpus", seed=1)
+    assert "know no date" not in capsys.readouterr().err
+
+
 def test_too_many_bad_records_stop_the_job_and_name_the_first(tmp_path: Path) -> None:
     records = [record(index) for index in range(100)]
     records[10]["text"] = 5
@@ -370,6 +385,36 @@ def test_what_is_after_the_cutoff_and_not_sampled_keeps_its_copies_out_of_traini
         of_held_out = {"duplicate of held-out text": 5, "near-duplicate of held-out text": 5}
         assert source["source_1"]["dropped"] == of_held_out
     assert trained[0] == trained[1] == [[f"d{index}" for index in range(50)], ["d200"]]
+
+
+def test_what_is_after_the_cutoff_and_not_written_keeps_its_copies_out_of_training(tmp_path: Path) -> None:
+    """Text of a repeated id, and what cleaning dropped for its language or its length."""
+    german = "Der Gerichtshof hat entschieden, dass die Klage gegen die Entscheidung der Kommission unbegründet ist. "
+    german += "Die Kosten des Verfahrens trägt die Klägerin, die auch die Auslagen der Beklagten zu ersetzen hat."
+    shortened = " ".join(map(text_of, range(300, 304)))
+    texts = {"d1": text_of(200), "de": german, "long": f"{shortened} again and again"}
+    news = [record(index) for index in range(99)] + [record(99, id="de")]  # whose id the German one does not take
+    news[:0] = [record(90, id="de", text=german)]
+    news += [record(90, id=name, text=text) for name, text in texts.items() if name != "de"]
+    copies = [record(0, id=f"c{name}", text=text, date=None) for name, text in texts.items()]
+    copies += [record(0, id="near", text=f"{text_of(200)} again", date=None), record(300, text=shortened, date=None)]
+    dated = write_jsonl(tmp_path / "a.jsonl", news)
+    undated = write_jsonl(tmp_path / "b.jsonl", [*copies, record(400, date=None)])
+    config = config_of(dated, undated, cutoff="2000-03-20", maximum_characters=len(texts["long"]) - 1)
+    first, second = config.sources
+    sources = (first.model_copy(update={"language": "en"}), second.model_copy(update={"undated": "train"}))
+    report = prepare_corpus(config.model_copy(update={"sources": sources}), tmp_path / "corpus", seed=1)["sources"]
+    assert report["source_0"]["dropped"] == {"language: de": 1, "too long": 1}
+    assert report["source_0"]["quarantined"] == {"duplicate id": 1}
+    assert report["source_1"]["dropped"] == {
+        "duplicate of held-out text": 2,
+        "near-duplicate of held-out text": 2,
+        "too long": 1,
+    }
+    assert ids(tmp_path / "corpus", "train", "source_1") == ["d400"]
+    assert ids(tmp_path / "corpus", "future") == [*(f"d{index}" for index in range(79, 99)), "de"]
+    assert total(report["source_0"]) == 103
+    assert total(report["source_1"]) == 6
 
 
 def test_what_is_dropped_counts_by_its_characters_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -483,13 +528,17 @@ def test_near_copies_of_held_out_text_that_stay_are_said(
 def test_a_few_malformed_records_count_by_their_bytes(tmp_path: Path) -> None:
     good = [json.dumps(record(index)) for index in range(150)]
     lost = [json.dumps(record(index)) for index in range(150, 1650)]
-    broken_date = json.dumps(record(150, text=" ".join(map(text_of, range(1500))), date="tomorrow"))
-    text = [json.dumps({"body": " ".join(map(text_of, range(1500)))})]
+    long = " ".join(map(text_of, range(1500)))
+    broken_date = json.dumps(record(150, text=long, date="tomorrow"))
+    text = [json.dumps({"body": long})]
     for name, content in {
         "newlines lost": [*good, " ".join(lost)],
         "CR line ends": [*good, "\r".join(lost)],
         "one long record": [*good, broken_date],
         "no text": [*good, *text],
+        "paragraphs": [*good, json.dumps(record(150, text=[long[:20_000], long[20_000:]]))],
+        "an object": [*good, json.dumps(record(150, text={"body": {"content": [long]}}))],
+        "a repeated id": [*good, json.dumps(record(0, text=long))],
     }.items():
         for ending, pack in {"jsonl": bytes, "jsonl.gz": gzip.compress}.items():
             folder = tmp_path / name / ending
@@ -1069,7 +1118,10 @@ def test_dates_of_one_day_of_the_year_are_said_under_a_cutoff_within_it(
         "months": lambda index: f"{2010 + index % 12}-{1 + index % 11:02}-01",
         "export": lambda index: "2019-01-05" if index < 70 else f"2019-{2 + index % 11:02}-{2 + index % 27:02}",
         "days": lambda index: f"{2010 + index % 12}-{1 + index % 12:02}-{1 + index % 28:02}",
+        "quarters": lambda index: f"{2010 + index % 11}-{('03-31', '06-30', '09-30', '12-31')[index % 4]}",
+        "ends": lambda index: f"{2010 + index % 11}-{('01-31', '02-28', '05-31', '07-31', '11-30')[index % 5]}",
     }
+    ends = [f"'{name}': 120 of 120 dates are the last of a month" for name in ("quarters", "ends")]
     sources = []
     for place, (name, date) in enumerate(written.items()):
         records = [record(1000 * place + index, date=date(index)) for index in range(120)]
@@ -1079,11 +1131,12 @@ def test_dates_of_one_day_of_the_year_are_said_under_a_cutoff_within_it(
         ("2019-07-15", ["'years': 120 of 120 dates are 01-01", "'months': 120 of 120 dates are the first of a month"]),
         ("2019-07-01", ["'years': 120 of 120 dates are 01-01"]),
         ("2019-01-01", []),
+        ("2019-06-30", ["'years': 120 of 120 dates are 01-01", "'months': 120 of 120 dates are the first of a month"]),
     ):
         prepare_corpus(config_of(file, sources=sources, cutoff=cutoff), tmp_path / "corpus", seed=1)
         said = [line for line in capsys.readouterr().err.split("\n") if " dates are " in line]
-        assert len(said) == len(expected) + 1
-        for line, start in zip(said, [*expected, "'export': 70 of 120 dates are 01-05"], strict=True):
+        expected += ["'export': 70 of 120 dates are 01-05", *(ends if cutoff != "2019-06-30" else [])]
+        for line, start in zip(said, expected, strict=True):
             assert f"corpus: source {start}: if they are years or months alone" in line
 
 

@@ -23,7 +23,7 @@ from data.corpus.deduplicate import (
     keep_one_of_each,
 )
 from data.corpus.near_duplicates import signatures
-from data.corpus.split import SPLITS
+from data.corpus.split import DROPPED, SPLITS
 
 KEPT, REPEATED_ID, FORGOTTEN = Fate.KEPT, Fate.REPEATED_ID, Fate.FORGOTTEN
 DUPLICATE, HELD_OUT = Fate.DUPLICATE, Fate.DUPLICATE_OF_HELD_OUT_TEXT
@@ -82,7 +82,14 @@ def forgotten(texts: str = "", ids: Sequence[str] = (), signed: str = "") -> For
         ("aaaa", ["uvwx"], "0220", [HELD_OUT, KEPT, DUPLICATE, HELD_OUT], [1, -1, 1, 1]),
         ("aba", ["uuv"], "000", [KEPT, REPEATED_ID, DUPLICATE], [-1, -1, 0]),
         ("abb", ["uuv"], "000", [KEPT, REPEATED_ID, KEPT], [-1, -1, -1]),  # a repeated id takes no text with it
-        ("aa", ["uu"], "02", [KEPT, REPEATED_ID], [-1, -1]),
+        ("aa", ["uu"], "02", [HELD_OUT, REPEATED_ID], [1, -1]),  # but text of the cutoff or later is not trained on
+        ("bAa", ["uuv"], "020", [KEPT, REPEATED_ID, NEAR_HELD_OUT], [-1, -1, 1]),
+        ("baa", ["uuv"], "022", [KEPT, REPEATED_ID, KEPT], [-1, -1, -1]),  # it may be held out
+        ("baa", ["uuv"], "021", [KEPT, REPEATED_ID, HELD_OUT], [-1, -1, 1]),
+        ("baa", ["uuv"], "010", [KEPT, REPEATED_ID, KEPT], [-1, -1, -1]),
+        ("aaA", ["uvw"], "400", [Fate.DROPPED, HELD_OUT, NEAR_HELD_OUT], [-1, 0, 0]),
+        ("aaA", ["uvw"], "422", [Fate.DROPPED, KEPT, NEAR], [-1, -1, 1]),
+        ("ab", ["uu"], "40", [Fate.DROPPED, KEPT], [-1, -1]),  # its id is free
         ("aAb", ["uvw"], "000", [KEPT, NEAR, KEPT], [-1, 0, -1]),
         ("Aab", ["uvw"], "010", [NEAR_HELD_OUT, KEPT, KEPT], [1, -1, -1]),
         ("aA", ["uv"], "12", [NEAR_HELD_OUT, KEPT], [1, -1]),  # of held-out texts the latest stays
@@ -169,32 +176,43 @@ def reference(documents: list[tuple[str, str, int, int]], stones: Forgotten, sto
     """Fates of (text, id, source, split), one document after the other in order of priority."""
     fates = dict.fromkeys(range(len(documents)), KEPT)
     seen_ids: set[tuple[int, str]] = set()
-    for index, (text, name, source, _) in enumerate(documents):
+    for index, (text, name, source, split) in enumerate(documents):
+        if split == DROPPED:
+            fates[index] = Fate.DROPPED
+            continue
         if (source, name) in seen_ids:
             fates[index] = REPEATED_ID
         seen_ids.add((source, name))
         if text in stone_texts:
             fates[index] = FORGOTTEN
-    order = sorted(range(len(documents)), key=lambda index: (-documents[index][3], index))
+    named = dict(fates)
+    levels: list[float] = [split for *_, split in documents]
+    unwritten = [index for index in fates if levels[index] >= 2 and fates[index] in (Fate.DROPPED, REPEATED_ID)]
+    for index in unwritten:
+        fates[index], levels[index] = KEPT, 1.5  # before what is trained on and behind what is held out
+    order = sorted(range(len(documents)), key=lambda index: (-levels[index], index))
     for same, fate in ((str, DUPLICATE), (str.lower, NEAR)):
         kept: dict[str, int] = {}
         for index in order:
-            text, _, _, split = documents[index]
+            text = documents[index][0]
             if fates[index] != KEPT:
                 continue
             if fate == NEAR and text.lower() in stone_texts.lower():
                 fates[index] = FORGOTTEN
             elif (best := kept.setdefault(same(text), index)) != index:
-                fates[index] = fate if documents[best][3] == split else Fate(fate + 1)
+                fates[index] = fate if levels[best] == levels[index] else Fate(fate + 1)
     for index, (text, _, _, _) in enumerate(documents):  # the copies of what went for its resemblance
         if fates[index] in (DUPLICATE, HELD_OUT) and text.lower() in stone_texts.lower():
             fates[index] = FORGOTTEN
-    return list(fates.values())
+    return list((fates | {index: named[index] for index in unwritten}).values())
 
 
 @settings(deadline=None)
 @given(
-    st.lists(st.tuples(st.sampled_from("aAbBcCd"), st.sampled_from("uvwxyz"), st.integers(0, 2)), max_size=25),
+    st.lists(
+        st.tuples(st.sampled_from("aAbBcCd"), st.sampled_from("uvwxyz"), st.sampled_from((0, 1, 2, DROPPED))),
+        max_size=25,
+    ),
     st.integers(0, 25),
     st.sampled_from(["", "a", "aC"]),
 )
@@ -205,7 +223,7 @@ def test_as_a_plain_implementation_decides(documents: list[tuple[str, str, int]]
     decision = decided(staged(texts, ids, levels), forgotten(texts=stones, signed=stones), SETTINGS)
     with_source = [(text, name, int(index >= border), split) for index, (text, name, split) in enumerate(documents)]
     assert decision.fates.tolist() == reference(with_source, forgotten(), stones)
-    gone = [fate not in (KEPT, REPEATED_ID, FORGOTTEN) for fate in decision.fates]
+    gone = [fate not in (KEPT, REPEATED_ID, FORGOTTEN, Fate.DROPPED) for fate in decision.fates]
     assert (decision.resembles >= 0).tolist() == gone
 
 
@@ -229,7 +247,7 @@ def test_the_first_of_the_lowest_rank_is_kept(documents: list[tuple[str, int]]) 
 
 
 def test_names_of_fates_and_of_documents() -> None:
-    assert set(DROP_REASONS) == set(Fate) - {Fate.KEPT, Fate.REPEATED_ID}
+    assert set(DROP_REASONS) == set(Fate) - {Fate.KEPT, Fate.REPEATED_ID, Fate.DROPPED}
     assert len(set(DROP_REASONS.values())) == len(DROP_REASONS)
     assert SPLITS == ("train", "past", "future")  # the later held out, the higher
     assert document_key("a", "b") != document_key("ab", "")

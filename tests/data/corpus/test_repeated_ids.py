@@ -53,8 +53,9 @@ def test_rows_are_found_by_their_number_over_all_groups(tmp_path: Path) -> None:
     jobs = jobs_of(tmp_path, [range(3), range(0), range(5, 9)])
     watched(jobs)
     found = staged_rows(jobs, np.array([6, 0, 3]))
+    size = len(f"{TEXT} 0 0")
     assert found == {
-        0: {"id": "0", "file": "0.jsonl", "line": 1, "job": jobs[0]},
-        3: {"id": "5", "file": "2.jsonl", "line": 1, "job": jobs[2]},
-        6: {"id": "8", "file": "2.jsonl", "line": 4, "job": jobs[2]},
+        0: {"id": "0", "file": "0.jsonl", "line": 1, "size": size, "job": jobs[0]},
+        3: {"id": "5", "file": "2.jsonl", "line": 1, "size": size, "job": jobs[2]},
+        6: {"id": "8", "file": "2.jsonl", "line": 4, "size": size, "job": jobs[2]},
     }

@@ -14,6 +14,7 @@ from data.corpus.report import (
     contamination_report,
     contamination_warnings,
     corpus_report,
+    short_items,
 )
 from data.corpus.write_kept import Kept
 from data.errors import DataError
@@ -85,6 +86,21 @@ def test_evaluation_items_of_which_too_much_is_met_are_named(tmp_path: Path) -> 
     assert f"item {other} shares words with 180 of 200 training documents of source news: 0 of them removed" in second
     assert f"what more than 10 training documents have was found, which counts as a common phrase: 1: {other};" in third
     assert contamination_warnings(None) == []
+
+
+def test_evaluation_items_that_are_not_looked_for_are_said(tmp_path: Path) -> None:
+    thai = "ศาลพิพากษาให้จำเลยชำระเงินจำนวนหนึ่งแสนบาทพร้อมดอกเบี้ยร้อยละเจ็ดครึ่งต่อปีนับแต่วันฟ้องจนกว่าจะชำระเสร็จแก่โจทก์"
+    prose = "the lender of last resort lends freely at a high rate against good collateral"
+    for texts, said in (([thai, "a short one", prose], "2 of 3 items have fewer than 8 words"), ([prose], "")):
+        file = tmp_path / "items.txt"
+        file.write_text("".join(f"{text}\n" for text in texts))
+        config = config_of(decontamination={"paths": [str(file)]})
+        assert config.decontamination
+        items = load_items(config.decontamination)
+        met = contamination_report(config.decontamination, items, items.found(""), {"news": kept()})
+        lines = short_items(config, met)
+        assert [said in line for line in lines] == [True] * bool(said)
+    assert short_items(config_of(), None) == []
 
 
 def test_a_lost_record_is_noticed() -> None:

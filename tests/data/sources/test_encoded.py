@@ -1,3 +1,9 @@
+import base64
+import html
+import json
+import quopri
+import random
+
 import pytest
 
 from data.sources.encoded import doubt_about, encoding_of
@@ -26,6 +32,10 @@ def test_what_is_an_encoding_of_text(text: str, kind: str | None) -> None:
     assert encoding_of(text, "metadata.body") == kind
 
 
+PROSE = "The court’s decision of 5 May is final. " * 12
+PAGE = "".join(f"<p>{PROSE}</p>" for _ in range(3))
+
+
 @pytest.mark.parametrize(
     ("text", "doubt"),
     [
@@ -35,6 +45,25 @@ def test_what_is_an_encoding_of_text(text: str, kind: str | None) -> None:
         ("<p>is how a paragraph begins", None),
         ("<pre>a</pre>", None),
         ("a < b", None),
+        (r"{\rtf1\ansi\deff0 The decision is final.}", "are RTF"),
+        (r"{\rm a}", None),
+        (html.escape(PAGE), "have escaped tags"),
+        (PROSE + "&lt;A href=x&gt;", "have escaped tags"),
+        ("x &lt; 5 and &lt;pre&gt;", None),
+        (json.dumps(PROSE.replace(". ", ".\n"))[1:-1], "have \\n in place of newlines"),
+        (r"one\n two\n three\n" + "\n", "have \\n in place of newlines"),
+        (r"one\n two\n three\n" + "\nfour", None),  # code, perhaps
+        (r"one\n two\n three", None),
+        (r"$\nabla u + \nu \neq 0 \not\in S$", None),
+        (quopri.encodestring(PROSE.encode()).decode(), "are quoted-printable"),
+        (quopri.encodestring(PROSE.encode()).decode().replace("\n", "\r\n"), "are quoted-printable"),
+        ("width=\n100, height=20", None),
+        (base64.b64encode(PROSE.encode()).decode(), "have words above 200 characters of base64"),
+        (f"{PROSE} {base64.b64encode(PROSE.encode()[:151]).decode()} {PROSE}", "have words above 200 characters of"),
+        (f"{PROSE} {base64.b64encode(PROSE.encode()[:149]).decode()} {PROSE}", None),
+        (random.Random(1).randbytes(200).hex(), None),
+        ("ACGT" * 100, None),
+        ("a" * 300 + "Z", None),
         ("", None),
     ],
 )
