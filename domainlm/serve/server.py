@@ -4,6 +4,7 @@ import datetime
 import ipaddress
 import os
 import socket
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -92,10 +93,9 @@ def serve(config: RunConfig, place: Place, limits: Limits, step: int | None = No
         )
         knows = "completions and chats" if served.chat else "completions"
         say(f"serve: {knows} by {config.name}, step {writer.step}, at {place.address}; Ctrl-C ends it")
-        try:
+        with suppress(KeyboardInterrupt):  # which uvicorn raises anew when it has ended in good order
             server.run(sockets=[listening])
-        except KeyboardInterrupt:  # which uvicorn raises anew when it has ended in good order
-            say("serve: ended")
+        say("serve: ended")
 
 
 def _retrieve(config: RunConfig, wanted: bool) -> Retrieve | None:

@@ -107,5 +107,6 @@ print(faults_of_steps, int((tiny * 1e-10).count_nonzero()))
     done = run_python("-c", program, CUDA_VISIBLE_DEVICES="", OMP_NUM_THREADS="2")
     assert done.returncode == 0, done.stderr
     faults, denormals = map(int, done.stdout.split())
-    assert faults < 20_000, "64 MiB five times are 80,000 pages: freed memory went back to the kernel"
+    # A heap that still grows meanwhile takes some anew.
+    assert faults < 40_000, "64 MiB five times are 80,000 pages: freed memory went back to the kernel"
     assert denormals == 0
