@@ -325,9 +325,7 @@ def _add_generate(commands: Any) -> None:
         "--stop", action="append", metavar="TEXT", help="end before this text; may be given repeatedly"
     )
     generate.add_argument("--seed", type=whole(0), help="of the samples (default: the run's)")
-    generate.add_argument(
-        "--checkpoint", type=whole(1), metavar="STEP", help="the checkpoint of this step, not the newest"
-    )
+    _add_checkpoint(generate)
 
 
 def _add_serve(commands: Any) -> None:
@@ -352,7 +350,11 @@ def _add_serve(commands: Any) -> None:
         metavar="K",
         help="put up to K passages of the corpus before each question, where a request does not say (default 0)",
     )
-    serve.add_argument(
+    _add_checkpoint(serve)
+
+
+def _add_checkpoint(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
         "--checkpoint", type=whole(1), metavar="STEP", help="the checkpoint of this step, not the newest"
     )
 
@@ -365,9 +367,7 @@ def _add_export(commands: Any) -> None:
         "--checkpoint 1200",
     )
     export.add_argument("--out", type=path, help="the folder (default: export/ in the run's folder)")
-    export.add_argument(
-        "--checkpoint", type=whole(1), metavar="STEP", help="the checkpoint of this step, not the newest"
-    )
+    _add_checkpoint(export)
     export.add_argument(
         "--dtype",
         choices=("float32", "bfloat16"),
