@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,6 +118,28 @@ def compare(rows: Sequence[Row]) -> list[Row]:
     """Set each row's ratio to ours (the first row's) divided by it."""
     ours = rows[0].median
     return [Row(row.name, row.values, row.unit, ours / row.median if row.median else 0.0) for row in rows]
+
+
+def figures(
+    runs: Mapping[str, Sequence[Mapping[str, float]]], names: Mapping[str, str], kinds: Mapping[str, tuple[str, str]]
+) -> list[Row]:
+    """Rows of several kinds of figures: each kind's contenders beside ours, the first.
+
+    Args:
+        runs: of each contender, what each of its runs gave; a contender may be without a kind.
+        names: what a contender is called.
+        kinds: {key: (title, unit)}.
+    """
+    rows = []
+    for key, (title, unit) in kinds.items():
+        rows += compare(
+            [
+                Row(f"{title}: {names[name]}", tuple(run[key] for run in of_name), unit)
+                for name, of_name in runs.items()
+                if key in of_name[0]
+            ]
+        )
+    return rows
 
 
 def show(title: str, rows: Sequence[Row], as_json: bool) -> None:

@@ -18,11 +18,19 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from benchmarks.harness import PEERS_PYTHON, ROOT, Row, compare, measure, parser, read_texts, show
+from benchmarks.harness import PEERS_PYTHON, ROOT, figures, measure, parser, read_texts, show
 
 PIECES = 16_000
 QUESTIONS = 20
 TRAINING_BYTES = 20_000_000
+NAMES = {"ours": "domainlm", "suffix_array": "pydivsufsort, a suffix array", "grep": "grep -cF of one passage"}
+KINDS = {
+    "rate": ("build", "MB per CPU-second"),
+    "disk": ("index", "bytes per byte of text"),
+    "peak": ("peak memory", "MB"),
+    "question": ("a question, warm", "ms"),
+    "found": ("questions of which all five passages are found", "share"),
+}
 
 
 def main() -> None:
@@ -42,7 +50,7 @@ def main() -> None:
             peer: [run(peer, folder, arguments.peer_megabytes) for _ in range(arguments.repeats)]
             for peer in ("suffix_array", "grep")
         }
-    show(f"passages in {size / 1e6:,.0f} MB of training text", figures(rows), arguments.json)
+    show(f"passages in {size / 1e6:,.0f} MB of training text", figures(rows, NAMES, KINDS), arguments.json)
 
 
 def questions(texts: Sequence[str]) -> list[str]:
@@ -122,26 +130,6 @@ def run(name: str, folder: Path, megabytes: float) -> dict:
     python = sys.executable if name == "ours" else PEERS_PYTHON
     usage = measure([python, ROOT / "benchmarks/passages_contenders.py", name, folder, str(megabytes)])
     return json.loads(usage.output.splitlines()[-1]) | {"peak": usage.peak_bytes / 1e6}
-
-
-def figures(runs: dict[str, list[dict]]) -> list[Row]:
-    names = {"ours": "domainlm", "suffix_array": "pydivsufsort, a suffix array", "grep": "grep -cF of one passage"}
-    kinds = {
-        "rate": ("build", "MB per CPU-second"),
-        "disk": ("index", "bytes per byte of text"),
-        "peak": ("peak memory", "MB"),
-        "question": ("a question, warm", "ms"),
-        "found": ("questions of which all five passages are found", "share"),
-    }
-    rows = []
-    for key, (title, unit) in kinds.items():
-        group = [
-            Row(f"{title}: {names[name]}", tuple(one[key] for one in of_name), unit)
-            for name, of_name in runs.items()
-            if key in of_name[0]
-        ]
-        rows += compare(group)
-    return rows
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from benchmarks.harness import PEERS_PYTHON, ROOT, Row, compare, measure, parser, read_texts, show
+from benchmarks.harness import PEERS_PYTHON, ROOT, figures, measure, parser, read_texts, show
 
 QUESTIONS = 100
 WORDS = 10  # of a question
@@ -28,6 +28,16 @@ PEERS = {
     "bm25s": "bm25s 0.3.16, scipy",
     "bm25s_numba": "bm25s 0.3.16, numba for all",
     "rank_bm25": "rank_bm25 0.2.2, 10,000 passages",
+}
+NAMES = {"ours": "domainlm"} | PEERS
+KINDS = {
+    "rate": ("build", "MB per CPU-second"),
+    "question": ("a question, median", "CPU-ms"),
+    "slowest": ("a question, 95th percentile", "CPU-ms"),
+    "dated": ("a question up to the middle day, median", "CPU-ms"),
+    "found": ("questions whose passage is among five", "share"),
+    "disk": ("index", "bytes per byte of text"),
+    "peak": ("peak memory", "MB"),
 }
 
 
@@ -46,7 +56,7 @@ def main() -> None:
         for _ in range(arguments.repeats - 1):
             runs["ours"].append(run("ours", folder / "whole"))
         runs |= {peer: [run(peer, folder / "whole") for _ in range(arguments.repeats)] for peer in PEERS}
-    show(f"{passages:,} passages of {size / 1e6:,.0f} MB of text", figures(runs), arguments.json)
+    show(f"{passages:,} passages of {size / 1e6:,.0f} MB of text", figures(runs, NAMES, KINDS), arguments.json)
 
 
 def make(folder: Path, texts: Sequence[str], wanted: int) -> tuple[int, int]:
@@ -100,28 +110,6 @@ def run(name: str, folder: Path) -> dict:
     python = sys.executable if name == "ours" else PEERS_PYTHON
     usage = measure([python, ROOT / "benchmarks/retrieve_contenders.py", name, folder])
     return json.loads(usage.output.splitlines()[-1]) | {"peak": usage.peak_bytes / 1e6}
-
-
-def figures(runs: dict[str, list[dict]]) -> list[Row]:
-    names = {"ours": "domainlm"} | PEERS
-    kinds = {
-        "rate": ("build", "MB per CPU-second"),
-        "question": ("a question, median", "CPU-ms"),
-        "slowest": ("a question, 95th percentile", "CPU-ms"),
-        "dated": ("a question up to the middle day, median", "CPU-ms"),
-        "found": ("questions whose passage is among five", "share"),
-        "disk": ("index", "bytes per byte of text"),
-        "peak": ("peak memory", "MB"),
-    }
-    rows = []
-    for key, (title, unit) in kinds.items():
-        group = [
-            Row(f"{title}: {names[name]}", tuple(one[key] for one in of_name), unit)
-            for name, of_name in runs.items()
-            if key in of_name[0]
-        ]
-        rows += compare(group)
-    return rows
 
 
 if __name__ == "__main__":
