@@ -258,8 +258,7 @@ def serve(arguments: argparse.Namespace, config: RunConfig) -> Result:
         raise ConfigError(f"serve needs {error.name}: pip install 'domainlm[serve]'") from None
     place = server.Place(arguments.host, arguments.port)
     limits = server.Limits(arguments.waiting, arguments.seconds)
-    server.serve(config, place, limits, step=arguments.checkpoint, passages=arguments.retrieve)
-    return {"address": place.address}
+    return {"address": server.serve(config, place, limits, arguments.checkpoint, arguments.retrieve)}
 
 
 def retrieve(arguments: argparse.Namespace, config: RunConfig) -> Result:

@@ -55,12 +55,15 @@ class Limits(NamedTuple):
     seconds: float
 
 
-def serve(config: RunConfig, place: Place, limits: Limits, step: int | None = None, passages: int = 0) -> None:
+def serve(config: RunConfig, place: Place, limits: Limits, step: int | None = None, passages: int = 0) -> str:
     """Answer requests until SIGINT or SIGTERM.
 
     Args:
         step: the checkpoint's; None takes the newest.
         passages: that stand before a question where a request does not say.
+
+    Returns:
+        The address at which they came.
 
     Raises:
         ConfigError: others could ask without a token, or the port is taken.
@@ -96,6 +99,7 @@ def serve(config: RunConfig, place: Place, limits: Limits, step: int | None = No
         with suppress(KeyboardInterrupt):  # which uvicorn raises anew when it has ended in good order
             server.run(sockets=[listening])
         say("serve: ended")
+    return place.address
 
 
 def _retrieve(config: RunConfig, wanted: bool) -> Retrieve | None:

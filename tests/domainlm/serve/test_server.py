@@ -1,5 +1,6 @@
 """Where the server may listen, and for whom."""
 
+import json
 import signal
 import socket
 import subprocess
@@ -36,8 +37,8 @@ def test_a_port_that_is_taken_is_named() -> None:
 
 
 def test_the_command_answers_until_it_is_interrupted(undisturbed: RunConfig) -> None:
-    command = [sys.executable, "-m", "domainlm", "serve", str(undisturbed.run_folder), "--port", "0"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+    command = [sys.executable, "-m", "domainlm", "serve", str(undisturbed.run_folder), "--port", "0", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr
         line = next(line for line in server.stderr if line.startswith("serve: completions"))
         address = next(word for word in line.split() if word.startswith("http")).rstrip(";")
@@ -47,4 +48,6 @@ def test_the_command_answers_until_it_is_interrupted(undisturbed: RunConfig) -> 
         assert answer.usage.completion_tokens <= 3
         server.send_signal(signal.SIGINT)
         assert "serve: ended" in server.stderr.read()
+        assert server.stdout
+        assert json.loads(server.stdout.read()) == {"address": address}
         assert server.wait() == 0
