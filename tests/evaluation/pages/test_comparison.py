@@ -1,9 +1,12 @@
 """The page of a comparison: every number from compare.json, nothing of data unescaped, dashes for what is unknown."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from evaluation.pages.comparison import costs_table, write_comparison
 from tests.traced import trace
@@ -75,6 +78,15 @@ def test_every_number_is_of_a_field_and_all_is_shown(tmp_path: Path, read_page: 
         assert words in text, words
     assert (tmp_path / "compare.png").exists()
     read_page(page)
+
+
+def test_a_bar_below_one_is_as_long_as_its_value(tmp_path: Path) -> None:
+    """CSS gives parts that grow by less than 1 in all only that share of their bar."""
+    page = write_comparison(RESULT, "run", tmp_path).read_text("utf-8")
+    bars = re.findall(r'<span style="--length: [0-9.]+">(.*?)</span><span class="end">', page, re.S)
+    assert bars
+    for bar in bars:
+        assert sum(map(float, re.findall(r"flex: ([0-9.e+-]+)", bar))) == pytest.approx(100, rel=1e-4)
 
 
 def test_what_is_not_known_of_a_model_is_a_dash_and_of_none_no_row() -> None:
