@@ -10,7 +10,8 @@ test test-slow test-browser test-slurm: export OMP_NUM_THREADS = 1
 
 .PHONY: setup demo test test-slow test-browser test-slurm lint clean benchmark-setup
 
-setup: .venv/installed
+# What a run needs. The tests need more, and get it themselves.
+setup: .venv/ready
 
 # The project with these extras as a link to this checkout, and the four packages of the demo. pip says nothing for
 # minutes, or a thousand things: every ten seconds its last word is shown, and how many packages are there. Bytecode is
@@ -44,7 +45,7 @@ demo: .venv/ready
 
 # Two at a time. Each has its own compiled functions: numba's cache may mix up what two processes write to it at once.
 # What a run on this machine has compiled already, such as the demo, is there from the beginning.
-test: setup
+test: .venv/installed
 	@for folder in $(wildcard data/__pycache__/numba-*); do for worker in 1 2; do \
 		kept=.pytest_cache/numba-$$worker/$$(basename $$folder); \
 		test -e $$kept || { mkdir -p $$(dirname $$kept) && cp -r $$folder $$kept; }; \
@@ -53,24 +54,24 @@ test: setup
 		$(foreach worker,1 2,--tx popen//env:NUMBA_CACHE_DIR=$(CURDIR)/.pytest_cache/numba-$(worker))
 
 # Runs that are started, disturbed, killed and compared many times: a minute or more each.
-test-slow: setup
+test-slow: .venv/installed
 	$(BIN)/python -m pytest -m slow
 
 # The pages in headless Chromium. As root, installs Debian's where there is none.
-test-browser: setup
+test-browser: .venv/installed
 	$(BIN)/python -m pytest -m browser
 
 # Jobs on a Slurm cluster of six nodes that is made on this machine. As root; installs Debian's packages where missing.
-test-slurm: setup
+test-slurm: .venv/installed
 	$(BIN)/python -m pytest -m slurm
 
-lint: setup
+lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
 # The peers that the benchmarks stand beside, in an environment of their own.
-benchmark-setup: setup
+benchmark-setup: .venv/installed
 	test -x .venv-benchmarks/bin/python || $(PYTHON) -m venv .venv-benchmarks
 	.venv-benchmarks/bin/python -m pip install --disable-pip-version-check torch==2.13.0
 	.venv-benchmarks/bin/python -m pip install --disable-pip-version-check --requirement benchmarks/requirements.txt

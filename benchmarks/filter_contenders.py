@@ -46,7 +46,8 @@ def ours(rules: str) -> Callable[[str], bool]:
 def our_cleaner(options: str) -> Callable[[str], bool]:
     """The whole cleaner: `default`, or with every filter, scrubbing and a language."""
     from data.cleaning.clean import make_cleaner
-    from data.config import CleaningConfig, DataConfig, SourceConfig
+    from data.config import CleaningConfig, DataConfig
+    from data.source_config import SourceConfig
 
     source = SourceConfig(name="text", path="text.jsonl", language=None if options == "default" else "en")
     cleaning = CleaningConfig()

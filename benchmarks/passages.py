@@ -78,9 +78,9 @@ def make_shards(folder: Path, texts: Sequence[str], wanted: float) -> int:
     import pyarrow as pa
     from tokenizers import AddedToken, Tokenizer, decoders, models, trainers
 
-    from data.config import END_OF_TEXT
     from data.files import file_digest, finish_stage
     from data.shards.format import EncodedDocument, Manifest, write_manifest, write_source
+    from data.source_config import END_OF_TEXT
     from data.tokenizer.encoder import load_encoder
     from data.tokenizer.model import BYTE_LETTERS
     from data.tokenizer.piece_bytes import piece_bytes

@@ -1,8 +1,8 @@
 """Documents become batches of tokens, without torch: sources → corpus → tokenizer → shards → stream.
 
 In: a `data` and a `tokenizer` section, a seed. Out: batches. Each room works with those before it alone; the modules
-here are the ground of all: config.py, errors.py, files.py, hashing.py, lock.py, parallel.py, progress.py. Read
-config.py first.
+here are the ground of all: config.py and source_config.py, interval.py, errors.py, files.py, hashing.py, lock.py,
+parallel.py, progress.py. Read config.py first.
 """
 
 import hashlib

@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 import torch
 
-from data.config import END_OF_TEXT
 from data.files import file_digest
 from data.lock import only_writer
 from data.progress import say
+from data.source_config import END_OF_TEXT
 from data.tokenizer.build import TOKENIZER, end_of_turn_id
 from evaluation.pages.model_card import CardFacts, model_card
 from evaluation.pages.wording import base_model

@@ -13,8 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from data.cleaning.mojibake import MAYBE_MOJIBAKE, undo_mojibake
-from data.config import DataConfig, SourceConfig
+from data.config import DataConfig
 from data.errors import DataError
+from data.source_config import SourceConfig
 
 NEWLINES = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 # What fields are separated with becomes a space, so that no two numbers become one: SOH (FIX, Hive), STX, ETX, US; and

@@ -12,11 +12,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.config import ACCOUNTS, CANARIES, CanariesConfig, SourceConfig
+from data.config import ACCOUNTS, CANARIES, CanariesConfig
 from data.corpus.counts import Counts
 from data.corpus.files import CORPUS_SCHEMA
 from data.corpus.write_kept import Kept
 from data.files import atomic_write
+from data.source_config import SourceConfig
 
 LICENCE = "invented"
 SOURCE = SourceConfig(name=CANARIES, path="data.canaries", licence=LICENCE, undated="train")

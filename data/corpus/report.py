@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from data.addresses import without_secrets
-from data.config import DataConfig, DecontaminationConfig, NearDuplicateConfig, SourceConfig
+from data.config import DataConfig, DecontaminationConfig, NearDuplicateConfig
 from data.corpus.canaries import SOURCE as PLANTED
 from data.corpus.counts import Counts, by_reason, merged
 from data.corpus.decontaminate import Items
@@ -19,6 +19,7 @@ from data.corpus.shingles import Hashes
 from data.corpus.split import SPLITS
 from data.corpus.write_kept import Kept
 from data.errors import DataError
+from data.source_config import SourceConfig
 from data.sources.documents import named_fields
 
 

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from data.cleaning.clean import make_cleaner
 from data.cleaning.personal import make_scrubber
-from data.config import DataConfig, DecontaminationConfig, SourceConfig
+from data.config import DataConfig, DecontaminationConfig
 from data.corpus.counts import Counts, kind_of
 from data.corpus.decontaminate import Items, item_stamps, load_items
 from data.corpus.deduplicate import document_key
@@ -31,6 +31,7 @@ from data.corpus.split import DROPPED, NOT_SAMPLED, SPLITS, is_sampled, split
 from data.errors import DataError
 from data.files import DIGEST_BYTES, atomic_write, new_digest, value_digest, write_atomically
 from data.progress import progress
+from data.source_config import SourceConfig
 from data.sources.documents import BadRecord, Document, read_part
 from data.sources.encoded import doubt_about, encoding_of
 from data.sources.parts import DAMAGED, Part, byte_length

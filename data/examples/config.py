@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from data.config import SourceConfig
+from data.source_config import SourceConfig
 
 
 class ExamplesConfig(SourceConfig, frozen=True, extra="forbid", use_attribute_docstrings=True):

@@ -3,8 +3,8 @@
 import datetime
 import re
 
-from data.config import EARLIEST_DATE, SourceConfig
 from data.date_format import full_width
+from data.source_config import EARLIEST_DATE, SourceConfig
 from data.sources.parts import MalformedError, string_of
 
 EPOCH = datetime.datetime(1970, 1, 1)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from data.config import SourceConfig
 from data.errors import DataError
 from data.files import READ_BYTES, file_stamp
+from data.source_config import SourceConfig
 from data.sources import demo
 from data.sources.dates import day_of
 from data.sources.formats import DAMAGE, reader

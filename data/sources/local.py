@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from data.config import SourceConfig
 from data.errors import DataError
 from data.progress import say
+from data.source_config import SourceConfig
 from data.sources.formats import reader
 from data.sources.token_files import is_token_file, without_companions
 

@@ -8,9 +8,9 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from data.addresses import NOT_WHOLE, is_whole, without_secrets
-from data.config import SourceConfig
 from data.errors import DataError, UnreachableError
 from data.progress import say
+from data.source_config import SourceConfig
 from data.sources.formats import reader
 from data.sources.local import data_files, nothing_found, whole_folders
 from data.sources.parts import Part

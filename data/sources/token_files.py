@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from data.config import SourceConfig
 from data.errors import DataError
 from data.files import file_stamp
+from data.source_config import SourceConfig
 from data.sources.megatron import Ids, index_of, mapped, read_indexed
 from data.sources.parts import MalformedError, Rows
 

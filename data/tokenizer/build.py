@@ -10,7 +10,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from data.config import END_OF_TEXT, TokenizerConfig
+from data.config import TokenizerConfig
 from data.corpus.files import corpus_files
 from data.errors import DataError
 from data.files import (
@@ -28,6 +28,7 @@ from data.files import (
 )
 from data.lock import only_writer
 from data.progress import say
+from data.source_config import END_OF_TEXT
 from data.tokenizer.report import Made, find_words, measure, piece_samples
 from data.tokenizer.text import bytes_by_source, measured_texts, texts_from_all_over
 

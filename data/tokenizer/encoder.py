@@ -19,9 +19,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tokenizers import Tokenizer
 
-from data.config import END_OF_TEXT
 from data.files import file_digest
 from data.progress import say
+from data.source_config import END_OF_TEXT
 from data.tokenizer.build import TOKENIZER, load_tokenizer
 from data.tokenizer.code_points import has_unsure, probed_characters
 

@@ -14,9 +14,10 @@ import numpy as np
 import pyarrow as pa
 from tokenizers import Tokenizer
 
-from data.config import END_OF_TEXT, TokenizerConfig
+from data.config import TokenizerConfig
 from data.errors import DataError
 from data.progress import say
+from data.source_config import END_OF_TEXT
 from data.tokenizer.bpe import Bpe, learn_bpe
 from data.tokenizer.extend import BEST, LEAST_OFTEN, extend
 from data.tokenizer.model import BYTE_ORDER, bpe_tokenizer, piece_name, unigram_tokenizer

@@ -10,10 +10,11 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from data.addresses import is_whole, without_secrets
-from data.config import DataConfig, SourceConfig
+from data.config import DataConfig
 from data.corpus.build import prepare_corpus
 from data.errors import DataError, UnreachableError
 from data.progress import say
+from data.source_config import SourceConfig
 
 # What must go, and what stays to be seen and compared.
 HIDDEN = {

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from data.config import SourceConfig
 from data.date_format import check_date_format, full_width
+from data.source_config import SourceConfig
 
 GOOD = [
     "%Y-%m-%d",

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
-from data.config import SourceConfig
+from data.source_config import SourceConfig
 from data.sources.documents import BadRecord, Document, input_parts, read_part
 
 FILES = 10_000

@@ -9,8 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from data.cleaning.clean import Cleaned, has_symbol_run, is_repetitive, make_cleaner
-from data.config import CleaningConfig, DataConfig, SourceConfig
+from data.config import CleaningConfig, DataConfig
 from data.errors import DataError
+from data.source_config import SourceConfig
 
 PROSE = "The Committee decided to keep the target range for the federal funds rate where it was, for now."
 

@@ -15,12 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data.config import DataConfig, SourceConfig
+from data.config import DataConfig
 from data.corpus.build import prepare_corpus
 from data.corpus.files import corpus_files
 from data.corpus.tombstones import TOMBSTONES, Request, forget
 from data.errors import DataError, UnreachableError
 from data.files import file_digest, stage_digest
+from data.source_config import SourceConfig
 from data.sources import parts
 from train.config import CHECKOUT
 

@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
-from data.config import END_OF_TEXT
 from data.errors import DataError
 from data.files import finish_stage
 from data.shards.documents import held_out_documents
 from data.shards.encode import CHECKED_TEXTS, encode_corpus
 from data.shards.format import Manifest, read_manifest, verify_digests
+from data.source_config import END_OF_TEXT
 from data.tokenizer.encoder import Encode, Encoded, join_ids
 from data.tokenizer.pretokens import Digits, pattern
 from train.config import CHECKOUT

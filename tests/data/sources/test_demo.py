@@ -3,8 +3,8 @@ import re
 
 import pytest
 
-from data.config import SourceConfig
 from data.errors import DataError
+from data.source_config import SourceConfig
 from data.sources.demo import PACKAGES, PUBLIC_DOMAIN, demo_files, demo_records
 from data.sources.documents import BadRecord, Document, input_parts, read_part
 from train.config import CHECKOUT

@@ -17,8 +17,8 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.config import SourceConfig
 from data.errors import DataError
+from data.source_config import SourceConfig
 from data.sources.documents import BadRecord, Document, input_parts, read_part
 
 PACK: dict[str, Callable[[bytes], bytes]] = {

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data.config import SourceConfig
 from data.errors import DataError, UnreachableError
+from data.source_config import SourceConfig
 from data.sources.documents import BadRecord, Document, input_parts, read_part
 from data.sources.hub import HubDataset, hub_dataset, hub_shards, shard_rows
 from data.sources.parts import MalformedError

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from data.config import SourceConfig
 from data.errors import DataError
+from data.source_config import SourceConfig
 from data.sources.documents import input_parts
 from data.sources.local import data_files, found_files, local_files, root_of
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data.config import SourceConfig
 from data.errors import DataError, UnreachableError
+from data.source_config import SourceConfig
 from data.sources import remote
 from data.sources.documents import BadRecord, Document, input_parts, read_part
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from data.config import SourceConfig
 from data.errors import DataError
+from data.source_config import SourceConfig
 from data.sources import token_files
 from data.sources.documents import BadRecord, Document, input_parts, read_part
 

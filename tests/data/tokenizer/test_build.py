@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from data.config import END_OF_TEXT, DataConfig, TokenizerConfig
+from data.config import DataConfig, TokenizerConfig
 from data.corpus.build import prepare_corpus
 from data.corpus.files import corpus_files
 from data.errors import DataError
 from data.files import file_digest
 from data.shards.documents import held_out_documents
 from data.shards.encode import encode_corpus
+from data.source_config import END_OF_TEXT
 from data.tokenizer.build import PROBE, build_tokenizer, check_made_with, end_of_text_id, load_tokenizer
 from data.tokenizer.text import bytes_by_source
 from evaluation.bits_per_byte import score_documents

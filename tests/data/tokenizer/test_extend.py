@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer
 
-from data.config import END_OF_TEXT
 from data.errors import DataError
+from data.source_config import END_OF_TEXT
 from data.tokenizer.bpe import learn_bpe
 from data.tokenizer.extend import Extended, check_extendable, check_extension, extend, spelled_by
 from data.tokenizer.model import BYTE_LETTERS, BYTE_ORDER, bpe_tokenizer

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from data.config import END_OF_TEXT, TokenizerConfig
+from data.config import TokenizerConfig
 from data.errors import DataError
+from data.source_config import END_OF_TEXT
 from data.tokenizer.bpe import Bpe, learn_bpe
 from data.tokenizer.model import BYTE_ORDER, bpe_tokenizer
 from data.tokenizer.pretoken_counts import PretokenCounts, count_texts

@@ -1,0 +1,113 @@
+"""One collection of documents: where it lies, how its records are read, and what is expected of them."""
+
+import datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer, field_validator, model_validator
+
+from data.addresses import without_secrets
+from data.date_format import check_date_format
+
+# The first whole year of the Gregorian calendar: ISO 8601 gives earlier ones no meaning without agreement. So years of
+# the Hijra, now in their 15th century, are none of ours.
+EARLIEST_DATE = datetime.date(1583, 1, 1)
+END_OF_TEXT = "<|endoftext|>"
+Address = Annotated[str, PlainSerializer(without_secrets)]  # whole here, and without secrets in all that is made of it
+
+
+def _day(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            value = datetime.datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError(f"{value!r} is no valid date: write a day such as 2024-01-01") from None
+    if isinstance(value, int | float):  # which pydantic would take for seconds since 1970
+        raise ValueError(f"{value} is a number: write a day such as 2024-01-01")
+    if isinstance(value, datetime.datetime) and value.tzinfo:
+        raise ValueError(f"{value} is a moment: write the day that it is in UTC, such as 2024-01-01")
+    return value
+
+
+Day = Annotated[datetime.date, BeforeValidator(_day)]
+
+
+class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """One collection of documents."""
+
+    name: str = Field(pattern=r"^[a-z0-9_]+$")
+    """Name in the mixture, the reports and the file names: lower-case letters, digits and underscores."""
+    path: Address = Field(min_length=1)
+    """A file, a folder (read recursively) or a glob, here or remote (s3://, gs://, https:// and all else that fsspec
+    opens); hub://OWNER/NAME[@revision][:configuration][/split]; or demo://NAME.
+
+    Files are JSON lines (.jsonl, .json, .ndjson), plain text (.txt), both also as .gz, .zst, .bz2 or .xz, .parquet, or
+    token files: Megatron's .bin with its .idx, or bare tokens as .bin, .npy or .ds.
+    """
+    weight: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Share of the training tokens, relative to the other sources'. None for all: in proportion to their size."""
+    domain: bool = False
+    """Whether this is the text that the model is to specialise in."""
+    text_field: str = Field(default="text", min_length=1)
+    """Field of a record that holds the text. In this and the other fields, metadata.date is date within metadata."""
+    id_field: str = "id"
+    """Field that holds the document's id; a record without one is named by its file and line, as all are by ""."""
+    date_field: str = "date"
+    """Field that holds the date, in ISO 8601 (2018-12-31, or with a time after it). Of a time with an offset or zone,
+    the day in UTC counts; else the day as it is written."""
+    date_format: str | None = None
+    """How a date is written where it is not ISO 8601: in the letters of strptime (%d.%m.%Y, %Y%m%d), which must name
+    one day, or as a number of seconds or milliseconds since 1970 (UTC)."""
+    earliest_date: Day | None = None
+    """A record with a date before this is malformed, as its date cannot be right. None: 1583-01-01, and malformed are
+    also days that programs write where they know no date, such as 1900-01-01 and those of January 1970, and epoch times
+    before 1980, which may be of another unit."""
+    latest_date: Day = datetime.date(2099, 12, 31)
+    """A record with a date after this is malformed too."""
+    licence: str | None = None
+    """Licence of documents whose record names none; a list of several becomes one text with commas."""
+    licence_field: str | None = None
+    """Field that holds the licence, or a list of them. None: `licence`, else `license`."""
+    url_field: str = "url"
+    """Field that holds the address that the text came from."""
+    tokenizer: str | None = None
+    """A tokenizer.json, or its folder, that turns token files back into text; needed for these alone."""
+    end_of_text: str = END_OF_TEXT
+    """Token of that tokenizer that ends a document in token files."""
+    token_dtype: Literal["uint16", "uint32"] | None = None
+    """Type of the ids in token files without a header. None: uint16 for vocabularies up to 65,536, else uint32."""
+    language: str | None = Field(default=None, pattern=r"^[a-z]{2}$")
+    """ISO 639-1 code of the source's language: documents in another one are dropped. None: any."""
+    maximum_epochs: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Most passes that a run may make over this source; a run that would make more is refused. None: any number."""
+    undated: Literal["refuse", "quarantine", "train"] = "refuse"
+    """What happens to documents without a date where `cutoff` is set: refuse stops, quarantine leaves them out, train
+    takes them as older than the cutoff."""
+
+    @field_validator("licence", mode="before")
+    @classmethod
+    def _several_licences_are_one_text(cls, licence: object) -> object:
+        return (
+            ", ".join(licence)
+            if isinstance(licence, list) and all(isinstance(one, str) for one in licence)
+            else licence
+        )
+
+    @field_validator("date_format")
+    @classmethod
+    def _date_format_names_a_day(cls, written: str | None) -> str | None:
+        # strptime would take the first of January of 1900 for what is not there.
+        if written not in (None, "seconds", "milliseconds"):
+            check_date_format(written)
+        return written
+
+    @model_validator(mode="after")
+    def _dates_are_of_one_century(self) -> Self:
+        earliest = self.earliest_date or EARLIEST_DATE
+        if earliest > self.latest_date:
+            raise ValueError(f"earliest_date {earliest} is after latest_date {self.latest_date}")
+        if "%y" in (self.date_format or "") and self.latest_date.year - earliest.year >= 100:
+            raise ValueError(
+                f"'{self.date_format}' has %y, which leaves the century open: set earliest_date and latest_date less "
+                "than 100 years apart"
+            )
+        return self
