@@ -13,7 +13,7 @@ from typing import Any
 
 from data.errors import DataError, UnreachableError
 from data.files import READ_BYTES
-from data.sources.formats import ROWS_PER_BATCH, check_columns, read_json_array, reader, rows_of
+from data.sources.formats import ROWS_PER_BATCH, check_columns, int96_column, read_json_array, reader, rows_of
 from data.sources.parts import Part, Rows
 from data.sources.remote import open_remote
 
@@ -92,9 +92,25 @@ def shard_rows(dataset: HubDataset, index: int, count: int, fields: Sequence[str
 
 
 def _streamed(dataset: HubDataset, index: int, count: int, fields: Sequence[str]) -> Rows:
+    _check_times(dataset, index, fields)
     stream = _stream(dataset, fields).shard(count, index).with_format("arrow")
     tables = (_chosen(table, dataset, fields) for table in stream.iter(ROWS_PER_BATCH))
     yield from rows_of(batch for table in tables for batch in table.to_batches())
+
+
+def _check_times(dataset: HubDataset, index: int, fields: Sequence[str]) -> None:
+    """Refuse a shard of Parquet with a wanted column of INT96, of which the library makes nanoseconds that wrap."""
+    builder = _builder(dataset)
+    files = (builder.config.data_files or {}).get(dataset.split)
+    if _kind(builder) != "parquet" or files is None:
+        return
+    with _opened(files[index]) as content:
+        column = int96_column(content, fields)
+    if column:
+        raise DataError(
+            f"hub dataset {dataset.name}: the column '{column}' has times of INT96, which `datasets` misreads from "
+            f"2262 on: name its files instead, such as hf://datasets/{dataset.name}/**/*.parquet"
+        )
 
 
 def _chosen(table: Any, dataset: HubDataset, fields: Sequence[str]) -> Any:

@@ -184,3 +184,11 @@ def test_parquet_of_the_hub_gives_the_day_in_utc_and_refuses_columns_of_json(own
     pq.write_table(pa.table({"text": written}), owned / "train.parquet")
     with pytest.raises(DataError, match="hub dataset owner/set: the column 'text' holds JSON"):
         documents_of("hub://owner/set")
+
+
+def test_parquet_of_the_hub_with_times_that_its_library_misreads_is_refused(owned: Path) -> None:
+    table = pa.table({"text": ["a"], "date": pa.array([datetime.datetime(9999, 12, 31)], pa.timestamp("us"))})
+    pq.write_table(table, owned / "train.parquet", use_deprecated_int96_timestamps=True)
+    with pytest.raises(DataError, match="hub dataset owner/set: the column 'date' has times of INT96"):
+        documents_of("hub://owner/set")
+    assert not documents_of("hub://owner/set", date_field="absent")[1]
