@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from data.cleaning.mojibake import MAYBE_MOJIBAKE, undo_mojibake
-from data.config import DataConfig, SourceConfig
+from data.config import CleaningConfig, DataConfig, SourceConfig
 from data.errors import DataError
 
 NEWLINES = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
@@ -75,7 +75,7 @@ def make_cleaner(config: DataConfig, source: SourceConfig) -> Callable[[str], Cl
 
     Raises DataError for a boilerplate expression that is none and for a language that cannot be told.
     """
-    rewrite, judge = _make_rewriter(config), _make_judge(config, source)
+    rewrite, judge = _make_rewriter(config.cleaning), _make_judge(config, source)
 
     def clean(text: str) -> Cleaned:
         text, scrubbed, removed_lines, boilerplate, altered = rewrite(text)
@@ -85,9 +85,14 @@ def make_cleaner(config: DataConfig, source: SourceConfig) -> Callable[[str], Cl
     return clean
 
 
-def _make_rewriter(config: DataConfig) -> Callable[[str], tuple[str, Counter[str], int, Counter[str], set[str]]]:
+def make_rewriter(cleaning: CleaningConfig) -> Callable[[str], str]:
+    """From a text to what cleaning makes of it, without a judgement; raises as `make_cleaner`."""
+    rewrite = _make_rewriter(cleaning)
+    return lambda text: rewrite(text)[0]
+
+
+def _make_rewriter(cleaning: CleaningConfig) -> Callable[[str], tuple[str, Counter[str], int, Counter[str], set[str]]]:
     """From a text to what cleaning makes of it, and as in `Cleaned` what was replaced and the lines taken out."""
-    cleaning = config.cleaning
     removers: list[Callable[[str], tuple[str, int, Mapping[str, int]]]] = []
     scrub = None
     if cleaning.boilerplate_lines:

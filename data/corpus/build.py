@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from data.config import CANARIES, DataConfig
 from data.corpus import canaries
 from data.corpus.counts import Counts, merged
-from data.corpus.decontaminate import item_stamps, load_items
+from data.corpus.decontaminate import item_stamps
 from data.corpus.deduplicate import Decision, Forgotten, Staged, decide, decide_by_name
 from data.corpus.files import CARD, dataset_card
 from data.corpus.inputs import NOT_OF_A_SOURCE, corpus_settings
@@ -57,6 +57,7 @@ from data.corpus.staging import (
     STAGING,
     StagingJob,
     check_encoded,
+    evaluation_items,
     finished_counts,
     quarantine_line,
     stage_part,
@@ -133,7 +134,7 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
         check_splits(results, config)
         contamination = None
         if met := config.decontamination:
-            contamination = contamination_report(met, load_items(met), common, results)
+            contamination = contamination_report(met, evaluation_items(met, config.cleaning), common, results)
         files = {job.file(split) for job, written in zip(keeping, kept, strict=True) for split in written.splits}
         if config.canaries:
             file, results[CANARIES] = canaries.plant(config.canaries, seed, folder)
