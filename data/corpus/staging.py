@@ -215,7 +215,7 @@ def _count_raw(text: str, source: SourceConfig, counts: Counts) -> None:
     counts.characters += len(text)
     if encoding := encoding_of(text, source.text_field):
         counts.encoded[encoding] += 1
-    if doubt := doubt_about(text):
+    elif doubt := doubt_about(text):
         counts.doubts[doubt] += 1
     counts.measure(len(text))
     counts.undecoded += "\ufffd" in text

@@ -3,6 +3,7 @@ import html
 import json
 import quopri
 import random
+import urllib.parse
 
 import pytest
 
@@ -22,6 +23,17 @@ from data.sources.encoded import doubt_about, encoding_of
         ('"To be", he said, "or not."', None),
         ('"To be,\nor not."', None),
         ("b's and c's", None),
+        (repr(["one paragraph", "it's another"]), "a list of texts, in brackets and quotes"),
+        (json.dumps(["one paragraph", 'a "second"']) + "\n", "a list of texts, in brackets and quotes"),
+        (repr({"body": "it's", "id": 1}), "a JSON record"),
+        (r"['\d and \w']", "a list of texts, in brackets and quotes"),  # and no warning of Python's
+        ("['a' and 'b']", None),
+        ("[1, 2]", None),
+        ("[]", None),
+        ("['" + "a" * 1_000_000 + "']", None),
+        ("[" * 100_000 + "]", None),
+        ('"He said ""to be"", and went."', 'a field of CSV, in quotes that are doubled within ("")'),
+        ('"He said ""to be" and went."', None),
         ("b'", None),
         ("{x | x is odd}", None),
         ("", None),
@@ -49,7 +61,22 @@ PAGE = "".join(f"<p>{PROSE}</p>" for _ in range(3))
         (r"{\rm a}", None),
         (html.escape(PAGE), "have escaped tags"),
         (PROSE + "&lt;A href=x&gt;", "have escaped tags"),
-        ("x &lt; 5 and &lt;pre&gt;", None),
+        ("x &lt; 5 and 6", None),
+        ("x &lt; 5 and &lt;pre&gt;", "have entities"),
+        ("AT&amp;T&nbsp;&#8217;", "have entities"),
+        ("AT&T & R&D; ?a=1&b=2&c=3;", None),
+        (f'<?xml version="1.0"?>\n<nitf><body><p>{PROSE}</p></body></nitf>', "have tags of HTML or XML"),
+        (f"<hl7:text>{PROSE}</hl7:text>" * 3, "have tags of HTML or XML"),
+        (f"Item 1.<br/>{PROSE}<BR>{PROSE}<b>x</b>", "have tags of HTML or XML"),
+        ("a </b> and </i>, or x </ y </ z </", None),
+        (json.dumps({"other": PROSE}), "are JSON"),
+        (json.dumps([{"other": PROSE}]), "are JSON"),
+        (repr({"other": PROSE}), "are JSON"),
+        (r"it\u2019s \u201cso\u201d", "have escapes in place of characters"),
+        (r"\underline{a} \updownarrow \upsilon \usepackage", None),
+        (urllib.parse.quote(PROSE), "are encoded as in addresses"),
+        (urllib.parse.quote_plus(PROSE), "are encoded as in addresses"),
+        (f"https://a.org/x%20y%2Cz%20 {PROSE}", None),
         (json.dumps(PROSE.replace(". ", ".\n"))[1:-1], "have \\n in place of newlines"),
         (r"one\n two\n three\n" + "\n", "have \\n in place of newlines"),
         (r"one\n two\n three\n" + "\nfour", None),  # code, perhaps
