@@ -92,17 +92,17 @@ def shard_rows(dataset: HubDataset, index: int, count: int, fields: Sequence[str
 
 
 def _streamed(dataset: HubDataset, index: int, count: int, fields: Sequence[str]) -> Rows:
-    _check_times(dataset, index, fields)
+    builder = _builder(dataset)
+    if _kind(builder) == "parquet":
+        _check_times(dataset, (builder.config.data_files or {}).get(dataset.split), index, fields)
     stream = _stream(dataset, fields).shard(count, index).with_format("arrow")
-    tables = (_chosen(table, dataset, fields) for table in stream.iter(ROWS_PER_BATCH))
+    tables = (_chosen(table, dataset, fields, _kind(builder) == "csv") for table in stream.iter(ROWS_PER_BATCH))
     yield from rows_of(batch for table in tables for batch in table.to_batches())
 
 
-def _check_times(dataset: HubDataset, index: int, fields: Sequence[str]) -> None:
+def _check_times(dataset: HubDataset, files: Sequence[str] | None, index: int, fields: Sequence[str]) -> None:
     """Refuse a shard of Parquet with a wanted column of INT96, of which the library makes nanoseconds that wrap."""
-    builder = _builder(dataset)
-    files = (builder.config.data_files or {}).get(dataset.split)
-    if _kind(builder) != "parquet" or files is None:
+    if files is None:
         return
     with _opened(files[index]) as content:
         column = int96_column(content, fields)
@@ -113,8 +113,14 @@ def _check_times(dataset: HubDataset, index: int, fields: Sequence[str]) -> None
         )
 
 
-def _chosen(table: Any, dataset: HubDataset, fields: Sequence[str]) -> Any:
+def _chosen(table: Any, dataset: HubDataset, fields: Sequence[str], is_csv: bool) -> Any:
     check_columns(table.schema, f"hub dataset {dataset.name}", fields)
+    for field in fields:
+        if is_csv and {field, f"{field}.1"} <= {*table.column_names}:
+            raise DataError(
+                f"hub dataset {dataset.name}: there is '{field}' and '{field}.1', as pandas calls the second of two "
+                "columns of one name: rename or remove all but one"
+            )
     wanted = {field.partition(".")[0] for field in fields} | set(fields)
     return table.select([name for name in table.column_names if name in wanted])
 
@@ -167,11 +173,14 @@ def _json_files(dataset: HubDataset) -> list[str] | None:
 def _stream(dataset: HubDataset, fields: Sequence[str]) -> Any:
     from datasets import load_dataset
 
-    # Of CSV, the library would make numbers of texts, and nothing of the text "null".
-    as_text = {"converters": dict.fromkeys(fields, str), "keep_default_na": False}
-    options = as_text if _kind(_builder(dataset)) == "csv" else {}
+    options: dict[str, dict[str, Any]] = {
+        # Of CSV, the library would make numbers of texts, and nothing of the text "null".
+        "csv": {"converters": dict.fromkeys(fields, str), "keep_default_na": False},
+        "text": {"sample_by": "document"},  # a file, as of files here, and not a line
+    }
+    of_kind = options.get(_kind(_builder(dataset)), {})
     return load_dataset(
-        dataset.name, dataset.configuration, split=dataset.split, revision=dataset.revision, streaming=True, **options
+        dataset.name, dataset.configuration, split=dataset.split, revision=dataset.revision, streaming=True, **of_kind
     )
 
 
