@@ -37,6 +37,8 @@ Address = Annotated[str, PlainSerializer(without_secrets)]  # whole here, and wi
 
 def _day(value: object) -> object:
     if isinstance(value, str):
+        if re.match(r"\d{4}-?W\d\d(?!-?\d)", value):  # which Python takes for its Monday
+            raise ValueError(f"{value!r} is a week: write a day such as 2024-01-01")
         try:
             value = datetime.datetime.fromisoformat(value)
         except ValueError:

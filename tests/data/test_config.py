@@ -37,6 +37,8 @@ def test_defaults() -> None:
         ({"cutoff": "soon"}, "valid date"),
         ({"cutoff": "2024-06-30T00:00:00+14:00"}, "is a moment: write the day that it is in UTC"),
         ({"sources": sources({"earliest_date": "2024-06-30T00:00:00Z"})}, "is a moment"),
+        ({"cutoff": "2020-W01"}, "is a week: write a day"),
+        ({"sources": sources({"latest_date": "2020W01"})}, "is a week"),
         ({"cutoff": 1728000000}, "is a number"),
         ({"cutoff": "1728000000"}, "valid date"),
         ({"cutoff": "20131200"}, "valid date"),
