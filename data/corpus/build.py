@@ -6,6 +6,7 @@ on all CPUs and go on, after an interruption, where they were; the first can be 
 """
 
 import contextlib
+import datetime
 import itertools
 import json
 import shutil
@@ -52,7 +53,7 @@ from data.corpus.report import (
 )
 from data.corpus.samples import shown_samples
 from data.corpus.shingles import Hashes
-from data.corpus.split import SPLITS
+from data.corpus.split import SPLITS, dates_to_come
 from data.corpus.staging import (
     STAGING,
     StagingJob,
@@ -147,6 +148,8 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
 
 
 def _warnings(config: DataConfig, results: Mapping[str, Kept], contamination: dict[str, Any] | None) -> list[str]:
+    found = {name: [split["last_date"] for split in kept.splits.values()] for name, kept in results.items()}
+    last_dates = {name: max(dates) for name, of_splits in found.items() if (dates := [*filter(None, of_splits)])}
     return [
         *near_copies(config),
         *undecoded(results),
@@ -154,6 +157,7 @@ def _warnings(config: DataConfig, results: Mapping[str, Kept], contamination: di
         *swapped_dates(config, results),
         *zero_dates(config, results),
         *coarse_dates(config, results),
+        *dates_to_come(last_dates, datetime.datetime.now(datetime.UTC).date()),
         *removed_text(results),
         *unmatched_boilerplate(config, results),
         *short_items(config, contamination),
