@@ -20,6 +20,10 @@ LONGEST_WORD = 200
 LONGEST_LITERAL = 1_000_000  # characters of a text that is tried as what Python prints, which takes a thousandfold
 _HALF_A_WORD = re.compile(rf"[A-Za-z0-9+/]{{{LONGEST_WORD // 2}}}")
 _BASE64 = re.compile(rf"[A-Za-z0-9+/]{{{LONGEST_WORD + 1},}}+")
+_BASE64_LINES = re.compile(r"\n[A-Za-z0-9+/]{60,76}\r?\n[A-Za-z0-9+/]{60,76}(?=\r?\n)")  # as e-mail has it
+_UNMAPPED = re.compile(r"\(cid:[0-9]+\)")  # what pdfminer writes for a glyph whose character it does not know
+_PRIVATE = re.compile("[\ue000-\uf8ff]")
+MOST_PRIVATE = 0.02  # of a text's characters; fewer are bullets
 _BYTES = re.compile(r"b'[^\n]*'|b\"[^\n]*\"")
 
 
@@ -70,8 +74,11 @@ def doubt_about(text: str) -> str | None:
         )
     if text[:1] in "<\n \t" and _HTML.match(text) and text.rstrip().endswith(">"):
         return "are HTML, of which a model learns the tags: extract the text if they are not meant"
-    if text.startswith("{\\rtf"):
+    beginning = text[:40].lstrip()
+    if beginning.startswith("{\\rtf"):
         return "are RTF, of which a model learns the control words: extract the text"
+    if beginning.startswith(("%PDF-", "%!PS")):
+        return "are PDF or PostScript, of which a model learns the operators: extract the text"
     if text[:1] in ("{", "[") and isinstance(_spelt(text), dict | list):
         return "are JSON, or as Python prints it, of which a model learns quotes and names: extract the text"
     if "&" in text and _ESCAPED_HTML.search(text):
@@ -88,8 +95,12 @@ def doubt_about(text: str) -> str | None:
         return "are encoded as in addresses of the web (%20, %2C): decode them"
     if ("=\n" in text or "=\r\n" in text) and _SOFT_LINE_END.search(text) and _QUOTED_BYTE.search(text):
         return "are quoted-printable, as in e-mail (=E2=80=99, lines that end in =): decode them"
-    if _has_base64(text):
-        return f"have words above {LONGEST_WORD} characters of base64 in them: decode them or take them out"
+    if _has_base64(text) or any(map(_is_base64, _BASE64_LINES.findall(text))):
+        return f"have words above {LONGEST_WORD} characters, or lines, of base64 in them: decode them or take them out"
+    if "(cid:" in text and _has_several(_UNMAPPED, text):
+        return "have (cid:…) in place of characters, which a reader of PDF did not know: extract the text otherwise"
+    if not text.isascii() and len(_PRIVATE.findall(text)) > MOST_PRIVATE * len(text):
+        return "have characters of private use, which are a font's own (U+E000 to U+F8FF): extract the text otherwise"
     return None
 
 
@@ -105,5 +116,8 @@ def _has_base64(text: str) -> bool:
     places = range(0, len(text), LONGEST_WORD // 2)
     if len(text) <= LONGEST_WORD or not any(_HALF_A_WORD.match(text, place) for place in places):
         return False
-    words = (found[0] for found in _BASE64.finditer(text))
-    return any(not word.isupper() and not word.islower() and re.search("[0-9]", word) for word in words)
+    return any(map(_is_base64, _BASE64.findall(text)))
+
+
+def _is_base64(word: str) -> bool:
+    return not word.isupper() and not word.islower() and re.search("[0-9]", word) is not None
