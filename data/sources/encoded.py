@@ -24,6 +24,10 @@ _BASE64_LINES = re.compile(r"\n[A-Za-z0-9+/]{60,76}\r?\n[A-Za-z0-9+/]{60,76}(?=\
 _UNMAPPED = re.compile(r"\(cid:[0-9]+\)")  # what pdfminer writes for a glyph whose character it does not know
 _PRIVATE = re.compile("[\ue000-\uf8ff]")
 MOST_PRIVATE = 0.02  # of a text's characters; fewer are bullets
+_CELL = r'"?[\w. -]{1,40}"?'
+_HEAD = re.compile(rf"{_CELL}([\t,;|]){_CELL}(?:\1{_CELL})*(?=\r?\n.)")  # of a table
+TEXT_COLUMNS = {"text", "body", "content"}
+_MESSAGE = re.compile(r"^From \S+ .*[0-9]{2}:[0-9]{2}.* [0-9]{4}\r?$", re.M)
 _BYTES = re.compile(r"b'[^\n]*'|b\"[^\n]*\"")
 
 
@@ -74,6 +78,10 @@ def doubt_about(text: str) -> str | None:
         )
     if text[:1] in "<\n \t" and _HTML.match(text) and text.rstrip().endswith(">"):
         return "are HTML, of which a model learns the tags: extract the text if they are not meant"
+    if (head := _HEAD.match(text)) and TEXT_COLUMNS & {cell.strip('" ').lower() for cell in head[0].split(head[1])}:
+        return "are tables, with a text in each row: write each as a record of its own, such as a line of .jsonl"
+    if text.startswith("From ") and _has_several(_MESSAGE, text):
+        return "are mailboxes of several messages: write each as a record of its own"
     beginning = text[:40].lstrip()
     if beginning.startswith("{\\rtf"):
         return "are RTF, of which a model learns the control words: extract the text"

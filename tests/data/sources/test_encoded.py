@@ -59,6 +59,13 @@ PAGE = "".join(f"<p>{PROSE}</p>" for _ in range(3))
         ("a < b", None),
         (r"{\rtf1\ansi\deff0 The decision is final.}", "are RTF"),
         (r" {\rtf1\ansi The decision is final.}", "are RTF"),
+        (f"id\ttext\tdate\n1\t{PROSE}\t2019-01-01\n", "are tables"),
+        (f'"id","Text"\r\n1,"{PROSE}"\r\n', "are tables"),
+        (f"Images, text, sound\n{PROSE}", "are tables"),  # it may be
+        (f"Text of the decision, with its reasons, as they were read out on 5 May 2019\n{PROSE}", None),
+        ("date,text\n", None),
+        (f"From a@b.org Tue Jan  1 10:00:00 2019\nSubject: x\n\n{PROSE}\n\n" * 3, "are mailboxes"),
+        (f"From the Board, 10:00 on 5 May 2019\n{PROSE}", None),
         ("%PDF-1.4\n1 0 obj", "are PDF or PostScript"),
         (r"{\rm a}", None),
         (html.escape(PAGE), "have escaped tags"),
