@@ -1,6 +1,7 @@
 """One collection of documents: where it lies, how its records are read, and what is expected of them."""
 
 import datetime
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer, field_validator, model_validator
@@ -17,6 +18,8 @@ Address = Annotated[str, PlainSerializer(without_secrets)]  # whole here, and wi
 
 def _day(value: object) -> object:
     if isinstance(value, str):
+        if re.match(r"\d{4}-?W\d\d(?!-?\d)", value):  # which Python takes for its Monday
+            raise ValueError(f"{value!r} is a week: write a day such as 2024-01-01")
         try:
             value = datetime.datetime.fromisoformat(value)
         except ValueError:

@@ -13,14 +13,16 @@ from typing import NamedTuple
 import numpy as np
 
 from data.cleaning.mojibake import MAYBE_MOJIBAKE, undo_mojibake
-from data.config import DataConfig
+from data.config import CleaningConfig, DataConfig
 from data.errors import DataError
 from data.source_config import SourceConfig
 
 NEWLINES = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
-# What fields are separated with becomes a space, so that no two numbers become one: SOH (FIX, Hive), STX, ETX, US; and
-# the control characters U+0080 to U+009F, which are misread punctuation and stay where mojibake does.
-SEPARATORS = {False: re.compile("[\x01-\x03\x1f]"), True: re.compile("[\x01-\x03\x1f\x80-\x9f]")}
+# What fields are separated with becomes a space, so that no two numbers become one: SOH (FIX, Hive), STX, ETX, US, BEL
+# (the cells of Word), and U+0080 to U+009F, which are misread punctuation and stay where mojibake does.
+SEPARATORS = {False: re.compile("[\x01-\x03\x07\x1f]"), True: re.compile("[\x01-\x03\x07\x1f\x80-\x9f]")}
+# NUL ends and fills fields, but where it is every second character, which is UTF-16 read as something else.
+EVERY_SECOND = re.compile("(?:[^\x00]\x00){8}")
 # The other control characters but tab and newline; the byte order mark and the zero-width space, word joiner and
 # Mongolian separator. The zero-width (non-)joiner stays: Persian, the scripts of India and emoji are written with it.
 INVISIBLE = re.compile("[\x00-\x08\x0e-\x1f\x7f\ufeff\u200b\u2060\u180e]")
@@ -76,7 +78,7 @@ def make_cleaner(config: DataConfig, source: SourceConfig) -> Callable[[str], Cl
 
     Raises DataError for a boilerplate expression that is none and for a language that cannot be told.
     """
-    rewrite, judge = _make_rewriter(config), _make_judge(config, source)
+    rewrite, judge = _make_rewriter(config.cleaning), _make_judge(config, source)
 
     def clean(text: str) -> Cleaned:
         text, scrubbed, removed_lines, boilerplate, altered = rewrite(text)
@@ -86,9 +88,14 @@ def make_cleaner(config: DataConfig, source: SourceConfig) -> Callable[[str], Cl
     return clean
 
 
-def _make_rewriter(config: DataConfig) -> Callable[[str], tuple[str, Counter[str], int, Counter[str], set[str]]]:
+def make_rewriter(cleaning: CleaningConfig) -> Callable[[str], str]:
+    """From a text to what cleaning makes of it, without a judgement; raises as `make_cleaner`."""
+    rewrite = _make_rewriter(cleaning)
+    return lambda text: rewrite(text)[0]
+
+
+def _make_rewriter(cleaning: CleaningConfig) -> Callable[[str], tuple[str, Counter[str], int, Counter[str], set[str]]]:
     """From a text to what cleaning makes of it, and as in `Cleaned` what was replaced and the lines taken out."""
-    cleaning = config.cleaning
     removers: list[Callable[[str], tuple[str, int, Mapping[str, int]]]] = []
     scrub = None
     if cleaning.boilerplate_lines:
@@ -170,6 +177,8 @@ def normalise(text: str, fix_mojibake: bool, altered: set[str]) -> str:
         if has_controls:
             altered.add("control characters")
             text = SEPARATORS[fix_mojibake].sub(" ", text)
+            if "\x00" in text:
+                text = text.replace("\x00", "" if EVERY_SECOND.search(text) else " ")
         text = INVISIBLE.sub("", text)
     if not has_symbol_run(text):
         text = unicodedata.normalize("NFC", text)

@@ -6,6 +6,7 @@ on all CPUs and go on, after an interruption, where they were; the first can be 
 """
 
 import contextlib
+import datetime
 import itertools
 import json
 import shutil
@@ -22,7 +23,7 @@ import pyarrow.parquet as pq
 from data.config import CANARIES, DataConfig
 from data.corpus import canaries
 from data.corpus.counts import Counts, merged
-from data.corpus.decontaminate import item_stamps, load_items
+from data.corpus.decontaminate import item_stamps
 from data.corpus.deduplicate import Decision, Forgotten, Staged, decide, decide_by_name
 from data.corpus.files import CARD, dataset_card
 from data.corpus.inputs import NOT_OF_A_SOURCE, corpus_settings
@@ -52,11 +53,12 @@ from data.corpus.report import (
 )
 from data.corpus.samples import shown_samples
 from data.corpus.shingles import Hashes
-from data.corpus.split import SPLITS
+from data.corpus.split import SPLITS, dates_to_come
 from data.corpus.staging import (
     STAGING,
     StagingJob,
     check_encoded,
+    evaluation_items,
     finished_counts,
     quarantine_line,
     stage_part,
@@ -133,7 +135,7 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
         check_splits(results, config)
         contamination = None
         if met := config.decontamination:
-            contamination = contamination_report(met, load_items(met), common, results)
+            contamination = contamination_report(met, evaluation_items(met, config.cleaning), common, results)
         files = {job.file(split) for job, written in zip(keeping, kept, strict=True) for split in written.splits}
         if config.canaries:
             file, results[CANARIES] = canaries.plant(config.canaries, seed, folder)
@@ -146,6 +148,8 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
 
 
 def _warnings(config: DataConfig, results: Mapping[str, Kept], contamination: dict[str, Any] | None) -> list[str]:
+    found = {name: [split["last_date"] for split in kept.splits.values()] for name, kept in results.items()}
+    last_dates = {name: max(dates) for name, of_splits in found.items() if (dates := [*filter(None, of_splits)])}
     return [
         *near_copies(config),
         *undecoded(results),
@@ -153,6 +157,7 @@ def _warnings(config: DataConfig, results: Mapping[str, Kept], contamination: di
         *swapped_dates(config, results),
         *zero_dates(config, results),
         *coarse_dates(config, results),
+        *dates_to_come(last_dates, datetime.datetime.now(datetime.UTC).date()),
         *removed_text(results),
         *unmatched_boilerplate(config, results),
         *short_items(config, contamination),

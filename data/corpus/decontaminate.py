@@ -10,7 +10,7 @@ A word at the end of a line may have been broken there or may have its hyphen an
 import io
 import json
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,11 +81,15 @@ def item_stamps(config: DecontaminationConfig) -> dict[str, list[int]]:
     return {str(file): file_stamp(file) for file in _files(config)}
 
 
-def load_items(config: DecontaminationConfig) -> Items:
+def load_items(config: DecontaminationConfig, rewrite: Callable[[str], str] | None = None) -> Items:
     """Read all items: of JSON lines and Parquet each string in a record, however deep, and of plain text each line.
 
     A string gives the n-grams of `config.ngram` words that are in it; a shorter one is an n-gram as a whole, down to
     `config.minimum_words`. N-grams do not go from one string into the next.
+
+    Args:
+        rewrite: what the texts that are searched have been rewritten by; strings count as it makes them too, so that
+            marks for personal data and mended mojibake keep none from being found.
 
     Raises:
         DataError: a file is missing, damaged or of an unknown kind, or no item is long enough to be looked for.
@@ -95,8 +99,10 @@ def load_items(config: DecontaminationConfig) -> Items:
     items: list[int] = []  # of each text
     for file in _files(config):
         for line, strings in _records(file):
-            texts += (unicodedata.normalize("NFC", string) for string in strings)
-            items += [len(names)] * len(strings)
+            forms = [*strings, *(map(rewrite, strings) if rewrite else ())]
+            of_item = dict.fromkeys(unicodedata.normalize("NFC", form) for form in forms)
+            texts += of_item
+            items += [len(names)] * len(of_item)
             names.append(f"{file}:{line}")
     grams, owners, sizes = (
         np.concatenate(parts)

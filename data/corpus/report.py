@@ -138,9 +138,10 @@ def doubtful(kept: Mapping[str, Kept]) -> list[str]:
     lines = []
     for name, result in kept.items():
         counts = result.counts
+        encoded = ((f"are {what}: write what they stand for", number) for what, number in counts.encoded.items())
         lines += [
             f"{name}: {number:,} of {counts.read:,} texts {doubt}"
-            for doubt, number in sorted(counts.doubts.items())
+            for doubt, number in sorted(itertools.chain(counts.doubts.items(), encoded))
             if number > NO_SMALL_SHARE * counts.read
         ]
         if counts.longest_texts >= LEAST_CUT and counts.longest_texts > NO_SMALL_SHARE * counts.read:

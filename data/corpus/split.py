@@ -53,6 +53,16 @@ def held_out_of_nothing(config: DataConfig, filled: Mapping[str, Collection[str]
     return lines
 
 
+def dates_to_come(last: Mapping[str, str], today: datetime.date) -> list[str]:
+    """A line for each source whose last date (ISO 8601) is after today, as of a typo, or another unit or calendar."""
+    return [
+        f"source '{name}': there are documents of days yet to come, the last of {day}: look at them, and set "
+        f"data.sources.{name}.latest_date to make such days malformed"
+        for name, day in last.items()
+        if datetime.date.fromisoformat(day) > today
+    ]
+
+
 def _is_drawn(digest: bytes, fraction: float, key: str) -> bool:
     drawn = hashlib.blake2b(digest, digest_size=8, key=key.encode()).digest()
     return int.from_bytes(drawn, "big") < fraction * 2**64

@@ -17,9 +17,9 @@ from typing import Any, BinaryIO, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.cleaning.clean import make_cleaner
+from data.cleaning.clean import make_cleaner, make_rewriter
 from data.cleaning.personal import make_scrubber
-from data.config import DataConfig, DecontaminationConfig
+from data.config import CleaningConfig, DataConfig, DecontaminationConfig
 from data.corpus.counts import Counts, kind_of
 from data.corpus.decontaminate import Items, item_stamps, load_items
 from data.corpus.deduplicate import document_key
@@ -39,7 +39,7 @@ from data.sources.parts import DAMAGED, Part, byte_length
 STAGING = "staging"
 ROWS_PER_GROUP = 1_000
 CHARACTERS_PER_GROUP = 16_000_000
-FORMAT = 8  # of what is staged; finished corpora do not depend on it
+FORMAT = 9  # of what is staged; finished corpora do not depend on it
 ALL_BAD = 1_000  # so many records, none of them good, are enough to stop at once
 MOST_ENCODED = 0.5  # of a source's texts
 MOST_REPEATED = 0.5  # as are so many documents of which a greater share has the id of another
@@ -182,7 +182,7 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
             lambda: make_sample(it.id, it.file, it.line, it.text, config.near_duplicates, lambda text: scrub(text)[0]),
         )
 
-    items = evaluation_items(config.decontamination) if config.decontamination else None
+    items = evaluation_items(config.decontamination, config.cleaning) if config.decontamination else None
     documents = _with_ids_watched(job, (it for part in job.parts for it in _read(job, part, counts, quarantine)))
     if multiprocessing.parent_process() is None:  # bars of several processes would overwrite each other
         documents = progress(documents, f"reading {source.name}")
@@ -216,7 +216,7 @@ def _count_raw(text: str, source: SourceConfig, counts: Counts) -> None:
     counts.characters += len(text)
     if encoding := encoding_of(text, source.text_field):
         counts.encoded[encoding] += 1
-    if doubt := doubt_about(text):
+    elif doubt := doubt_about(text):
         counts.doubts[doubt] += 1
     counts.measure(len(text))
     counts.undecoded += "\ufffd" in text
@@ -290,14 +290,14 @@ def too_many_repeated(source: SourceConfig, repeated: int, of: int, example: str
     )
 
 
-def evaluation_items(settings: DecontaminationConfig) -> Items:
+def evaluation_items(settings: DecontaminationConfig, cleaning: CleaningConfig) -> Items:
     """The items of a configuration, read once by each process."""
-    return _load_items(settings, json.dumps(item_stamps(settings)))
+    return _load_items(settings, cleaning, json.dumps(item_stamps(settings)))
 
 
 @functools.lru_cache(maxsize=1)  # the same for every part that a process stages
-def _load_items(settings: DecontaminationConfig, stamps: str) -> Items:
-    return load_items(settings)
+def _load_items(settings: DecontaminationConfig, cleaning: CleaningConfig, stamps: str) -> Items:
+    return load_items(settings, make_rewriter(cleaning))
 
 
 def gathered(rows: Iterable[_Row]) -> Iterator[list[_Row]]:

@@ -144,13 +144,14 @@ def _count_lost(counts: Counts, fates: npt.NDArray[np.uint8], table: pa.Table) -
 
 def _count_touched(counts: Counts, job: KeepJob, table: pa.Table, fates: npt.NDArray[np.uint8]) -> None:
     """Count the documents left that share words with evaluation items, those that share common phrases alone apart."""
-    if not (settings := job.staged.config.decontamination):
+    config = job.staged.config
+    if not config.decontamination:
         return
     is_left = (fates == Fate.KEPT) | (fates == Fate.CONTAMINATED)
     has_grams = pc.list_value_length(table["grams"]).fill_null(0).to_numpy() > 0
     rows = table.select(["id", "grams"]).filter(pa.array(is_left & has_grams))
     for row in rows.to_pylist():
-        grams, items = np.array(row["grams"], np.uint64), evaluation_items(settings)
+        grams, items = np.array(row["grams"], np.uint64), evaluation_items(config.decontamination, config.cleaning)
         touched = items.names_of(grams[~np.isin(grams, job.common)])
         counts.touch(touched, f"{job.staged.source.name}/{row['id']}")
         counts.common.update(set(items.names_of(grams)).difference(touched))

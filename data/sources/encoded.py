@@ -1,34 +1,73 @@
 """Text that is an encoding of text: what another program wrote in quotes, with escapes, where the text was meant."""
 
+import ast
+import itertools
 import json
 import re
+import warnings
 
 _HTML = re.compile(r"\s*<(?:!doctype\s+html|(?:html|head|body|div|p|span|table|font|center|h[1-6])[\s>])", re.I)
 _ESCAPED_HTML = re.compile(r"&lt;/?(?:p|div|br|span|a)\b", re.I)
 _ESCAPED_NEWLINE = re.compile(r"\\n(?!(?:abla|eq?|ewline|i|oindent|ot|u)(?![a-z]))")  # and no command of LaTeX
-LEAST_ESCAPED_NEWLINES = 3
+_ESCAPED_CHARACTER = re.compile(r"\\u[0-9a-fA-F]{4}")
+_TAG = re.compile(r"</[A-Za-z][\w:.-]*\s*>|<(?:br|BR)\s*/?>")
+_ENTITY = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,30}|#[0-9]{2,7}|#[xX][0-9A-Fa-f]{2,6});")
+_URL_CODE = re.compile("%[0-9A-F]{2}")
+LEAST_PIECES = 3  # of markup or escapes in a text, fewer of which may be quoted
 _SOFT_LINE_END = re.compile(r"^[^\n]{50,76}=\r?\n", re.M)  # as quoted-printable breaks lines, of 76 characters at most
 _QUOTED_BYTE = re.compile(r"=[0-9A-F]{2}")
 LONGEST_WORD = 200
+LONGEST_LITERAL = 1_000_000  # characters of a text that is tried as what Python prints, which takes a thousandfold
 _HALF_A_WORD = re.compile(rf"[A-Za-z0-9+/]{{{LONGEST_WORD // 2}}}")
 _BASE64 = re.compile(rf"[A-Za-z0-9+/]{{{LONGEST_WORD + 1},}}+")
+_BASE64_LINES = re.compile(r"\n[A-Za-z0-9+/]{60,76}\r?\n[A-Za-z0-9+/]{60,76}(?=\r?\n)")  # as e-mail has it
+_UNMAPPED = re.compile(r"\(cid:[0-9]+\)")  # what pdfminer writes for a glyph whose character it does not know
+_PRIVATE = re.compile("[\ue000-\uf8ff]")
+MOST_PRIVATE = 0.02  # of a text's characters; fewer are bullets
+_CELL = r'"?[\w. -]{1,40}"?'
+_HEAD = re.compile(rf"{_CELL}([\t,;|]){_CELL}(?:\1{_CELL})*(?=\r?\n.)")  # of a table
+TEXT_COLUMNS = {"text", "body", "content"}
+_MESSAGE = re.compile(r"^From \S+ .*[0-9]{2}:[0-9]{2}.* [0-9]{4}\r?$", re.M)
 _BYTES = re.compile(r"b'[^\n]*'|b\"[^\n]*\"")
 
 
 def encoding_of(text: str, text_field: str) -> str | None:
     """What of a text's encodings this one is; None for text, and quickly: the first character tells nearly always."""
-    first = text[:1]
-    if first == "b" and _BYTES.fullmatch(text):
+    if text[:1] == "b" and _BYTES.fullmatch(text):
         return "bytes as Python prints them (b'…')"
-    if first not in ('"', "{") or not text.rstrip().endswith('"' if first == '"' else "}"):
-        return None
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+    value = _spelt(text)
     if isinstance(value, str):
         return "a JSON string, in quotes and with escapes"
-    return "a JSON record" if text_field.rpartition(".")[2] in value else None
+    if isinstance(value, list) and value and all(isinstance(part, str) for part in value):
+        return "a list of texts, in brackets and quotes"
+    if isinstance(value, dict) and text_field.rpartition(".")[2] in value:
+        return "a JSON record"
+    if value is None and text[:1] == '"' and _is_field_of_csv(text.rstrip()):
+        return 'a field of CSV, in quotes that are doubled within ("")'
+    return None
+
+
+def _spelt(text: str) -> object:
+    """The string, list or object that a text spells in JSON or as Python prints it; None where it spells none."""
+    ends = {'"': '"', "{": "}", "[": "]"}.get(text[:1])
+    if ends is None or not text.rstrip().endswith(ends):
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    if text[:2] not in ("['", '["', "{'", '{"') or len(text) > LONGEST_LITERAL:
+        return None
+    with warnings.catch_warnings(action="ignore"):  # of escapes that Python does not know
+        try:
+            return ast.literal_eval(text.rstrip())
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            return None
+
+
+def _is_field_of_csv(text: str) -> bool:
+    inner = text[1:-1]
+    return text.endswith('"') and '""' in inner and '"' not in inner.replace('""', "")
 
 
 def doubt_about(text: str) -> str | None:
@@ -39,17 +78,42 @@ def doubt_about(text: str) -> str | None:
         )
     if text[:1] in "<\n \t" and _HTML.match(text) and text.rstrip().endswith(">"):
         return "are HTML, of which a model learns the tags: extract the text if they are not meant"
-    if text.startswith("{\\rtf"):
+    if (head := _HEAD.match(text)) and TEXT_COLUMNS & {cell.strip('" ').lower() for cell in head[0].split(head[1])}:
+        return "are tables, with a text in each row: write each as a record of its own, such as a line of .jsonl"
+    if text.startswith("From ") and _has_several(_MESSAGE, text):
+        return "are mailboxes of several messages: write each as a record of its own"
+    beginning = text[:40].lstrip()
+    if beginning.startswith("{\\rtf"):
         return "are RTF, of which a model learns the control words: extract the text"
-    if "&lt;" in text and _ESCAPED_HTML.search(text):
+    if beginning.startswith(("%PDF-", "%!PS")):
+        return "are PDF or PostScript, of which a model learns the operators: extract the text"
+    if text[:1] in ("{", "[") and isinstance(_spelt(text), dict | list):
+        return "are JSON, or as Python prints it, of which a model learns quotes and names: extract the text"
+    if "&" in text and _ESCAPED_HTML.search(text):
         return "have escaped tags of HTML in them (&lt;p&gt;): undo the escapes and extract the text if not meant"
-    if "\\n" in text and "\n" not in text.strip() and len(_ESCAPED_NEWLINE.findall(text)) >= LEAST_ESCAPED_NEWLINES:
+    if "<" in text and _has_several(_TAG, text):
+        return "have tags of HTML or XML in them (</p>, <br>), which a model learns: extract the text if not meant"
+    if "&" in text and _has_several(_ENTITY, text):
+        return "have entities of HTML in them (&nbsp;, &#8217;) in place of characters: undo them if not meant"
+    if "\\" in text and "\n" not in text.strip() and _has_several(_ESCAPED_NEWLINE, text):
         return "have \\n in place of newlines: undo the escapes"
+    if "\\" in text and _has_several(_ESCAPED_CHARACTER, text):
+        return "have escapes in place of characters (\\u2019): undo them if not meant"
+    if "%" in text and text.count(" ") < text.count("%20") + text.count("+") and _has_several(_URL_CODE, text):
+        return "are encoded as in addresses of the web (%20, %2C): decode them"
     if ("=\n" in text or "=\r\n" in text) and _SOFT_LINE_END.search(text) and _QUOTED_BYTE.search(text):
         return "are quoted-printable, as in e-mail (=E2=80=99, lines that end in =): decode them"
-    if _has_base64(text):
-        return f"have words above {LONGEST_WORD} characters of base64 in them: decode them or take them out"
+    if _has_base64(text) or any(map(_is_base64, _BASE64_LINES.findall(text))):
+        return f"have words above {LONGEST_WORD} characters, or lines, of base64 in them: decode them or take them out"
+    if "(cid:" in text and _has_several(_UNMAPPED, text):
+        return "have (cid:…) in place of characters, which a reader of PDF did not know: extract the text otherwise"
+    if not text.isascii() and len(_PRIVATE.findall(text)) > MOST_PRIVATE * len(text):
+        return "have characters of private use, which are a font's own (U+E000 to U+F8FF): extract the text otherwise"
     return None
+
+
+def _has_several(piece: re.Pattern[str], text: str) -> bool:
+    return sum(1 for _ in itertools.islice(piece.finditer(text), LEAST_PIECES)) == LEAST_PIECES
 
 
 def _has_base64(text: str) -> bool:
@@ -60,5 +124,8 @@ def _has_base64(text: str) -> bool:
     places = range(0, len(text), LONGEST_WORD // 2)
     if len(text) <= LONGEST_WORD or not any(_HALF_A_WORD.match(text, place) for place in places):
         return False
-    words = (found[0] for found in _BASE64.finditer(text))
-    return any(not word.isupper() and not word.islower() and re.search("[0-9]", word) for word in words)
+    return any(map(_is_base64, _BASE64.findall(text)))
+
+
+def _is_base64(word: str) -> bool:
+    return not word.isupper() and not word.islower() and re.search("[0-9]", word) is not None

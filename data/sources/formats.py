@@ -163,7 +163,7 @@ def _read_text(file: io.BufferedReader, name: str, fields: Sequence[str]) -> Row
 
 
 def _read_parquet(file: io.BufferedReader, name: str, fields: Sequence[str]) -> Rows:
-    with pq.ParquetFile(file, pre_buffer=False, page_checksum_verification=True) as parquet:
+    with _opened(file, page_checksum_verification=True) as parquet:
         check_columns(parquet.schema_arrow, name, fields)
         columns = [
             path
@@ -180,11 +180,26 @@ def _read_parquet(file: io.BufferedReader, name: str, fields: Sequence[str]) -> 
         yield from rows_of(parquet.iter_batches(batch_rows, columns=columns))
 
 
+def _opened(file: io.BufferedReader, **options: bool) -> pq.ParquetFile:
+    """A Parquet file; times of INT96, as Spark writes them, are of years to 9999, where nanoseconds end in 2262.
+
+    In nanoseconds, which are Arrow's choice, an open end of 9999-12-31 would wrap round to 1816.
+    """
+    return pq.ParquetFile(file, pre_buffer=False, coerce_int96_timestamp_unit="us", **options)
+
+
 def _size(metadata: pq.FileMetaData) -> int:
     """Bytes of all columns before packing, 1 or more."""
     # What Arrow says of a row group's single columns would be closer, but asking aborts the process on damaged files.
     sizes: list[int] = [metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups)]
     return max(1, sum(sizes))
+
+
+def int96_column(file: io.BufferedReader, fields: Sequence[str]) -> str | None:
+    """The wanted column of a Parquet file that is of INT96, if one is."""
+    with _opened(file) as parquet:
+        columns = (parquet.schema.column(index) for index in range(len(parquet.schema)))
+        return next((it.path for it in columns if it.physical_type == "INT96" and it.path in fields), None)
 
 
 def check_columns(schema: pa.Schema, where: str, fields: Sequence[str]) -> None:

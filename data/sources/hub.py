@@ -13,7 +13,7 @@ from typing import Any
 
 from data.errors import DataError, UnreachableError
 from data.files import READ_BYTES
-from data.sources.formats import ROWS_PER_BATCH, check_columns, read_json_array, reader, rows_of
+from data.sources.formats import ROWS_PER_BATCH, check_columns, int96_column, read_json_array, reader, rows_of
 from data.sources.parts import Part, Rows
 from data.sources.remote import open_remote
 
@@ -92,13 +92,35 @@ def shard_rows(dataset: HubDataset, index: int, count: int, fields: Sequence[str
 
 
 def _streamed(dataset: HubDataset, index: int, count: int, fields: Sequence[str]) -> Rows:
+    builder = _builder(dataset)
+    if _kind(builder) == "parquet":
+        _check_times(dataset, (builder.config.data_files or {}).get(dataset.split), index, fields)
     stream = _stream(dataset, fields).shard(count, index).with_format("arrow")
-    tables = (_chosen(table, dataset, fields) for table in stream.iter(ROWS_PER_BATCH))
+    tables = (_chosen(table, dataset, fields, _kind(builder) == "csv") for table in stream.iter(ROWS_PER_BATCH))
     yield from rows_of(batch for table in tables for batch in table.to_batches())
 
 
-def _chosen(table: Any, dataset: HubDataset, fields: Sequence[str]) -> Any:
+def _check_times(dataset: HubDataset, files: Sequence[str] | None, index: int, fields: Sequence[str]) -> None:
+    """Refuse a shard of Parquet with a wanted column of INT96, of which the library makes nanoseconds that wrap."""
+    if files is None:
+        return
+    with _opened(files[index]) as content:
+        column = int96_column(content, fields)
+    if column:
+        raise DataError(
+            f"hub dataset {dataset.name}: the column '{column}' has times of INT96, which `datasets` misreads from "
+            f"2262 on: name its files instead, such as hf://datasets/{dataset.name}/**/*.parquet"
+        )
+
+
+def _chosen(table: Any, dataset: HubDataset, fields: Sequence[str], is_csv: bool) -> Any:
     check_columns(table.schema, f"hub dataset {dataset.name}", fields)
+    for field in fields:
+        if is_csv and {field, f"{field}.1"} <= {*table.column_names}:
+            raise DataError(
+                f"hub dataset {dataset.name}: there is '{field}' and '{field}.1', as pandas calls the second of two "
+                "columns of one name: rename or remove all but one"
+            )
     wanted = {field.partition(".")[0] for field in fields} | set(fields)
     return table.select([name for name in table.column_names if name in wanted])
 
@@ -151,11 +173,14 @@ def _json_files(dataset: HubDataset) -> list[str] | None:
 def _stream(dataset: HubDataset, fields: Sequence[str]) -> Any:
     from datasets import load_dataset
 
-    # Of CSV, the library would make numbers of texts, and nothing of the text "null".
-    as_text = {"converters": dict.fromkeys(fields, str), "keep_default_na": False}
-    options = as_text if _kind(_builder(dataset)) == "csv" else {}
+    options: dict[str, dict[str, Any]] = {
+        # Of CSV, the library would make numbers of texts, and nothing of the text "null".
+        "csv": {"converters": dict.fromkeys(fields, str), "keep_default_na": False},
+        "text": {"sample_by": "document"},  # a file, as of files here, and not a line
+    }
+    of_kind = options.get(_kind(_builder(dataset)), {})
     return load_dataset(
-        dataset.name, dataset.configuration, split=dataset.split, revision=dataset.revision, streaming=True, **options
+        dataset.name, dataset.configuration, split=dataset.split, revision=dataset.revision, streaming=True, **of_kind
     )
 
 

@@ -19,6 +19,7 @@ MARKS = re.compile(
     r"\..*|_SUCCESS|_temporary|_(?:common_)?metadata|_spark_metadata|_delta_log|_change_data|_symlink_format_manifest"
     r"|_(?:started|committed)_.*|__MACOSX"
 )
+TABLES = {"_delta_log": "Delta Lake", ".hoodie": "Hudi"}  # by what these keep beside the files of a table
 _say_once = functools.cache(say)
 
 
@@ -66,6 +67,7 @@ def _found(path: Path) -> list[Path]:
     pattern = "" if path.is_dir() else path.relative_to(root).as_posix()
     if pattern:  # pathlib's ** follows no links
         names = _names_of(root, pattern)
+        say_table(str(path), (mark for mark in TABLES if (root / mark).exists()))
         for folder in whole_folders(str(path), [name for name in names if (root / name).is_dir()], names):
             names += (f"{folder.rstrip('/')}/{name}" for name in _names_below(root / folder))
     else:
@@ -136,10 +138,20 @@ def data_files(path: str, names: Iterable[str], pattern: str) -> list[str]:
     for name in sorted(names):
         is_mark = any(MARKS.fullmatch(part) and part[0] not in asked for part in name.split("/"))
         (marks if is_mark else data).append(name)
+    say_table(path, {part for name in marks for part in name.split("/") if part in TABLES})
     if marks:
         number = _number(marks, "mark of another program", "marks of other programs")
         _say_once(f"{path}: passed over {number}; a glob can name them")
     return without_companions(data)
+
+
+def say_table(path: str, marks: Iterable[str]) -> None:
+    """Say that the files are those of a table, if one of its marks is beside them: they hold more than its rows."""
+    for kind in sorted({TABLES[mark] for mark in marks}):
+        _say_once(
+            f"WARNING: {path} is a table of {kind}, whose files also have the rows that it has changed or deleted, and "
+            "these are read too: write out the rows that it has now, and read those"
+        )
 
 
 def nothing_found(source: SourceConfig, what: str) -> DataError:

@@ -12,7 +12,7 @@ from data.errors import DataError, UnreachableError
 from data.progress import say
 from data.source_config import SourceConfig
 from data.sources.formats import reader
-from data.sources.local import data_files, nothing_found, whole_folders
+from data.sources.local import TABLES, data_files, nothing_found, say_table, whole_folders
 from data.sources.parts import Part
 from data.sources.token_files import is_token_file
 
@@ -95,6 +95,7 @@ def _listing(system: Any, path: str) -> tuple[str, dict[str, Mapping[str, Any]]]
         outer = path[: min(path.index(sign) for sign in "*?[" if sign in path)]
         root = outer[: outer.rindex("/") + 1] if "/" in outer else ""
         found = system.glob(path, detail=True)
+        say_table(without_secrets(path), (mark for mark in TABLES if system.exists(f"{root}{mark}")))
     elif system.isdir(path):
         root = path.rstrip("/") + "/"
         found = system.find(path, detail=True)

@@ -109,7 +109,8 @@ def _contamination(
         corpus = stage_digest(config.corpus)
     except (DataError, CheckpointError) as error:
         return {}, [f"whether items stand in its training text is not known: {error}"]
-    key = value_digest([corpus, [[task.name, task.digest] for task in tasks]])
+    cleaning = config.data.cleaning
+    key = value_digest([corpus, cleaning.model_dump(mode="json"), [[task.name, task.digest] for task in tasks]])
     file = config.reports / FOLDER / f"contamination-{key[:16]}.json"
     if file.exists():
         kept = read_object(file)
@@ -118,7 +119,7 @@ def _contamination(
             for name, (touches, too_short) in kept.items()
         }
     else:
-        found = find_contamination(tasks, config.corpus)
+        found = find_contamination(tasks, config.corpus, cleaning)
         content = {
             name: [[[each.source, each.document, each.items] for each in one.touches], one.too_short]
             for name, one in found.items()

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data.config import DecontaminationConfig
+from data.cleaning.clean import make_rewriter
+from data.config import CleaningConfig, DecontaminationConfig
 from data.corpus.decontaminate import load_items
 from data.corpus.files import corpus_batches, corpus_files
 from data.errors import DataError
@@ -42,8 +43,8 @@ class Contamination:
     too_short: int
 
 
-def find_contamination(tasks: Sequence[LoadedTask], corpus: Path) -> dict[str, Contamination]:
-    """Read the training text once, for all tasks.
+def find_contamination(tasks: Sequence[LoadedTask], corpus: Path, cleaning: CleaningConfig) -> dict[str, Contamination]:
+    """Read the training text, which was cleaned so, once for all tasks.
 
     Raises:
         DataError: a file of the corpus is damaged.
@@ -55,7 +56,7 @@ def find_contamination(tasks: Sequence[LoadedTask], corpus: Path) -> dict[str, C
             files[task.name].write_text("".join(lines), "utf-8")
         config = DecontaminationConfig(paths=tuple(map(str, files.values())))
         try:
-            items = load_items(config)
+            items = load_items(config, make_rewriter(cleaning))
         except DataError:  # nothing of any item is long enough
             return {task.name: Contamination((), len(task.items)) for task in tasks}
     begins = np.cumsum([0, *(len(task.items) for task in tasks)])

@@ -26,6 +26,7 @@ def test_defaults() -> None:
         ({"sources": sources({"weight": 0.5}, {})}, "give every source a weight or none: source_1 has none"),
         ({"cutoff": "soon"}, "valid date"),
         ({"cutoff": "2024-06-30T00:00:00+14:00"}, "is a moment: write the day that it is in UTC"),
+        ({"cutoff": "2020-W01"}, "is a week: write a day"),
         ({"cutoff": 1728000000}, "is a number"),
         ({"cutoff": "1728000000"}, "valid date"),
         ({"cutoff": "20131200"}, "valid date"),

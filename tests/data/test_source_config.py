@@ -26,6 +26,7 @@ def test_the_least_that_a_source_needs() -> None:
         ({"undated": "maybe"}, "'refuse', 'quarantine' or 'train'"),
         ({"colour": "red"}, "Extra inputs are not permitted"),
         ({"earliest_date": "2024-06-30T00:00:00Z"}, "is a moment"),
+        ({"latest_date": "2020W01"}, "is a week"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(changes: dict[str, Any], message: str) -> None:

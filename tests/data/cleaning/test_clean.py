@@ -56,7 +56,7 @@ def kept(text: str) -> Cleaned:
         ("Cafe\u0301 Zu\u0308rich", "Café Zürich"),
         (
             "\ufeffmark \u200bzero\u200b-width\u2060 bell\x07 null\x00 del\x7f",
-            "mark zero-width bell null del",
+            "mark zero-width bell  null  del",
         ),
         ("tabs\tstay, ends  \t\nof lines\u00a0\ndo not  ", "tabs\tstay, ends\nof lines\ndo not"),
         ("first\n\n\n\n\n\nsecond\n\n\nthird", "first\n\n\nsecond\n\n\nthird"),
@@ -74,6 +74,9 @@ def test_normalisation(text: str, expected: str) -> None:
         ("8=FIX.4.2\x019=178\x0135=8\x01", "8=FIX.4.2 9=178 35=8"),
         ("245 10\x1faMarbury\x1fbv. Madison\x1e100 1\x1faMarshall\x1d", "245 10 aMarbury bv. Madison\n100 1 aMarshall"),
         ("12\x0213\x0314\x1c15", "12 13 14\n15"),
+        ("Total\x072018\x072019\x07", "Total 2018 2019"),
+        ("SMITH\x00\x00\x00JOHN\x0012345\x0067", "SMITH   JOHN 12345 67"),
+        ("\x00".join("UTF-16 read as Latin-1") + "\x00", "UTF-16 read as Latin-1"),
         ("2018\x9d2019 at 10\x8120 %", "2018 2019 at 10 20 %"),
     ],
 )

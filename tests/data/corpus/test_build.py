@@ -2,6 +2,7 @@ import datetime
 import gzip
 import json
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -436,11 +437,12 @@ def test_what_is_dropped_counts_by_its_characters_too(tmp_path: Path, capsys: py
         (json.dumps, "a JSON string, in quotes and with escapes"),
         (lambda text: repr(text.encode()), r"bytes as Python prints them \(b'…'\)"),
         (lambda text: json.dumps({"text": text}), "a JSON record"),
+        (lambda text: repr([text]), "a list of texts, in brackets and quotes"),
     ],
 )
 @pytest.mark.parametrize("number", [40, 1_200])
 def test_a_source_of_text_that_is_an_encoding_of_text_is_refused(
-    tmp_path: Path, encode: Callable[[str], str], kind: str, number: int
+    tmp_path: Path, encode: Callable[[str], str], kind: str, number: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     texts = [f'He said "{text_of(index)}",\nand "{index}".' for index in range(number)]
     records = [record(index, text=encode(text) if index % 3 else text) for index, text in enumerate(texts)]
@@ -451,6 +453,7 @@ def test_a_source_of_text_that_is_an_encoding_of_text_is_refused(
     few = [record(index, text=encode(text) if index % 3 == 1 else text) for index, text in enumerate(texts[:40])]
     report = prepare_corpus(config_of(write_jsonl(file, few)), tmp_path / "corpus", seed=1)
     assert sum(report["sources"]["source_0"]["encoded"].values()) == 13
+    assert re.search(f"source_0: 13 of 40 texts are {kind}: write what they stand for", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("broken", [2, 3])

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.config import DataConfig
-from data.corpus.split import held_out_of_nothing, is_sampled, split
+from data.corpus.split import dates_to_come, held_out_of_nothing, is_sampled, split
 
 CUTOFF = datetime.date(2018, 12, 31)
 digests = st.binary(min_size=16, max_size=16)
@@ -83,3 +83,11 @@ def test_a_split_that_was_asked_for_and_is_empty_is_said() -> None:
     assert wiki_past.startswith("wiki: nothing is held out as `past`")
     unasked = config.model_copy(update={"cutoff": None, "past_fraction": 0.0})
     assert held_out_of_nothing(unasked, {}) == []
+
+
+def test_days_yet_to_come_are_named() -> None:
+    last = {"news": "2091-07-02", "filings": "2020-01-02", "notes": "2020-01-01"}
+    filings, news = sorted(dates_to_come(last, datetime.date(2020, 1, 1)))
+    assert filings.startswith("source 'filings': there are documents of days yet to come, the last of 2020-01-02")
+    assert news.startswith("source 'news': there are documents of days yet to come, the last of 2091-07-02")
+    assert dates_to_come(last, datetime.date(2091, 7, 2)) == []

@@ -12,7 +12,7 @@ from data.corpus import staging
 from data.corpus.decontaminate import load_items
 from data.corpus.near_duplicates import map_signatures, signatures
 from data.corpus.split import NOT_SAMPLED, SPLITS
-from data.corpus.staging import StagingJob, finished_counts, stage_part, staging_job
+from data.corpus.staging import StagingJob, evaluation_items, finished_counts, stage_part, staging_job
 from data.errors import DataError
 from data.files import new_digest
 from data.sources.documents import input_parts
@@ -84,6 +84,25 @@ def test_evaluation_items_in_the_training_text(tmp_path: Path) -> None:
     assert job.config.decontamination
     assert load_items(job.config.decontamination).names_of(np.array(found["old"], np.uint64)) == [f"{items}:1"]
     assert (found["new"], found["clean"]) == (None, [])  # held-out text is measured, not trained on
+
+
+def test_evaluation_items_are_found_in_what_cleaning_made_of_them(tmp_path: Path) -> None:
+    """A mark for a phone number, or mended mojibake, hides no item; nor does an item that was clean all along."""
+    texts = [
+        "please call our trading desk on +44 20 7946 0958 to confirm the settlement",
+        "the company’s management didn’t expect the borrower’s default of May",
+        "an item with the mark <EMAIL> in it, as another cleaning left it",
+    ]
+    misread = [texts[0], texts[1].replace("’", "â€™"), texts[2]]
+    items = write(tmp_path / "items.jsonl", [{"question": text} for text in misread])
+    records = [{"id": f"{number}", "text": f"We said: {text}. " + TEXT} for number, text in enumerate(texts)]
+    cleaning = {"scrub": ["phone", "email"]}
+    job = job_of(tmp_path, records, past_fraction=0.0, decontamination={"paths": [str(items)]}, cleaning=cleaning)
+    stage_part(job)
+    grams = pq.read_table(job.documents)["grams"].to_pylist()
+    assert job.config.decontamination
+    met = evaluation_items(job.config.decontamination, job.config.cleaning)
+    assert [met.names_of(np.array(found, np.uint64)) for found in grams] == [[f"{items}:{n}"] for n in (1, 2, 3)]
 
 
 def test_a_part_of_nothing_but_broken_records_stops_early(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import datetime
 import io
 import json
 import tracemalloc
@@ -151,3 +152,15 @@ def test_json_lines_that_are_named_text_are_refused() -> None:
             rows("a.txt", content)
     for content in (b'{"text": "a"}\n', b'{\n"a": 1\n}\n', b'{"a": 1}\ntext\n', b"{}", b"{x}\n{y}\n"):
         assert rows("a.txt", content) == [(1, {"text": content.decode()})]
+
+
+def test_times_of_int96_are_of_years_beyond_nanoseconds_too(tmp_path: Path) -> None:
+    """As Spark writes them: an open end of 9999-12-31 must not wrap round to 1816."""
+    days = [datetime.datetime(2019, 7, 1, 12), datetime.datetime(9999, 12, 31), datetime.datetime(2263, 1, 1)]
+    table = pa.table({"text": ["a", "b", "c"], "meta": [{"date": day} for day in days]})
+    pq.write_table(table, tmp_path / "a.parquet", use_deprecated_int96_timestamps=True)
+    read = rows("a.parquet", (tmp_path / "a.parquet").read_bytes())
+    assert [fields["meta"]["date"] for _, fields in read] == days  # type: ignore[index]
+    with (tmp_path / "a.parquet").open("rb") as file:
+        assert formats.int96_column(file, ["text"]) is None
+        assert formats.int96_column(file, FIELDS) == "meta.date"

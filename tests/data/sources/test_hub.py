@@ -173,6 +173,21 @@ def test_csv_of_the_hub_is_text_as_it_is_written(owned: Path) -> None:
     ]
 
 
+def test_two_columns_of_one_name_in_csv_of_the_hub_are_refused(owned: Path) -> None:
+    (owned / "train.csv").write_text("id,text,text\n1,a summary,the whole text\n")
+    with pytest.raises(DataError, match=r"hub dataset owner/set: there is 'text' and 'text\.1'"):
+        documents_of("hub://owner/set")
+    assert [document.text for document in documents_of("hub://owner/set", text_field="id")[0]] == ["1"]
+
+
+def test_a_text_file_of_the_hub_is_one_document_as_it_is_here(owned: Path) -> None:
+    written = ["A line\nand another.\n\nA paragraph\u2028of one.\n", "The second file.\r\n"]
+    for number, text in enumerate(written):
+        (owned / f"train-{number}.txt").write_bytes(text.encode())
+    texts = [document.text for document in documents_of("hub://owner/set")[0]]
+    assert [text.replace("\r\n", "\n") for text in texts] == [text.replace("\r\n", "\n") for text in written]
+
+
 def test_parquet_of_the_hub_gives_the_day_in_utc_and_refuses_columns_of_json(owned: Path) -> None:
     moment = pa.array([datetime.datetime(2020, 1, 1, 1, tzinfo=datetime.UTC)])
     local = moment.cast(pa.timestamp("us", "America/New_York"))  # there, it is 20 hours of the day before
@@ -184,3 +199,11 @@ def test_parquet_of_the_hub_gives_the_day_in_utc_and_refuses_columns_of_json(own
     pq.write_table(pa.table({"text": written}), owned / "train.parquet")
     with pytest.raises(DataError, match="hub dataset owner/set: the column 'text' holds JSON"):
         documents_of("hub://owner/set")
+
+
+def test_parquet_of_the_hub_with_times_that_its_library_misreads_is_refused(owned: Path) -> None:
+    table = pa.table({"text": ["a"], "date": pa.array([datetime.datetime(9999, 12, 31)], pa.timestamp("us"))})
+    pq.write_table(table, owned / "train.parquet", use_deprecated_int96_timestamps=True)
+    with pytest.raises(DataError, match="hub dataset owner/set: the column 'date' has times of INT96"):
+        documents_of("hub://owner/set")
+    assert not documents_of("hub://owner/set", date_field="absent")[1]

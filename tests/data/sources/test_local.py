@@ -46,12 +46,32 @@ def test_only_known_marks_are_passed_over_and_they_are_said(tmp_path: Path, caps
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     assert [file.relative_to(tmp_path).as_posix() for file in found_files(tmp_path)] == sorted(DATA)
-    assert capsys.readouterr().err == (
+    table, marks = capsys.readouterr().err.splitlines(keepends=True)
+    assert table.startswith(f"WARNING: {tmp_path} is a table of Delta Lake, whose files also have the rows that")
+    assert marks == (
         f"{tmp_path}: passed over {len(MARKS)} marks of other programs (.a.jsonl.crc, _SUCCESS, "
         "__MACOSX/._a.txt and others); a glob can name them\n"
     )
     found_files(tmp_path)
     assert capsys.readouterr().err == ""  # once is enough
+
+
+@pytest.mark.parametrize(("mark", "kind"), [("_delta_log", "Delta Lake"), (".hoodie", "Hudi")])
+@pytest.mark.parametrize("pattern", ["", "*.parquet", "year=*/*.parquet", "**/*.parquet"])
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_table_of_which_old_rows_are_read_is_named(
+    tmp_path: Path, mark: str, kind: str, pattern: str, scheme: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("0.parquet", "year=2019/0.parquet"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    source = SourceConfig(name="news", path=f"{scheme}{tmp_path}/{pattern}".rstrip("/"))
+    assert input_parts(source)
+    assert "is a table of" not in capsys.readouterr().err
+    (tmp_path / mark).mkdir()
+    (tmp_path / mark / "0.json").write_bytes(b"")
+    assert input_parts(source)
+    assert f"is a table of {kind}, whose files also have the rows that it has changed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from data.config import CleaningConfig
 from data.errors import DataError
 
 pytest.importorskip("lm_eval")
@@ -235,6 +236,6 @@ def test_items_in_training_text_are_found(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     ids = [f"d{number}" for number in range(len(texts))]
     pq.write_table(pa.table({"id": ids, "text": texts}), folder / "0.parquet")
-    found = find_contamination([task], tmp_path / "corpus")["rates"]
+    found = find_contamination([task], tmp_path / "corpus", CleaningConfig())["rates"]
     assert [(touch.source, touch.document, touch.items) for touch in found.touches] == [("news", "d1", (0,))]
     assert found.too_short == 1
