@@ -116,17 +116,28 @@ def train(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> dic
         say(f"WARNING: {lost}")
     say("training: starting the ranks")  # before what takes seconds to load, and they more
     from domainlm import launcher
-    from train.engine.initial_weights import check_initial_weights
     from train.process import check_device
 
     check_device(config.training)
-    open_stream(config)  # a wrong input is named here once, before ranks are started
-    check_initial_weights(config, fresh=not saved_steps(config.checkpoints))
+    check_inputs(config)
     check_writable(config.run_folder)
     code = launcher.launch(config, config_file, overrides)
     if code:
         raise SystemExit(code)
     return result | {"finished": describe_finished(config) is not None}
+
+
+def check_inputs(config: RunConfig) -> None:
+    """Name what is wrong with shards or initial weights here once, before ranks are started or a job waits for nodes.
+
+    Raises:
+        ConfigError: `init_from` cannot be taken.
+        DataError: the shards are missing, or not those of this configuration.
+    """
+    from train.engine.initial_weights import check_initial_weights  # loads torch
+
+    open_stream(config)
+    check_initial_weights(config, fresh=not saved_steps(config.checkpoints))
 
 
 def evaluate(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
