@@ -83,8 +83,8 @@ def _by_text(
         read |= found
         if found:
             remarks.append(
-                f"{len(found):,} of the {len(held_out):,} documents are in files that {name} was trained on, and not of "
-                f"its cutoff {text['cutoff']} or later: for it they are not held out"
+                f"{len(found):,} of the {len(held_out):,} documents are in files that {name} was trained on, and not "
+                f"of its cutoff {text['cutoff']} or later: for it they are not held out"
             )
         if not shared >= {each.source for each in held_out}:
             remarks.append(
