@@ -94,10 +94,11 @@ def finetune(arguments: argparse.Namespace, config: RunConfig) -> Result:
 def submit(arguments: argparse.Namespace, config: RunConfig) -> Result:
     from domainlm import stages
     from domainlm import submit as slurm
+    from train.checkpoints.folders import describe_finished
 
     job, folder = slurm.job_from(arguments), slurm.new_folder(config)
     script = slurm.render(config, job, folder)
-    if finished := stages.describe_finished(config):
+    if finished := describe_finished(config):
         say(finished)
     elif not config.shards_are_remote:  # those are fetched where they are trained on
         stages.check_inputs(config)
