@@ -1,6 +1,7 @@
 """A folder that only one process writes to: the others are refused in one line, before they have touched anything."""
 
 import fcntl
+import glob
 import os
 import socket
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ def only_writer(folder: Path, shard: tuple[int, int] | None = None) -> Iterator[
         shard: (i, n): others that write other shards may do so at the same time.
 
     Raises:
-        DataError: another process writes to the folder.
+        DataError: another process writes to the folder, or to a share of another n.
     """
     place = folder.resolve()
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -28,7 +29,25 @@ def only_writer(folder: Path, shard: tuple[int, int] | None = None) -> Iterator[
         if shard is not None:
             own = place.with_name(f".{place.name}.{shard[0]}-of-{shard[1]}.lock")
             stack.enter_context(_locked(folder, own, shared=False))
+            _check_shares(folder, place, shard[1])
         yield
+
+
+def _check_shares(folder: Path, place: Path, count: int) -> None:
+    """Raise DataError while a process writes a share of another number of shares, and so some of the same files."""
+    for path in place.parent.glob(f".{glob.escape(place.name)}.*-of-*.lock"):
+        other = path.name.removesuffix(".lock").rpartition("-of-")[2]
+        if other != str(count):
+            with suppress(FileNotFoundError), path.open() as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_NB | fcntl.LOCK_SH)
+                except BlockingIOError:
+                    raise DataError(
+                        f"{folder}: a process writes a share of {other} there ({file.read()}), and this is one of "
+                        f"{count}: all --shard I/N of a folder have one N; wait until it is done, or stop it"
+                    ) from None
+                except OSError:  # without locks, which is said already
+                    return
 
 
 @contextmanager

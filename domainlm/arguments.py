@@ -216,7 +216,7 @@ def _add_questions(commands: Any) -> None:
     )
     _add_general_model(questions)
     questions.add_argument(
-        "--items", type=whole(1), default=200, metavar="N", help="most items of each kind (default: 200)"
+        "--items", type=whole(20), default=200, metavar="N", help="most items of each kind (default: 200, least 20)"
     )
     questions.add_argument(
         "--retrieve",

@@ -6,6 +6,7 @@ to it, and a journal that begins with its lineage and the skips that it inherits
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from data.progress import say
 from train.checkpoints.compatibility import check_journal, check_stream
 from train.checkpoints.folders import Checkpoint, find_checkpoint, step_folder, still_there
 from train.checkpoints.identity import check_metrics
-from train.config import RunConfig, to_yaml
+from train.config import NAME, RunConfig, to_yaml
 from train.config_file import ConfigError, differences, load_config, parse_yaml
 from train.earlier_steps import read_skips
 from train.records.journal import BRANCH, Journal, read_journal
@@ -75,6 +76,8 @@ def branch(parent: RunConfig, name: str, edit: Edit) -> RunConfig:
             metrics.jsonl is of another run or its journal lost.
         ConfigError: the settings contradict each other, or the folder holds another run.
     """
+    if not re.match(NAME, name):
+        raise ConfigError(f"--name {name}: a run's name has letters, digits, dots, dashes and underscores, no folders")
     found = find_checkpoint(parent, edit.step)
     check_journal(found, parent)
     if lacking := check_metrics(parent):

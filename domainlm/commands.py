@@ -92,13 +92,19 @@ def finetune(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
 
 def submit(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from domainlm import stages
     from domainlm import submit as slurm
+    from train.checkpoints.folders import describe_finished
 
     job, folder = slurm.job_from(arguments), slurm.new_folder(config)
     script = slurm.render(config, job, folder)
+    if finished := describe_finished(config):
+        say(finished)
+    elif not config.shards_are_remote:  # those are fetched where they are trained on
+        stages.check_inputs(config)
     _show(arguments, script)
-    if arguments.dry_run:
-        return {"script": script}
+    if arguments.dry_run or finished:
+        return {"script": script, "jobs": []}
     jobs = slurm.submit(config, job, script, folder)
     _show(arguments, slurm.describe(config, jobs))
     return {"jobs": jobs, "folder": str(folder)}
@@ -301,12 +307,9 @@ def export(arguments: argparse.Namespace, config: RunConfig) -> Result:
         result = export_adapter(config, arguments.out, step=arguments.checkpoint)
         _show(arguments, result["folder"])
         return result
+    size = arguments.shard_gigabytes
     result = export_model(
-        config,
-        arguments.out,
-        step=arguments.checkpoint,
-        dtype=arguments.dtype,
-        max_file_gigabytes=arguments.shard_gigabytes,
+        config, arguments.out, step=arguments.checkpoint, dtype=arguments.dtype, max_file_gigabytes=size
     )
     _show(arguments, result["folder"])
     return result

@@ -1,6 +1,7 @@
 """A checkpoint of a run → a Hugging Face folder with its model card, or an adapter's; finished work is recognised."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -87,7 +88,9 @@ def export(
         say(f"export: {target} is up to date (step {found.step})")
         return result
     _check_place(target, earlier, found)  # before the weights are loaded
-    tokenizer, card = tokenizer_folder(found, config), model_card(_facts(config, found, class_name, chosen))
+    tokenizer = tokenizer_folder(found, config)
+    chat = end_of_turn_id(tokenizer) is not None
+    card = model_card(replace(_facts(config, found, class_name, chosen), chat=chat))
     say(f"export: step {found.step} as {class_name} in {chosen} to {target}")
     if chosen == "bfloat16" and config.model.positions == "alibi":
         say(f"export: {ALIBI_IN_BFLOAT16}")

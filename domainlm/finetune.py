@@ -1,7 +1,8 @@
 """Fine-tunes a trained model on examples of conversations: a run of its own, begun with the weights of this one.
 
 What is made lies in one folder: examples/ (what is taken, a report, a quarantine), tokenizer/ (with the marks of the
-chat template), shards/, start/ (the weights to begin with), and config.yaml, by which the folder is a run as any other.
+chat template), shards/, start/NAME (the weights to begin with, by their name), and config.yaml, by which the folder is
+a run as any other.
 """
 
 import json
@@ -22,7 +23,13 @@ from data.progress import say
 from data.shards.format import read_manifest
 from data.shards.packing import pack_shards
 from data.tokenizer.build import TOKENIZER
-from model.huggingface_folder import check_replaceable, damaged_files, export_folder, read_record
+from model.huggingface_folder import (
+    check_replaceable,
+    check_weights_as_written,
+    damaged_files,
+    export_folder,
+    read_record,
+)
 from model.initialise import mean_row
 from model.pretrained import load_pretrained
 from model.transformer import Transformer
@@ -45,6 +52,8 @@ class Base:
     """Of Hugging Face, where there is no checkpoint."""
     tokenizer: Path
     end_of_text: str
+    name: str
+    """By which its users know it, in cards and notes."""
     record: dict[str, Any]
     """What identifies the weights, and says which text they have read."""
 
@@ -85,7 +94,7 @@ def make_finetuning(config: RunConfig) -> tuple[RunConfig, dict[str, Any]]:
     if saved_steps(derived.checkpoints):
         say(f"finetune: {folder} has begun, its weights are those of its own checkpoints")
     else:
-        _write_start(config, derived, base, chat, folder / "start")
+        _write_start(config, derived, base, chat, Path(str(derived.init_from)))
     write_atomically(folder / "config.yaml", to_yaml(derived))
     return derived, report
 
@@ -95,9 +104,15 @@ def _base(config: RunConfig, wanted: FinetuneConfig) -> Base:
         folder = Path(wanted.init_from)
         if not (folder / TOKENIZER).is_file():
             raise ConfigError(f"finetune.init_from: {folder} has no {TOKENIZER}: name a folder with its tokenizer")
+        try:
+            check_weights_as_written(folder)
+        except ValueError as error:
+            raise ConfigError(f"finetune.init_from: {error}") from None
         weights = {file.name: file_digest(file) for file in sorted(folder.glob("*.safetensors"))}
         known = {key: value for key, value in read_record(folder).items() if key in ("read", "cutoff")}
-        return Base(None, folder, folder, config.tokenizer.end_of_text, {"weights": weights, **known})
+        return Base(
+            None, folder, folder, config.tokenizer.end_of_text, folder.absolute().name, {"weights": weights, **known}
+        )
     found = find_checkpoint(config, wanted.checkpoint)
     saved = found.manifest["config"]
     record = {
@@ -107,7 +122,9 @@ def _base(config: RunConfig, wanted: FinetuneConfig) -> Base:
         "read": found.manifest.get("read"),
         "cutoff": saved["data"]["cutoff"],
     }
-    return Base(found, found.folder, tokenizer_folder(found, config), config.tokenizer.end_of_text, record)
+    return Base(
+        found, found.folder, tokenizer_folder(found, config), config.tokenizer.end_of_text, saved["name"], record
+    )
 
 
 def _derive(
@@ -127,7 +144,7 @@ def _derive(
     content = given | {
         "name": f"{config.name}-{wanted.name}",
         "folder": str(folder),
-        "init_from": str(folder / "start"),
+        "init_from": str(folder / "start" / base.name),
         "finetune": None,
         "data": given["data"]
         | of_documents

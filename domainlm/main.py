@@ -5,6 +5,9 @@ import json
 import os
 import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from types import FrameType, ModuleType
 
 from domainlm.arguments import parse
@@ -14,6 +17,7 @@ ENDED_BY_SIGNALS = ("train", "rehearse", "doctor")
 """Commands that a signal ends in good order: with a line, and with the ranks and the folder that they have for a while.
 
 Others do work that is not looked at while compiled code goes on; they die at once, and what is finished is kept.
+SIGTERM, as Slurm and `kill` send it, they say by a thread (`_said_at_once`).
 """
 
 
@@ -25,11 +29,13 @@ def main() -> None:
     numbers = catchable_signals() if in_order else [signal.SIGINT] if by_key else []
     previous = {number: signal.signal(number, _leave) for number in numbers}
     try:
-        from domainlm import commands  # not before the words are good: it takes ten times as long as --help
+        # serve has an event loop, which takes signals itself
+        with nullcontext() if in_order or arguments.command == "serve" else _said_at_once(signal.SIGTERM):
+            from domainlm import commands  # not before the words are good: it takes ten times as long as --help
 
-        for number in numbers:
-            signal.signal(number, _end if in_order else signal.default_int_handler)
-        _call(commands, arguments)
+            for number in numbers:
+                signal.signal(number, _end if in_order else signal.default_int_handler)
+            _call(commands, arguments)
     except KeyboardInterrupt:
         _end(signal.SIGINT, None)
     finally:
@@ -37,8 +43,39 @@ def main() -> None:
             signal.signal(number, handler)
 
 
+@contextmanager
+def _said_at_once(number: int) -> Iterator[None]:
+    """Have a thread end this process by a signal, with a line: Python's own handlers wait for compiled code to return.
+
+    What takes the signal itself for a while, as the launcher does for its ranks, is left to it.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+
+    def taken_later(number: int, frame: FrameType | None) -> None:
+        """The thread has it: Python tells `writer` of a signal that has a handler, at once."""
+
+    def watch() -> None:
+        while came := os.read(reader, 1):
+            if came[0] == number and signal.getsignal(number) is taken_later:
+                _leave(number, None)
+        os.close(reader)
+
+    handler = signal.signal(number, taken_later)
+    if handler == signal.SIG_IGN:
+        signal.signal(number, handler)
+    before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        signal.signal(number, handler or signal.SIG_DFL)
+        os.close(writer)
+
+
 def _leave(number: int, frame: FrameType | None) -> None:
-    """Leave while modules are loaded, when nothing has begun: compiled ones do not bear an error in their midst."""
+    """Leave without an error, which compiled code, and modules that are being loaded, do not bear in their midst."""
     _say_end(number)
     os._exit(128 + number)
 

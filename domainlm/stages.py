@@ -14,7 +14,7 @@ from data.corpus.build import Shard, prepare_corpus
 from data.corpus.inputs import check_made_with
 from data.corpus.split import held_out_of_nothing
 from data.errors import DataError
-from data.files import read_object, stage_digest, write_atomically
+from data.files import MANIFEST, read_object, stage_digest, write_atomically
 from data.progress import say
 from data.shards.encode import encode_corpus
 from data.shards.format import read_manifest
@@ -36,6 +36,7 @@ from model.sizes import parameter_count
 from train.checkpoints.compatibility import check_architecture
 from train.checkpoints.folders import (
     Checkpoint,
+    CheckpointError,
     describe_finished,
     lost_end,
     newest_checkpoint,
@@ -46,6 +47,7 @@ from train.checkpoints.lock import check_names, check_writable
 from train.config import RunConfig
 from train.records.mirror import keep_reports
 from train.records.text_read import notes_of_begun
+from train.schedule import doubtful_rate
 from train.token_stream import open_stream
 
 LABEL_FIGURES = ("accuracy", "macro_f1")
@@ -58,7 +60,18 @@ def prepare(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
         kept = {name: source["kept"] for name, source in report["sources"].items()}
         for line in held_out_of_nothing(config.data, kept):
             say(f"corpus: {line}")
+        _warn_of_weights(config)
     return report
+
+
+def _warn_of_weights(config: RunConfig) -> None:
+    """Say it where checkpoints lie that were trained on other text or another tokenizer than is there now."""
+    if not saved_steps(config.checkpoints) or not (config.shards / MANIFEST).exists():
+        return
+    try:
+        check_data(newest_checkpoint(config), config)
+    except CheckpointError as error:
+        say(f"WARNING: what lies here now is refused with these checkpoints: {error}")
 
 
 def tokenizer(config: RunConfig) -> dict[str, Any]:
@@ -98,6 +111,7 @@ def tokenize(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
     domain = [source.name for source in config.data.sources if source.domain]
     card = write_data_card(config.corpus, config.tokenizer_folder, config.shards, config.reports, config.name, domain)
     say(f"data card: {card}")
+    _warn_of_weights(config)
     return {"tokenizer": report, "tokens": tokens, "padding": packing.padding(), "data_card": str(card)}
 
 
@@ -114,19 +128,32 @@ def train(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> dic
         return result
     if lost := lost_end(config):
         say(f"WARNING: {lost}")
+    if doubt := doubtful_rate(config.training):
+        say(f"WARNING: {doubt}")
     say("training: starting the ranks")  # before what takes seconds to load, and they more
     from domainlm import launcher
-    from train.engine.initial_weights import check_initial_weights
     from train.process import check_device
 
     check_device(config.training)
-    open_stream(config)  # a wrong input is named here once, before ranks are started
-    check_initial_weights(config, fresh=not saved_steps(config.checkpoints))
+    check_inputs(config)
     check_writable(config.run_folder)
     code = launcher.launch(config, config_file, overrides)
     if code:
         raise SystemExit(code)
     return result | {"finished": describe_finished(config) is not None}
+
+
+def check_inputs(config: RunConfig) -> None:
+    """Name what is wrong with shards or initial weights here once, before ranks are started or a job waits for nodes.
+
+    Raises:
+        ConfigError: `init_from` cannot be taken.
+        DataError: the shards are missing, or not those of this configuration.
+    """
+    from train.engine.initial_weights import check_initial_weights  # loads torch
+
+    open_stream(config)
+    check_initial_weights(config, fresh=not saved_steps(config.checkpoints))
 
 
 def evaluate(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:

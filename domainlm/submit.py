@@ -151,7 +151,7 @@ def _given(script: str, option: str) -> str:
 
 
 def _check_time(limit: str, warning: str) -> None:
-    """Raise ConfigError when a job would be asked to stop before it has had as long to train as it has to stop.
+    """Raise ConfigError for no time of Slurm's, and when a job would be asked to stop before it has trained as long.
 
     Args:
         limit: sbatch's --time.
@@ -159,6 +159,11 @@ def _check_time(limit: str, warning: str) -> None:
             Slurm may send it up to a minute early.
     """
     seconds = slurm_seconds(limit)
+    if seconds is None and limit.upper() not in ("INFINITE", "UNLIMITED"):
+        raise ConfigError(
+            f"--time {limit} is no time of Slurm's: write minutes (90), hours (12:00:00), days and hours (2-00:00:00), "
+            "or UNLIMITED"
+        )
     _, at, lead = warning.partition("@")
     if not warning or seconds is None or (at and not lead.isdecimal()):
         return  # no limit, no warning, or what sbatch itself will refuse

@@ -175,6 +175,20 @@ def damaged_files(folder: Path, record: Mapping[str, Any]) -> list[str]:
     return wrong or [name for name in described if _describe(folder / name) != described[name]]
 
 
+def check_weights_as_written(folder: Path) -> None:
+    """Raise ValueError where files of weights are not as the record of an export says; reads all of them.
+
+    A folder without a record, of another program, says nothing of its own.
+    """
+    record = read_record(folder)
+    described = {name: about for name, about in record.get("files", {}).items() if name.endswith(".safetensors")}
+    if wrong := damaged_files(folder, {"files": described}):
+        raise ValueError(
+            f"{folder}: missing, or not as {RECORD} says that it was written: {', '.join(wrong)}: export it again; "
+            f"or, if you have changed the weights yourself, remove {RECORD}"
+        )
+
+
 def _describe(file: Path) -> dict[str, Any]:
     """Size in bytes, and XXH3 of 128 bits in hexadecimal: it tells damage and costs little beside the reading."""
     digest = xxhash.xxh3_128()

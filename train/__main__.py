@@ -72,7 +72,10 @@ def main() -> int:
             return _refuse(refused)
         if any(words in str(error) for words in LOST_PEER):
             time.sleep(SECONDS_FOR_THE_FIRST)
-        print(f"rank {_rank()} failed:\n{without_secrets(traceback.format_exc())}", file=sys.stderr, flush=True)
+            said = "lost another rank, which has ended: what that one said, or its node, is the reason"
+        else:
+            said = f"failed:\n{without_secrets(traceback.format_exc())}"
+        print(f"rank {_rank()} {said}", file=sys.stderr, flush=True)
         # Peers may sit in a collective for ever: leave at once, so that the launcher ends them with this exit code.
         os._exit(1)
     # All is written. An interpreter that ends takes torch's threads down in any order, which now and then aborts it.

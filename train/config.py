@@ -26,6 +26,8 @@ from train.deepspeed_settings import own_settings, value_of
 from train.hardware import HardwareConfig
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+"""What a run may be called, which is a folder's name too."""
 
 
 class SpikesConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -214,7 +216,7 @@ class MonitoringConfig(BaseModel, frozen=True, extra="forbid", use_attribute_doc
 class FinetuneConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True):
     """Fine-tuning on examples of conversations, which is a run of its own that begins with the weights of this one."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(pattern=NAME)
     """Name of the fine-tuning, whose run is called RUN-NAME."""
     folder: str | None = None
     """Its folder. None: finetune/NAME in the run's folder."""
@@ -271,7 +273,7 @@ class FinetuneConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False
 class RunConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
     """A whole run: with the documents and the seed it decides every token and every weight."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(pattern=NAME)
     """Name of the run; its folder is runs/NAME unless `folder` says otherwise."""
     folder: str | None = None
     """The run's folder."""

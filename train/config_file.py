@@ -223,7 +223,7 @@ def _lines(error: ValidationError) -> list[str]:
         message = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             fields = _fields_at(RunConfig, location[:-1])
-            lines.append(f"{where}: {_unknown(location[-1], fields)}")
+            lines.append(f"{where}: {_unknown(location[-1], fields, _sections_with(location[-1]))}")
         elif problem["type"] == "missing":
             lines.append(f"{where}: this key is required")
         elif problem["type"] == "value_error":
@@ -244,6 +244,15 @@ def _fields_at(model: type[BaseModel], location: Sequence[str]) -> list[str]:
     return list(model.model_fields)
 
 
-def _unknown(name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"unknown key; did you mean `{close[0]}`?" if close else f"unknown key; known are {', '.join(known)}"
+def _sections_with(key: str) -> list[str]:
+    """The key under each section that has it."""
+    sections = [
+        name for name, field in RunConfig.model_fields.items() if BaseModel in getattr(field.annotation, "__mro__", ())
+    ]
+    return [f"{name}.{key}" for name in sections if key in _fields_at(RunConfig, [name])]
+
+
+def _unknown(name: str, known: Sequence[str], elsewhere: Sequence[str] = ()) -> str:
+    close = elsewhere or difflib.get_close_matches(name, known, n=1)
+    meant = " or ".join(f"`{key}`" for key in close)
+    return f"unknown key; did you mean {meant}?" if close else f"unknown key; known are {', '.join(known)}"

@@ -25,6 +25,21 @@ def learning_rate(training: TrainingConfig, step: int) -> float:
     return low + (high - low) * min(remaining, 1.0)
 
 
+LOWEST_RATE, HIGHEST_RATE = 1e-7, 0.1
+"""What AdamW trains transformers with lies well within: 1.2e-5 (GPT-3's largest, fine-tuned) to 2e-2 (the smallest)."""
+
+
+def doubtful_rate(training: TrainingConfig) -> str:
+    """What to say of a highest learning rate at which AdamW teaches nothing or diverges; empty of any other."""
+    if LOWEST_RATE <= training.learning_rate <= HIGHEST_RATE:
+        return ""
+    what = "diverges" if training.learning_rate > HIGHEST_RATE else "learns next to nothing"
+    return (
+        f"training.learning_rate is {training.learning_rate:g}, at which AdamW {what}: transformers are trained with "
+        "1e-5 to 1e-2, the larger the lower"
+    )
+
+
 def batch_size(training: TrainingConfig, step: int) -> int:
     """Sequences in the global batch of step `step` (from 1)."""
     return next(size for first, size in reversed(training.batch_sizes.items()) if step > first)

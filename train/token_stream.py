@@ -42,6 +42,7 @@ def open_stream(config: RunConfig) -> TokenStream:
             f"{config.model.vocabulary_size}: set it to {stream.packing.vocabulary_size} or more"
         )
     _check_origin(config)
+    _check_cutoff(config)
     _check_epochs(config, stream)
     return stream
 
@@ -66,6 +67,26 @@ def _check_origin(config: RunConfig) -> None:
         raise DataError(
             f"{config.corpus} has the digest {corpus}, {config.shards} were made from {manifest.corpus_digest}: run "
             "`domainlm tokenize CONFIG` again"
+        )
+
+
+def _check_cutoff(config: RunConfig) -> None:
+    """Shards that are given have no training text of `data.cutoff` or later, as far as their tables lie here.
+
+    The cutoff is what checkpoints, exports and comparisons say of the weights.
+    """
+    if config.data.shards is None or config.data.cutoff is None:
+        return
+    from data.shards.documents import newest_date
+    from data.shards.format import read_manifest
+
+    files = [file for source in read_manifest(config.shards).splits["train"].values() for file in source.files]
+    tables = [table for file in files if (table := config.shards / file.documents_path).exists()]
+    newest = max((date for table in tables if (date := newest_date(table))), default=None)
+    if newest and newest >= config.data.cutoff:
+        raise DataError(
+            f"{config.shards}: its training text goes up to {newest}, and data.cutoff is {config.data.cutoff}: set it "
+            "to the cutoff that the shards were made with, or make others"
         )
 
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from data.errors import DataError
-from data.files import READ_BYTES, atomic_write
+from data.files import MANIFEST, READ_BYTES, atomic_write
 from data.lock import only_writer
 from data.progress import progress, say
 from data.shards.format import SourceShards, read_manifest
@@ -34,10 +34,12 @@ def export_megatron(shards: Path, folder: Path) -> list[Path]:
         The .bin files; what Megatron's --data-path takes is their path without the extension.
 
     Raises:
-        DataError: the shards are unfinished or damaged, a document is too long for the format, or another process
-            writes to `folder`.
+        DataError: the shards are unfinished or damaged, a document is too long for the format, or `folder` is one of a
+            stage, or another process writes to it.
     """
     manifest = read_manifest(shards)
+    if (folder / MANIFEST).exists():
+        raise DataError(f"{folder} has a {MANIFEST}, it is a corpus, shards, or another stage's: choose another folder")
     written = []
     with only_writer(folder):
         for split, sources in manifest.splits.items():

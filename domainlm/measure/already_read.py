@@ -2,17 +2,21 @@
 
 import datetime
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from data.errors import DataError
 from data.shards.documents import read_documents
 from data.shards.format import read_manifest
 from domainlm.measure.named_model import named_run
-from train.checkpoints.folders import CheckpointError, find_checkpoint
+from evaluation.bits_per_byte import HELD_OUT_SPLITS
+from model.huggingface_folder import read_record
+from train.checkpoints.folders import Checkpoint, CheckpointError, find_checkpoint
 from train.checkpoints.identity import shards_of
 from train.config import RunConfig
+from train.records.text_read import apart, drawn_alike, text_of
 
 UNKNOWN_TEXT = (
     "what it was trained on is not known here: it may have read these documents, those before its release above all"
@@ -25,6 +29,7 @@ class HeldOutId(NamedTuple):
     split: str
     id: str
     date: datetime.date | None
+    source: str
 
 
 @dataclass(frozen=True)
@@ -35,18 +40,62 @@ class AlreadyRead:
     remarks: tuple[str, ...] = ()
 
 
-def already_read(path: str, held_out: Collection[HeldOutId]) -> AlreadyRead:
-    """What the model that `path` names (as `named_model.load_named` takes it) may know of the documents.
+def already_read(path: str, held_out: Collection[HeldOutId], config: RunConfig) -> AlreadyRead:
+    """What the model that `path` names (as `named_model.load_named` takes it) may know of the documents of a run.
 
-    Of a run this is known, by ids and dates, as long as the shards that its checkpoint was trained on are there.
+    Of a run this is known, by ids and dates, as long as the shards that its checkpoint was trained on are there. Of an
+    export, and of what a run has read before it began, by the files and the cutoff that are recorded.
     """
-    if (run := named_run(path)) is None:
-        return AlreadyRead(remarks=(UNKNOWN_TEXT,))
-    config, step = run
+    ours, run = text_of(config), named_run(path)
+    if run is None:
+        record = read_record(Path(path))
+        if not record.get("read"):
+            return AlreadyRead(remarks=(UNKNOWN_TEXT,))
+        return _by_text(Path(path).name, record["read"], held_out, ours)
+    other, step = run
     try:
-        trained, others = _documents(config, step)
+        checkpoint = find_checkpoint(other, step)
+        before = _by_text(other.name, (checkpoint.manifest.get("read") or [])[1:], held_out, ours)
+        own = _by_id(other, checkpoint, held_out)
     except (DataError, CheckpointError, OSError) as error:
-        return AlreadyRead(remarks=(f"whether {config.name} was trained on these documents is not known: {error}",))
+        return AlreadyRead(remarks=(f"whether {other.name} was trained on these documents is not known: {error}",))
+    most = {split: max(own.documents.get(split, 0), before.documents.get(split, 0)) for split in HELD_OUT_SPLITS}
+    return AlreadyRead({split: count for split, count in most.items() if count}, own.remarks + before.remarks)
+
+
+def _by_text(
+    name: str, texts: Sequence[Mapping[str, Any]], held_out: Collection[HeldOutId], ours: Mapping[str, Any]
+) -> AlreadyRead:
+    """What may have been read of documents in texts that are known by what train/records/text_read.py says of them."""
+    read: set[HeldOutId] = set()
+    remarks = []
+    for text in (text for text in texts if not apart(ours, text)):
+        files = set(text.get("sources", {}).values())
+        shared = {source for source, digest in ours.get("sources", {}).items() if digest in files}
+        kept_out = bool(shared) and ours["cleaning"] == text["cleaning"] and drawn_alike(ours, text)
+        found = {
+            each
+            for each in held_out
+            if each.source in shared
+            and not (text["cutoff"] and each.date and each.date.isoformat() >= text["cutoff"])
+            and not (kept_out and each.split == "past")
+        }
+        read |= found
+        if found:
+            remarks.append(
+                f"{len(found):,} of the {len(held_out):,} documents are in files that {name} was trained on, and not "
+                f"of its cutoff {text['cutoff']} or later: for it they are not held out"
+            )
+        if not shared >= {each.source for each in held_out}:
+            remarks.append(
+                f"{name} has read other text (shards {text['shards']}): whether these documents were in it is not known"
+            )
+    return AlreadyRead(dict(Counter(each.split for each in read)), tuple(remarks))
+
+
+def _by_id(config: RunConfig, checkpoint: Checkpoint, held_out: Collection[HeldOutId]) -> AlreadyRead:
+    """What the shards of a run say. Raises DataError: they are missing, or not those of the checkpoint."""
+    trained, others = _documents(config, checkpoint)
     wanted = {(each.id, each.date): each.split for each in held_out}
     read = Counter(wanted[key] for key in wanted.keys() & trained)
     cutoff = config.data.cutoff
@@ -68,13 +117,13 @@ def already_read(path: str, held_out: Collection[HeldOutId]) -> AlreadyRead:
 Keys = set[tuple[str, datetime.date | None]]
 
 
-def _documents(config: RunConfig, step: int | None) -> tuple[Keys, Keys]:
+def _documents(config: RunConfig, checkpoint: Checkpoint) -> tuple[Keys, Keys]:
     """Those that a run was trained on, and those that it holds out.
 
     Raises:
-        DataError, CheckpointError: its shards are missing, or are not those that its checkpoint was trained on.
+        DataError: its shards are missing, or are not those that its checkpoint was trained on.
     """
-    manifest, checkpoint = read_manifest(config.shards), find_checkpoint(config, step)
+    manifest = read_manifest(config.shards)
     if manifest.digest != shards_of(checkpoint, config):
         raise DataError(f"{config.shards} are not the shards that {checkpoint.folder} was trained on")
     trained, held_out = Keys(), Keys()

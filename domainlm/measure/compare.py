@@ -68,7 +68,7 @@ def compare(
         raise DataError(f"{config.name}: no documents are held out to compare on (data.cutoff, data.past_fraction)")
     first = _score(own, text, config, rule, shard)
     compared = [] if first is None else [_compared(config, own, first, None, config)]
-    held_out = [HeldOutId(each.split, each.document.id, each.document.date) for each in text.documents]
+    held_out = [HeldOutId(each.split, each.document.id, each.document.date, each.source) for each in text.documents]
     for path in others:
         model = load_named(path, window=window, dtype=dtype)
         if model.name in (each.name for each in compared):
@@ -76,7 +76,7 @@ def compare(
         scored = _score(model, text, config, rule, shard)
         if scored is not None and first is not None:
             beside = _beside(config, trained.step, path, model, scored, first)
-            read = already_read(path, held_out)
+            read = already_read(path, held_out, config)
             compared.append(replace(beside, remarks=read.remarks, already_read=read.documents))
     if shard is not None:
         return {"scored": [model.name for model in compared]}

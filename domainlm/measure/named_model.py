@@ -14,6 +14,7 @@ from evaluation.continuations import behind_prefixes
 from evaluation.general_model import Dtype, load_general_model
 from evaluation.language_model import LanguageModel
 from model.generate import generate
+from model.huggingface_folder import check_weights_as_written
 from model.prefix import Prefix
 from model.sizes import parameter_count
 from train.checkpoints.identity import tokenizer_folder
@@ -31,7 +32,7 @@ def load_named(path: str, *, window: int | None = None, dtype: Dtype | None = No
         window, dtype: of models of transformers.
 
     Raises:
-        ConfigError: it is none of these.
+        ConfigError: it is none of these, or an export whose weights are not as they were written.
         CheckpointError: the run has no such checkpoint, or it is damaged.
         DataError: transformers cannot read it.
     """
@@ -40,6 +41,10 @@ def load_named(path: str, *, window: int | None = None, dtype: Dtype | None = No
     scheme, of_demo, name = path.partition("://")
     place = demo_model(name) if scheme == "demo" and of_demo else Path(path)
     if (place.is_dir() and (place / "config.json").exists()) or (place.is_file() and place.suffix == ".gguf"):
+        try:
+            check_weights_as_written(place)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
         return load_general_model(place, window=window, dtype=dtype)
     raise ConfigError(
         f"{path} names no model: name a run's YAML file or folder, a checkpoint's folder, a folder with transformers' "

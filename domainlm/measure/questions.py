@@ -77,7 +77,7 @@ def ask(
     index = stage_digest(index_folder(config), "retrieve") if search else ""
     found = look_up(questions, search, passages, index) if search and passages else None
     held_out, answers = _documents(questions), config.reports / ANSWERS
-    remarks = [(), *(already_read(path, held_out).remarks for path in others)]
+    remarks = [(), *(already_read(path, held_out, config).remarks for path in others)]
     asked = []
     for model, of_model in zip(models, remarks, strict=True):
         closed = answer(model, questions, answers)
@@ -117,7 +117,10 @@ def _documents(questions: Questions) -> set[HeldOutId]:
     """Those that the answers are from."""
     return {
         HeldOutId(
-            questions.summary["split"], item.document, datetime.date.fromisoformat(item.date) if item.date else None
+            questions.summary["split"],
+            item.document,
+            datetime.date.fromisoformat(item.date) if item.date else None,
+            item.source,
         )
         for items in questions.items.values()
         for item in items

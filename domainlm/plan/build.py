@@ -10,7 +10,7 @@ from model.sizes import flop_per_token, flop_per_token_of_parameters, kv_cache_b
 from train.config import RunConfig
 from train.engine.placement import Placement, Recomputation, configured_placement
 from train.hardware import HardwareConfig, Machine, planned_machine
-from train.schedule import consumed_samples
+from train.schedule import consumed_samples, doubtful_rate
 from train.token_stream import open_stream
 
 OF_ADAPTER = (
@@ -62,6 +62,8 @@ class Plan:
     saving: Saving | None
     save_every: int
     advice: Advice
+    doubt: str
+    """Of the learning rate; empty where there is none."""
     verdict: Verdict
 
 
@@ -111,6 +113,7 @@ def plan(config: RunConfig) -> Plan:
         saving=saved,
         save_every=training.save_every,
         advice=advise(config, hardware, machine, found, computing, saved),
+        doubt=doubtful_rate(training),
         verdict=_verdict(config, parameters, text),
     )
 

@@ -180,11 +180,11 @@ def _traffic(planned: Plan) -> str:
 
 
 def _advice(planned: Plan) -> list[str]:
-    advice = planned.advice
+    advice, doubt = planned.advice, [f"  {planned.doubt}"] if planned.doubt else []
     if advice.placement is None:
-        return ["  the model does not fit in any way shown: take more devices, or devices with more memory"]
+        return [*doubt, "  the model does not fit in any way shown: take more devices, or devices with more memory"]
     rows = [f"  {line}" for line in _settings(planned, advice)]
-    return rows or ["  the settings of memory and saving are as they should be"]
+    return [*doubt, *rows] or ["  the settings of memory and saving are as they should be"]
 
 
 def _settings(planned: Plan, advice: Advice) -> list[str]:

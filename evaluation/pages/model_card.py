@@ -39,6 +39,7 @@ class CardFacts:
         events: of the run's journal, in order.
         data: contents of data_card.json; None where the shards were given.
         evaluation: contents of evaluate.json; None where there was none.
+        chat: it was fine-tuned on conversations, and has a chat template.
     """
 
     class_name: str
@@ -53,6 +54,7 @@ class CardFacts:
     events: Sequence[Mapping[str, Any]]
     data: Mapping[str, Any] | None
     evaluation: Mapping[str, Any] | None
+    chat: bool = False
 
 
 def model_card(facts: CardFacts) -> str:
@@ -78,6 +80,7 @@ def model_card(facts: CardFacts) -> str:
         sources=_source_rows(sources),
         licences=[(name, count, share(count, licences.total())) for name, count in licences.most_common()],
         results=_results(scores, baselines),
+        baselines=bool(baselines),
         better=_better_baselines(scores, baselines),
         lineage=_lineage(facts),
         events=[_event(event) for event in facts.events if event["event"] not in ORDINARY_EVENTS][:MOST_EVENTS],

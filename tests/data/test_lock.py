@@ -49,6 +49,13 @@ def test_shards_are_written_side_by_side_but_each_once(tmp_path: Path) -> None:
             pass
         with pytest.raises(DataError, match=r"another process writes there \(shards\)"), only_writer(folder):
             pass
+        of_another = (
+            r"a process writes a share of 2 there .* and this is one of 3: all --shard I/N of a folder have one N"
+        )
+        with pytest.raises(DataError, match=of_another), only_writer(folder, (2, 3)):
+            pass
+    with only_writer(folder, (2, 3)):
+        pass
     with only_writer(folder):
         pass
     assert list(tmp_path.iterdir()) == []

@@ -136,6 +136,11 @@ def test_what_cannot_be_continued_is_refused_and_leaves_nothing(parent: RunConfi
     assert set(parent.run_folder.parent.iterdir()) == before
 
 
+def test_a_name_that_leads_elsewhere_is_refused(make_config: Callable[..., RunConfig]) -> None:
+    with pytest.raises(ConfigError, match=r"--name \.\./low: a run's name has letters, .* no folders"):
+        branch(make_config(), "../low", Edit(8, ()))
+
+
 def test_the_published_edits_fit_the_published_run() -> None:
     """Each edit gives a valid configuration, with the rate that the paper states at its step."""
     config = CHECKOUT / "configs" / "bloomberggpt-50b.yaml"

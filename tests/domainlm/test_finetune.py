@@ -204,6 +204,10 @@ def test_transformers_asks_as_we_do_and_stops_at_the_turns_end(
     assert code == 0, err
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "export")
     model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "export")
+    card = (tmp_path / "export" / "README.md").read_text()
+    assert f"\nbase_model: {Path(str(finetuned.init_from)).name}\n" in card
+    assert "base_model: start" not in card
+    assert "apply_chat_template" in card
     assert model.generation_config.eos_token_id == [403, 0]
     writer = load_writer(finetuned, chat=True)
     messages = [{"role": "user", "content": "say rate 90"}]

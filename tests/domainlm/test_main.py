@@ -118,9 +118,11 @@ def test_a_signal_before_the_ranks_are_started_is_one_line(
     assert said == f"error: ended by {number.name}: the same command goes on with what is kept\n"
 
 
-def test_ctrl_c_is_one_line_for_other_commands_too(small_run: Callable[..., Path]) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_one_line_for_other_commands_too(small_run: Callable[..., Path], number: signal.Signals) -> None:
     words = ("-m", "domainlm", "prepare", str(small_run("interrupted")))
     process = start_process("env", "--default-signal=INT", sys.executable, *words)
     wait_for(lambda: "pydantic_core" in Path(f"/proc/{process.pid}/maps").read_text(), process, pause=0.001)
-    process.send_signal(signal.SIGINT)
-    assert finish(process, code=130) == "error: ended by SIGINT: the same command goes on with what is kept\n"
+    process.send_signal(number)
+    said = finish(process, code=128 + number)
+    assert said == f"error: ended by {number.name}: the same command goes on with what is kept\n"

@@ -19,6 +19,7 @@ from domainlm.measure.already_read import UNKNOWN_TEXT
 from domainlm.measure.questions import answered_before
 from domainlm.trace import trace_document, trace_step
 from evaluation import scores
+from tests.domainlm.test_trace import save
 from tests.evaluation.test_general_model import SHAPE, byte_level
 from tests.launched.runs import run_domainlm
 from tests.traced import trace
@@ -231,6 +232,22 @@ def test_preparing_says_what_holds_nothing_out(
     said = capsys.readouterr().err
     for source in ("news", "general"):
         assert f"corpus: {source}: nothing is held out as `past`, data.past_fraction 1e-06 drew none" in said
+
+
+def test_checkpoints_of_shards_that_were_replaced_are_named(
+    make_config: Callable[..., RunConfig], capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = make_config(data={"workers": 1})
+    stages.prepare(config)
+    stages.tokenize(config)
+    save(config, 4)
+    stages.tokenize(config)
+    assert "WARNING" not in capsys.readouterr().err
+    changed = config.tokenizer.model_copy(update={"digits": "triples"})
+    stages.tokenize(config.model_copy(update={"tokenizer": changed}))
+    said = capsys.readouterr().err
+    assert "WARNING: what lies here now is refused with these checkpoints: " in said
+    assert "step_000004 was not trained on what lies in" in said
 
 
 def test_exported_folder_is_the_trained_model(finished: tuple[RunConfig, Any]) -> None:

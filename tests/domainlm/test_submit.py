@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from domainlm import commands
 from domainlm.arguments import parse
 from domainlm.submit import SCRIPT, describe, job_from, new_folder, render, slurm_seconds, submit, write_in
+from tests.domainlm.test_trace import save
 from tests.launched.runs import run_domainlm
+from train.checkpoints.folders import mark_finished
 from train.config import CHECKOUT, RunConfig
-from train.config_file import ConfigError
+from train.config_file import ConfigError, load_config
 
 MakeConfig = Callable[..., RunConfig]
 
@@ -103,6 +106,8 @@ def test_what_cannot_run_is_refused_before_it_waits_in_a_queue(config: RunConfig
         ("--time 12:00:00 --sbatch time=5", "--time 5 is 300 s"),
         ("--time 1-0 --sbatch signal=B:USR1@43200", None),
         ("--time UNLIMITED", None),
+        ("--time 2h", "--time 2h is no time of Slurm's: write minutes (90), hours (12:00:00)"),
+        ("--time foo", "--time foo is no time of Slurm's"),
     ],
 )
 def test_a_job_that_would_stop_before_it_trains_is_refused(
@@ -144,16 +149,34 @@ def test_without_slurm_the_refusal_says_what_to_do(config: RunConfig, monkeypatc
     assert not (config.run_folder / "submitted").exists()
 
 
-def test_a_dry_run_shows_the_script_and_writes_nothing(write_small_config: Callable[..., Path], tmp_path: Path) -> None:
-    shards = tmp_path / "run" / "shards"
-    shards.mkdir(parents=True)
-    (shards / "manifest.json").write_text("{}")
-    file = write_small_config(tmp_path / "run.yaml", tmp_path / "run", training={"batch_size": 16})
+def test_a_dry_run_shows_the_script_and_writes_nothing(
+    write_small_config: Callable[..., Path], data_folder: Path, tmp_path: Path
+) -> None:
+    data = {"folder": str(data_folder)}
+    file = write_small_config(tmp_path / "run.yaml", tmp_path / "run", data=data, training={"batch_size": 16})
     words = ("--nodes", "1", "--time", "60", "--dry-run", "--json", "training.save_every=9")
     done = run_domainlm("submit", file, *words)
     assert done.returncode == 0, done.stderr
     assert settings(json.loads(done.stdout)["script"])["time"] == "60"
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["shards"]
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_no_rank_could_begin_with_waits_for_no_nodes(
+    write_small_config: Callable[..., Path], data_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Wrong initial weights were found by the ranks, once the job had its nodes; a finished run was queued again."""
+    data, run = {"folder": str(data_folder)}, tmp_path / "run"
+    file = write_small_config(tmp_path / "run.yaml", run, data=data, training={"batch_size": 16})
+    arguments = parse(["submit", str(file), "--nodes", "1", "--time", "60"])
+    wrong = load_config(file, [f"init_from={tmp_path}/nothing"])
+    with pytest.raises(ConfigError, match=r"init_from: .*nothing"):
+        commands.submit(arguments, wrong)
+    config = load_config(file)
+    save(config, config.training.steps)
+    mark_finished(run, config.training.steps, 1)
+    assert commands.submit(arguments, config)["jobs"] == []
+    assert "already finished" in capsys.readouterr().err
+    assert not (run / "submitted").exists()
 
 
 def test_the_hints_name_the_jobs(config: RunConfig) -> None:

@@ -16,7 +16,7 @@ from data.tokenizer.bpe import Bpe
 from data.tokenizer.build import load_tokenizer
 from data.tokenizer.model import BYTE_LETTERS, bpe_tokenizer, unigram_tokenizer
 from model.huggingface import hugging_face_state
-from model.huggingface_folder import export_folder
+from model.huggingface_folder import RECORD, check_weights_as_written, export_folder
 from tests.models import PUBLISHED
 
 END = "<|endoftext|>"
@@ -179,6 +179,21 @@ def test_an_earlier_export_is_replaced_and_nothing_else(families, random_model, 
     with pytest.raises(FileExistsError, match="mine is not empty and is no earlier export"):
         export(bloom, tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+
+
+def test_weights_that_are_not_as_they_were_written_are_refused(families, random_model, tmp_path):
+    """One bit of a weight was trained on, and compared, without a word."""
+    folder = export(random_model(families["llama"]), tmp_path / "export")
+    check_weights_as_written(folder)
+    (folder / "generation_config.json").write_text("{}")  # which users edit
+    check_weights_as_written(folder)
+    content = bytearray((folder / "model.safetensors").read_bytes())
+    content[-100] ^= 64
+    (folder / "model.safetensors").write_bytes(content)
+    with pytest.raises(ValueError, match=r"not as domainlm.json says that it was written: model.safetensors"):
+        check_weights_as_written(folder)
+    (folder / RECORD).unlink()
+    check_weights_as_written(folder)
 
 
 def test_a_model_that_is_no_export_of_ours_is_left_alone(families, random_model, tmp_path):

@@ -166,6 +166,8 @@ def test_a_wrong_entry_is_not_called_missing_too(tmp_path: Path) -> None:
         ("data.sources.olds.weight=1", "nothing there is called 'olds'"),
         ("seed=yes", "FILE: seed: should be a number (got True)"),
         ("training.step=1", "FILE: training.step: unknown key; did you mean `steps`?"),
+        ("steps=3", "FILE: steps: unknown key; did you mean `training.steps`?"),
+        ("training.layers=3", "FILE: training.layers: unknown key; did you mean `model.layers`?"),
         ("training.learning_rate=.inf", "FILE: training.learning_rate: input should be a finite number"),
         ("evaluation.temperature=.inf", "FILE: evaluation.temperature: input should be a finite number"),
     ],

@@ -38,6 +38,21 @@ from train.records.journal import read_journal
 from train.stop import MARGIN_SECONDS
 
 SmallRun = Callable[..., Path]
+LOST = """
+import sys, types, train.__main__
+def fail(*_): raise RuntimeError("[/gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:2")
+sys.modules["train.loop"] = types.SimpleNamespace(train=fail)
+train.__main__.main()
+"""
+
+
+def test_a_rank_that_lost_another_says_so_in_a_line(small_run: SmallRun) -> None:
+    """The other one has said why; a traceback of this one hid it."""
+    words = [sys.executable, "-c", LOST, str(small_run("lost"))]
+    done = subprocess.run(words, cwd=CHECKOUT, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "rank 0 lost another rank, which has ended: what that one said, or its node, is the reason" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def asked_to_stop_while_starting(file: Path) -> None:
@@ -87,7 +102,7 @@ def a_full_disk(file: Path) -> None:
     resource.prlimit(rank_processes(file)[0], resource.RLIMIT_FSIZE, (limit, limit))
     output = finish(process, code=2)
     assert f"error: {config.metrics}: File too large (its file system, at " in output
-    assert "rank 0 failed" not in output, "of its peer, which has lost it, there may be a traceback"
+    assert "Traceback" not in output, "nor of its peer, which has lost it"
 
 
 def a_damaged_shard(file: Path) -> None:

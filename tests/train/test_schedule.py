@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from train.config import TrainingConfig
 from train.config_file import ConfigError
-from train.schedule import accumulation, batch_size, check_ranks, consumed_samples, learning_rate, micro_batches
+from train.schedule import (
+    accumulation,
+    batch_size,
+    check_ranks,
+    consumed_samples,
+    doubtful_rate,
+    learning_rate,
+    micro_batches,
+)
 
 
 def training(**changes: object) -> TrainingConfig:
@@ -81,6 +89,15 @@ def test_learning_rate_stays_in_bounds_and_never_rises_after_the_warmup(
     after = rates[warmup:]
     assert all(later <= earlier + 1e-12 for earlier, later in itertools.pairwise(after))
     assert math.isclose(rates[-1], 1e-5) or warmup == steps - 1 or schedule == "wsd"
+
+
+@pytest.mark.parametrize(
+    ("rate", "said"),
+    [(6e-5, ""), (2e-2, ""), (1e-6, ""), (30.0, "AdamW diverges"), (3e-9, "AdamW learns next to nothing")],
+)
+def test_a_rate_that_trains_nothing_is_said(rate: float, said: str) -> None:
+    config = training(learning_rate=rate, minimum_learning_rate=0.0)
+    assert (said in doubtful_rate(config)) if said else doubtful_rate(config) == ""
 
 
 @given(

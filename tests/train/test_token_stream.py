@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from data.errors import DataError
+from data.shards.documents import newest_date, read_documents
+from data.shards.format import read_manifest
 from data.tokenizer.build import build_tokenizer, check_made_with
 from domainlm.plan.build import plan
 from train.config import RunConfig
@@ -28,6 +30,20 @@ def test_stages_and_reshuffles_begin_at_their_step(make_config: Make, make_data:
     assert {pieces[0].source for pieces in stream.pieces(48, 48)} == {"general"}
     before = plain.epochs(48)["news"] * plain.passes["news"]
     assert plan(changed).mixture["news"] == pytest.approx(before / 96)
+
+
+def test_given_shards_of_a_later_cutoff_are_refused(make_config: Make, make_data: MakeData, tmp_path: Path) -> None:
+    """What was trained then was recorded with the earlier cutoff, and later text held to be new to the weights."""
+    made = make_config()
+    make_data(made)
+    given = {"shards": str(made.shards), "folder": str(tmp_path / "none")}
+    open_stream(make_config(data=given))
+    source = read_manifest(made.shards).source("train", "news")
+    newest = max(filter(None, (newest_date(made.shards / file.documents_path) for file in source.files)))
+    rows = [row for file in source.files for row in read_documents(made.shards / file.documents_path).to_pylist()]
+    assert newest == max(row["date"] for row in rows if row["date"])
+    with pytest.raises(DataError, match=rf"its training text goes up to {newest}, and data.cutoff is {newest}: set it"):
+        open_stream(make_config(data=given | {"cutoff": newest.isoformat()}))
 
 
 def test_shards_that_are_not_packed_are_refused(make_config: Make, make_data: MakeData) -> None:

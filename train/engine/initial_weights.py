@@ -7,7 +7,7 @@ from typing import Any
 from data.files import file_digest, finished_inputs, read_object
 from data.shards.format import read_manifest
 from data.tokenizer.build import TOKENIZER
-from model.huggingface_folder import RECORD
+from model.huggingface_folder import RECORD, check_weights_as_written
 from model.initialise import Gather, Spelled, initialise
 from model.lora.folder import check_adapter, load_adapter
 from model.lora.lora import add_lora, check_rank
@@ -97,19 +97,22 @@ def _check_adapter(config: RunConfig) -> None:
 
 
 def check_initial_weights(config: RunConfig, fresh: bool) -> None:
-    """Find out without reading weights whether `init_from` can be taken, if it will be. Raises ConfigError if not."""
+    """Find out before any rank starts whether `init_from` can be taken, if it will be. Raises ConfigError if not."""
     if config.init_from is not None and fresh:
         try:
             spelled(config)
             _check_text(config, Path(config.init_from))
             check_architecture(Path(config.init_from), config.model)
             open_weights(Path(config.init_from))
+            check_weights_as_written(Path(config.init_from))
         except ValueError as error:
             raise ConfigError(f"init_from: {error}") from None
     if config.lora is not None:
         try:
             if fresh:
                 _check_adapter(config)
+                if config.lora.adapter is not None:
+                    check_weights_as_written(Path(config.lora.adapter))
         except ValueError as error:
             raise ConfigError(f"lora: {error}") from None
 

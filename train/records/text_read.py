@@ -66,7 +66,7 @@ def check_held_out(config: RunConfig, read: Sequence[Mapping[str, Any]]) -> str:
     if not read:
         return _unknown(config.init_from)
     _refuse_shared(ours, read, config.init_from)
-    unsure = [text["shards"] for text in read if not _apart(ours, text)]
+    unsure = [text["shards"] for text in read if not apart(ours, text)]
     if not unsure:
         return ""
     name = base_model({"init_from": config.init_from})
@@ -93,7 +93,7 @@ def _refuse_shared(ours: Mapping[str, Any], read: Sequence[Mapping[str, Any]], f
     for text in read:
         theirs = {digest: name for name, digest in text.get("sources", {}).items()}
         shared = [name for name, digest in ours.get("sources", {}).items() if digest in theirs]
-        if shared and ours["past_fraction"] > 0 and not _drawn_alike(ours, text):
+        if shared and ours["past_fraction"] > 0 and not drawn_alike(ours, text):
             was, now = (f"past_fraction {one['past_fraction']:g} and seed {one['seed']}" for one in (text, ours))
             raise ValueError(
                 f"the weights in {folder} were trained on the same files of {', '.join(shared)}, split with {was}; "
@@ -103,16 +103,16 @@ def _refuse_shared(ours: Mapping[str, Any], read: Sequence[Mapping[str, Any]], f
             )
 
 
-def _drawn_alike(ours: Mapping[str, Any], text: Mapping[str, Any]) -> bool:
+def drawn_alike(ours: Mapping[str, Any], text: Mapping[str, Any]) -> bool:
     """Whether what is held out of a text here is held out of the same text there."""
     return bool(ours["seed"] == text["seed"] and ours["past_fraction"] <= text["past_fraction"])
 
 
-def _apart(ours: Mapping[str, Any], text: Mapping[str, Any]) -> bool:
+def apart(ours: Mapping[str, Any], text: Mapping[str, Any]) -> bool:
     """Whether what is held out here is certainly not in a text that was read."""
     if ours["shards"] == text["shards"]:
         return True
     if "cleaning" not in ours or ours["cleaning"] != text.get("cleaning"):
         return False
     later = ours["cutoff"] is None or (text["cutoff"] is not None and text["cutoff"] <= ours["cutoff"])
-    return later and _drawn_alike(ours, text)
+    return later and drawn_alike(ours, text)

@@ -64,3 +64,10 @@ def test_a_table_that_does_not_fit_its_tokens_is_refused_and_leaves_no_pair(tmp_
     with pytest.raises((DataError, OSError, ValueError)):
         export_megatron(tmp_path / "shards", tmp_path / "out")
     assert not (tmp_path / "out" / "train" / "news.idx").exists()
+
+
+def test_they_are_not_put_among_shards_or_a_corpus(tmp_path: Path) -> None:
+    shards(tmp_path / "shards", 300, [[1, 2, 3, 4]])
+    with pytest.raises(DataError, match=r"shards has a manifest\.json, it is a corpus, shards, or another stage's"):
+        export_megatron(tmp_path / "shards", tmp_path / "shards")
+    assert not (tmp_path / "shards" / "train" / "news.bin").exists()

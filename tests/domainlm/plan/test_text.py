@@ -37,6 +37,10 @@ def test_settings_that_would_be_better_are_named() -> None:
     assert "DOES NOT FIT" in shown
     for setting in ("deepspeed=configs/deepspeed/zero3.json", "micro_batch=2", "save_every=213"):
         assert f"  training.{setting}\n" in shown
+    assert "AdamW diverges" not in shown
+    assert "\n  training.learning_rate is 30, at which AdamW diverges" in describe(
+        plan(load_config(FILE, ["training.learning_rate=30"]))
+    )
     small = describe(plan(load_config(FILE, ["hardware.nodes=1", "training.batch_size=8", "training.micro_batch=1"])))
     assert "fit in any way" not in small
     assert "-offload" in small

@@ -133,6 +133,20 @@ def test_a_model_that_wins_everywhere_says_so() -> None:
     assert "**A baseline" not in card
 
 
+def test_without_baselines_none_is_beaten() -> None:
+    """A fine-tuning has none: the card said that the model is better than every one."""
+    card = model_card(facts(evaluation=EVALUATION | {"baselines": {}}))
+    assert "better than every baseline" not in card
+    assert "other columns" not in card
+
+
+def test_a_model_of_conversations_is_asked_by_its_template() -> None:
+    card = model_card(facts(chat=True))
+    assert "apply_chat_template(asked, add_generation_prompt=True" in card
+    assert "Begin a prompt with it" not in card
+    assert "responses in examples that" in card
+
+
 def test_what_is_not_known_is_not_said() -> None:
     card = model_card(facts(data=None, evaluation=None, environment=None))
     assert "has not been evaluated on held-out text" in card
@@ -154,7 +168,7 @@ def test_continued_pretraining_names_where_it_began() -> None:
     assert "knows what the model that it began from knew" in card
     assert "It reads at most 4,096 tokens at a time" in card
     assert "not been tuned" not in card, "the other model may have been"
-    assert "held out (what the model that it began from had read is not known)" in card
+    assert "Bits per byte of text that this run held out, at step" in card
     assert "that the model has not seen" not in card
 
 

@@ -16,7 +16,7 @@ from data.shards.format import read_manifest
 from data.tokenizer.build import build_tokenizer
 from domainlm.export import export
 from model.config import ModelConfig
-from model.huggingface_folder import export_folder
+from model.huggingface_folder import RECORD, export_folder
 from model.initialise import initialise
 from model.pretrained import OF_VOCABULARY
 from model.transformer import Transformer
@@ -201,6 +201,9 @@ def test_what_does_not_fit_is_said_before_anything_starts(
     with pytest.raises(ConfigError, match=r"init_from: .*none/config.json does not exist"):
         check_initial_weights(make_config(init_from=str(tmp_path / "none")), fresh=True)
     file = continued("llama")
+    (tmp_path / "llama" / RECORD).write_text(json.dumps({"files": {"model.safetensors": {"bytes": 1, "digest": "0"}}}))
+    with pytest.raises(ConfigError, match=r"init_from: .* not as domainlm.json says that it was written: model.safe"):
+        check_initial_weights(load_config(file), fresh=True)
     (tmp_path / "llama" / "model.safetensors").unlink()
     with pytest.raises(ConfigError, match=r"init_from: .* has neither model.safetensors nor"):
         check_initial_weights(load_config(file), fresh=True)
