@@ -28,7 +28,7 @@ class HeldOutId(NamedTuple):
 
     split: str
     id: str
-    date: datetime.date | None
+    last_date: datetime.date | None
     source: str
 
 
@@ -43,8 +43,8 @@ class AlreadyRead:
 def already_read(path: str, held_out: Collection[HeldOutId], config: RunConfig) -> AlreadyRead:
     """What the model that `path` names (as `named_model.load_named` takes it) may know of the documents of a run.
 
-    Of a run this is known, by ids and dates, as long as the shards that its checkpoint was trained on are there. Of an
-    export, and of what a run has read before it began, by the files and the cutoff that are recorded.
+    Of a run this is known, by ids and last days, as long as the shards that its checkpoint was trained on are there. Of
+    an export, and of what a run has read before it began, by the files and the cutoff that are recorded.
     """
     ours, run = text_of(config), named_run(path)
     if run is None:
@@ -77,7 +77,7 @@ def _by_text(
             each
             for each in held_out
             if each.source in shared
-            and not (text["cutoff"] and each.date and each.date.isoformat() >= text["cutoff"])
+            and not (text["cutoff"] and each.last_date and each.last_date.isoformat() >= text["cutoff"])
             and not (kept_out and each.split == "past")
         }
         read |= found
@@ -96,10 +96,10 @@ def _by_text(
 def _by_id(config: RunConfig, checkpoint: Checkpoint, held_out: Collection[HeldOutId]) -> AlreadyRead:
     """What the shards of a run say. Raises DataError: they are missing, or not those of the checkpoint."""
     trained, others = _documents(config, checkpoint)
-    wanted = {(each.id, each.date): each.split for each in held_out}
+    wanted = {(each.id, each.last_date): each.split for each in held_out}
     read = Counter(wanted[key] for key in wanted.keys() & trained)
     cutoff = config.data.cutoff
-    strange = [date for _, date in wanted.keys() - trained - others if not (cutoff and date and date >= cutoff)]
+    strange = [last for _, last in wanted.keys() - trained - others if not (cutoff and last and last >= cutoff)]
     remarks = []
     if read:
         remarks.append(
@@ -130,6 +130,6 @@ def _documents(config: RunConfig, checkpoint: Checkpoint) -> tuple[Keys, Keys]:
     for split, sources in manifest.splits.items():
         for file in (file for source in sources.values() for file in source.files):
             table = read_documents(config.shards / file.documents_path)
-            keys = zip(table["id"].to_pylist(), table["date"].to_pylist(), strict=True)
+            keys = zip(table["id"].to_pylist(), table["last_date"].to_pylist(), strict=True)
             (trained if split == "train" else held_out).update(keys)
     return trained, held_out

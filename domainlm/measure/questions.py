@@ -119,7 +119,7 @@ def _documents(questions: Questions) -> set[HeldOutId]:
         HeldOutId(
             questions.summary["split"],
             item.document,
-            datetime.date.fromisoformat(item.date) if item.date else None,
+            datetime.date.fromisoformat(item.last_date) if item.last_date else None,
             item.source,
         )
         for items in questions.items.values()
