@@ -6,7 +6,6 @@ on all CPUs and go on, after an interruption, where they were; the first can be 
 """
 
 import contextlib
-import datetime
 import itertools
 import json
 import shutil
@@ -25,6 +24,7 @@ from data.corpus import canaries
 from data.corpus.counts import Counts, merged
 from data.corpus.decontaminate import item_stamps
 from data.corpus.deduplicate import Decision, Forgotten, Staged, decide, decide_by_name
+from data.corpus.doubts import doubts
 from data.corpus.files import CARD, dataset_card
 from data.corpus.inputs import NOT_OF_A_SOURCE, corpus_settings
 from data.corpus.near_duplicates import ALGORITHM, map_signatures
@@ -37,24 +37,13 @@ from data.corpus.report import (
     check_malformed,
     check_splits,
     check_sum,
-    coarse_dates,
     contamination_report,
-    contamination_warnings,
     corpus_report,
-    doubtful,
     empty_files,
-    near_copies,
-    removed_text,
-    short_items,
-    straddling,
-    swapped_dates,
-    undecoded,
-    unmatched_boilerplate,
-    zero_dates,
 )
 from data.corpus.samples import shown_samples
 from data.corpus.shingles import Hashes
-from data.corpus.split import SPLITS, dates_to_come
+from data.corpus.split import SPLITS
 from data.corpus.staging import (
     STAGING,
     StagingJob,
@@ -143,28 +132,9 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
             files.add(file)
         report = corpus_report(config, seed, results, contamination, len(forgotten.texts))
         _finish(folder, inputs, report, files)
-    for line in [*_summary(results), *_warnings(config, results, contamination), str(folder / REPORT)]:
+    for line in [*_summary(results), *doubts(config, results, contamination), str(folder / REPORT)]:
         say(f"corpus: {line}")
     return report
-
-
-def _warnings(config: DataConfig, results: Mapping[str, Kept], contamination: dict[str, Any] | None) -> list[str]:
-    found = {name: [split["last_date"] for split in kept.splits.values()] for name, kept in results.items()}
-    last_dates = {name: max(dates) for name, of_splits in found.items() if (dates := [*filter(None, of_splits)])}
-    return [
-        *near_copies(config),
-        *undecoded(results),
-        *doubtful(results),
-        *swapped_dates(config, results),
-        *zero_dates(config, results),
-        *coarse_dates(config, results),
-        *dates_to_come(last_dates, datetime.datetime.now(datetime.UTC).date()),
-        *straddling(config, results),
-        *removed_text(results),
-        *unmatched_boilerplate(config, results),
-        *short_items(config, contamination),
-        *contamination_warnings(contamination),
-    ]
 
 
 def _say_no_longer_forgotten(folder: Path, number: int, tombstones: Path) -> None:

@@ -1,0 +1,74 @@
+import json
+from pathlib import Path
+from typing import Any
+
+from data.config import DataConfig, DecontaminationConfig
+from data.corpus.decontaminate import load_items
+from data.corpus.doubts import contamination_warnings, short_items
+from data.corpus.report import (
+    contamination_report,
+)
+from data.corpus.write_kept import Kept
+
+
+def config_of(**changes: Any) -> DataConfig:
+    return DataConfig.model_validate({"sources": [{"name": "news", "path": "news.jsonl"}], **changes})
+
+
+def kept(split: str = "train", documents: int = 3, day: str | None = None) -> Kept:
+    found = Kept()
+    figures = {"documents": documents, "characters": 30, "bytes": 31, "first_date": day, "last_date": day}
+    found.add(split, figures)
+    found.counts.read = documents
+    return found
+
+
+def test_evaluation_items_of_which_too_much_is_met_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "items.jsonl"
+    lines = ["one two three four five six seven eight nine", "short", "a b c d e f g h i j k l m n o"]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    one, _, other = (f"{file}:{line}" for line in (1, 2, 3))
+    settings = DecontaminationConfig(paths=(str(file),))
+    items = load_items(settings)
+    news, wire = kept(documents=190), kept(documents=400)
+    news.counts.dropped["contaminated"] = 10
+    for number in range(3):
+        news.counts.touch([one], f"news/{number}")
+    news.counts.common.update({other: 180})
+    wire.counts.touch([one], "wire/7")
+    wire.counts.common.update({other: 4, one: 3})  # exactly 1 %, and that is not more
+    report = contamination_report(
+        settings, items, items.found("a b c d e f g h i j k l m"), {"news": news, "wire": wire}
+    )
+    assert report == {
+        "items": 3,
+        "too_short": 1,
+        "action": "remove",
+        "common_documents": 10,
+        "touched": {one: {"documents": 4, "first": ["news/0", "news/1", "news/2", "wire/7"]}},
+        "common": {other: {"documents": 184, "ngrams": 1, "of": 3}},
+        "widespread": [
+            {"item": one, "source": "news", "documents": 3, "contaminated": 3, "of": 200},
+            {"item": other, "source": "news", "documents": 180, "contaminated": 0, "of": 200},
+        ],
+    }
+    first, second, third = contamination_warnings(report)
+    assert f"item {one} shares words with 3 of 200 training documents of source news: 3 of them removed" in first
+    assert f"item {other} shares words with 180 of 200 training documents of source news: 0 of them removed" in second
+    assert f"what more than 10 training documents have was found, which counts as a common phrase: 1: {other};" in third
+    assert contamination_warnings(None) == []
+
+
+def test_evaluation_items_that_are_not_looked_for_are_said(tmp_path: Path) -> None:
+    thai = "ศาลพิพากษาให้จำเลยชำระเงินจำนวนหนึ่งแสนบาทพร้อมดอกเบี้ยร้อยละเจ็ดครึ่งต่อปีนับแต่วันฟ้องจนกว่าจะชำระเสร็จแก่โจทก์"
+    prose = "the lender of last resort lends freely at a high rate against good collateral"
+    for texts, said in (([thai, "a short one", prose], "2 of 3 items have fewer than 8 words"), ([prose], "")):
+        file = tmp_path / "items.txt"
+        file.write_text("".join(f"{text}\n" for text in texts))
+        config = config_of(decontamination={"paths": [str(file)]})
+        assert config.decontamination
+        items = load_items(config.decontamination)
+        met = contamination_report(config.decontamination, items, items.found(""), {"news": kept()})
+        lines = short_items(config, met)
+        assert [said in line for line in lines] == [True] * bool(said)
+    assert short_items(config_of(), None) == []
