@@ -1,0 +1,78 @@
+"""One contender of the benchmark of serve: `NAME RUN` loads the model and answers lines of JSON by lines of JSON.
+
+Asked: `prompt`, `tokens`. Answered: `text`, `tokens`, `first` (seconds until the first text), `wall` and `cpu` seconds.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Told = Callable[[str], object]
+"""Is called with each piece of the text as it comes."""
+
+
+def generate(run: Path) -> Callable[[str, int, Told], tuple[str, int]]:
+    from dataclasses import replace
+
+    from domainlm.generate import continue_texts, load_writer, sample_settings
+    from train.config_file import load_config
+
+    config = load_config(run / "config.yaml")
+    writer, settings = load_writer(config), replace(sample_settings(config), temperature=0.0)
+
+    def answer(prompt: str, tokens: int, tell: Told) -> tuple[str, int]:
+        wanted = replace(settings, new_tokens=tokens)
+        (done,), _ = continue_texts(writer, [prompt], wanted, lambda place, text: tell(text))
+        return done.text, done.tokens
+
+    return answer
+
+
+def transformers(run: Path) -> Callable[[str, int, Told], tuple[str, int]]:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.generation.streamers import BaseStreamer
+
+    tokenizer = AutoTokenizer.from_pretrained(run / "export")
+    model = AutoModelForCausalLM.from_pretrained(run / "export").eval()
+
+    class Streamer(BaseStreamer):  # type: ignore[misc]
+        """Tells each token's text; the prompt comes first and is passed over."""
+
+        def __init__(self, tell: Told) -> None:
+            self.tell, self.prompt_came = tell, False
+
+        def put(self, value: Any) -> None:
+            if self.prompt_came:
+                self.tell(tokenizer.decode(value))
+            self.prompt_came = True
+
+        def end(self) -> None: ...
+
+    def answer(prompt: str, tokens: int, tell: Told) -> tuple[str, int]:
+        asked = tokenizer(tokenizer.bos_token + prompt, add_special_tokens=False, return_tensors="pt")
+        written = model.generate(**asked, max_new_tokens=tokens, do_sample=False, streamer=Streamer(tell))[0]
+        new = written[asked["input_ids"].shape[1] :]
+        return tokenizer.decode(new, skip_special_tokens=True), len(new)
+
+    return answer
+
+
+def main() -> None:
+    name, run = sys.argv[1], Path(sys.argv[2])
+    answer = {"generate": generate, "transformers": transformers}[name](run)
+    times: list[float] = []
+    for line in sys.stdin:
+        asked = json.loads(line)
+        times.clear()
+        cpu, begin = time.process_time(), time.perf_counter()
+        text, tokens = answer(asked["prompt"], asked["tokens"], lambda piece: times.append(time.perf_counter()))
+        wall, cpu = time.perf_counter() - begin, time.process_time() - cpu
+        first = (times or [begin + wall])[0] - begin
+        print(json.dumps({"text": text, "tokens": tokens, "first": first, "wall": wall, "cpu": cpu}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
