@@ -4,8 +4,9 @@
 
 All three continue the same prompts out of one run, likeliest tokens, on one thread each, a prompt in turn; transformers
 has the run's export. `serve` is the command as users start it, asked by HTTP for a stream. The first token is that of a
-request for one token alone; its wall time ends when its text is there, its CPU time is all that the process took for
-the request. The texts are compared, or the script stops.
+request for one token alone, by the clock and in CPU time until its text is there; that of the server is read when the
+client has the text, so that the end of the answer is in it where the client had to wait for a core. The texts are
+compared, or the script stops.
 """
 
 import http.client
@@ -74,17 +75,19 @@ class Server:
         self.connection.connect()
         cpu, begin = self._cpu_seconds(), time.perf_counter()
         self.connection.request("POST", "/v1/completions", body, {"Content-Type": "application/json"})
-        first, text, written = 0.0, "", 0
+        first = first_cpu = 0.0
+        text, written = "", 0
         for line in self.connection.getresponse():
             event = line.removeprefix(b"data: ").strip()
             if not event or event == b"[DONE]":
                 continue
             content = json.loads(event)
             text += "".join(choice["text"] for choice in content["choices"])
-            first = first or time.perf_counter() - begin
+            if not first:
+                first, first_cpu = time.perf_counter() - begin, self._cpu_seconds() - cpu
             written = content.get("usage", {}).get("completion_tokens", 0)
-        wall = time.perf_counter() - begin
-        return {"first": first, "wall": wall, "cpu": self._cpu_seconds() - cpu, "tokens": written, "text": text}
+        wall, cpu = time.perf_counter() - begin, self._cpu_seconds() - cpu
+        return {"text": text, "tokens": written, "first": first, "first_cpu": first_cpu, "wall": wall, "cpu": cpu}
 
     def _cpu_seconds(self) -> float:
         """Of all its threads, in nanoseconds' steps, which the times of /proc/PID/stat do not have."""
@@ -129,7 +132,7 @@ def round_of(contenders: dict[str, Server | Process], prompt: str, tokens: int) 
     return {
         name: {
             "first_wall": 1e3 * ones[name]["first"],
-            "first_cpu": 1e3 * ones[name]["cpu"],
+            "first_cpu": 1e3 * ones[name]["first_cpu"],
             "rate_wall": wholes[name]["tokens"] / wholes[name]["wall"],
             "rate_cpu": wholes[name]["tokens"] / wholes[name]["cpu"],
         }

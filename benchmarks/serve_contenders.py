@@ -1,6 +1,7 @@
 """One contender of the benchmark of serve: `NAME RUN` loads the model and answers lines of JSON by lines of JSON.
 
-Asked: `prompt`, `tokens`. Answered: `text`, `tokens`, `first` (seconds until the first text), `wall` and `cpu` seconds.
+Asked: `prompt`, `tokens`. Answered: `text`, `tokens`, `wall` and `cpu` seconds, `first` and `first_cpu` until the first
+text.
 """
 
 import json
@@ -60,18 +61,24 @@ def transformers(run: Path) -> Callable[[str, int, Told], tuple[str, int]]:
     return answer
 
 
+def now() -> tuple[float, float]:
+    """Seconds of the clock and of the CPU."""
+    return time.perf_counter(), time.process_time()
+
+
 def main() -> None:
     name, run = sys.argv[1], Path(sys.argv[2])
     answer = {"generate": generate, "transformers": transformers}[name](run)
-    times: list[float] = []
+    times: list[tuple[float, float]] = []
     for line in sys.stdin:
         asked = json.loads(line)
         times.clear()
-        cpu, begin = time.process_time(), time.perf_counter()
-        text, tokens = answer(asked["prompt"], asked["tokens"], lambda piece: times.append(time.perf_counter()))
-        wall, cpu = time.perf_counter() - begin, time.process_time() - cpu
-        first = (times or [begin + wall])[0] - begin
-        print(json.dumps({"text": text, "tokens": tokens, "first": first, "wall": wall, "cpu": cpu}), flush=True)
+        begin, cpu = now()
+        text, tokens = answer(asked["prompt"], asked["tokens"], lambda piece: times.append(now()))
+        times.append(now())  # also the first, where there was no text
+        (first, first_cpu), (end, end_cpu) = times[0], times[-1]
+        answered = {"text": text, "tokens": tokens, "first": first - begin, "first_cpu": first_cpu - cpu}
+        print(json.dumps(answered | {"wall": end - begin, "cpu": end_cpu - cpu}), flush=True)
 
 
 if __name__ == "__main__":
