@@ -15,6 +15,7 @@ from domainlm.conversation import converse, remembered
 from domainlm.generate import GenerationSettings, Writer, continue_texts
 from domainlm.retrieval.index import open_search, retrieve
 from domainlm.retrieval.open_book import finder
+from domainlm.serve.server import _retrieve as passages_of
 from model.config import ModelConfig
 from model.initialise import initialise
 from model.transformer import Transformer
@@ -59,7 +60,8 @@ def test_a_follow_up_is_searched_with_the_question_before_it_and_cites_its_own_p
 ) -> None:
     config, output = load_config(run), io.StringIO()
     retrieve(config, None, 1, Bound())
-    find, search = finder(config, 2, Bound()), open_search(config)
+    find, search, ask_server = finder(config, 2, Bound()), open_search(config), passages_of(config, wanted=True)
+    assert ask_server
     questions = ["…", "harbour traffic recovered", "And xylophones?", "And storms?"]
     say_in_turn(questions)
     samples = converse(writer, SETTINGS, output, find)
@@ -75,6 +77,9 @@ def test_a_follow_up_is_searched_with_the_question_before_it_and_cites_its_own_p
         read = (*turns, Turn("user", sample["prompt"]))
         (expected,), _ = continue_texts(writer, [read], SETTINGS)
         assert sample["text"] == expected.text, number
+        served = ask_server(writer, turns, sample["question"], 2, None, SETTINGS.new_tokens)
+        assert served.prompt == (read if turns else sample["prompt"])
+        assert served.citations == sample["citations"]
         assert f"{sample['question']}▸{sample['text']}\n[1] " in output.getvalue()
         turns += [Turn("user", sample["question"]), Turn("assistant", sample["text"])]
 
