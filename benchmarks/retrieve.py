@@ -5,7 +5,8 @@
 Ours reads the corpus's Parquet, cuts it into passages, finds their words and writes the index, all of which counts; the
 peers get these passages ready in memory, and what counts is that they find the words and index them. All texts are
 taken again and again until there are so many passages. A question is ten words in a row out of a document; it is found
-where one of the five passages that are given has it. rank_bm25 has the first 10,000 passages alone.
+where one of the five passages that are given has it. rank_bm25 has the first 10,000 passages alone. Scores are compared
+or the script stops: ours are those of bm25s when it is given our words, and bm25s has the same with numba as without.
 """
 
 import datetime
@@ -14,8 +15,11 @@ import json
 import random
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.harness import PEERS_PYTHON, ROOT, figures, measure, parser, read_texts, show
@@ -48,20 +52,28 @@ def main() -> None:
     texts = list(read_texts(arguments.text))
     random.Random(0).shuffle(texts)
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for part, wanted in (("small", 1_000), ("whole", arguments.passages)):  # the first compiles for the other runs
-            (folder / part).mkdir()
-            size, passages = make(folder / part, texts, wanted)
-            runs = {"ours": [run("ours", folder / part)]}
-        for _ in range(arguments.repeats - 1):
-            runs["ours"].append(run("ours", folder / "whole"))
-        runs |= {peer: [run(peer, folder / "whole") for _ in range(arguments.repeats)] for peer in PEERS}
+        small, whole = Path(name, "small"), Path(name, "whole")
+        make(small, texts, 1_000)
+        run("ours", small)  # compiles for the other runs
+        size, passages = make(whole, texts, arguments.passages)
+        runs: dict[str, list[dict[str, Any]]] = {contender: [] for contender in NAMES}
+        for _ in range(arguments.repeats):
+            for contender, of_contender in runs.items():
+                of_contender.append(run(contender, whole))
+        run("words", whole)
+        check_scores(runs, run("same_words", whole))
     show(f"{passages:,} passages of {size / 1e6:,.0f} MB of text", figures(runs, NAMES, KINDS), arguments.json)
+
+
+def check_scores(runs: Mapping[str, Sequence[Mapping[str, Any]]], same_words: Mapping[str, Any]) -> None:
+    """Raises AssertionError: contenders that compute the same have other scores for the five best of a question."""
+    for of_ours in runs["ours"]:
+        np.testing.assert_allclose(of_ours["scores"], same_words["scores"], rtol=1e-9)
+    np.testing.assert_allclose(runs["bm25s"][0]["scores"], runs["bm25s_numba"][0]["scores"], rtol=1e-5)
 
 
 def make(folder: Path, texts: Sequence[str], wanted: int) -> tuple[int, int]:
     """A corpus of about so many passages, these passages and questions; bytes of the text and passages."""
-    import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -106,8 +118,8 @@ def question(chance: random.Random, texts: Sequence[str]) -> str:
 
 
 def run(name: str, folder: Path) -> dict:
-    """What one contender prints, and its peak memory in MB."""
-    python = sys.executable if name == "ours" else PEERS_PYTHON
+    """What one contender gives, and its peak memory in MB."""
+    python = sys.executable if name in ("ours", "words") else PEERS_PYTHON
     usage = measure([python, ROOT / "benchmarks/retrieve_contenders.py", name, folder])
     return json.loads(usage.output.splitlines()[-1]) | {"peak": usage.peak_bytes / 1e6}
 

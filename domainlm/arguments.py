@@ -311,7 +311,7 @@ def _add_generate(commands: Any) -> None:
     generate.add_argument(
         "--chat",
         action="store_true",
-        help="a prompt is what a user says, and the answer ends with its turn: of a run that `domainlm finetune` made",
+        help="prompts are turns of a user (on a terminal, of one conversation): of a run that `domainlm finetune` made",
     )
     generate.add_argument("--tokens", type=whole(1), metavar="N", help="most tokens of each continuation")
     generate.add_argument(

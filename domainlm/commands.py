@@ -223,7 +223,7 @@ def tasks(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
 
 def generate(arguments: argparse.Namespace, config: RunConfig) -> Result:
-    from domainlm.generate import continue_in_order, converse, load_writer, sample_settings
+    from domainlm.generate import continue_in_order, load_writer, sample_settings
 
     given = {
         "new_tokens": arguments.tokens,
@@ -236,25 +236,27 @@ def generate(arguments: argparse.Namespace, config: RunConfig) -> Result:
     changed = {name: value for name, value in given.items() if value is not None}
     settings = replace(sample_settings(config), **changed)
     named = [*(arguments.prompt or []), *arguments.others]
+    talks = not named and sys.stdin.isatty() and not arguments.json
+    asked, find = [] if talks else named or _lines_of_input(), None
     if arguments.retrieve is not None:
         from domainlm.retrieval.index import bound_of
-        from domainlm.retrieval.open_book import answer
+        from domainlm.retrieval.open_book import answer, finder
 
-        bound, output = bound_of(config, arguments.date, arguments.undated), None if arguments.json else sys.stdout
-        asked = named or _lines_of_input()
-        return answer(
-            config, arguments.checkpoint, asked, arguments.retrieve, bound, settings, output, chat=arguments.chat
-        )
-    if arguments.date or arguments.undated:
+        find = finder(config, arguments.retrieve, bound_of(config, arguments.date, arguments.undated))
+    elif arguments.date or arguments.undated:
         raise ConfigError("--date and --undated bound what is retrieved: add --retrieve K, or leave them out")
-    writer = load_writer(config, arguments.checkpoint, chat=arguments.chat)
-    if not named and sys.stdin.isatty() and not arguments.json:
-        continuations = converse(writer, settings, sys.stdout)
     else:
-        prompts = named or _lines_of_input() or config.evaluation.prompts
-        if not prompts:
-            raise ConfigError("there is no prompt: give --prompt TEXT, or lines on standard input")
-        continuations = continue_in_order(writer, prompts, settings, None if arguments.json else sys.stdout)
+        asked = asked or list(config.evaluation.prompts)
+    if not asked and not talks:
+        raise ConfigError("there is no prompt: give --prompt TEXT, or lines on standard input")
+    writer, output = load_writer(config, arguments.checkpoint, chat=arguments.chat), sys.stdout
+    if talks:
+        from domainlm.conversation import converse
+
+        return {"step": writer.step, "samples": converse(writer, settings, output, find)}
+    if find:
+        return answer(writer, find, asked, settings, None if arguments.json else output)
+    continuations = continue_in_order(writer, asked, settings, None if arguments.json else output)
     return {"step": writer.step, "samples": [asdict(continuation) for continuation in continuations]}
 
 

@@ -31,9 +31,8 @@ def _name_run(arguments: argparse.Namespace) -> None:
     folder = Path(arguments.config).absolute()
     file = folder / "config.yaml"
     if not file.exists():
-        raise ConfigError(
-            f"{arguments.config} is no run that has begun, it has no config.yaml: name the run's YAML file"
-        )
+        what = "an adapter, and no run" if (folder / "adapter_config.json").exists() else "no run that has begun"
+        raise ConfigError(f"{arguments.config} is {what}, it has no config.yaml: name the run's YAML file")
     arguments.config = str(file)
     start = begun_in(recorded_folder(file), folder)
     if start is None:

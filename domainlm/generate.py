@@ -1,7 +1,7 @@
-"""Continues texts with a trained model: as they come, cut at stop strings, in conversation or many in order."""
+"""Continues texts with a trained model: as they come, cut at stop strings, many in order."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TextIO, TypeAlias
 
@@ -127,17 +127,19 @@ def continue_texts(
     prompts: Sequence[Prompt],
     settings: GenerationSettings,
     on_text: Callable[[int, str], object] = lambda place, text: None,
+    encoded: Sequence[Sequence[int]] | None = None,
 ) -> tuple[list[Continuation], Speed]:
     """Continue each prompt.
 
     Args:
         on_text: is told the place of a prompt and the next piece of its continuation as soon as it is certain: whole
             characters, and nothing that may turn out to begin a stop string. The pieces together are the continuation.
+        encoded: what the model reads of each prompt (`Writer.encode`), where that is known already.
 
     Raises:
         ConfigError: a setting is out of range, or the continuation would leave the context of a RoPE model.
     """
-    encoded = [writer.encode(prompt) for prompt in prompts]
+    encoded = encoded or [writer.encode(prompt) for prompt in prompts]
     texts = [ComingText(writer.tokenizer, settings.stops) for _ in prompts]
 
     def on_token(place: int, token: int) -> bool:
@@ -233,7 +235,7 @@ def continue_in_order(
     tokens, seconds = 0, 0.0
     for first in range(0, len(prompts), BATCH):
         batch = prompts[first : first + BATCH]
-        shown = _InOrder(batch, output, is_first=first == 0) if output else None
+        shown = InOrder(batch, output, is_first=first == 0) if output else None
         changed = replace(settings, seed=settings.seed + first)
         done, speed = continue_texts(writer, batch, changed, shown.add if shown else lambda place, text: None)
         if shown:
@@ -244,42 +246,8 @@ def continue_in_order(
     return continuations
 
 
-def converse(writer: Writer, settings: GenerationSettings, output: TextIO) -> list[Continuation]:
-    """Ask for prompts and continue each as it comes, until the input ends; each takes a seed of its own."""
-    import readline  # noqa: F401  gives `input` a history and the keys of an editor
-
-    say(f"step {writer.step}: write how a text begins; Ctrl-C ends a continuation, Ctrl-D the conversation")
-    continuations: list[Continuation] = []
-    for number, prompt in enumerate(_asked()):
-        changed = replace(settings, seed=settings.seed + number)
-        shown = _InOrder([prompt], output, is_first=True)
-        try:
-            done, speed = continue_texts(writer, [prompt], changed, shown.add)
-        except KeyboardInterrupt:
-            output.write("\n")
-            continue
-        shown.finish()
-        continuations += done
-        say(f"generate: {speed}")
-    output.write("\n")
-    return continuations
-
-
-def _asked() -> Iterator[str]:
-    while True:
-        try:
-            prompt = input("> ")
-        except EOFError:
-            return
-        except KeyboardInterrupt:
-            print()
-            continue
-        if prompt.strip():
-            yield prompt
-
-
 @dataclass
-class _InOrder:
+class InOrder:
     """Shows several continuations one below the other although their pieces come in any order."""
 
     prompts: Sequence[str]

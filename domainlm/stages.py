@@ -81,6 +81,13 @@ def tokenizer(config: RunConfig) -> dict[str, Any]:
     report = build_tokenizer(config.tokenizer, config.corpus, folder, config.data.workers)
     page = write_tokenizer_page(folder / "report.json", config.reports, config.name)
     say(f"tokenizer: {page}")
+    if config.model.bias == "query_key_value":  # of the one class that may refuse it, said before the hours of training
+        from model.exported_tokenizer import try_tokenizer
+
+        try:
+            try_tokenizer(folder / "tokenizer.json", config.model, config.tokenizer.end_of_text)
+        except ValueError as error:
+            say(f"tokenizer: `domainlm export` will refuse this model: {error}")
     return report
 
 

@@ -5,17 +5,22 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tokenizers import Tokenizer
 
 from model.config import ModelConfig
+from model.huggingface_config import hugging_face_config
 
 DESCRIPTION, MARKS, CHAT = "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"
 """What describes a tokenizer beside tokenizer.json."""
 
 KEEPS_THE_FILE = "PreTrainedTokenizerFast"
 """The class that takes tokenizer.json as it is: other classes, and no class, have transformers rebuild its rules."""
+
+OWN_RULES = "qwen2"
+"""The model_type for which transformers 5 rebuilds the rules in spite of KEEPS_THE_FILE."""
 
 PROBES = (
     "Net sales of the year 2024 rose to 1,234,567.89 (+3.5 %) on 2021-12-31; EUR-USD 1.0842",
@@ -100,6 +105,13 @@ def write_tokenizer(file: Path, folder: Path, end_of_text: str, sequence_length:
     return _has_the_ids(folder)
 
 
+def try_tokenizer(file: Path, config: ModelConfig, end_of_text: str) -> bool:
+    """Whether the tokenizer could leave with this model, asked before it is trained: as `write_tokenizer` says it."""
+    with TemporaryDirectory() as name:
+        (Path(name) / "config.json").write_text(json.dumps(hugging_face_config(config, "float32")), "utf-8")
+        return write_tokenizer(file, Path(name), end_of_text, config.sequence_length)
+
+
 def _add_no_pieces(file: Path) -> None:
     """Take out of a tokenizer.json what training never had.
 
@@ -137,10 +149,12 @@ def _has_the_ids(folder: Path) -> bool:
     for text in itertools.chain(PROBES, _texts_of_pieces(file)):
         expected, found = file.encode(text, add_special_tokens=False).ids, loaded.encode(text)
         if found != expected:
+            remedy = f"remove from its {DESCRIPTION} what changes how it reads"
+            if json.loads((folder / "config.json").read_bytes()).get("model_type") == OWN_RULES:
+                remedy = f"of a {OWN_RULES} it takes the rules of Qwen2's tokenizer, whatever the file says: take these"
             raise ValueError(
                 f"AutoTokenizer of transformers {transformers.__version__} gives {len(found)} ids for {text[:40]!a},"
-                f" and tokenizer.json, with which the model was trained, {len(expected)} others: remove from its"
-                f" {DESCRIPTION} what changes how it reads"
+                f" and tokenizer.json, with which the model is trained, {len(expected)} others: {remedy}"
             )
     return True
 

@@ -31,6 +31,11 @@ def read_architecture(folder: Path) -> dict[str, Any]:
         ValueError: there is no config.json, or `Transformer` cannot compute what it describes.
     """
     file = folder / "config.json"
+    if (folder / "adapter_config.json").exists():
+        raise ValueError(
+            f"{folder} holds an adapter: name its base here and the adapter as `lora.adapter`, or a folder of both as "
+            "one, as `domainlm export CONFIG` makes it"
+        )
     try:
         return architecture(json.loads(file.read_bytes()))
     except FileNotFoundError:

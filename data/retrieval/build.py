@@ -1,7 +1,7 @@
 """Corpus to index: the training split's documents in pieces, each cut and counted on its own, and their words inverted.
 
 Held-out text and canaries are never read. Pieces are named by what they are made from: those of text that is as it was
-are kept when the corpus has changed, and when a build is interrupted.
+are kept when the corpus has changed, also within a file, and when a build is interrupted.
 """
 
 import json
@@ -20,7 +20,7 @@ from data.corpus.deduplicate import document_key
 from data.corpus.files import RowGroup, corpus_files, read_row_groups, row_groups
 from data.corpus.inputs import check_made_with
 from data.corpus.tombstones import TOMBSTONES, read_tombstones
-from data.date_columns import DATE_COLUMNS
+from data.date_columns import DATE_COLUMNS, OLDER
 from data.errors import DataError
 from data.files import (
     MANIFEST,
@@ -45,11 +45,13 @@ from data.retrieval.words import count_words
 FORMAT = 2
 SPLIT = "train"
 PIECE_BYTES = 64_000_000  # of text
+PIECE_GROUPS = 16  # row groups; a piece begins at each multiple, so that what has changed before it does not move it
 PIECES = "pieces"
 TEXTS = "texts.json"
 UNDATED = np.iinfo(np.int32).min  # as a day: before all others, so that each search is of one range of passages
 DOCUMENT = {"id": pa.string(), "source": pa.string(), **DATE_COLUMNS, "url": pa.string(), "piece": pa.uint32()}
 KEPT = ("id", *DATE_COLUMNS, "url")  # of a corpus's columns
+READ = (*KEPT, "text")
 PASSAGE = np.dtype([("document", "<u4"), ("begin", "<u8"), ("end", "<u8")])
 """Place in documents.arrow, and the bytes of its piece's text."""
 NOT_BUILT = "run `domainlm retrieve CONFIG`"
@@ -141,19 +143,17 @@ def build_index(
 
 
 def _jobs(config: DataConfig, corpus: Path, folder: Path, words: int, inputs: Mapping[str, Any]) -> list[PieceJob]:
-    digests = {name: file["digest"] for name, file in json.loads((corpus / MANIFEST).read_bytes())["files"].items()}
+    listed = json.loads((corpus / MANIFEST).read_bytes())["files"]
     forgotten = _forgotten(config, corpus)
     jobs = []
     for source, files in corpus_files(corpus, SPLIT).items():
         if source == CANARIES and config.canaries:
             continue
         for file in files:
-            listed = digests.get(file.relative_to(corpus).as_posix())
-            if listed is None:
+            if file.relative_to(corpus).as_posix() not in listed:
                 raise DataError(f"{file} is not in the corpus's {MANIFEST}: run `domainlm prepare CONFIG` again")
             for groups in _runs(file):
-                numbers = [group.number for group in groups]
-                name = value_digest([FORMAT, words, source, listed, numbers, inputs["tombstones"]])
+                name = value_digest([FORMAT, words, source, _stored_digest(groups), inputs["tombstones"]])
                 jobs.append(PieceJob(groups, source, folder / PIECES / name, words, forgotten))
     if not jobs:
         raise DataError(f"{corpus} has no training text: there is nothing to be found in it")
@@ -161,17 +161,30 @@ def _jobs(config: DataConfig, corpus: Path, folder: Path, words: int, inputs: Ma
 
 
 def _runs(file: Path) -> Iterator[tuple[RowGroup, ...]]:
-    """The row groups of a file in runs of about PIECE_BYTES of text."""
+    """The row groups of a file in runs of PIECE_GROUPS, or of about PIECE_BYTES of text."""
     run: list[RowGroup] = []
     room = PIECE_BYTES
     for group, taken in row_groups([file]):
-        if run and taken > room:
+        if run and (taken > room or group.number % PIECE_GROUPS == 0):
             yield tuple(run)
             run, room = [], PIECE_BYTES
         run.append(group)
         room -= taken
     if run:
         yield tuple(run)
+
+
+def _stored_digest(groups: tuple[RowGroup, ...]) -> str:
+    """Of the bytes that the file has of the row groups in what is read of them, so that nothing is decompressed."""
+    footer, digest = pq.read_metadata(groups[0].file), new_digest()
+    with groups[0].file.open("rb") as file:
+        for group in groups:
+            stored = footer.row_group(group.number)
+            for column in map(stored.column, range(stored.num_columns)):
+                if column.path_in_schema in (*READ, OLDER):
+                    file.seek(column.dictionary_page_offset or column.data_page_offset)
+                    digest.update(file.read(column.total_compressed_size))
+    return digest.hexdigest()
 
 
 def _forgotten(config: DataConfig, corpus: Path) -> frozenset[bytes]:
@@ -207,7 +220,7 @@ def _make_pieces(jobs: list[PieceJob], folder: Path, workers: int | None) -> Non
 def _make_piece(job: PieceJob) -> int:
     """Write a piece; returns how many of its documents are left out because they are to be forgotten."""
     numbers = [group.number for group in job.groups]
-    table = read_row_groups(job.groups[0].file, numbers, [*KEPT, "text"]).combine_chunks()
+    table = read_row_groups(job.groups[0].file, numbers, READ).combine_chunks()
     texts = table["text"].combine_chunks().cast(pa.large_string())
     try:
         texts.validate(full=True)

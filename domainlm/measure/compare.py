@@ -11,7 +11,7 @@ from data.progress import say
 from data.shards.format import verify_held_out
 from domainlm.measure.already_read import HeldOutId, already_read
 from domainlm.measure.audit import REPORT as AUDIT
-from domainlm.measure.named_model import load_named, named_run, own_model
+from domainlm.measure.named_model import check_names, load_named, named_run, own_model
 from domainlm.measure.questions import answered_before
 from domainlm.measure.tasks import kept_figures
 from domainlm.status.read import read_status
@@ -62,6 +62,7 @@ def compare(
         ConfigError: a name is of no model, or two models have one name.
         CheckpointError, DataError: as for `evaluate`.
     """
+    check_names(others)
     own, trained = own_model(config)
     text = held_out_text(config, trained.checkpoint, config.evaluation.compare_tokens or config.evaluation.tokens)
     if not text.documents:

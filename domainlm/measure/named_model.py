@@ -32,20 +32,37 @@ def load_named(path: str, *, window: int | None = None, dtype: Dtype | None = No
         window, dtype: of models of transformers.
 
     Raises:
-        ConfigError: it is none of these, or an export whose weights are not as they were written.
+        ConfigError: it is none of these (`check_names`), or an export whose weights are not as they were written.
         CheckpointError: the run has no such checkpoint, or it is damaged.
         DataError: transformers cannot read it.
     """
     if run := named_run(path):
         return own_model(*run)[0]
+    return load_general_model(_place(path), window=window, dtype=dtype)
+
+
+def check_names(paths: Sequence[str]) -> None:
+    """Asked before any model is loaded. Raises ConfigError: one of them names no model, or half of one."""
+    for path in paths:
+        if named_run(path) is None:
+            _place(path)
+
+
+def _place(path: str) -> Path:
+    """Where a model lies that is of no run."""
     scheme, of_demo, name = path.partition("://")
     place = demo_model(name) if scheme == "demo" and of_demo else Path(path)
+    if (place / "adapter_config.json").exists():  # transformers would load it too, with peft, or would not, without
+        raise ConfigError(
+            f"{path} holds an adapter, which is a model with its base alone: name the run that trained it, or a folder "
+            "of both as one, as `domainlm export CONFIG` or peft's merge_and_unload make it"
+        )
     if (place.is_dir() and (place / "config.json").exists()) or (place.is_file() and place.suffix == ".gguf"):
         try:
             check_weights_as_written(place)
         except ValueError as error:
             raise ConfigError(str(error)) from None
-        return load_general_model(place, window=window, dtype=dtype)
+        return place
     raise ConfigError(
         f"{path} names no model: name a run's YAML file or folder, a checkpoint's folder, a folder with transformers' "
         "config.json, or a .gguf file; models of a hub are fetched first, as by `hf download NAME --local-dir FOLDER`"

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from data.errors import DataError
 from data.files import finished_digest, stage_digest, write_atomically
 from domainlm.measure.already_read import HeldOutId, already_read
-from domainlm.measure.named_model import load_named, own_model
+from domainlm.measure.named_model import check_names, load_named, own_model
 from domainlm.retrieval.index import index_folder, open_search
 from evaluation.general_model import Dtype
 from evaluation.questions.answers import Answers, answer, tasks
@@ -67,6 +67,7 @@ def ask(
         CheckpointError: the run has none, or shards and corpus are not those that it was trained with.
         DataError: no documents are held out, all kinds of items are refused, or there is no index of the corpus.
     """
+    check_names(others)
     search = open_search(config) if passages else None  # what is wrong with it is said before all else
     questions = _questions(config, items, with_passages=search is not None)
     own, trained = own_model(config)

@@ -7,7 +7,7 @@ from typing import Any
 
 from data.errors import DataError
 from data.files import read_object, stage_digest, value_digest, write_atomically
-from domainlm.measure.named_model import load_named, named_run, own_model
+from domainlm.measure.named_model import check_names, load_named, named_run, own_model
 from domainlm.trace import steps_of_documents
 from evaluation.figures import spans
 from evaluation.general_model import Dtype
@@ -52,6 +52,7 @@ def score_tasks(
     wanted = names or config.evaluation.tasks
     if not wanted:
         raise ConfigError("no task is named: name some, or set evaluation.tasks")
+    check_names(models)
     tasks = load_tasks(wanted, seed=config.seed, limit=limit, places=config.evaluation.task_data, fetch=fetch)
     own, trained = own_model(config)
     first = [ask(own, task, config.reports / FOLDER) for task in tasks]

@@ -1,31 +1,61 @@
 """Answers with passages of the run's corpus before the question: which passages, what the model writes, its sources."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeAlias
 
+from data.examples.records import Turn
 from data.progress import say
 from data.retrieval.prompt import OpenBook, open_book
 from data.retrieval.search import Bound, Search
-from domainlm.generate import GenerationSettings, Writer, continue_in_order, load_writer
+from domainlm.generate import GenerationSettings, Writer, continue_in_order
 from domainlm.retrieval.index import NOTHING, describe_passage, describe_source, open_search
 from train.config import RunConfig
-from train.config_file import ConfigError
 
 CLOSED = f"{NOTHING} in the corpus: answered without passages (closed-book)"
 NO_ROOM = "the context has no room for a passage beside the question: answered without passages (closed-book)"
 
+Find: TypeAlias = Callable[[Writer, Sequence[Turn], str, int], OpenBook]
+"""`book_for` by (the model, what was said before, a question, new tokens)."""
 
-def book_for(writer: Writer, search: Search, question: str, number: int, bound: Bound, new_tokens: int) -> OpenBook:
+
+def finder(config: RunConfig, number: int, bound: Bound) -> Find:
+    """Finds up to `number` passages in the run's index. Raises DataError: the index is not that of the corpus."""
+    search = open_search(config)
+
+    def find(writer: Writer, earlier: Sequence[Turn], question: str, new_tokens: int) -> OpenBook:
+        return book_for(writer, search, question, number, bound, new_tokens, earlier)
+
+    return find
+
+
+def book_for(
+    writer: Writer,
+    search: Search,
+    question: str,
+    number: int,
+    bound: Bound,
+    new_tokens: int,
+    earlier: Sequence[Turn] = (),
+) -> OpenBook:
     """The prompt for a question: up to `number` passages and the question, with room for `new_tokens` behind it.
 
+    Args:
+        earlier: what was said before it and stands there too: the user's last question of it is searched for as well,
+            as "And in 1930?" has no word of what it is about.
+
     Raises:
+        ConfigError: the model's template refuses these turns.
         DataError: the question is empty, or does not fit into the context with its new tokens.
     """
-    passages = search.find(question, number, bound)
+    before = [turn.content for turn in earlier if turn.role == "user"][-1:] if question.strip() else []
+    passages = search.find("\n".join([*before, question]), number, bound)
     room = writer.model.config.sequence_length - new_tokens
 
-    book = open_book(question, passages, lambda text: len(writer.encode(text)), room)
+    def count(text: str) -> int:
+        return len(writer.encode((*earlier, Turn("user", text)) if earlier else text))
+
+    book = open_book(question, passages, count, room)
     if not book.citations:
         say(f"generate: {NO_ROOM if passages else CLOSED}")
     return book
@@ -37,23 +67,12 @@ def cited(book: OpenBook) -> list[dict[str, Any]]:
 
 
 def answer(
-    config: RunConfig,
-    step: int | None,
-    questions: Sequence[str],
-    number: int,
-    bound: Bound,
-    settings: GenerationSettings,
-    output: TextIO | None,
-    *,
-    chat: bool = False,
+    writer: Writer, find: Find, questions: Sequence[str], settings: GenerationSettings, output: TextIO | None
 ) -> dict[str, Any]:
     """Answer questions one after the other, each with passages of its own; they are shown with their sources.
 
     Args:
-        step: the checkpoint's; None takes the newest.
-        number: most passages before a question.
         output: where to show them; None shows nothing.
-        chat: a question is what a user says.
 
     Returns:
         The checkpoint's `step`, and `samples`: of each question the fields of `Continuation` (`prompt` has the passages
@@ -62,15 +81,9 @@ def answer(
         result itself as well.
 
     Raises:
-        ConfigError: there is no question.
-        DataError: one is empty or does not fit, or the index is not that of the corpus.
-        CheckpointError: there is no such checkpoint.
+        DataError: a question is empty or does not fit.
     """
-    if not questions:
-        raise ConfigError("there is no question: name one behind the configuration, or give lines on standard input")
-    search = open_search(config)  # what is wrong with it is said before the model is loaded
-    writer = load_writer(config, step, chat=chat)
-    books = [book_for(writer, search, question, number, bound, settings.new_tokens) for question in questions]
+    books = [find(writer, (), question, settings.new_tokens) for question in questions]
     samples = []
     for question, book in zip(questions, books, strict=True):
         written = continue_in_order(writer, [book.prompt], settings, output)[0]

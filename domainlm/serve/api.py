@@ -19,7 +19,7 @@ from starlette.routing import Route
 from data.errors import DataError
 from data.examples.records import Turn
 from data.progress import say
-from domainlm.generate import Continuation, GenerationSettings, Writer, continue_texts, said
+from domainlm.generate import Continuation, GenerationSettings, Prompt, Writer, continue_texts
 from domainlm.serve.answers import Answer, Question, event
 from domainlm.serve.requests import Asked, ChatRequest, CompletionRequest
 from domainlm.serve.worker import BusyError, TooLongError, Worker
@@ -29,7 +29,7 @@ SECONDS_BETWEEN_LOOKS = 0.5
 """At whether the one who waits for a whole answer is still there."""
 NO_TURNS = "this model knows no turns: ask /v1/completions, or serve one that `domainlm finetune` has made"
 Kind = TypeVar("Kind", bound=Asked)
-Retrieve: TypeAlias = Callable[[Writer, str, int, datetime.date | None, int], Question]
+Retrieve: TypeAlias = Callable[[Writer, Sequence[Turn], str, int, datetime.date | None, int], Question]
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Served:
         name: of the model, as requests say it.
         settings: of a continuation where a request does not say.
         chat: the model where it knows turns of a conversation.
-        retrieve: a text with passages set before it, for (the model, text, passages, latest date, tokens to be left
-            free); None without an index.
+        retrieve: a text with passages set before it, for (the model, turns before, text, passages, latest date, tokens
+            to be left free); None without an index.
         passages: set before a question where a request does not say.
         largest_body: bytes of a request.
         token: the one that requests must bear, or None.
@@ -86,14 +86,16 @@ def make_app(served: Served) -> Starlette:
 
     async def completions(request: Request) -> Response:
         asked = await _read(request, CompletionRequest, served)
-        questions = [_question(served, served.writer, asked, prompt) for prompt in asked.prompt]
+        questions = [_question(served, served.writer, asked, (), prompt) for prompt in asked.prompt]
         return await _answer(request, served, served.writer, asked, questions)
 
     async def chat(request: Request) -> Response:
         asked = await _read(request, ChatRequest, served)
         if served.chat is None:
             raise RefusedError(400, NO_TURNS)
-        return await _answer(request, served, served.chat, asked, [_conversation(served, served.chat, asked)])
+        *earlier, last = (Turn(message.role, message.text) for message in asked.messages)
+        question = _question(served, served.chat, asked, earlier, last.content)
+        return await _answer(request, served, served.chat, asked, [question])
 
     routes = [
         Route("/health", health),
@@ -147,35 +149,29 @@ async def _read(request: Request, kind: type[Kind], served: Served) -> Kind:
     return asked
 
 
-def _question(served: Served, writer: Writer, asked: Asked, text: str, before: int = 0) -> Question:
-    """A text, with the passages before it that the request or the server's command wants.
-
-    Args:
-        before: tokens of the prompt that stand before the text.
-    """
+def _question(served: Served, writer: Writer, asked: Asked, earlier: Sequence[Turn], text: str) -> Question:
+    """A text behind what was said earlier, with the passages before it that the request or the command wants."""
     passages = served.passages if asked.retrieve is None else asked.retrieve
     if not passages:
-        return Question(text)
+        return Question((*earlier, Turn("user", text)) if earlier else text)
     if served.retrieve is None:
         raise RefusedError(
             400, "retrieve: there is no index: run `domainlm retrieve CONFIG`, and start the server again"
         )
     try:
-        free = (asked.max_tokens or served.settings.new_tokens) + before
-        return served.retrieve(writer, text, passages, asked.date, free)
+        free = asked.max_tokens or served.settings.new_tokens
+        return served.retrieve(writer, earlier, text, passages, asked.date, free)
     except DataError as error:
         raise RefusedError(400, f"retrieve: {error}") from None
-
-
-def _conversation(served: Served, chat: Writer, asked: ChatRequest) -> Question:
-    """All that was said, with passages before the last question."""
-    *earlier, last = (Turn(message.role, message.text) for message in asked.messages)
-    try:
-        before = len(chat.encode((*earlier, last))) - len(chat.encode((last,)))
     except ConfigError as error:
         raise RefusedError(400, f"messages: {error}") from None
-    found = _question(served, chat, asked, last.content, before)
-    return Question((*earlier, Turn(last.role, said(found.prompt))), found.citations)
+
+
+def _encode(writer: Writer, prompt: Prompt) -> list[int]:
+    try:
+        return writer.encode(prompt)
+    except ConfigError as error:
+        raise RefusedError(400, f"messages: {error}") from None
 
 
 def _settings(served: Served, asked: Asked, longest: int) -> GenerationSettings:
@@ -202,11 +198,11 @@ def _settings(served: Served, asked: Asked, longest: int) -> GenerationSettings:
 async def _answer(
     request: Request, served: Served, writer: Writer, asked: Asked, questions: Sequence[Question]
 ) -> Response:
-    lengths = [len(writer.encode(question.prompt)) for question in questions]
-    settings = _settings(served, asked, max(lengths))
     prompts = [question.prompt for question in questions]
-    pieces = served.worker.run(lambda tell: continue_texts(writer, prompts, settings, tell)[0])
-    answer = Answer(served.name, isinstance(asked, ChatRequest), questions, sum(lengths))
+    encoded = [_encode(writer, prompt) for prompt in prompts]
+    settings = _settings(served, asked, max(map(len, encoded)))
+    pieces = served.worker.run(lambda tell: continue_texts(writer, prompts, settings, tell, encoded)[0])
+    answer = Answer(served.name, isinstance(asked, ChatRequest), questions, sum(map(len, encoded)))
     begin = time.perf_counter()
     if asked.stream:
         try:
@@ -258,15 +254,13 @@ def _too_long(worker: Worker) -> RefusedError:
 async def _events(answer: Answer, first: Any, pieces: Any, usage: bool, begin: float) -> AsyncIterator[str]:
     """The stream of server-sent events, ended as OpenAI's is."""
     try:
-        for opening in answer.opening():
-            yield event(opening)
+        opening = "".join(map(event, answer.opening()))
         piece = first
         while not isinstance(piece, list):
-            yield event(answer.piece(*piece))
+            yield opening + event(answer.piece(*piece))  # what is yielded is sent by itself, which takes its time
+            opening = ""
             piece = await anext(pieces)
-        for ending in answer.endings(piece, usage):
-            yield event(ending)
-        yield "data: [DONE]\n\n"
+        yield opening + "".join(map(event, answer.endings(piece, usage))) + "data: [DONE]\n\n"
         _say_answered(answer, piece, begin)
     except TooLongError:
         yield event({"error": {"message": "the time for an answer is over", "type": "timeout"}})

@@ -4,6 +4,7 @@ import datetime
 import ipaddress
 import os
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from typing import NamedTuple
 import uvicorn
 
 from data.errors import DataError
+from data.examples.records import Turn
 from data.progress import say
 from domainlm.generate import Writer, load_writer, sample_settings
 from domainlm.retrieval.index import bound_of, open_search
@@ -112,9 +114,12 @@ def _retrieve(config: RunConfig, wanted: bool) -> Retrieve | None:
         say(f"serve: without passages: {error}")
         return None
 
-    def retrieve(writer: Writer, text: str, number: int, date: datetime.date | None, free: int) -> Question:
-        book = book_for(writer, search, text, number, bound_of(config, date), free)
-        return Question(book.prompt, cited(book))
+    def retrieve(
+        writer: Writer, earlier: Sequence[Turn], text: str, number: int, date: datetime.date | None, free: int
+    ) -> Question:
+        book = book_for(writer, search, text, number, bound_of(config, date), free, earlier)
+        prompt = (*earlier, Turn("user", book.prompt)) if earlier else book.prompt
+        return Question(prompt, cited(book))
 
     return retrieve
 

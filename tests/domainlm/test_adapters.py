@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from domainlm.export import export
+from model.pretrained import read_architecture
 from tests.launched.runs import assert_same_run, run_to_the_end, run_train
 from train.checkpoints.folders import CheckpointError, newest_checkpoint
 from train.checkpoints.fragments import Reader
@@ -124,12 +125,39 @@ def test_merged_and_beside_its_base_the_export_is_the_trained_model(
 
 def test_it_is_measured_and_written_with(adapted: Path, command_line: CommandLine) -> None:
     assert command_line("evaluate", adapted, "evaluation.baselines=[]")[0] == 0
+    assert command_line("compare", adapted, load_config(adapted).init_from)[0] == 0
+    assert command_line("questions", adapted, "--items", "20")[0] == 0
+    assert command_line("report", adapted)[0] == 0
     code, shown, _ = command_line("generate", adapted, "--prompt", "The bank", "--tokens", "4")
     assert code == 0
     assert shown.startswith("The bank")
     code, shown, _ = command_line("plan", adapted)
     assert code == 0
     assert "it trains an adapter (lora), which takes less" in " ".join(shown.split())
+
+
+def test_an_adapter_alone_is_refused_wherever_a_model_is_named(
+    adapted: Path, command_line: CommandLine, base: Path, tmp_path: Path
+) -> None:
+    """Before anything is scored; also beside the weights of its base, where transformers loads it or not."""
+    adapter, both = tmp_path / "adapter", shutil.copytree(base, tmp_path / "both")
+    assert command_line("export", adapted, "--adapter", "--out", adapter)[0] == 0
+    for file in adapter.glob("adapter_*"):
+        shutil.copy(file, both)
+    for words in (
+        ("compare", adapted, adapter),
+        ("questions", adapted, both),
+        ("tasks", adapted, "arc_easy", "--model", adapter),
+    ):
+        code, _, said = command_line(*words)
+        assert (code, said.count("\n")) == (2, 1), said
+        assert "holds an adapter, which is a model with its base alone: name the run that trained it" in said
+    for words in (("generate", adapter, "The bank"), ("serve", adapter)):
+        code, _, said = command_line(*words)
+        assert (code, said.count("\n")) == (2, 1), said
+        assert "adapter is an adapter, and no run, it has no config.yaml: name the run's YAML file" in said
+    with pytest.raises(ValueError, match=r"holds an adapter: name its base here and the adapter as `lora\.adapter`"):
+        read_architecture(both)
 
 
 def test_another_run_begins_with_the_adapter(

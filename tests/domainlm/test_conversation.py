@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from domainlm.generate import BATCH, _InOrder, continue_in_order, continue_texts, load_writer, sample_settings
+from domainlm.generate import BATCH, InOrder, continue_in_order, continue_texts, load_writer, sample_settings
 from tests.launched.runs import environment, run_domainlm, run_train
 from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
@@ -158,7 +158,7 @@ def test_many_prompts_go_in_batches_and_come_in_order(trained: Path) -> None:
 
 def test_the_first_is_shown_as_it_comes_and_the_others_wait() -> None:
     output: Any = io.StringIO()
-    shown = _InOrder(["a", "b"], output, is_first=True)
+    shown = InOrder(["a", "b"], output, is_first=True)
     shown.add(1, "Y")
     shown.add(0, "X")
     assert output.getvalue() == "a▸X"
@@ -199,7 +199,7 @@ def test_answers_with_passages_of_the_corpus(trained: Path, command_line: Comman
         ([f"{question} " * 40, "--retrieve", "1"], "shorten it, or ask for fewer new tokens"),
         ([question, "--date", "2012-06-30"], "add --retrieve K"),
         ([question, "--retrieve", "1", "--undated"], "--undated is for a question with a --date"),
-        (["--retrieve", "1"], "there is no question"),
+        (["--retrieve", "1"], "there is no prompt"),
     ):
         code, _, said = command_line("generate", trained, *words)
         assert (code, expected in said.splitlines()[-1]) == (2, True), said

@@ -7,7 +7,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import AutoTokenizer
 
 from model import exported_tokenizer
+from model.config import ModelConfig
 from model.huggingface_folder import export_folder
+from tests.models import PUBLISHED
 
 END = "<|endoftext|>"
 FIGURES = "Net sales of the year 2024 rose to 1,234,567;"
@@ -64,6 +66,18 @@ def test_an_export_that_is_read_otherwise_is_refused_before_its_weights_are_writ
         export("qwen3", progress=lambda done, total: written.append(done))
     assert not written
     assert [path.name for path in tmp_path.iterdir()] == ["given"]
+
+
+def test_a_tokenizer_that_cannot_leave_is_found_before_there_is_a_model(tmp_path):
+    """transformers takes Qwen2's rules for a Qwen2, whatever the file says, and obeys the file for the others."""
+    given(tmp_path / "given")
+    file = tmp_path / "given" / "tokenizer.json"
+    qwen2, mistral = (
+        ModelConfig.model_validate(PUBLISHED[name] | {"vocabulary_size": 512}) for name in ("qwen2.5", "mistral")
+    )
+    with pytest.raises(ValueError, match=r"ids for 'Net sales.* others: of a qwen2 it takes the rules of Qwen2's"):
+        exported_tokenizer.try_tokenizer(file, qwen2, END)
+    assert exported_tokenizer.try_tokenizer(file, mistral, END)
 
 
 def test_every_piece_is_among_the_texts_that_are_compared(tmp_path):

@@ -80,6 +80,32 @@ def test_changed_parts_give_the_index_that_a_new_one_would_be(config: DataConfig
             assert file.read_bytes() == (tmp_path / "retrieval" / file.relative_to(tmp_path / "fresh")).read_bytes()
 
 
+def test_within_a_file_what_has_not_changed_is_kept(
+    config: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred documents in ten pieces: one more is the work of one piece, and so is one that has changed."""
+    monkeypatch.setattr("data.corpus.staging.ROWS_PER_GROUP", 5)
+    monkeypatch.setattr(build, "PIECE_GROUPS", 2)
+    made: list[build.PieceJob] = []
+    make_piece = build._make_piece
+    monkeypatch.setattr(build, "_make_piece", lambda job: (made.append(job), make_piece(job))[1])
+    file = tmp_path / "reports" / "0.jsonl"
+    lines = records(0, 100).splitlines(keepends=True)
+    changed = lines[47].replace("wool", "cotton")
+    for content, remade in (
+        (lines, 10),
+        ([*lines, records(100, 101)], 1),
+        ([*lines[:47], changed, *lines[48:]], 1),
+        ([*lines[:47], changed.replace(" 47 ", " "), *lines[48:]], 1),
+    ):
+        file.write_text("".join(content), "utf-8")
+        made.clear()
+        search = built(config, tmp_path)
+        assert len(made) == remade
+        assert len(ids(search, "report")) == len(content)
+    assert ids(search, "cotton") == {"r47"}
+
+
 def test_an_interrupted_build_is_no_index_and_goes_on(
     config: DataConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

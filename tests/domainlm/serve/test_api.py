@@ -4,7 +4,7 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
@@ -116,11 +116,11 @@ def chat(writer: Writer) -> Writer:
 
 
 def test_a_chat_continues_its_turns_and_cites(serve: Serve, writer: Writer, chat: Writer) -> None:
-    def retrieve(asked: Writer, text: str, passages: int, date: object, free: int) -> Question:
+    def retrieve(asked: Writer, earlier: Sequence[Turn], text: str, passages: int, date: object, free: int) -> Question:
         assert asked is chat
-        assert free > 4, "what was said before needs room too"
+        assert (list(earlier), text, free) == ([said[0]], "the bank?", 4)
         found = [{"id": "d1", "date": str(date), "passage": "the bank"}][:passages]
-        return Question(f"{found[0]['passage']}\n{text}", found)
+        return Question((*earlier, Turn("user", f"{found[0]['passage']}\n{text}")), found)
 
     client, _ = serve(chat=chat, retrieve=retrieve)
     turns: list[Any] = [
