@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from domainlm.measure.arguments import add_general_model, add_questions
 from domainlm.option_values import day, number, path, shard, whole
 
 DESCRIPTION = """Pretrain a domain language model from scratch.
@@ -197,7 +198,7 @@ def _add_compare(commands: Any) -> argparse.ArgumentParser:
         "other models on the held-out text of a run: bits per byte with intervals, cost, and a verdict",
         "runs/other models/SmolLM2-135M general.gguf",
     )
-    _add_general_model(compare)
+    add_general_model(compare)
     compare.add_argument(
         "--windows",
         choices=("half", "disjoint"),
@@ -214,27 +215,7 @@ def _add_questions(commands: Any) -> None:
         "questions made from the held-out documents, and how many of them the run and other models have right",
         "runs/other models/SmolLM2-135M --items 500 --retrieve 3",
     )
-    _add_general_model(questions)
-    questions.add_argument(
-        "--items", type=whole(20), default=200, metavar="N", help="most items of each kind (default: 200, least 20)"
-    )
-    questions.add_argument(
-        "--retrieve",
-        type=whole(1),
-        metavar="K",
-        help="answer also with up to K passages of the run's own corpus before each question, none of a later day, and "
-        "say whether that is better; `domainlm retrieve` makes the index",
-    )
-
-
-def _add_general_model(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--window",
-        type=whole(2),
-        metavar="N",
-        help="tokens that models of transformers read at once (default: their own)",
-    )
-    command.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="that they compute in")
+    add_questions(questions)
 
 
 def _add_audit(commands: Any) -> None:
@@ -267,7 +248,7 @@ def _add_tasks(commands: Any) -> None:
     )
     tasks.add_argument("--limit", type=whole(1), metavar="N", help="the first N items of each task only")
     tasks.add_argument("--fetch", action="store_true", help="fetch data of tasks from the hub where they are missing")
-    _add_general_model(tasks)
+    add_general_model(tasks)
 
 
 def _add_retrieve(commands: Any) -> None:

@@ -170,14 +170,8 @@ def evaluate(arguments: argparse.Namespace, config: RunConfig) -> Result:
 def compare(arguments: argparse.Namespace, config: RunConfig) -> Result:
     from domainlm.measure import compare as comparing
 
-    result = comparing.compare(
-        config,
-        arguments.others,
-        window=arguments.window,
-        dtype=arguments.dtype,
-        rule=arguments.windows,
-        shard=arguments.shard,
-    )
+    wanted = {"rule": arguments.windows, "shard": arguments.shard}
+    result = comparing.compare(config, arguments.others, **wanted, **_read_as(arguments))
     if arguments.shard is None:
         _show(arguments, comparing.describe(result))
     return result
@@ -186,16 +180,25 @@ def compare(arguments: argparse.Namespace, config: RunConfig) -> Result:
 def questions(arguments: argparse.Namespace, config: RunConfig) -> Result:
     from domainlm.measure import questions as asking
 
-    result = asking.ask(
-        config,
-        arguments.others,
-        items=arguments.items,
-        passages=arguments.retrieve,
-        window=arguments.window,
-        dtype=arguments.dtype,
-    )
+    wanted = {"items": arguments.items, "passages": arguments.retrieve}
+    if arguments.examples:
+        from domainlm.measure import examples
+
+        if arguments.others:
+            raise ConfigError(f"--examples asks no model, leave out {arguments.others[0]}")
+        result = examples.write_examples(config, arguments.examples, since=arguments.since, **wanted)
+        _show(arguments, examples.describe(result))
+        return result
+    if arguments.since:
+        raise ConfigError("--since is for --examples: questions are made of all held-out documents")
+    result = asking.ask(config, arguments.others, **wanted, **_read_as(arguments))
     _show(arguments, asking.describe(result))
     return result
+
+
+def _read_as(arguments: argparse.Namespace) -> dict[str, Any]:
+    """How models of transformers are read."""
+    return {"window": arguments.window, "dtype": arguments.dtype}
 
 
 def audit(arguments: argparse.Namespace, config: RunConfig) -> Result:
@@ -209,15 +212,8 @@ def audit(arguments: argparse.Namespace, config: RunConfig) -> Result:
 def tasks(arguments: argparse.Namespace, config: RunConfig) -> Result:
     from domainlm.measure import tasks as scoring
 
-    result = scoring.score_tasks(
-        config,
-        arguments.others,
-        models=arguments.model,
-        limit=arguments.limit,
-        fetch=arguments.fetch,
-        window=arguments.window,
-        dtype=arguments.dtype,
-    )
+    wanted = {"models": arguments.model, "limit": arguments.limit, "fetch": arguments.fetch}
+    result = scoring.score_tasks(config, arguments.others, **wanted, **_read_as(arguments))
     _show(arguments, scoring.describe(result))
     return result
 

@@ -172,6 +172,7 @@ ELSEWHERE = {
     "data/examples/config": "data/examples/test_records",
     "data/examples/marks": "data/examples/test_chat",
     "domainlm/commands": "domainlm/test_main",
+    "domainlm/measure/arguments": "domainlm/test_main",
     "domainlm/measure/compare": "domainlm/test_stages",
     "domainlm/measure/named_model": "domainlm/test_stages",
     "domainlm/doctor/collectives": "domainlm/doctor/test_examine",

@@ -12,7 +12,7 @@ from data.shards.format import verify_held_out
 from domainlm.measure.already_read import HeldOutId, already_read
 from domainlm.measure.audit import REPORT as AUDIT
 from domainlm.measure.named_model import check_names, load_named, named_run, own_model
-from domainlm.measure.questions import answered_before
+from domainlm.measure.questions import answered_before, ways_before
 from domainlm.measure.tasks import kept_figures
 from domainlm.status.read import read_status
 from domainlm.trace import tokens_between
@@ -84,7 +84,7 @@ def compare(
             compared.append(replace(beside, remarks=read.remarks, already_read=read.documents))
     if shard is not None:
         return {"scored": [model.name for model in compared]}
-    result = comparison_json(compared)
+    result = comparison_json(compared) | {"ways": ways_before(config)}
     write_atomically(config.reports / FACTS, json.dumps(result, indent=1))
     say(f"comparison: {write_comparison(result, config.name, config.reports)}")
     return result

@@ -16,6 +16,7 @@ from evaluation.general_model import Dtype
 from evaluation.questions.answers import Answers, answer, tasks
 from evaluation.questions.build import ITEMS, Questions, make_questions
 from evaluation.questions.open_book import WITHOUT, Found, OpenAnswers, answer_open, in_all, look_up, open_tasks
+from evaluation.questions.ways import compare_ways
 from train.checkpoints.identity import check_data
 from train.config import RunConfig
 from train.config_file import ConfigError
@@ -60,7 +61,7 @@ def ask(
     Returns:
         {"corpus": its digest, "questions": summary.json of the items, "retrieval": {"passages", "method", "index": its
         digest} or None, "models": [{"name", "parameters", "digest", "tasks", "open_book": `open_book.in_all` or None,
-        "remarks"}]}
+        "remarks"}], "ways": `ways.compare_ways`}
 
     Raises:
         ConfigError: a name is of no model, or two models have one name.
@@ -88,6 +89,12 @@ def ask(
         "questions": questions.summary,
         "retrieval": {"passages": passages, "method": search.method, "index": index} if search else None,
         "models": [_figures(each, asked[0], found, questions, config.seed) for each in asked],
+        "ways": compare_ways(
+            [(each.closed, each.opened) for each in asked],
+            list(found.passages if found else questions.items),
+            questions,
+            config.seed,
+        ),
     }
     write_atomically(config.reports / RESULT, json.dumps(result, indent=1))
     return result
@@ -163,6 +170,15 @@ def answered_before(config: RunConfig, digest: str) -> Before:
         return Before({}, None)
 
 
+def ways_before(config: RunConfig) -> dict[str, Any] | None:
+    """The ways that the run's questions.json has; None where there are none, or the corpus is another one by now."""
+    try:
+        result = json.loads((config.reports / RESULT).read_bytes())
+        return result.get("ways") if result["corpus"] == finished_digest(config.corpus) else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
 def _spans(task: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """What of a task is {"value", "low", "high"}."""
     yield from ((name, value) for name, value in task.items() if isinstance(value, dict) and name != "sources")
@@ -186,11 +202,25 @@ def describe(result: Mapping[str, Any]) -> str:
         lines.append(_line(kind, numbers, (_span(task["accuracy"]) for task in of_models)))
         lines += _with_passages(kind, of_models) if retrieval else []
     lines += [f"{model['name']}: {model['open_book']['verdict']}" for model in models if model["open_book"]]
+    lines += _ways(result["ways"]) if result["ways"] else []
     lines += [f"note: {model['name']}: {remark}" for model in models for remark in model["remarks"]]
     split = "after the cutoff" if result["questions"]["split"] == "future" else "of the training text's time"
     return "\n".join(
         [*lines, f"made from held-out documents {split}; n-gram: before what it has right was thinned out"]
     )
+
+
+def _ways(ways: Mapping[str, Any]) -> Iterator[str]:
+    yield ""
+    yield (
+        f"{'right of ' + format(ways['items'], ',') + ' questions: ' + ', '.join(ways['kinds']):<60} "
+        f"{'':<22}  less the first way's, points"
+    )
+    beside = {each["way"]: each for each in ways["differences"] if each["less"] == ways["ways"][0]["way"]}
+    for way in ways["ways"]:
+        less = _points(beside[way["way"]]["difference"]) if way["way"] in beside else ""
+        yield f"  {way['way']:<58} {_span(way['accuracy']):<22}  {less}".rstrip()
+    yield f"{ways['verdict']}\n"
 
 
 def _with_passages(kind: str, of_models: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -47,6 +47,8 @@ def write_comparison(result: Mapping[str, Any], name: str, folder: Path) -> Path
             for place, model in enumerate(models)
             if (found := model["open_book"])
         ],
+        ways=ways_table(result["ways"]) if result["ways"] else None,
+        best=figure(result["ways"]["verdict"], "text", pointer(FACTS, "ways", "verdict")) if result["ways"] else None,
         memorised=memorised_table(models),
         gains=[(model["name"], gains_table(place, model)) for place, model in enumerate(models) if model["gained"]],
         costs=costs_table(models),
@@ -129,6 +131,25 @@ def tasks_table(models: Sequence[Mapping[str, Any]]) -> Table:
                 cells = [_value(place, ("tasks", task, metric), found, end) for end in ("value", "low", "high")]
                 rows.append(Row(model["name"], 1, cells))
     return Table(["value", "from", "to"], rows)
+
+
+def ways_table(ways: Mapping[str, Any]) -> Table:
+    """A row for each way of answering the questions, and one for its difference from each earlier way."""
+    rows, ends = [], ("value", "low", "high")
+
+    def cells(written: str, found: Mapping[str, Any], *path: str | int) -> list[Figure | str]:
+        return [
+            "–" if found[end] is None else figure(found[end], written, pointer(FACTS, "ways", *path, end))
+            for end in ends
+        ]
+
+    for place, way in enumerate(ways["ways"]):
+        rows.append(Row(way["way"], 0, cells(".3f", way["accuracy"], "ways", place, "accuracy")))
+        for number, each in enumerate(ways["differences"]):
+            if each["way"] == way["way"]:
+                shown = cells("+.3f", each["difference"], "differences", number, "difference")
+                rows.append(Row(f"less {each['less']}", 1, shown))
+    return Table(["right", "from", "to"], rows)
 
 
 def memorised_table(models: Sequence[Mapping[str, Any]]) -> Table:

@@ -8,7 +8,7 @@ import datetime
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,7 +115,8 @@ def _answer(
 ) -> tuple[list[list[float]], list[int]]:
     if before := kept(file, items):
         return before["nats"], before["shown"]
-    books = [book_for(model, item, passages) for item, passages in zip(items, found, strict=True)]
+    room = model.window + 1  # the last token is predicted and not read
+    books = [book_for(model.encode, room, item, passages) for item, passages in zip(items, found, strict=True)]
     asked = [(book.prompt, item.choices) for item, book in zip(items, books, strict=True) if book.citations]
     opened = iter(score(model, asked, f"{file.stem} with passages, {model.name}"))
     nats = [next(opened) if book.citations else list(own) for book, own in zip(books, closed, strict=True)]
@@ -124,13 +125,17 @@ def _answer(
     return nats, shown
 
 
-def book_for(model: LanguageModel, item: Item, passages: Sequence[Passage]) -> OpenBook:
-    """As many passages as the model reads at once with the question and any one of its choices, by its own tokens."""
+def book_for(encode: Callable[[str], Sequence[int]], room: int, item: Item, passages: Sequence[Passage]) -> OpenBook:
+    """As many passages as there is room for before the question and any one of its choices.
+
+    Args:
+        encode: text to a model's own ids.
+        room: most of them.
+    """
 
     def count(text: str) -> int:
-        return max(len(model.encode(text + choice)) for choice in item.choices)
+        return max(len(encode(text + choice)) for choice in item.choices)
 
-    room = model.window + 1  # the last token is predicted and not read
     if not passages or count(item.prompt) > room:
         return OpenBook(item.prompt, ())
     return open_book(item.prompt, passages, count, room)

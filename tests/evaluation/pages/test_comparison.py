@@ -45,6 +45,17 @@ OPEN_BOOK = {"passages": 3, "verdict": "with 3 passages better: +4.1 points (+1.
 MEMORISED = {"seen 1 times": {"value": 0.05, "low": 0.01, "high": 0.2, "of": 20}}
 
 
+WAYS = {
+    "ways": [{"way": f"ours, {how}", "accuracy": span(0.4)} for how in ("closed-book", "with passages")],
+    "differences": [
+        {
+            "way": "ours, with passages",
+            "less": "ours, closed-book",
+            "difference": {"value": 0.07, "low": 0.02, "high": 0.1},
+        }
+    ],
+    "verdict": "ours, with passages has most right, 40.0 %",
+}
 RESULT = {
     "models": [
         model("ours", None, tasks={"next": {"accuracy": {"value": 0.5, "low": 0.4, "high": 0.6}}}, open_book=OPEN_BOOK),
@@ -52,6 +63,7 @@ RESULT = {
         model("earlier", 0.3, gained=GAINED, memorised=MEMORISED),
     ],
     "verdict": "ours is better for this text.",
+    "ways": WAYS,
 }
 
 
@@ -73,6 +85,9 @@ def test_every_number_is_of_a_field_and_all_is_shown(tmp_path: Path, read_page: 
         "domainlm compare",
         "-0.200",
         "+750",
+        "ours, with passages has most right, 40.0 %",
+        "less ours, closed-book",
+        "+0.070",
         "5.0%",
     ):
         assert words in text, words

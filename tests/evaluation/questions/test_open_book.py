@@ -248,7 +248,7 @@ def test_prompts_fit_with_each_of_their_choices_and_lose_nothing(
     assert count > 0 if window > 300 else count < len(told.items["number"])
     for kind, items in told.items.items():
         for each, passages, shown in zip(items, found.passages[kind], opened.shown[kind], strict=True):
-            book = book_for(model, each, passages)
+            book = book_for(model.encode, model.window + 1, each, passages)
             assert len(book.citations) == shown
             assert book.prompt.endswith(each.prompt)
             assert all(len(model.encode(book.prompt + choice)) <= window + 1 for choice in each.choices) or not shown

@@ -1,0 +1,41 @@
+"""The options of the commands that measure models, of those that several have and of the longest."""
+
+import argparse
+
+from domainlm.option_values import day, path, whole
+
+
+def add_general_model(command: argparse.ArgumentParser) -> None:
+    """How models of transformers are read."""
+    command.add_argument(
+        "--window",
+        type=whole(2),
+        metavar="N",
+        help="tokens that models of transformers read at once (default: their own)",
+    )
+    command.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="that they compute in")
+
+
+def add_questions(questions: argparse.ArgumentParser) -> None:
+    """Which questions are made, with which passages, and whether to be answered or to be learnt."""
+    add_general_model(questions)
+    questions.add_argument(
+        "--items", type=whole(20), default=200, metavar="N", help="most items of each kind (default: 200, least 20)"
+    )
+    questions.add_argument(
+        "--retrieve",
+        type=whole(1),
+        metavar="K",
+        help="answer also with up to K passages of the run's own corpus before each question, none of a later day, and "
+        "say whether that is better; `domainlm retrieve` makes the index",
+    )
+    questions.add_argument(
+        "--examples",
+        type=path,
+        metavar="FILE",
+        help="ask nothing, but write such questions of the training documents with their answers, as JSON lines that "
+        "`domainlm finetune` takes (form: pairs); with --retrieve K, half of them have passages in front",
+    )
+    questions.add_argument(
+        "--since", type=day, metavar="YYYY-MM-DD", help="with --examples: of documents of this day and later"
+    )

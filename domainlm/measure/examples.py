@@ -1,0 +1,71 @@
+"""Questions of a run's training documents as examples for `domainlm finetune`, so that its model learns to answer them.
+
+Nothing held out has a part in them: they are made of the corpus's split `train` alone, and so are their passages.
+"""
+
+import datetime
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from data.files import atomic_write
+from data.tokenizer.build import end_of_text_id, load_tokenizer
+from domainlm.retrieval.index import open_search
+from evaluation.questions.examples import Passages, make_examples, training_documents
+from train.config import RunConfig
+
+MARKS = 8
+"""Tokens of a row that are left for the marks of a chat template."""
+
+
+def write_examples(
+    config: RunConfig, file: Path, *, items: int, passages: int | None, since: datetime.date | None
+) -> dict[str, Any]:
+    """Write questions with their right answers as JSON lines, which `finetune` takes with `form: pairs`.
+
+    Args:
+        items: most of each kind.
+        passages: before half of the questions, at most; None for none.
+        since: of documents of this day and later; None for all.
+
+    Returns:
+        {"file", "examples", "with_passages", "kinds": {kind: how many}, "documents": of how many}.
+
+    Raises:
+        DataError: there are no training documents to ask about, the tokenizer is missing, or there is no index.
+    """
+    shown = _passages(config, passages) if passages else None
+    domain = {source.name for source in config.data.sources if source.domain}
+    documents = training_documents(config.corpus, domain, since)
+    kinds: Counter[str] = Counter()
+    asked_about, with_passages = set(), 0
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(file) as out:
+        for record in make_examples(documents, items, shown, config.seed):
+            kinds[record["kind"]] += 1
+            asked_about.add(record["document"])
+            with_passages += bool(record["passages"])
+            out.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+    return {
+        "file": str(file),
+        "examples": kinds.total(),
+        "with_passages": with_passages,
+        "kinds": dict(kinds),
+        "documents": len(asked_about),
+    }
+
+
+def _passages(config: RunConfig, most: int) -> Passages:
+    search = open_search(config)
+    tokenizer, end = load_tokenizer(config.tokenizer_folder), end_of_text_id(config.tokenizer_folder)
+    length = (config.finetune and config.finetune.sequence_length) or config.model.sequence_length
+    return Passages(search, most, lambda text: [end, *tokenizer.encode(text).ids], length - MARKS)
+
+
+def describe(result: dict[str, Any]) -> str:
+    kinds = ", ".join(f"{number:,} {kind}" for kind, number in result["kinds"].items())
+    return (
+        f"{result['file']}: {result['examples']:,} examples of {result['documents']:,} training documents ({kinds}), "
+        f"{result['with_passages']:,} with passages"
+    )
