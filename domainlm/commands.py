@@ -362,11 +362,9 @@ def run(arguments: argparse.Namespace, config: RunConfig) -> Result:
     from domainlm.plan.text import describe
 
     go_on_unread()
-    if is_made_of_examples(config):
-        say("run: the examples of a fine-tuning are prepared by `domainlm finetune`, and are taken as they are")
-    else:
+    if not is_made_of_examples(config):
         stages.prepare(config)
-        stages.tokenize(config)
+    stages.tokenize(config)
     say(describe(make_plan(config)))
     if not stages.train(config, Path(arguments.config), arguments.overrides)["finished"]:
         say("training was asked to stop: run the same command again to go on")
