@@ -358,12 +358,14 @@ def run(arguments: argparse.Namespace, config: RunConfig) -> Result:
     """All stages in order; ends early, with nothing lost, when training is asked to stop."""
     say(f"run: {config.run_folder.absolute()}")  # before what takes seconds to load
     from domainlm import stages
+    from domainlm.configuration import is_made_of_examples
     from domainlm.export import export as export_model
     from domainlm.plan.build import plan as make_plan
     from domainlm.plan.text import describe
 
     go_on_unread()
-    stages.prepare(config)
+    if not is_made_of_examples(config):
+        stages.prepare(config)
     stages.tokenize(config)
     say(describe(make_plan(config)))
     if not stages.train(config, Path(arguments.config), arguments.overrides)["finished"]:

@@ -26,6 +26,20 @@ def load(arguments: argparse.Namespace) -> RunConfig | None:
     return config
 
 
+def is_made_of_examples(config: RunConfig) -> bool:
+    """Whether the run is a fine-tuning, for which `domainlm finetune` has prepared examples, and not documents."""
+    return (config.data_folder / "examples").exists()
+
+
+def check_made_of_documents(config: RunConfig, command: str) -> None:
+    """Raises ConfigError where a command that works with a corpus is given a fine-tuning."""
+    if is_made_of_examples(config):
+        raise ConfigError(
+            f"{command}: {config.run_folder} is a fine-tuning, which has examples ({config.data_folder / 'examples'}) "
+            "and no corpus: name the run that it came from"
+        )
+
+
 def _name_run(arguments: argparse.Namespace) -> None:
     """Put the configuration of a run's folder in its place, and have its folder be the one that was named."""
     folder = Path(arguments.config).absolute()

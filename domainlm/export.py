@@ -132,7 +132,8 @@ def export_adapter(config: RunConfig, folder: Path | None = None, *, step: int |
     ids = trained_rows(config)
     tensors, settings = to_peft(read_trained(found.folder), config.model, config.lora, ids)
     settings |= {"base_model_name_or_path": config.init_from}
-    card, tokenizer = _adapter_card(config, found.step), tokenizer_folder(found, config)
+    tokenizer = tokenizer_folder(found, config)
+    card = _adapter_card(config, found.step, end_of_turn_id(tokenizer))
     window = config.model.sequence_length
     try:
         with only_writer(target):
@@ -142,16 +143,19 @@ def export_adapter(config: RunConfig, folder: Path | None = None, *, step: int |
     return result
 
 
-def _adapter_card(config: RunConfig, step: int) -> str:
+def _adapter_card(config: RunConfig, step: int, end_of_turn: int | None) -> str:
     base_rows = read_architecture(Path(str(config.init_from)))["vocabulary_size"]
     rows = config.model.vocabulary_size
     grown = f"base.resize_token_embeddings({rows})\n" if rows > base_rows else ""
+    # What the base's own folder says of generation knows no turns.
+    stops = f"model.generation_config.eos_token_id = [{end_of_turn}, tokenizer.eos_token_id]\n"
     return (
         f"---\nlibrary_name: peft\n---\n\n# {config.name}\n\nAn adapter (LoRA) of `{base_model(config.model_dump())}`, "
         f"step {step}. `domainlm.json` has the digest of the weights that it was trained beside.\n\n```python\n"
         "from peft import PeftModel\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
         f'base = AutoModelForCausalLM.from_pretrained({str(config.init_from)!r}, dtype="float32")\n{grown}'
-        'model = PeftModel.from_pretrained(base, ".")\ntokenizer = AutoTokenizer.from_pretrained(".")\n```\n'
+        'model = PeftModel.from_pretrained(base, ".")\ntokenizer = AutoTokenizer.from_pretrained(".")\n'
+        f"{stops if end_of_turn is not None else ''}```\n"
     )
 
 

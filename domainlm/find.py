@@ -16,6 +16,7 @@ from data.shards.passages import Found, Passage, find_passages, gaps
 from data.shards.place_index import LEAST, open_index
 from data.stream.stream import Piece
 from data.tokenizer.build import load_tokenizer
+from domainlm.configuration import check_made_of_documents
 from domainlm.trace import open_own, steps_of
 from train.config import RunConfig
 from train.schedule import consumed_samples
@@ -38,9 +39,11 @@ class Finder:
         """Opens the index, and makes it first where there is none.
 
         Raises:
+            ConfigError: the run is a fine-tuning.
             DataError: there are no shards, they cannot be used, or the index has no room.
             CheckpointError: the run was trained on other data than are there now.
         """
+        check_made_of_documents(config, "--find")
         self._config, self._stream = config, open_own(config)
         folder = config.data_folder / "index"
         self._index = open_index(

@@ -178,11 +178,26 @@ def _derive(
     file = folder / "derived.yaml"
     write_atomically(file, yaml.safe_dump(content, sort_keys=False))
     try:
-        return load_config(file, [f"{key}={json.dumps(value)}" for key, value in wanted.settings.items()])
+        derived = load_config(file, [f"{key}={json.dumps(value)}" for key, value in wanted.settings.items()])
+        return _with_trained_marks(derived, chat.added)
     except ConfigError as error:
         raise ConfigError(f"the `finetune` section cannot be run: {error}") from None
     finally:
         file.unlink()
+
+
+def _with_trained_marks(derived: RunConfig, added: tuple[int, ...]) -> RunConfig:
+    """An adapter trains the rows of marks that are new: the weights that it begins with have them already."""
+    lora = derived.lora
+    if lora is None or lora.embeddings == "all" or set(added) <= set(lora.tokens):
+        return derived
+    if lora.embeddings == "none":
+        raise ConfigError(
+            f"the chat template's marks are {len(added)} new pieces, which the adapter would not train: set "
+            "lora.embeddings to new in `finetune.settings`, or take a template whose marks the tokenizer has"
+        )
+    tokens = tuple(sorted({*lora.tokens, *added}))
+    return derived.model_copy(update={"lora": lora.model_copy(update={"embeddings": "none", "tokens": tokens})})
 
 
 def _write_start(config: RunConfig, derived: RunConfig, base: Base, chat: ChatTokenizer, folder: Path) -> None:

@@ -21,6 +21,7 @@ from data.shards.format import read_manifest
 from data.shards.megatron import export_megatron
 from data.shards.packing import pack_shards
 from data.tokenizer.build import build_tokenizer
+from domainlm.configuration import check_made_of_documents
 from domainlm.status.goodput import to_spending
 from domainlm.status.read import read_status
 from evaluation.baselines import measure_baselines
@@ -54,7 +55,13 @@ LABEL_FIGURES = ("accuracy", "macro_f1")
 
 
 def prepare(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
-    """Documents → corpus; or one shard (i, n) of the work that can be divided."""
+    """Documents → corpus; or one shard (i, n) of the work that can be divided.
+
+    Raises:
+        ConfigError: the run is a fine-tuning, whose examples `domainlm finetune` prepares.
+        DataError: the sources cannot be used.
+    """
+    check_made_of_documents(config, "prepare")
     report = prepare_corpus(config.data, config.corpus, config.seed, shard)
     if shard is None:
         kept = {name: source["kept"] for name, source in report["sources"].items()}
@@ -76,6 +83,7 @@ def _warn_of_weights(config: RunConfig) -> None:
 
 def tokenizer(config: RunConfig) -> dict[str, Any]:
     """Corpus → tokenizer, its report and the page of it."""
+    check_made_of_documents(config, "tokenizer")
     folder = config.tokenizer_folder
     check_made_with(config.data, config.corpus)
     report = build_tokenizer(config.tokenizer, config.corpus, folder, config.data.workers)

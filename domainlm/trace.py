@@ -26,6 +26,7 @@ from data.shards.packing import SPLIT
 from data.stream.ledger import documents_of, samples_of, samples_of_all
 from data.stream.stream import TokenStream
 from data.tokenizer.build import load_tokenizer
+from domainlm.configuration import check_made_of_documents
 from train.checkpoints.compatibility import check_stream
 from train.checkpoints.folders import CheckpointError, damaged_folders, find_latest, saved_steps
 from train.config import RunConfig
@@ -199,8 +200,10 @@ def forget_document(config: RunConfig, document: str) -> dict[str, Any]:
         now may have seen anything: all are `touched`, though no step is known.
 
     Raises:
+        ConfigError: the run is a fine-tuning: take the example out of its source and fine-tune again.
         DataError: the corpus has no such document, or it is a canary.
     """
+    check_made_of_documents(config, "--forget")
     requests, trained_on = _find(config.corpus, document)
     if config.data.canaries and any(request.source == CANARIES for request in requests):
         raise DataError(f"{document} is a canary, which the next corpus would have again: change data.canaries instead")

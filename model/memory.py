@@ -37,6 +37,22 @@ class MemoryPerGpu:
         return self.states + self.gathered + self.blocks + self.around_blocks + self.loss
 
 
+@dataclass(frozen=True)
+class Adapter:
+    """What an adapter beside frozen weights changes of the memory of a step."""
+
+    trained: int
+    """Parameters that have gradients and moments: its own, and whole embeddings where these are trained."""
+    frozen: int
+    """Parameters that have neither."""
+    head_rows: int
+    """Rows of the output head that have a gradient."""
+    values: int
+    """Of each token, that a block keeps for the adapter beside what it keeps anyway."""
+    masks: int
+    """Of each token, bytes of a block's masks of the adapter's own dropout."""
+
+
 def memory_per_gpu(
     config: ModelConfig,
     *,
@@ -49,6 +65,7 @@ def memory_per_gpu(
     accumulation_bytes: int = 4,
     attention_matrix: bool = False,
     chunked_loss: bool = True,
+    adapter: Adapter | None = None,
 ) -> MemoryPerGpu:
     """Bytes that training takes on each of `gpus` GPUs which share the model's state.
 
@@ -60,15 +77,23 @@ def memory_per_gpu(
         accumulation_bytes: of a gradient's value; this framework accumulates in fp32 (4), the literature counts 2.
         attention_matrix: attention keeps its matrix of probabilities, as kernels other than flash attention do.
         chunked_loss: the loss goes through the vocabulary in chunks of tokens, as `model.loss` does.
+        adapter: what alone is trained, if not all weights are. What frozen matrices without an update would have kept
+            of the blocks is counted all the same.
     """
     value = _value_bytes(precision)
+    trained, frozen = (adapter.trained, adapter.frozen) if adapter else (parameter_count(config), 0)
+    states = state_bytes(trained, gpus, zero_stage, precision, accumulation_bytes)
+    kept = 0
+    if adapter:
+        blocks = config.layers - recomputed_blocks + (1 if recomputed_blocks else 0)
+        kept = blocks * micro_batch * config.sequence_length * (adapter.values * value + adapter.masks)
     whole = block_parameters(config) * 2 + config.vocabulary_size * config.width
     return MemoryPerGpu(
-        states=state_bytes(parameter_count(config), gpus, zero_stage, precision, accumulation_bytes),
+        states=states + -(-value * frozen // (gpus if zero_stage == 3 else 1)),
         gathered=value * whole if zero_stage == 3 else 0,
-        blocks=_blocks_bytes(config, micro_batch, precision, recomputed_blocks, selective, attention_matrix),
+        blocks=_blocks_bytes(config, micro_batch, precision, recomputed_blocks, selective, attention_matrix) + kept,
         around_blocks=_around_blocks_bytes(config, micro_batch, precision),
-        loss=loss_bytes(config, micro_batch, precision, chunked_loss),
+        loss=loss_bytes(config, micro_batch, precision, chunked_loss, adapter.head_rows if adapter else None),
     )
 
 
@@ -173,16 +198,28 @@ def _attention_values(config: ModelConfig) -> int:
     return values
 
 
-def loss_bytes(config: ModelConfig, batch: int, precision: Precision = "bf16", chunked: bool = True) -> int:
+def loss_bytes(
+    config: ModelConfig,
+    batch: int,
+    precision: Precision = "bf16",
+    chunked: bool = True,
+    head_rows: int | None = None,
+) -> int:
     """Bytes that the output head and its loss hold for `batch` full sequences.
 
     Chunked: the gradients of hidden states and of the weight, the latter in fp32, and one chunk's logits. Otherwise
     the logits, and in fp32 a copy of them and its gradient: 10 s b V in bf16.
+
+    `head_rows` of the weight alone have a gradient, where an adapter is trained; where these are some, the whole weight
+    is copied to put them into it.
     """
     tokens, value = batch * config.sequence_length, _value_bytes(precision)
     if not chunked:
         return tokens * config.vocabulary_size * (value + 8)
-    gradients = tokens * config.width * value + 4 * config.vocabulary_size * config.width
+    rows = config.vocabulary_size if head_rows is None else head_rows
+    gradients = tokens * config.width * value + 4 * rows * config.width
+    if 0 < rows < config.vocabulary_size:
+        gradients += config.vocabulary_size * config.width * value
     copies = 4 if precision == "fp32" else 2 * value + 4
     return gradients + min(LOSS_CHUNK_TOKENS, tokens) * config.vocabulary_size * copies
 

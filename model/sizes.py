@@ -54,9 +54,12 @@ def flop_per_token(
     return all_trained - (2 * config.layers * _block_matrix_weights(config) + head if frozen else 0)
 
 
-def flop_per_token_of_parameters(config: ModelConfig, recompute: bool = False) -> int:
-    """The field's shorthand, which leaves attention out: 6 N, and 8 N where the forward pass is made twice."""
-    return (8 if recompute else 6) * parameter_count(config)
+def flop_per_token_of_parameters(config: ModelConfig, recompute: bool = False, frozen: bool = False) -> int:
+    """The field's shorthand, which leaves attention out: 6 N, and 8 N where the forward pass is made twice.
+
+    2 N less where the weights are frozen and have no gradient.
+    """
+    return ((8 if recompute else 6) - (2 if frozen else 0)) * parameter_count(config)
 
 
 def kv_cache_bytes(config: ModelConfig, batch: int, tokens: int, bytes_per_value: int = 2) -> int:

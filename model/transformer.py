@@ -42,7 +42,13 @@ class OutputHead(nn.Module):
         """Where only some rows of the matrix are trained: which, and what they are."""
         return None
 
-    def forward(self, hidden: Tensor, targets: Tensor | None = None, reduction: Reduction = "mean") -> Tensor:
+    def forward(
+        self,
+        hidden: Tensor,
+        targets: Tensor | None = None,
+        reduction: Reduction = "mean",
+        counted: Tensor | None = None,
+    ) -> Tensor:
         """Logits or losses of hidden (batch, time, width), as `Transformer.forward` describes them."""
         weight = self.matrix()
         if targets is None:
@@ -50,6 +56,8 @@ class OutputHead(nn.Module):
             return logits.to(torch.promote_types(logits.dtype, torch.float32))
         hidden, rows = hidden.flatten(0, 1), targets.flatten()
         if reduction == "mean":
+            if counted is not None:
+                hidden, rows = hidden.index_select(0, counted), rows.index_select(0, counted)
             return linear_cross_entropy(hidden, weight, rows, self.z_loss, self.trained_rows())
         by_token = token_hits if reduction == "hits" else token_losses
         return by_token(hidden, weight, rows).view_as(targets)
@@ -104,6 +112,7 @@ class Transformer(nn.Module):
         reduction: Reduction = "mean",
         cache: Sequence[LayerCache] | None = None,
         documents: Tensor | None = None,
+        counted: Tensor | None = None,
     ) -> Tensor:
         """Predict the token after each of `tokens`, int64 (batch, time).
 
@@ -113,13 +122,16 @@ class Transformer(nn.Module):
             cache: one LayerCache a layer, extended in place; `tokens` are then those that follow its contents.
             documents: the document of each of `tokens`, integers (batch, time): attention stays within each run of
                 equal ones, and positions begin anew in it. None: a row is one document. Not together with a cache.
+            counted: where the targets that count lie in the flattened `targets`, int64 (counted,): with "mean" no
+                logits of the others are made. None: of all, and those that do not count are left out of the loss.
 
         Returns:
             Without targets, logits float32 (batch, time, vocabulary). With "mean", the scalar mean loss over counted
             targets in nats, z-loss included. With "none", each target's loss in nats, float32 (batch, time), z-loss
             left out and 0 where ignored; with "hits" 1 where the target is the likeliest token, else 0.
         """
-        logits_or_loss: Tensor = self.head(self.hidden_states(tokens, cache, documents), targets, reduction)
+        hidden = self.hidden_states(tokens, cache, documents)
+        logits_or_loss: Tensor = self.head(hidden, targets, reduction, counted)
         return logits_or_loss
 
     def hidden_states(

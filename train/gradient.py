@@ -58,7 +58,7 @@ def compute_gradient(run: Run, step: int) -> Gradient:
         torch.manual_seed(hash((run.config.seed, batch.first_sample)))
         share = (batch.targets != IGNORE).mean(dtype=torch.float32) * scale
         with forward:
-            loss = run.engine(batch.inputs, batch.targets, documents=batch.documents) * share
+            loss = run.engine(batch.inputs, batch.targets, documents=batch.documents, counted=batch.counted) * share
         figures[0] += loss.detach()
         figures[1] += share
         engine.backward(run.engine, loss)
@@ -95,7 +95,7 @@ def _positions_per_counted(run: Run, step: int) -> float:
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """What the model is given at a time; all tensors are (micro_batch, sequence_length)."""
+    """What the model is given at a time; all tensors but the last are (micro_batch, sequence_length)."""
 
     first_sample: int
     inputs: torch.Tensor
@@ -103,6 +103,9 @@ class MicroBatch:
     """IGNORE where nothing is predicted."""
     documents: torch.Tensor | None
     """The document of each position, where attention is masked by them."""
+    counted: torch.Tensor | None
+    """Where the targets lie that count in the loss, among all behind one another; None where all that are predicted
+    do. It is found before the tokens are on the GPU, which would have to be waited for."""
 
 
 def micro_batches_of(run: Run, step: int) -> Iterator[MicroBatch]:
@@ -116,7 +119,10 @@ def micro_batches_of(run: Run, step: int) -> Iterator[MicroBatch]:
         tokens = torch.from_numpy(batch.tokens).to(run.device, non_blocking=True)
         documents = torch.from_numpy(batch.documents).to(run.device, non_blocking=True)
         targets = tokens[:, 1:].where(documents >= 0, IGNORE)
+        places = None
         if batch.counted is not None:
-            counted = torch.from_numpy(batch.counted).to(run.device, non_blocking=True)
-            targets = targets.where(counted, IGNORE)
-        yield MicroBatch(first, tokens[:, :-1], targets, documents if run.config.model.document_masking else None)
+            counted = torch.from_numpy(batch.counted)
+            places = counted.flatten().nonzero()[:, 0].to(run.device, non_blocking=True)
+            targets = targets.where(counted.to(run.device, non_blocking=True), IGNORE)
+        masked_by = documents if run.config.model.document_masking else None
+        yield MicroBatch(first, tokens[:, :-1], targets, masked_by, places)

@@ -17,6 +17,7 @@ from data.sources.megatron import HEADER, ID_DTYPES, MAGIC, index_of
 
 # Megatron's rule: smaller vocabularies are written as uint16, all others as int32.
 SMALL_VOCABULARY = 65_500
+LEFT_OUT = "; which of them count in the loss, the format cannot say: trained on as they are, all do"
 LONGEST_SEQUENCE = 2**31 - 1  # lengths are int32
 
 
@@ -51,7 +52,11 @@ def export_megatron(shards: Path, folder: Path) -> list[Path]:
                     for file in progress(files.files, f"exporting {split}/{source}", unit="files"):
                         _copy_ids(shards / file.tokens_path, DTYPES[manifest.dtype], out, dtype)
                 _write_index(index_of(tokens), _document_lengths(shards, files), dtype)
-                say(f"{tokens}: {files.documents:,} documents, {files.tokens:,} tokens as {dtype.name}")
+                counted = any(file.counted_digest for file in files.files)
+                say(
+                    f"{tokens}: {files.documents:,} documents, {files.tokens:,} tokens as {dtype.name}"
+                    + LEFT_OUT * counted
+                )
                 written.append(tokens)
     return written
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from data.errors import DataError
 from data.files import finished_digest, stage_digest, write_atomically
+from domainlm.configuration import check_made_of_documents
 from domainlm.measure.already_read import HeldOutId, already_read
 from domainlm.measure.named_model import check_names, load_named, own_model
 from domainlm.retrieval.index import index_folder, open_search
@@ -64,10 +65,11 @@ def ask(
         "remarks"}], "ways": `ways.compare_ways`}
 
     Raises:
-        ConfigError: a name is of no model, or two models have one name.
+        ConfigError: a name is of no model, two models have one name, or the run is a fine-tuning.
         CheckpointError: the run has none, or shards and corpus are not those that it was trained with.
         DataError: no documents are held out, all kinds of items are refused, or there is no index of the corpus.
     """
+    check_made_of_documents(config, "questions")
     check_names(others)
     search = open_search(config) if passages else None  # what is wrong with it is said before all else
     questions = _questions(config, items, with_passages=search is not None)

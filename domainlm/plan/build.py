@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from domainlm.plan.advice import SELECTIVE_COST, Advice, Text, Verdict, advise, of_demonstration, verdict
 from domainlm.plan.costs import Costs, HostMemory, Saving, Traffic, costs, host_memory, saving, traffic
-from domainlm.plan.placement import Fit, StepMemory, fits, step_memory
+from domainlm.plan.placement import Fit, StepMemory, fits, step_memory, trained_count
 from domainlm.plan.scaling import Optimum, chinchilla, effective_tokens, width_for_depth
 from model.sizes import flop_per_token, flop_per_token_of_parameters, kv_cache_bytes, parameter_count
 from train.config import RunConfig
@@ -12,11 +12,6 @@ from train.engine.placement import Placement, Recomputation, configured_placemen
 from train.hardware import HardwareConfig, Machine, planned_machine
 from train.schedule import consumed_samples, doubtful_rate
 from train.token_stream import open_stream
-
-OF_ADAPTER = (
-    "it trains an adapter (lora), which takes less: memory, time, cost and checkpoints here are those of training all "
-    "weights"
-)
 
 
 @dataclass(frozen=True)
@@ -29,6 +24,8 @@ class Plan:
 
     name: str
     parameters: int
+    trained_parameters: int
+    """Fewer where an adapter is trained beside frozen weights: of its own, and whole embeddings."""
     flop_per_token: float
     tokens: int
     steps: int
@@ -78,26 +75,29 @@ def plan(config: RunConfig) -> Plan:
     ideal = costs(config, hardware, machine, lost_share=0)
     saved = saving(config, hardware, machine, ideal.seconds_per_step) if hardware else None
     placement, found = configured_placement(training), fits(config, machine)
-    useful = flop_per_token(model)
-    configured = flop_per_token(model, placement.recomputed_blocks(model.layers)) / useful
-    repeated = flop_per_token(model, model.layers) / useful
+    frozen = config.lora is not None
+    useful = flop_per_token(model, frozen=frozen)
+    configured = flop_per_token(model, placement.recomputed_blocks(model.layers), frozen=frozen) / useful
+    repeated = flop_per_token(model, model.layers, frozen=frozen) / useful
     plain = ideal.seconds_per_step / configured
     computing: dict[Recomputation, float] = {0: plain, "selective": plain * SELECTIVE_COST, 1: plain * repeated}
     return Plan(
         name=config.name,
         parameters=parameters,
-        flop_per_token=flop_per_token(model),
+        trained_parameters=trained_count(config),
+        flop_per_token=useful,
         tokens=tokens,
         steps=training.steps,
         samples=samples,
-        training_flop=flop_per_token(model) * tokens,
-        hardware_flop=flop_per_token_of_parameters(model, placement.recomputed_blocks(model.layers) > 0) * tokens,
+        training_flop=useful * tokens,
+        hardware_flop=flop_per_token_of_parameters(model, placement.recomputed_blocks(model.layers) > 0, frozen)
+        * tokens,
         tokens_per_parameter=tokens / parameters,
         training_tokens=text.unique,
         mixture=text.mixture,
         epochs=text.epochs,
         effective_tokens={name: effective_tokens(text.unique[name], passes) for name, passes in text.epochs.items()},
-        chinchilla=chinchilla(flop_per_token_of_parameters(model) * tokens),
+        chinchilla=chinchilla(flop_per_token_of_parameters(model, frozen=frozen) * tokens),
         width_for_depth=width_for_depth(model.layers),
         kv_cache_bytes_per_token=kv_cache_bytes(model, batch=1, tokens=1),
         kv_cache_bytes=kv_cache_bytes(model, batch=1, tokens=model.sequence_length),
@@ -120,8 +120,6 @@ def plan(config: RunConfig) -> Plan:
 
 def _verdict(config: RunConfig, parameters: int, text: "_RunText") -> Verdict:
     judged = verdict(parameters, text.judged(config), config.init_from)
-    if config.lora is not None:
-        judged = replace(judged, reasons=[*judged.reasons, OF_ADAPTER])
     is_demo = all(source.path.startswith("demo://") for source in config.data.sources)
     return of_demonstration(judged) if is_demo else judged
 

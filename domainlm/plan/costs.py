@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from domainlm.plan.placement import step_memory
+from domainlm.plan.placement import adapter_of, step_memory, trained_count
 from model.config import ModelConfig
 from model.sizes import flop_per_token, flop_per_token_of_parameters, parameter_count
 from train.config import RunConfig
@@ -111,20 +111,22 @@ def costs(config: RunConfig, hardware: HardwareConfig | None, machine: Machine, 
     """
     model, training = config.model, config.training
     mfu = expected_mfu(model, hardware, machine)
-    useful, recomputed_blocks = flop_per_token(model), configured_placement(training).recomputed_blocks(model.layers)
+    recomputed_blocks, frozen = configured_placement(training).recomputed_blocks(model.layers), config.lora is not None
+    useful = flop_per_token(model, frozen=frozen)
     tokens_per_second = mfu * machine.peak_flops * machine.devices / useful
     seconds = seconds_of_steps(config, tokens_per_second)
     days = seconds / (1 - lost_share) / SECONDS_PER_DAY
     hours = days * 24 * machine.devices
     rate = tokens_per_second / machine.devices
-    hardware_flop = flop_per_token(model, recomputed_blocks)
+    hardware_flop = flop_per_token(model, recomputed_blocks, frozen=frozen)
+    by_parameters = flop_per_token_of_parameters(model, frozen=frozen)
     return Costs(
         seconds_per_step=largest_batch(config) * model.sequence_length / tokens_per_second,
         tokens_per_second=tokens_per_second,
         mfu=mfu,
-        mfu_of_parameters=rate * flop_per_token_of_parameters(model) / machine.peak_flops,
+        mfu_of_parameters=rate * by_parameters / machine.peak_flops,
         hfu=rate * hardware_flop / machine.peak_flops,
-        tflops_of_parameters=rate * flop_per_token_of_parameters(model, recomputed_blocks > 0) / 1e12,
+        tflops_of_parameters=rate * flop_per_token_of_parameters(model, recomputed_blocks > 0, frozen) / 1e12,
         tflops=rate * hardware_flop / 1e12,
         computing_days=seconds / SECONDS_PER_DAY,
         days=days,
@@ -145,8 +147,7 @@ def largest_batch(config: RunConfig) -> int:
 
 def saving(config: RunConfig, hardware: HardwareConfig, machine: Machine, seconds_per_step: float) -> Saving:
     """How large checkpoints are and how often to save, √(2 · save · time between failures) (Young 1974, Daly 2006)."""
-    parameters = parameter_count(config.model)
-    size = CHECKPOINT_BYTES_PER_PARAMETER * parameters
+    size = CHECKPOINT_BYTES_PER_PARAMETER * trained_count(config)
     seconds = size / (hardware.storage_gigabytes_per_second * 1e9)
     between_failures = hardware.gpu_hours_between_failures * 3600 / machine.devices
     interval = math.sqrt(2 * seconds * between_failures)
@@ -154,7 +155,7 @@ def saving(config: RunConfig, hardware: HardwareConfig, machine: Machine, second
     restart = 60 * hardware.restart_minutes
     return Saving(
         checkpoint_bytes=size,
-        weights_bytes=WEIGHTS_BYTES_PER_PARAMETER * parameters,
+        weights_bytes=WEIGHTS_BYTES_PER_PARAMETER * parameter_count(config.model),
         seconds=seconds,
         hours_between_failures=between_failures / 3600,
         interval_seconds=interval,
@@ -173,7 +174,7 @@ def host_memory(config: RunConfig, machine: Machine) -> HostMemory:
     step = step_memory(config, machine, configured_placement(config.training), config.training.micro_batch)
     snapshot = 0
     if config.training.asynchronous_saves:
-        snapshot = math.ceil(CHECKPOINT_BYTES_PER_PARAMETER * parameter_count(config.model) / machine.devices)
+        snapshot = math.ceil(CHECKPOINT_BYTES_PER_PARAMETER * trained_count(config) / machine.devices)
         if not machine.is_cpu:
             snapshot = 1 << (snapshot - 1).bit_length()
     of_step = step.total if machine.is_cpu else step.host
@@ -194,19 +195,21 @@ def traffic(
     With weights of w bytes, gradients of g bytes, N parameters and A micro-batches in a step: 2 g N at stage 0,
     (g + w) N at 1, (A g + w) N at 2 and A (2 w + g) N at 3. The literature has w = g = 2, that is 2 M, 2 M, (A + 1) M
     and 3 A M for M = 2 N; this framework reduces gradients in fp32. Between machines all goes but the share that
-    devices of the same machine hold.
+    devices of the same machine hold. Beside frozen weights N are the parameters that are trained, and stage 3 gathers
+    all weights.
     """
     weight = 2 if config.training.precision == "bf16" else 4
     micro_batches = max(1, largest_batch(config) // (micro_batch * machine.devices))
-    per_parameter = {
-        0: 2 * gradient_bytes,
-        1: gradient_bytes + weight,
-        2: micro_batches * gradient_bytes + weight,
-        3: micro_batches * (2 * weight + gradient_bytes),
+    adapter, trained = adapter_of(config), trained_count(config)
+    weights = trained + (adapter.frozen if adapter else 0)
+    moved = {
+        0: 2 * gradient_bytes * trained,
+        1: (gradient_bytes + weight) * trained,
+        2: (micro_batches * gradient_bytes + weight) * trained,
+        3: micro_batches * (2 * weight * weights + gradient_bytes * trained),
     }[placement.zero_stage]
     if machine.devices == 1:
         return Traffic(0, 0)
-    moved = per_parameter * parameter_count(config.model)
     outside = 1 - 1 / machine.nodes
     network = hardware.network_gigabits_per_node * 1e9 / 8 if hardware else math.inf
     return Traffic(moved, moved * outside / network)

@@ -5,14 +5,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
-from torch import nn
 
 from data.parallel import available_cpus
 from data.progress import say
 from domainlm.plan.costs import largest_batch
-from model.sizes import flop_per_token, parameter_count
+from domainlm.plan.placement import trained_count
+from model.lora.lora import add_lora
+from model.sizes import flop_per_token
 from model.transformer import Transformer
 from train.config import RunConfig
+from train.engine.initial_weights import trained_rows
 from train.engine.optimizer import build_optimizer
 from train.process import Rank, use_machine
 
@@ -42,14 +44,15 @@ def measured_flops(config: RunConfig, ranks: int) -> float | None:
         timed = list(pool.map(lambda _: _time_rank(small, ranks), range(ranks)))
     torch.set_num_threads(threads)
     flop_per_second = sum(speed for speed, _ in timed) / ranks
-    update = max(seconds for _, seconds in timed) * parameter_count(config.model) / parameter_count(small.model)
+    update = max(seconds for _, seconds in timed) * trained_count(config) / trained_count(small)
     samples = largest_batch(config) / ranks
-    useful = flop_per_token(config.model) * config.model.sequence_length * samples
+    useful = flop_per_token(config.model, frozen=config.lora is not None) * config.model.sequence_length * samples
     return useful / (useful / flop_per_second + update / (ranks if config.training.zero_stage else 1))
 
 
 def _flop_of_a_row(config: RunConfig, layers: int) -> float:
-    return flop_per_token(config.model.model_copy(update={"layers": layers})) * config.model.sequence_length
+    model = config.model.model_copy(update={"layers": layers})
+    return flop_per_token(model, frozen=config.lora is not None) * config.model.sequence_length
 
 
 def _time_rank(config: RunConfig, ranks: int) -> tuple[float, float]:
@@ -71,13 +74,15 @@ def _time_rank(config: RunConfig, ranks: int) -> tuple[float, float]:
     return share * _flop_of_a_row(config, config.model.layers) * rows / best, update / share
 
 
-def _random_model(config: RunConfig) -> nn.Module:
+def _random_model(config: RunConfig) -> Transformer:
     with torch.device("meta"):
         model = Transformer(config.model)
     model.to_empty(device="cpu").to(torch.bfloat16 if config.training.precision == "bf16" else torch.float32)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(std=0.02)
+    if config.lora is not None:
+        add_lora(model, config.lora, trained_rows(config), config.seed)
     model.set_training(config.training.activation_checkpointing)
     return model
 

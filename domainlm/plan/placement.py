@@ -4,9 +4,10 @@ import math
 from dataclasses import dataclass
 from itertools import product
 
-from model.memory import memory_per_gpu
+from model.memory import Adapter, memory_per_gpu
 from model.sizes import parameter_count
 from train.config import RunConfig, TrainingConfig
+from train.config_file import ConfigError
 from train.engine.placement import Offload, Placement, Recomputation
 from train.hardware import Machine
 
@@ -66,9 +67,32 @@ PLACEMENTS = tuple(
 """Every way that is offered, the simplest first."""
 
 
+def adapter_of(config: RunConfig) -> Adapter | None:
+    """What is trained beside the frozen weights of a base; None where all weights are trained.
+
+    Raises:
+        ConfigError: the base is not there, or the adapter is none for it.
+    """
+    if config.lora is None:
+        return None
+    from model.lora.lora import measure_adapter  # loads torch, which a plan for other machines does without
+    from train.engine.initial_weights import trained_rows
+
+    try:
+        return measure_adapter(config.model, config.lora, trained_rows(config))
+    except ValueError as error:
+        raise ConfigError(f"lora: {error}") from None
+
+
+def trained_count(config: RunConfig) -> int:
+    """Parameters that are trained."""
+    adapter = adapter_of(config)
+    return adapter.trained if adapter else parameter_count(config.model)
+
+
 def step_memory(config: RunConfig, machine: Machine, placement: Placement, micro_batch: int) -> StepMemory:
     """Bytes of a step with gradients accumulated in fp32, as this framework has DeepSpeed do it."""
-    model, precision = config.model, config.training.precision
+    model, precision, adapter = config.model, config.training.precision, adapter_of(config)
     recomputed_blocks, selective = placement.recomputed_blocks(model.layers), placement.recompute == "selective"
     whole = memory_per_gpu(
         model,
@@ -78,18 +102,20 @@ def step_memory(config: RunConfig, machine: Machine, placement: Placement, micro
         precision=precision,
         recomputed_blocks=recomputed_blocks,
         selective=selective,
+        adapter=adapter,
     )
-    parameters, share = parameter_count(model), 1 / machine.devices
+    parameters, share = adapter.trained if adapter else parameter_count(model), 1 / machine.devices
     states = whole.states
     if precision == "fp32" and placement.zero_stage:
         states += math.ceil(4 * parameters * share)  # DeepSpeed keeps master weights even of weights in fp32
-    states += _secondary_copy_bytes(config.training, placement.zero_stage, parameters, machine.devices)
+    weights = parameters + (adapter.frozen if adapter else 0)
+    states += _secondary_copy_bytes(config.training, placement.zero_stage, weights, machine.devices)
     host = 0
     if placement.offload != "none":
         host = math.ceil(parameters * share * (12 + 4))  # master weights, moments and gradients
         states -= host
     if placement.offload == "optimizer, parameters":
-        moved = math.ceil(parameters * share * (2 if precision == "bf16" else 4))
+        moved = math.ceil(weights * share * (2 if precision == "bf16" else 4))
         host, states = host + moved, states - moved
     return StepMemory(
         states=states,

@@ -48,12 +48,17 @@ def _rows(rows: Iterable[tuple[str, str]]) -> list[str]:
 
 def _size(planned: Plan) -> list[tuple[str, str]]:
     best = " or ".join(f"{short(one.parameters)} on {short(one.tokens)} tokens" for one in planned.chinchilla)
+    six, eight = _by_parameters(planned)
+    trained = f"; those of an adapter are trained, {planned.trained_parameters:,}" if _adapts(planned) else ""
     return [
-        ("parameters", f"{planned.parameters:,}"),
+        ("parameters", f"{planned.parameters:,}{trained}"),
         ("steps", f"{planned.steps:,}"),
         ("tokens", f"{planned.tokens:,}  ({planned.tokens_per_parameter:.1f} per parameter)"),
         ("FLOP per token", f"{planned.flop_per_token:.4g}"),
-        ("FLOP in all", f"{planned.training_flop:.4g}  ({planned.hardware_flop:.3g} by 6 N, or 8 N when recomputing)"),
+        (
+            "FLOP in all",
+            f"{planned.training_flop:.4g}  ({planned.hardware_flop:.3g} by {six}, or {eight} when recomputing)",
+        ),
         ("Chinchilla", f"{best} for this computation (approaches 1 and 2)"),
         (
             "key-value cache",
@@ -62,6 +67,15 @@ def _size(planned: Plan) -> list[tuple[str, str]]:
         ),
         ("width for depth", f"{planned.width_for_depth:,.0f} suits this many layers (Levine et al. 2020)"),
     ]
+
+
+def _adapts(planned: Plan) -> bool:
+    return planned.trained_parameters != planned.parameters
+
+
+def _by_parameters(planned: Plan) -> tuple[str, str]:
+    """What the field's shorthand counts for each token, and with recomputation: less where weights are frozen."""
+    return ("4 N", "6 N") if _adapts(planned) else ("6 N", "8 N")
 
 
 def _sources(planned: Plan) -> list[str]:
@@ -133,13 +147,15 @@ def _figure(size: int) -> str:
 
 def _time(planned: Plan) -> list[tuple[str, str]]:
     costs, saved = planned.costs, planned.saving
-    shares = f"MFU {costs.mfu:.1%} ({costs.mfu_of_parameters:.1%} by 6 N), HFU {costs.hfu:.1%}"
+    six, eight = _by_parameters(planned)
+    shares = f"MFU {costs.mfu:.1%} ({costs.mfu_of_parameters:.1%} by {six}), HFU {costs.hfu:.1%}"
     source = "timed on this machine" if planned.machine.step_flops else f"at an assumed {shares}"
     rows = [
         ("a step", f"{costs.seconds_per_step:.3g} s, {short(costs.tokens_per_second)} tokens/s {source}"),
         (
             "a device",
-            f"{costs.tflops_of_parameters:.3g} TFLOP/s by 6 N (8 N recomputing), {costs.tflops:.3g} with attention",
+            f"{costs.tflops_of_parameters:.3g} TFLOP/s by {six} ({eight} recomputing), {costs.tflops:.3g} with "
+            "attention",
         ),
     ]
     if planned.machine.devices > 1:

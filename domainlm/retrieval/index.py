@@ -10,6 +10,7 @@ from data.interval import dates_as_json, said_dates
 from data.retrieval.build import build_index, index_inputs
 from data.retrieval.search import Bound, Passage, Search, open_index
 from data.retrieval.vectors import Embedder
+from domainlm.configuration import check_made_of_documents
 from train.config import RunConfig
 from train.config_file import ConfigError
 
@@ -35,6 +36,7 @@ def retrieve(config: RunConfig, question: str | None, number: int, bound: Bound)
     Raises:
         DataError: the corpus is missing or damaged, the embedding model cannot be used, or the question is empty.
     """
+    check_made_of_documents(config, "retrieve")
     folder, settings = index_folder(config), config.retrieval
     embedder = _embedder(config)
     made = build_index(config.data, config.corpus, folder, settings.passage_words, embedder)
@@ -49,9 +51,11 @@ def open_search(config: RunConfig) -> Search:
     """The finished index of the run's training text, to be asked.
 
     Raises:
+        ConfigError: the run is a fine-tuning, which has no corpus of its own.
         DataError: there is none, or it is of another corpus or an older one, made with other settings, or with an
             embedding model that has changed since.
     """
+    check_made_of_documents(config, "retrieval")
     return _open(config, _embedder(config))
 
 

@@ -75,8 +75,8 @@ def make_examples(
         most: questions of each kind.
 
     Returns:
-        {"id", "date": the last day of the latest document that has a part in it, "kind", "document", "prompt", "response",
-        "passages": the ids of their documents}, in random order.
+        {"id", "date": the last day of the latest document that has a part in it, "kind", "document", "prompt",
+        "response", "passages": the ids of their documents}, in random order.
     """
     items: list[Item] = []
     for kind in KINDS:

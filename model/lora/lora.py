@@ -6,6 +6,7 @@ their matrices has an update of its own here too, a part. The A of all parts are
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from functools import lru_cache
 from math import sqrt
 from typing import cast
 
@@ -18,6 +19,8 @@ from model.huggingface import to_hugging_face
 from model.initialise import Gather, seeded_normal
 from model.lora.config import LoraConfig
 from model.loss import TrainedRows
+from model.memory import Adapter
+from model.sizes import parameter_count
 from model.transformer import OutputHead, Transformer
 
 MODULES = {
@@ -132,6 +135,34 @@ def add_lora(model: Transformer, lora: LoraConfig, ids: Sequence[int], seed: int
         model.head.weight.requires_grad_(True)
     elif ids:
         _train_rows(model, ids, gather)
+
+
+@lru_cache
+def measure_adapter(config: ModelConfig, lora: LoraConfig, ids: tuple[int, ...]) -> Adapter:
+    """How large an adapter is, and what it makes a step keep; arguments as of `add_lora`, nothing is allocated."""
+    with torch.device("meta"):
+        model = Transformer(config.model_copy(update={"layers": 1}))
+    frozen = parameter_count(config)
+    add_lora(model, lora, ids, seed=0)
+    in_block, outside = (
+        sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
+        for parameters in (model.blocks.parameters(), [*model.embedding.parameters(), *model.head.parameters()])
+    )
+    if config.tied:
+        outside //= 2  # both modules have the same
+    if lora.embeddings == "all":
+        frozen -= outside
+    updates = [module for module in model.modules() if isinstance(module, LoraLinear)]
+    # What a product is given takes the place of what it would keep without dropout; attention keeps its own besides.
+    given = sum(module.in_features for module in updates) if lora.dropout else 0
+    twice = config.attention_width if lora.dropout and "attention" in lora.targets else 0
+    return Adapter(
+        trained=config.layers * in_block + outside,
+        frozen=frozen,
+        head_rows=config.vocabulary_size if lora.embeddings == "all" else len(ids),
+        values=sum(len(module.lora_a) for module in updates) + twice,
+        masks=given,
+    )
 
 
 def _train_rows(model: Transformer, ids: Sequence[int], gather: Gather) -> None:

@@ -18,7 +18,7 @@ from tests.launched.runs import assert_same_run, run_to_the_end, run_train
 from train.checkpoints.folders import CheckpointError, newest_checkpoint
 from train.checkpoints.fragments import Reader
 from train.checkpoints.resume import find_start
-from train.checkpoints.trained import load_trained
+from train.checkpoints.trained import load_trained, read_trained
 from train.config import RunConfig
 from train.config_file import load_config
 from train.process import Rank
@@ -133,7 +133,9 @@ def test_it_is_measured_and_written_with(adapted: Path, command_line: CommandLin
     assert shown.startswith("The bank")
     code, shown, _ = command_line("plan", adapted)
     assert code == 0
-    assert "it trains an adapter (lora), which takes less" in " ".join(shown.split())
+    trained = sum(tensor.numel() for tensor in read_trained(newest_checkpoint(load_config(adapted)).folder).values())
+    assert f"those of an adapter are trained, {trained:,}" in " ".join(shown.split())
+    assert "by 4 N" in shown
 
 
 def test_an_adapter_alone_is_refused_wherever_a_model_is_named(

@@ -26,6 +26,7 @@ from train.checkpoints.folders import saved_steps, step_folder
 from train.checkpoints.trained import load_trained
 from train.config import RunConfig
 from train.config_file import ConfigError, load_config
+from train.engine.initial_weights import trained_rows
 from train.records.journal import read_journal
 from train.token_stream import open_stream
 
@@ -178,7 +179,7 @@ def test_evaluation_report_and_the_same_command_again(
     assert result["sources"]["talks"]["past"]["bytes"] == held_out["talks"].bytes
     code, out, err = command_line("evaluate", folder)
     assert "news_labels, macro_f1 of" in out
-    for words in (("report", folder), ("status", folder), ("trace", folder, "--document", "t1")):
+    for words in (("run", folder), ("status", folder), ("trace", folder, "--document", "t1")):
         code, _, err = command_line(*words)
         assert code == 0, err
     job = ("--nodes", "1", "--ranks-per-node", "2", "--gpus-per-node", "0", "--time", "1:00:00", "--dry-run")
@@ -193,6 +194,22 @@ def test_evaluation_report_and_the_same_command_again(
     assert "examples is up to date" in err
     assert "has begun, its weights are those of its own checkpoints" in err
     assert "⟦" in out
+
+
+def test_what_needs_a_corpus_is_refused_in_its_folder(
+    finetuned: RunConfig, command_line: CommandLine, tmp_path: Path
+) -> None:
+    folder = finetuned.run_folder
+    of_trace = [("trace", folder, option, "t1") for option in ("--find", "--forget")]
+    for words in (*((command, folder) for command in ("prepare", "tokenizer", "retrieve", "questions")), *of_trace):
+        code, _, err = command_line(*words)
+        assert code == 2
+        assert f"{folder} is a fine-tuning, which has examples" in err.strip().splitlines()[-1]
+    assert not (folder / "corpus").exists()
+    code, _, err = command_line("export-shards", folder, "--out", tmp_path / "megatron")
+    assert code == 0, err
+    assert "train/talks.bin: 31 documents" in err
+    assert "which of them count in the loss, the format cannot say" in err
 
 
 def test_transformers_asks_as_we_do_and_stops_at_the_turns_end(
@@ -246,6 +263,88 @@ def test_what_cannot_be_fine_tuned_is_said_in_one_line(
     assert "training.stepz: unknown key" in said("finetune.settings={training.stepz: 1}")
     assert "leave out the other" in said("finetune.init_from=x", "finetune.checkpoint=4")
     assert "finetune.init_from: x has no tokenizer.json" in said("finetune.init_from=x")
+
+
+def test_an_adapter_trains_the_marks_that_are_new(base: RunConfig, tmp_path: Path) -> None:
+    assert base.finetune is not None
+
+    def derived(**lora: Any) -> RunConfig:
+        settings = {"lora": {"rank": 2} | lora, "training.local_ranks": 2}
+        changes = {"settings": settings, "folder": str(tmp_path / "desk")}
+        finetune = base.finetune.model_copy(update=changes)
+        return make_finetuning(base.model_copy(update={"finetune": finetune}))[0]
+
+    with pytest.raises(ConfigError, match="marks are 4 new pieces, which the adapter would not train"):
+        derived()
+    config = derived(embeddings="new", tokens=[3])
+    assert config.lora is not None
+    assert (config.lora.embeddings, config.lora.tokens) == ("none", (3, 400, 401, 402, 403))
+    assert trained_rows(load_config(config.run_folder / "config.yaml")) == (3, 400, 401, 402, 403)
+
+
+LLAMA_3 = {"rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0, "low_freq_factor": 1.0} | {
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 8192,
+}
+LLAMA_3_TEMPLATE = (
+    "{{ bos_token }}{% for m in messages %}<|start_header_id|>{{ m['role'] }}<|end_header_id|>\n\n"
+    "{{ m['content'] | trim }}<|eot_id|>{% endfor %}"
+    "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
+)
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "rope", "template", "marks"),
+    [
+        ("Llama", LLAMA_3, LLAMA_3_TEMPLATE, ["<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]),
+        ("Qwen2", {"rope_type": "default", "rope_theta": 1000000.0}, CHATML, ["<|im_start|>", "<|im_end|>"]),
+    ],
+)
+def test_it_begins_with_a_general_model_its_tokenizer_and_template(
+    base: RunConfig, tmp_path: Path, kind: str, rope: dict[str, Any], template: str, marks: list[str]
+) -> None:
+    import transformers
+    from tokenizers import decoders, models, pre_tokenizers, trainers
+
+    of_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer, tokenizer.decoder = of_bytes, decoders.ByteLevel()
+    special = ["<|endoftext|>", *marks]
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=special, initial_alphabet=of_bytes.alphabet(), show_progress=False
+    )
+    tokenizer.train_from_iterator([" ".join(WORDS)], trainer)
+    theirs = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<|endoftext|>", eos_token="<|endoftext|>", chat_template=template
+    )
+    folder = tmp_path / "general"
+    theirs.save_pretrained(folder)
+    torch.manual_seed(0)
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+    shape |= {"num_key_value_heads": 1, "vocab_size": 400, "max_position_embeddings": 128, "rope_parameters": rope}
+    settings = getattr(transformers, f"{kind}Config")(**shape, bos_token_id=0, eos_token_id=0)
+    model = getattr(transformers, f"{kind}ForCausalLM")(settings).eval()
+    model.save_pretrained(folder)
+
+    assert base.finetune is not None
+    finetune = base.finetune.model_dump(mode="json") | {"init_from": str(folder), "folder": str(tmp_path / "desk")}
+    content = base.model_dump(mode="json") | {"model": {"from_hugging_face": str(folder)}, "finetune": finetune}
+    (tmp_path / "general.yaml").write_text(json.dumps(content))
+    config, report = make_finetuning(load_config(tmp_path / "general.yaml"))
+    started = transformers.AutoModelForCausalLM.from_pretrained(str(config.init_from)).eval()
+    assert {key: started.config.rope_parameters[key] for key in rope} == rope
+    example = json.loads((config.run_folder / "examples/examples.jsonl").read_text().splitlines()[0])
+    ids = theirs.apply_chat_template(example["messages"], return_dict=False)
+    with torch.no_grad():
+        tokens = torch.tensor([ids])
+        torch.testing.assert_close(started(tokens).logits, model(tokens).logits, rtol=0, atol=1e-6)
+    answer = example["messages"][1]["content"] + marks[-1]
+    assert f"⟦{answer}⟧" in report["shown"]
+    assert theirs.decode(ids).removeprefix("<|endoftext|>") == report["shown"].translate(dict.fromkeys(map(ord, "⟦⟧")))
 
 
 def test_it_begins_with_an_export_too(

@@ -6,17 +6,22 @@ Each case trains three steps, saves them in FOLDER and trains two more. Then it 
 has saved of the same configuration and precision, at whatever stage and on however many ranks, and trains the same two.
 """
 
+import gc
 import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from domainlm.plan.placement import step_memory
 from tests.launched.elastic import AFTER, SAVED, losses
 from tests.launched.rank import begin, finish, whole_weight, zero_stage
 from train.checkpoints import fragments, state
 from train.config_file import load_config
+from train.engine import engine
 from train.engine.optimizer import trained_parameters
+from train.engine.placement import configured_placement
+from train.hardware import Machine
 from train.run import Run
 
 
@@ -31,8 +36,33 @@ def trained(run: Run) -> dict[str, list[float]]:
     return {n: whole_weight(p).flatten().tolist() for n, p in trained_parameters(run.engine.module).items()}
 
 
+def live_bytes() -> int:
+    """Of all tensors that there are."""
+    gc.collect()
+    tensors = (one for one in gc.get_objects() if isinstance(one, torch.Tensor) and not one.is_meta)
+    storages = {storage.data_ptr(): storage.nbytes() for storage in (one.untyped_storage() for one in tensors)}
+    return sum(storages.values())
+
+
+def bytes_with_gradient(run: Run, step: int) -> tuple[float, int]:
+    """The loss of a step, and the bytes of all tensors between its backward pass and the update."""
+    seen, squares = [], engine.gradient_squares
+    engine.gradient_squares = lambda started: (seen.append(live_bytes()), squares(started))[1]
+    [loss] = losses(run, step, 1)
+    engine.gradient_squares = squares
+    return loss, seen[0]
+
+
+def planned_bytes(run: Run) -> int:
+    """What `domainlm plan` says of states and buckets."""
+    config, machine = run.config, Machine("CPU", 1 << 40, 1e11, 1, run.rank.world_size, is_cpu=True)
+    memory = step_memory(config, machine, configured_placement(config.training), config.training.micro_batch)
+    return memory.states + memory.buckets
+
+
 def save(run: Run, folder: Path) -> dict[str, Any]:
-    before = losses(run, 1, SAVED)
+    before = losses(run, 1, SAVED - 1)
+    last, tensors = bytes_with_gradient(run, SAVED)
     parts = state.own_parts(run.engine)
     step = state.optimizer_step(run.engine)
     fragments.write_rank(folder, run.rank.rank, [p.fragment for p in parts], state.arrays(parts), step)
@@ -42,7 +72,9 @@ def save(run: Run, folder: Path) -> dict[str, Any]:
     torch.distributed.barrier()
     without_gradient = all(p.grad is None for p in run.engine.module.parameters() if not p.requires_grad)
     return {
-        "before": before,
+        "before": [*before, last],
+        "tensors": tensors,
+        "planned": planned_bytes(run),
         "after": losses(run, SAVED + 1, AFTER),
         "weights": trained(run),
         "bytes": state.bytes_to_save(run.engine),
@@ -63,10 +95,13 @@ if __name__ == "__main__":
     results: dict[str, Any] = {}
     earlier = sorted(Path(folder).glob("*"))
     for case in cases:
+        others = live_bytes()
         run = begin_case(case)
         config_file, stage, precision = case.split(":")
         name = f"{Path(config_file).stem}-{precision}"
         results[case] = save(run, Path(folder) / f"{name}-{stage}-of-{run.rank.world_size}")
+        results[case]["tensors"] -= others
         run.engine.destroy()
+        del run
         results[case]["loaded"] = {s.name: go_on(case, s) for s in earlier if s.name.startswith(name)}
     finish(out, results)

@@ -7,6 +7,8 @@ import yaml
 from model import loss
 from model.config import ModelConfig
 from model.kernels import _band
+from model.lora.config import LoraConfig
+from model.lora.lora import add_lora, measure_adapter
 from model.memory import (
     LOSS_CHUNK_TOKENS,
     block_activation_bytes,
@@ -108,6 +110,39 @@ def test_activations_of_the_modern_shape_are_what_autograd_keeps():
     # On a CPU torch makes RMSNorm of several operations, which keep the normalised values too.
     per_token = 7 * config.width + 3 * (config.heads + config.key_value_heads) * config.head_width
     assert kept_bytes(model, 4) == pytest.approx(expected_bytes(config, 4) + 4 * tokens * per_token, rel=0.05)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(
+    ("lora", "ids"),
+    [
+        ({"rank": 8}, ()),
+        ({"rank": 24, "alpha": 8}, (3, 499)),
+        ({"rank": 8, "embeddings": "all"}, ()),
+        ({"rank": 8, "dropout": 0.1}, ()),
+    ],
+    ids=str,
+)
+def test_what_an_adapter_keeps_and_trains_is_what_is_there(precision, lora, ids):
+    lora, model = LoraConfig.model_validate(lora), build(precision, positions="rope", bias=False, layers=4)
+    whole = kept_bytes(model, 4)
+    add_lora(model, lora, ids, seed=0)
+    adapter, value = measure_adapter(model.config, lora, ids), PRECISIONS[precision].itemsize
+    assert adapter.trained == sum(p.numel() for p in model.parameters() if p.requires_grad)
+    assert adapter.frozen == sum(p.numel() for p in model.parameters() if not p.requires_grad)
+    memories = [
+        memory_per_gpu(model.config, gpus=1, zero_stage=0, micro_batch=4, precision=precision, adapter=given)
+        for given in (None, adapter)
+    ]
+    # Nothing of a frozen head's gradient is kept, nor what the first norm was given, as the embedding has no gradient.
+    more = memories[1].blocks - memories[0].blocks + 4 * (adapter.head_rows - 500) * 96
+    masks = (value - 1) * model.config.layers * 4 * 64 * adapter.masks  # of dropout, values on a CPU
+    copy = 500 * 96 * value if ids else 0  # of the head with its trained rows
+    assert kept_bytes(model, 4) == pytest.approx(whole + more + masks + copy, rel=0.05)
+    trained = sum(parameter.nbytes for parameter in model.parameters() if parameter.requires_grad)
+    frozen = sum(parameter.nbytes for parameter in model.parameters()) - trained
+    of_trained = {"fp32": 4, "bf16": 9}[precision]  # with gradient, master weight and moments
+    assert memories[1].states == frozen + of_trained * trained
 
 
 @pytest.mark.parametrize("batch", [1, 4])

@@ -73,8 +73,14 @@ def test_loss_is_the_cross_entropy_of_the_logits(config):
     assert torch.equal(losses == 0, targets == IGNORE)
     torch.testing.assert_close(losses.sum() / (targets != IGNORE).sum(), plain, rtol=0, atol=1e-12)
     theirs = gradients(model, expected)
-    for name, gradient in gradients(model, model(tokens, targets)).items():
-        torch.testing.assert_close(gradient, theirs[name], rtol=0, atol=1e-12, msg=name)
+    counted = (targets != IGNORE).flatten().nonzero()[:, 0]
+    for loss in (model(tokens, targets), model(tokens, targets, counted=counted)):
+        torch.testing.assert_close(loss, expected, rtol=0, atol=1e-12)
+        for name, gradient in gradients(model, loss).items():
+            torch.testing.assert_close(gradient, theirs[name], rtol=0, atol=1e-12, msg=name)
+    nothing = model(tokens, torch.full_like(targets, IGNORE), counted=counted[:0])
+    assert nothing == 0
+    assert not any(gradient.any() for gradient in gradients(model, nothing).values())
 
 
 @BOTH
