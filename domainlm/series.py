@@ -20,6 +20,7 @@ from data.corpus.build import prepare_corpus
 from data.files import write_atomically
 from data.progress import say
 from data.shards.format import read_manifest
+from data.source_config import SourceConfig
 from domainlm import stages
 from evaluation.pages.series import FACTS, write_series
 from evaluation.scores import SCORES, score_model
@@ -34,10 +35,12 @@ AS_THEY_ARE: dict[str, Any] = {
     "cleaning": {"fix_mojibake": False, "drop_repetitive": False},
     "near_duplicates": None,
     "decontamination": None,
-    "minimum_characters": 1,
-    "maximum_characters": None,
 }
 """Settings of a corpus made of documents that were cleaned before."""
+HOW_IT_IS_READ = SourceConfig.model_fields.keys() - {
+    *("name", "path", "weight", "domain", "maximum_epochs", "undated", "origin", "description", "licence")
+}
+"""Settings of a source that a corpus, which has all of it in columns of its own, is read without."""
 
 
 def make_series(
@@ -137,9 +140,7 @@ def _derive(
         source
         | {
             "path": f"{text}/*/{source['name']}/*.parquet",
-            **dict.fromkeys(("date_format", "earliest_date", "licence_field", "language", "tokenizer")),
-            **{f"{key}_field": key for key in ("text", "id", "date", "url")},
-            "latest_date": datetime.date.max.isoformat(),
+            **{key: SourceConfig.model_fields[key].default for key in HOW_IT_IS_READ},
         }
         for source in given["data"]["sources"]
         if list(text.glob(f"*/{source['name']}/*.parquet"))

@@ -13,9 +13,10 @@ import numpy as np
 import pyarrow.compute as pc
 
 from data.corpus.files import corpus_batches, corpus_files
+from data.date_columns import intervals_of
 from data.files import stage_digest
 from data.shards.format import EncodedDocument
-from evaluation.bits_per_byte import DocumentScore, HeldOut, Period, Score, choose_evenly, period_of
+from evaluation.bits_per_byte import NO_PERIOD, DocumentScore, HeldOut, Period, Score, choose_evenly, period_of
 from evaluation.figures import as_json
 from evaluation.intervals import bits_per_byte_interval, difference_interval
 from evaluation.scores import Text
@@ -47,10 +48,10 @@ def whole_text(corpus: Path, maximum_bytes: int | None) -> Text:
     for source, files in corpus_files(corpus, SPLIT).items():
         found = [
             EncodedDocument(id_, date, np.empty(0, np.int64), size)
-            for batch in corpus_batches(files, ["id", "date", "text"])
+            for batch in corpus_batches(files, ["id", "first_date", "last_date", "text"])
             for id_, date, size in zip(
                 batch["id"].to_pylist(),
-                batch["date"].to_pylist(),
+                intervals_of(batch),
                 pc.binary_length(batch["text"]).to_pylist(),
                 strict=True,
             )
@@ -97,15 +98,18 @@ def series_figures(members: Sequence[Member], *, period: Period, domain: Collect
 
 def has_read(member: Member, indices: Sequence[int]) -> bool | None:
     """Whether these documents are all of before the model's cutoff; None where only some are."""
-    found = {member.documents[index].date < member.cutoff for index in indices}  # type: ignore[operator]  # dated, all
-    return found.pop() if len(found) == 1 else None
+    dates = [date for index in indices if (date := member.documents[index].date)]
+    if all(date.lies_before(member.cutoff) for date in dates):
+        return True
+    return False if all(date.lies_from(member.cutoff) for date in dates) else None
 
 
 def _cells(documents: Sequence[DocumentScore], counted: Sequence[int], period: Period) -> Cells:
     cells: Cells = {}
     for index in counted:
-        if (date := documents[index].date) is not None:
-            cells.setdefault(period_of(date, period), []).append(index)
+        date = documents[index].date
+        if date and (name := period_of(date, period)) != NO_PERIOD:
+            cells.setdefault(name, []).append(index)
     return dict(sorted(cells.items()))
 
 

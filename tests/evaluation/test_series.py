@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from data.corpus.build import prepare_corpus
+from data.interval import Interval
 from evaluation.bits_per_byte import DocumentScore, Score
 from evaluation.series import Member, has_read, series_figures, verdict, whole_text
 from tests.data.corpus.test_build import config_of, record, write_jsonl
@@ -16,10 +17,14 @@ def day(year: int, month: int = 7) -> datetime.date:
     return datetime.date(year, month, 1)
 
 
+def on(date: datetime.date) -> Interval:
+    return Interval.of_day(date)
+
+
 def scored(needs: dict[int, float], source: str = "bank", each: int = 8) -> list[DocumentScore]:
     """Documents of 100 bytes; of each year some, which need about so many bits per byte."""
     return [
-        DocumentScore(source, "past", day(year), Score((bits + number / 1000) * 100 * math.log(2), 30, 100))
+        DocumentScore(source, "past", on(day(year)), Score((bits + number / 1000) * 100 * math.log(2), 30, 100))
         for year, bits in needs.items()
         for number in range(each)
     ]
@@ -62,7 +67,7 @@ def test_age_is_what_a_model_needs_more_than_the_first_that_has_read_the_period(
 
 
 def test_a_cutoff_within_a_period_has_read_some_of_it() -> None:
-    documents = [DocumentScore("bank", "past", day(2011, month), Score(1.0, 1, 1)) for month in (2, 9)]
+    documents = [DocumentScore("bank", "past", on(day(2011, month)), Score(1.0, 1, 1)) for month in (2, 9)]
     member = Member(day(2011, 6), documents)
     assert has_read(member, [0, 1]) is None
     assert figures([member])["read"] == [[None]]
@@ -70,8 +75,9 @@ def test_a_cutoff_within_a_period_has_read_some_of_it() -> None:
 
 def test_sources_outside_the_domain_and_documents_without_a_date_do_not_count() -> None:
     undated = DocumentScore("bank", "past", None, Score(1.0, 1, 1))
-    found = figures([Member(day(2011, 1), [*scored({2010: 1.0}), *scored({2010: 9.0}, "wiki"), undated])])
-    assert (found["documents"], found["of_no_period"], list(found["sources"])) == ([8], 1, ["bank"])
+    two_years = DocumentScore("bank", "past", Interval(day(2009), day(2010)), Score(1.0, 1, 1))
+    found = figures([Member(day(2011, 1), [*scored({2010: 1.0}), *scored({2010: 9.0}, "wiki"), undated, two_years])])
+    assert (found["documents"], found["of_no_period"], list(found["sources"])) == ([8], 2, ["bank"])
     assert found["bits_per_byte"][0][0] == pytest.approx(1.0035)
     every = figures([Member(day(2011, 1), [*scored({2010: 1.0}), *scored({2010: 9.0}, "wiki")])], domain=set())
     assert every["documents"] == [16]
