@@ -155,13 +155,14 @@ def _add_series(commands: Any) -> None:
         "--cutoffs",
         type=cutoffs,
         required=True,
-        help="2013..2024 for text of before each of these years, 2013-01..2013-12 of before each month, or 2013,2015-07-01",
+        help="2013..2024 for text of before each of these years, 2013-01..2013-12 of before each of these months, or "
+        "such as 2013,2015-07-01",
     )
     series.add_argument(
         "--continued",
         action="store_true",
-        help="each model after the first begins with the weights of the one before and reads only what is new; all have "
-        "the first one's tokenizer",
+        help="each model after the first begins with the weights of the one before and reads only what is new; all "
+        "have the first one's tokenizer",
     )
     series.add_argument(
         "--prepare", action="store_true", help="train nothing: make all that the runs need, for `domainlm submit`"

@@ -59,8 +59,8 @@ def shard(text: str) -> tuple[int, int]:
 
 
 def cutoffs(text: str) -> tuple[datetime.date, ...]:
-    """The type of an option that names days, ascending: 2013..2024 for firsts of January, 2013-01..2013-12 for firsts of
-    months, or days, months and years with commas between them."""
+    """The type of an option that names days, ascending, of years and months the first: 2013..2024, 2013-01..2013-12,
+    or some with commas between them."""
     days = [found for part in text.split(",") for found in _span(part, text)]
     if any(day >= later for day, later in itertools.pairwise(days)):
         raise argparse.ArgumentTypeError(f"{text!r}: each cutoff is to be later than the one before")

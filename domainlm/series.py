@@ -1,6 +1,6 @@
 """A series of models, a run for each cutoff on one corpus: what each knows of each period, and what age costs.
 
-What is made lies in series/ of the run's folder: text/corpus (all documents, cleaned and de-duplicated once, without a
+What is made lies in series/ of the run's folder: text/corpus (all documents, read and cleaned once, without a
 cutoff), a folder for each cutoff that is a run as any other, and scores/. What is drawn from `text` as held out is held
 out of every run, for the draw depends on text, fraction and seed alone: the models are measured on that.
 """
@@ -17,6 +17,9 @@ import yaml
 
 from data.config import DataConfig
 from data.corpus.build import prepare_corpus
+from data.corpus.files import corpus_batches, corpus_files
+from data.corpus.split import is_read_before
+from data.date_columns import intervals_of
 from data.files import write_atomically
 from data.progress import say
 from data.shards.format import read_manifest
@@ -33,10 +36,10 @@ BYTES_PER_TOKEN = 4
 """Of which `evaluation.tokens` is taken to be, for text that each model has in tokens of its own."""
 AS_THEY_ARE: dict[str, Any] = {
     "cleaning": {"fix_mojibake": False, "drop_repetitive": False},
-    "near_duplicates": None,
     "decontamination": None,
 }
-"""Settings of a corpus made of documents that were cleaned before."""
+"""Settings of a corpus made of documents that were cleaned before. Near-duplicates are looked for in each run's, not in
+the text of all: there a later copy might stay, and runs whose cutoff lies between the two would have neither."""
 HOW_IT_IS_READ = SourceConfig.model_fields.keys() - {
     *("name", "path", "weight", "domain", "maximum_epochs", "undated", "origin", "description", "licence")
 }
@@ -66,6 +69,8 @@ def make_series(
     folder = config.run_folder / "series"
     text = folder / "text" / "corpus"
     prepare_corpus(_all_documents(config.data), text, config.seed)
+    if config.data.near_duplicates:
+        say("series: near-duplicates are looked for in the corpus of each run")
     result: dict[str, Any] = {"runs": {}, "finished": False}
     runs: list[RunConfig] = []
     for cutoff in cutoffs:
@@ -106,7 +111,7 @@ def _check(config: RunConfig) -> None:
 
 
 def _all_documents(data: DataConfig) -> DataConfig:
-    return data.model_copy(update={"cutoff": None, "since": None})
+    return data.model_copy(update={"cutoff": None, "since": None, "near_duplicates": None})
 
 
 def _make_run(
@@ -135,7 +140,7 @@ def _derive(
     config: RunConfig, text: Path, place: Path, cutoff: datetime.date, before: RunConfig | None
 ) -> dict[str, Any]:
     """The configuration of one run of the series, as JSON values."""
-    given = config.model_dump(mode="json")
+    given, since = config.model_dump(mode="json"), before.data.cutoff if before else None
     sources = [
         source
         | {
@@ -143,25 +148,39 @@ def _derive(
             **{key: SourceConfig.model_fields[key].default for key in HOW_IT_IS_READ},
         }
         for source in given["data"]["sources"]
-        if list(text.glob(f"*/{source['name']}/*.parquet"))
+        if _is_read(text, source["name"], since, cutoff)
     ]
+    if not sources:
+        between = f"from {since} on and " if since else ""
+        raise ConfigError(f"series: no text lies {between}before {cutoff}: choose other cutoffs")
     derived = given | {
         "name": f"{config.name}-{cutoff}",
         "folder": str(place),
         "finetune": None,
-        "data": given["data"] | AS_THEY_ARE | {"sources": sources, "folder": None, "cutoff": cutoff.isoformat()},
+        "data": given["data"]
+        | AS_THEY_ARE
+        | {"sources": sources, "folder": None, "cutoff": cutoff.isoformat(), "since": since and since.isoformat()},
         "evaluation": given["evaluation"] | {"baselines": [], "compare": []},
         "monitoring": given["monitoring"] | {"group": config.monitoring.group or f"{config.name}-series"},
     }
     if before is not None:
         derived["init_from"] = str(before.run_folder / "export")
-        derived["data"]["since"] = before.data.cutoff.isoformat() if before.data.cutoff else None
         derived["tokenizer"] = {
             "path": str(before.tokenizer_folder),
             "vocabulary_size": config.tokenizer.vocabulary_size,
             "end_of_text": config.tokenizer.end_of_text,
         }
     return derived
+
+
+def _is_read(text: Path, source: str, since: datetime.date | None, cutoff: datetime.date) -> bool:
+    """Whether the run of these days reads any document of a source; if not, it is none of its sources."""
+    for batch in corpus_batches(corpus_files(text, "train").get(source, []), ["first_date", "last_date"]):
+        for date in intervals_of(batch):
+            if not is_read_before(date, since) and (date is None or date.lies_before(cutoff)):
+                return True
+    say(f"series: {source} has nothing for the model of {cutoff}")
+    return False
 
 
 def _load(file: Path, content: Mapping[str, Any]) -> RunConfig:
