@@ -148,6 +148,9 @@ class DataConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
     cutoff it is; so are undated ones. None: all are read."""
     future_fraction: float = Field(default=1.0, gt=0, le=1)
     """Share of the documents after the cutoff that is held out; the others are left out of everything."""
+    leaks: Literal["flag", "quarantine"] | None = "flag"
+    """Where there is a cutoff, training documents are looked for that use words which came up years after their date:
+    flag reports them, quarantine leaves them out too. None: dates are believed."""
     cleaning: CleaningConfig = CleaningConfig()
     near_duplicates: NearDuplicateConfig | None = NearDuplicateConfig()
     """How near-duplicates are found; null keeps them."""
