@@ -143,8 +143,14 @@ class DataConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
     """Share of the other documents that is held out as the split `past`."""
     period: Literal["year", "quarter", "month"] = "year"
     """The held-out text after the cutoff is measured separately for each such period."""
+    since: Day | None = None
+    """Documents that surely are of before this day are left out, as read by the model that training goes on from, whose
+    cutoff it is; so are undated ones. None: all are read."""
     future_fraction: float = Field(default=1.0, gt=0, le=1)
     """Share of the documents after the cutoff that is held out; the others are left out of everything."""
+    leaks: Literal["flag", "quarantine"] | None = "flag"
+    """Where there is a cutoff, training documents are looked for that use words which came up years after their date:
+    flag reports them, quarantine leaves them out too. None: dates are believed."""
     cleaning: CleaningConfig = CleaningConfig()
     near_duplicates: NearDuplicateConfig | None = NearDuplicateConfig()
     """How near-duplicates are found; null keeps them."""
@@ -195,6 +201,14 @@ class DataConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
         if self.minimum_characters > self.maximum_characters:
             raise ValueError(
                 f"minimum_characters {self.minimum_characters} is above maximum_characters {self.maximum_characters}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _since_lies_before_the_cutoff(self) -> Self:
+        if self.since and self.cutoff and self.since >= self.cutoff:
+            raise ValueError(
+                f"since {self.since} is not before cutoff {self.cutoff}: nothing would be left to train on"
             )
         return self
 

@@ -95,6 +95,11 @@ class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     """ISO 639-1 code of the source's language: documents in another one are dropped. None: any."""
     maximum_epochs: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Most passes that a run may make over this source; a run that would make more is refused. None: any number."""
+    origin: Literal["public", "licensed", "third_party", "crawled", "users", "synthetic", "own"] | None = None
+    """Where the text is from, for the summary of the training content: a public dataset, licensed by its rightsholders,
+    had of others, crawled, of your users, synthetic, or your own. It changes nothing in the corpus."""
+    description: str | None = None
+    """What the text is and where it can be had, in a sentence, for that summary too."""
     undated: Literal["refuse", "quarantine", "train"] = "refuse"
     """What happens to documents without a date where `cutoff` is set: refuse stops, quarantine leaves them out, train
     takes them as older than the cutoff."""

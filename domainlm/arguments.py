@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from domainlm.measure.arguments import add_general_model, add_questions
-from domainlm.option_values import day, number, path, shard, whole
+from domainlm.option_values import cutoffs, day, number, path, shard, whole
 
 DESCRIPTION = """Pretrain a domain language model from scratch.
 
@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     finetune.add_argument(
         "--prepare", action="store_true", help="make all that its run needs, and no more: `domainlm submit` trains it"
     )
+    _add_series(commands)
     _add_submit(commands)
     _add_branch(commands)
     _add_examinations(commands)
@@ -141,6 +142,31 @@ def _add_examinations(commands: Any) -> None:
     )
     rehearse.add_argument(
         "--steps", type=whole(4), default=8, help="steps of each of the short runs (default 8, least 4)"
+    )
+
+
+def _add_series(commands: Any) -> None:
+    series = _add(
+        commands,
+        "series",
+        "a model for each cutoff on one corpus, and how well each knows each period",
+        "--cutoffs 2013..2024",
+    )
+    series.add_argument(
+        "--cutoffs",
+        type=cutoffs,
+        required=True,
+        help="2013..2024 for text of before each of these years, 2013-01..2013-12 of before each of these months, or "
+        "such as 2013,2015-07-01",
+    )
+    series.add_argument(
+        "--continued",
+        action="store_true",
+        help="each model after the first begins with the weights of the one before and reads only what is new; all "
+        "have the first one's tokenizer",
+    )
+    series.add_argument(
+        "--prepare", action="store_true", help="train nothing: make all that the runs need, for `domainlm submit`"
     )
 
 

@@ -92,6 +92,15 @@ def finetune(arguments: argparse.Namespace, config: RunConfig) -> Result:
     return result
 
 
+def series(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from domainlm import series as making
+
+    go_on_unread()
+    result = making.make_series(config, arguments.cutoffs, continued=arguments.continued, prepare=arguments.prepare)
+    _show(arguments, making.describe(result))
+    return result
+
+
 def submit(arguments: argparse.Namespace, config: RunConfig) -> Result:
     from domainlm import stages
     from domainlm import submit as slurm

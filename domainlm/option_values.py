@@ -2,6 +2,7 @@
 
 import argparse
 import datetime
+import itertools
 import math
 import re
 from collections.abc import Callable
@@ -55,3 +56,33 @@ def shard(text: str) -> tuple[int, int]:
     if not (slash and index.isdigit() and count.isdigit() and int(index) < int(count)):
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form I/N with I from 0 to N - 1, such as 0/64")
     return int(index), int(count)
+
+
+def cutoffs(text: str) -> tuple[datetime.date, ...]:
+    """The type of an option that names days, ascending, of years and months the first: 2013..2024, 2013-01..2013-12,
+    or some with commas between them."""
+    days = [found for part in text.split(",") for found in _span(part, text)]
+    if any(day >= later for day, later in itertools.pairwise(days)):
+        raise argparse.ArgumentTypeError(f"{text!r}: each cutoff is to be later than the one before")
+    return tuple(days)
+
+
+def _span(part: str, text: str) -> list[datetime.date]:
+    """The first days of the years or months from one to another, or the day that begins a year, a month or a day."""
+    begin, dots, end = part.partition("..")
+    ends = [begin, end] if dots else [begin]
+    try:
+        first, last = (datetime.date.fromisoformat((each + "-01-01")[:10]) for each in (ends[0], ends[-1]))
+    except ValueError:
+        first = last = None
+    if first is None or last is None or len({len(each) for each in ends}) > 1 or len(begin) not in (4, 7, 10):
+        raise argparse.ArgumentTypeError(f"{text!r} is not such as 2013..2024, 2013-01..2013-12 or 2013,2015-07-01")
+    if not dots:
+        return [first]
+    if len(begin) == 10:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: from one day to another are too many cutoffs: name years or months"
+        )
+    step = 12 if len(begin) == 4 else 1
+    months = range(12 * first.year + first.month - 1, 12 * last.year + last.month, step)
+    return [datetime.date(month // 12, month % 12 + 1, 1) for month in months]

@@ -31,7 +31,8 @@ from evaluation.labels import held_out_labels, score_labels
 from evaluation.pages.data_card import write_data_card
 from evaluation.pages.report import ReportInputs, write_report
 from evaluation.pages.tokenizer import write_tokenizer_page
-from evaluation.pages.wording import NOTHING_HELD_OUT
+from evaluation.pages.training_content import write_training_content
+from evaluation.pages.wording import NOTHING_HELD_OUT, base_model
 from evaluation.scores import SCORES, score_model
 from model.sizes import parameter_count
 from train.checkpoints.compatibility import check_architecture
@@ -126,6 +127,10 @@ def tokenize(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
     domain = [source.name for source in config.data.sources if source.domain]
     card = write_data_card(config.corpus, config.tokenizer_folder, config.shards, config.reports, config.name, domain)
     say(f"data card: {card}")
+    facts = read_object(card.with_suffix(".json"))
+    base = base_model({"init_from": config.init_from})
+    summary = write_training_content(facts, config.corpus, config.data.sources, base, config.reports)
+    say(f"summary of the training content, for a lawyer to finish: {summary}")
     _warn_of_weights(config)
     return {"tokenizer": report, "tokens": tokens, "padding": packing.padding(), "data_card": str(card)}
 

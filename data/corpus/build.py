@@ -23,10 +23,11 @@ from data.config import CANARIES, DataConfig
 from data.corpus import canaries
 from data.corpus.counts import Counts, merged
 from data.corpus.decontaminate import item_stamps
-from data.corpus.deduplicate import Decision, Forgotten, Staged, decide, decide_by_name
+from data.corpus.deduplicate import Decision, Fate, Forgotten, Staged, decide, decide_by_name
 from data.corpus.doubts import doubts
 from data.corpus.files import CARD, dataset_card
 from data.corpus.inputs import NOT_OF_A_SOURCE, corpus_settings
+from data.corpus.misdated import find_misdated, leak_report, leak_warnings, misdated_records
 from data.corpus.near_duplicates import ALGORITHM, map_signatures
 from data.corpus.repeated_ids import read_digests, repeated_records, staged_rows, watch_ids
 from data.corpus.report import (
@@ -77,7 +78,7 @@ FORMAT = 4
 REPORT = "report.json"
 QUARANTINE = "quarantine.jsonl"
 WRITTEN = (QUARANTINE, REPORT, CARD)  # beside the documents
-DECIDED_OVER_ALL = {"tombstones", "maximum_bad_fraction", "damaged_files", "canaries"}
+DECIDED_OVER_ALL = {"tombstones", "maximum_bad_fraction", "damaged_files", "canaries", "leaks"}
 Shard = tuple[int, int]
 
 
@@ -117,7 +118,7 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
         _say_no_longer_forgotten(folder, len(forgotten.texts), tombstones)
         begin_stage(folder, WRITTEN)
         counts = _stage(config, jobs, folder / QUARANTINE)
-        keeping, common = _decide(config, jobs, forgotten, counts, folder / QUARANTINE)
+        keeping, common, leaks = _decide(config, jobs, forgotten, counts, folder)
         kept = list(in_parallel(keep_part, keeping, config.workers, "writing"))
         results = _results(config, counts, dict(zip(jobs, kept, strict=True)), forgotten)
         for source in config.sources:
@@ -130,9 +131,10 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
         if config.canaries:
             file, results[CANARIES] = canaries.plant(config.canaries, seed, folder)
             files.add(file)
-        report = corpus_report(config, seed, results, contamination, len(forgotten.texts))
+        report = corpus_report(config, seed, results, contamination, len(forgotten.texts)) | {"leaks": leaks}
         _finish(folder, inputs, report, files)
-    for line in [*_summary(results), *doubts(config, results, contamination), str(folder / REPORT)]:
+    lines = [*_summary(results), *doubts(config, results, contamination), *leak_warnings(leaks)]
+    for line in [*lines, str(folder / REPORT)]:
         say(f"corpus: {line}")
     return report
 
@@ -205,11 +207,12 @@ def _decide(
     jobs: Sequence[StagingJob],
     forgotten: Forgotten,
     counts: Mapping[str, Counts],
-    quarantine: Path,
-) -> tuple[list[KeepJob], Hashes]:
-    """Phase two: what is to be written of each group, and which phrases of evaluation items are common.
+    folder: Path,
+) -> tuple[list[KeepJob], Hashes, dict[str, Any] | None]:
+    """Phase two: what is to be written of each group, which phrases of evaluation items are common, what the leak test
+    has found.
 
-    Documents with repeated ids are counted and set aside before similar texts are looked for.
+    Documents with repeated ids or wrong dates are counted and set aside before similar texts are looked for.
     """
     near = config.near_duplicates
     grams = pa.concat_tables(pq.read_table(job.documents, columns=["grams"]) for job in jobs)["grams"].combine_chunks()
@@ -222,8 +225,15 @@ def _decide(
         touched=pc.list_parent_indices(grams).to_numpy(),
     )
     named = decide_by_name(documents, forgotten)
-    lines = []
-    for job, record in repeated_records(jobs, named):
+    lines, leaks, records = [], None, repeated_records(jobs, named)
+    if config.cutoff and config.leaks:
+        misdated = find_misdated(jobs, named, folder, config.workers)
+        leaks = leak_report(jobs, misdated, config.leaks)
+        if config.leaks == "quarantine":
+            named.fates[list(misdated.found)] = Fate.MISDATED
+            records = itertools.chain(records, misdated_records(jobs, misdated))
+    quarantine = folder / QUARANTINE
+    for job, record in records:
         counts[job.source.name].quarantine(record)
         lines.append(quarantine_line(job.source, record))
     _write_quarantine(quarantine, jobs, lines)
@@ -231,7 +241,7 @@ def _decide(
         check_malformed(source, counts[source.name], config, quarantine)
     say(f"corpus: looking for duplicates among {len(documents.splits):,} documents")
     decision = decide(documents, named, forgotten, near, config.decontamination)
-    return _keep_jobs(config, jobs, decision), decision.common
+    return _keep_jobs(config, jobs, decision), decision.common, leaks
 
 
 def _keep_jobs(config: DataConfig, jobs: Sequence[StagingJob], decision: Decision) -> list[KeepJob]:
@@ -293,6 +303,8 @@ def _inputs(config: DataConfig, parts: dict[str, list[Part]], seed: int, tombsto
     inputs: dict[str, Any] = {"format": FORMAT, "seed": seed, **corpus_settings(config)}
     if config.near_duplicates or config.decontamination:
         inputs["near_duplicates.algorithm"] = ALGORITHM
+    if config.leaks == "quarantine":  # a flag changes no document
+        inputs["leaks"] = config.leaks
     if config.decontamination:
         inputs["decontamination.files"] = item_stamps(config.decontamination)
     if tombstones.exists():

@@ -28,7 +28,8 @@ COUNTERS = (
     "encoded",
     "doubts",
 )
-NO_DATE = "no date"
+NO_DATE, MISDATED = "no date", "date contradicted"
+NOT_MALFORMED = (NO_DATE, MISDATED)
 
 
 def kind_of(record: BadRecord) -> str:
@@ -76,8 +77,8 @@ class Counts:
 
     @property
     def malformed(self) -> int:
-        """Quarantined for what they are, not for a date that they lack."""
-        return self.quarantined.total() - self.quarantined[NO_DATE]
+        """Quarantined for what they are, not for a date that they lack or that their words contradict."""
+        return self.quarantined.total() - sum(self.quarantined[reason] for reason in NOT_MALFORMED)
 
     @property
     def bad_fraction(self) -> float:
@@ -101,8 +102,8 @@ class Counts:
     def quarantine(self, record: BadRecord) -> None:
         reason = kind_of(record)
         self.quarantined[reason] += 1
-        self.malformed_bytes += record.size if reason != NO_DATE else 0
-        if reason != NO_DATE and len(self.offenders) < SAMPLES:
+        self.malformed_bytes += record.size if reason not in NOT_MALFORMED else 0
+        if reason not in NOT_MALFORMED and len(self.offenders) < SAMPLES:
             self.offenders.append(f"{record.file}:{record.line}: {record.reason}")
 
     def drop(self, reason: str, characters: int, sample: Callable[[], Sample]) -> None:

@@ -42,6 +42,7 @@ class Fate(IntEnum):
     NOT_SAMPLED = 8
     DROPPED = 9
     STRADDLES = 10
+    MISDATED = 11
 
 
 # What reports call the fates of documents that are dropped; a repeated id is a malformed record, and what cleaning

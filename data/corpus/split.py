@@ -12,6 +12,8 @@ Split = Literal["train", "past", "future"]
 SPLITS: tuple[Split, ...] = ("train", "past", "future")
 STRADDLES: Literal["straddles the cutoff"] = "straddles the cutoff"
 """In place of a split: of a document that may be of either side, and so is of none."""
+EARLIER = "before data.since"
+"""Why a document is left out that training has read before."""
 # In place of an index into SPLITS: of the cutoff or later, and left out of everything; dropped by cleaning; or
 # straddling the cutoff. Such text is not trained on, and so its copies are not.
 NOT_SAMPLED, DROPPED, STRADDLING = range(len(SPLITS), len(SPLITS) + 3)
@@ -29,6 +31,11 @@ def split(
     if cutoff is not None and date is not None and not date.lies_before(cutoff):
         return "future" if date.lies_from(cutoff) else STRADDLES
     return "past" if _is_drawn(digest, past_fraction, str(seed)) else "train"
+
+
+def is_read_before(date: Interval | None, since: datetime.date | None) -> bool:
+    """Whether a run with its cutoff on the day `since` had this document, which undated ones are taken for."""
+    return since is not None and (date is None or date.lies_before(since))
 
 
 def is_sampled(digest: bytes, fraction: float, seed: int) -> bool:

@@ -27,7 +27,17 @@ from data.corpus.files import CORPUS_COLUMNS
 from data.corpus.near_duplicates import signatures
 from data.corpus.samples import make_sample
 from data.corpus.shingles import Hashes
-from data.corpus.split import DROPPED, NOT_SAMPLED, SPLITS, STRADDLES, STRADDLING, is_sampled, split
+from data.corpus.split import (
+    DROPPED,
+    EARLIER,
+    NOT_SAMPLED,
+    SPLITS,
+    STRADDLES,
+    STRADDLING,
+    is_read_before,
+    is_sampled,
+    split,
+)
 from data.errors import DataError
 from data.files import DIGEST_BYTES, atomic_write, new_digest, value_digest, write_atomically
 from data.progress import progress
@@ -197,9 +207,11 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
         counts.altered.update(cleaned.altered)
         digest = new_digest(cleaned.text.encode()).digest()
         where = split(document.date, digest, config.cutoff, config.past_fraction, job.seed)
-        if cleaned.reason:
-            drop(cleaned.reason, document)
-            if where in ("future", STRADDLES) and cleaned.text:  # nor are its copies trained on
+        is_earlier = is_read_before(document.date, config.since)
+        if reason := cleaned.reason or (EARLIER if is_earlier else None):
+            drop(reason, document)
+            is_held_out = where in ("future", STRADDLES) or (is_earlier and where == "past")
+            if is_held_out and cleaned.text:  # nor are its copies trained on
                 yield _Row(document, cleaned.text, digest, DROPPED, None, 0, {})
             continue
         if cleaned.removed_lines:

@@ -162,12 +162,39 @@ class Contamination(BaseModel, frozen=True):
     widespread: list[Widespread] = []
 
 
+class LeakSample(BaseModel, frozen=True, use_attribute_docstrings=True):
+    """A training document that uses words which came up years after its date."""
+
+    id: str
+    file: str
+    line: NonNegativeInt
+    words: NonNegativeInt
+    of: NonNegativeInt
+    absent_until: dict[str, datetime.date]
+    """Some of these words, and the last day on which each had not come up."""
+
+
+class LeakTest(BaseModel, frozen=True):
+    """Of one source: how many dated training documents were judged, how many are suspected, and the clearest."""
+
+    judged: NonNegativeInt
+    suspected: NonNegativeInt
+    samples: list[LeakSample]
+
+
+class Leaks(BaseModel, frozen=True):
+    action: Literal["flag", "quarantine"]
+    sources: dict[str, LeakTest]
+
+
 class CorpusReport(BaseModel, frozen=True):
     sources: dict[str, SourceReport]
     near_duplicates: NearDuplicateSettings | None
     canaries: dict[str, Any] | None = None
     """Settings of those that are planted."""
     contamination: Contamination | None
+    leaks: Leaks | None = None
+    """None without a cutoff, and in older corpora."""
     tombstones: NonNegativeInt
     cutoff: datetime.date | None
     seed: int

@@ -81,6 +81,7 @@ def write_data_card(
         removals=tables.removal_tables(report),
         boilerplate=tables.boilerplate_tables(report),
         removals_of=tables.removals_of(report),
+        leaks=tables.leaks_table(report),
         contamination=tables.contamination_table(report.contamination),
         common=tables.common_table(report.contamination),
         precisions=tables.precision_tables(report),

@@ -284,6 +284,22 @@ def common_table(contamination: Contamination | None) -> Table:
     return Table(["documents", "n-grams that are common", "of all its"], rows)
 
 
+def leaks_table(report: CorpusReport) -> Table:
+    """By source, the dated training documents that use words which came up years later, and the clearest of them."""
+    rows = []
+    for name, found in report.leaks.sources.items() if report.leaks else ():
+        counts = [
+            figure(value, ",d", fact("leaks", "sources", name, key))
+            for key, value in (("judged", found.judged), ("suspected", found.suspected))
+        ]
+        shown = [
+            f"{sample.id}: {', '.join(f'{word} (not before {day})' for word, day in sample.absent_until.items())}"
+            for sample in found.samples
+        ]
+        rows.append(Row(name, 0, [*counts, "\n".join(shown)]))
+    return Table(["dated", "suspected", "the clearest"], rows)
+
+
 def _others(key: str, documents: Mapping[str, int]) -> Row:
     """All items that a table of contamination has no room for, as one row."""
     origins = [fact("contamination", key, item, "documents") for item in documents]

@@ -106,17 +106,17 @@ def periods_plot(periods: Mapping[str, Figures], file: str = "evaluate.json") ->
     for source, splits in periods.items():
         for split, found in splits.items():
             dated = [entry for entry in found.items() if entry[0] != NO_PERIOD]
-            for label, figures in sorted(dated, key=lambda entry: _begin(entry[0])):
+            for label, figures in sorted(dated, key=lambda entry: begin_of(entry[0])):
                 value = figures["bits_per_byte"]
                 said = figure(value, ".3f", pointer(file, "periods", source, split, label, "bits_per_byte"))
-                places.setdefault((source, split), []).append(Point(_begin(label), value, label, said))
+                places.setdefault((source, split), []).append(Point(begin_of(label), value, label, said))
     if max(map(len, places.values()), default=0) < 2:
         return []
     title = "Bits per byte of held-out text by its date"
     return [Plot("periods", title, _by_source(places, "date of the text"), wide=True)]
 
 
-def _begin(label: str) -> float:
+def begin_of(label: str) -> float:
     """When a period begins, in years: 2019, 2019-Q2, 2019-05."""
     year, _, part = label.partition("-")
     if not part:
