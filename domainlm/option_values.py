@@ -69,20 +69,19 @@ def cutoffs(text: str) -> tuple[datetime.date, ...]:
 
 def _span(part: str, text: str) -> list[datetime.date]:
     """The first days of the years or months from one to another, or the day that begins a year, a month or a day."""
+    refused = argparse.ArgumentTypeError(f"{text!r} is not such as 2013..2024, 2013-01..2013-12 or 2013,2015-07-01")
     begin, dots, end = part.partition("..")
-    ends = [begin, end] if dots else [begin]
+    last_begin = end if dots else begin
+    if len(begin) not in (4, 7, 10) or len(last_begin) != len(begin):
+        raise refused
     try:
-        first, last = (datetime.date.fromisoformat((each + "-01-01")[:10]) for each in (ends[0], ends[-1]))
+        first, last = (datetime.date.fromisoformat((each + "-01-01")[:10]) for each in (begin, last_begin))
     except ValueError:
-        first = last = None
-    if first is None or last is None or len({len(each) for each in ends}) > 1 or len(begin) not in (4, 7, 10):
-        raise argparse.ArgumentTypeError(f"{text!r} is not such as 2013..2024, 2013-01..2013-12 or 2013,2015-07-01")
+        raise refused from None
     if not dots:
         return [first]
     if len(begin) == 10:
-        raise argparse.ArgumentTypeError(
-            f"{text!r}: from one day to another are too many cutoffs: name years or months"
-        )
+        raise argparse.ArgumentTypeError(f"{text!r}: days from one to another are many cutoffs: name years or months")
     step = 12 if len(begin) == 4 else 1
     months = range(12 * first.year + first.month - 1, 12 * last.year + last.month, step)
     return [datetime.date(month // 12, month % 12 + 1, 1) for month in months]

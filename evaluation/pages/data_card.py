@@ -13,6 +13,7 @@ from data.files import file_digest, stage_digest, write_atomically
 from data.interval import PRECISIONS
 from data.shards.format import Manifest, SourceShards, read_manifest
 from data.tokenizer.build import TOKENIZER
+from evaluation.pages import data_card_findings as findings
 from evaluation.pages import data_card_tables as tables
 from evaluation.pages.corpus_report import CorpusReport, KeptDocuments, read_corpus_report
 from evaluation.pages.data_card_plots import data_plots
@@ -81,9 +82,9 @@ def write_data_card(
         removals=tables.removal_tables(report),
         boilerplate=tables.boilerplate_tables(report),
         removals_of=tables.removals_of(report),
-        leaks=tables.leaks_table(report),
-        contamination=tables.contamination_table(report.contamination),
-        common=tables.common_table(report.contamination),
+        leaks=findings.leaks_table(report),
+        contamination=findings.contamination_table(report.contamination),
+        common=findings.common_table(report.contamination),
         precisions=tables.precision_tables(report),
         years=tables.year_tables(report, counts),
         samples=tables.sample_tables(report),

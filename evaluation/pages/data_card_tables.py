@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from data.corpus.counts import NO_DATE
 from data.corpus.split import STRADDLES
 from data.interval import PRECISIONS
-from evaluation.pages.corpus_report import Contamination, CorpusReport, KeptDocuments, Sample
+from evaluation.pages.corpus_report import CorpusReport, KeptDocuments, Sample
 from evaluation.pages.document_counts import Counts, DocumentCounts, SplitCounts, totals_by_source, totals_by_split
 from evaluation.pages.figures import figure, pointer
 from evaluation.pages.html import Row, Table
@@ -20,14 +20,8 @@ SPLIT_MEANINGS = {
 }
 FACTS = "data_card.json"
 SEVERAL, UNDATED = "several", "undated"  # beside years: of no single one, and without a date
-PRECISION_MEANINGS = {
-    "day": "of one day",
-    "month": "of days of one month",
-    "year": "of days of one year",
-    "longer": "of days of several years",
-    "open": "of any day up to the last",
-    NO_DATE: "without a date",
-}
+OF_DAYS = ("of one day", "of days of one month", "of days of one year", "of several years", "of any day up to the last")
+PRECISION_MEANINGS = dict(zip((*PRECISIONS, NO_DATE), (*OF_DAYS, "without a date"), strict=True))
 OF_HELD_OUT = " of held-out text"
 DOMAIN_NAMED = 2  # sources that the first sentence has room for
 SOURCES_BESIDE = 6  # columns that a printed page has room for
@@ -254,58 +248,6 @@ def boilerplate_tables(report: CorpusReport) -> list[Table]:
     return _beside(lines, list(report.sources))
 
 
-def contamination_table(contamination: Contamination | None) -> Table:
-    """Evaluation items that training documents share words with, those with the most documents first."""
-    touched = contamination.touched if contamination else {}
-    ordered = sorted(touched.items(), key=lambda entry: (-entry[1].documents, entry[0]))
-    rows = []
-    for item, found in ordered[:MOST_ROWS]:
-        named = ", ".join(found.first[:DOCUMENTS_SHOWN])
-        more = found.documents - min(DOCUMENTS_SHOWN, len(found.first))
-        count = figure(found.documents, ",d", fact("contamination", "touched", item, "documents"))
-        rows.append(Row(item, 0, [count, f"{named} and {more:,} more" if more > 0 else named]))
-    if len(ordered) > MOST_ROWS:
-        rows.append(_others("touched", {item: found.documents for item, found in ordered[MOST_ROWS:]}))
-    return Table(["documents", "which"], rows)
-
-
-def common_table(contamination: Contamination | None) -> Table:
-    """Evaluation items of which training documents have common phrases alone, those with the most documents first."""
-    common = contamination.common if contamination else {}
-    ordered = sorted(common.items(), key=lambda entry: (-entry[1].documents, entry[0]))
-    rows = []
-    for item, found in ordered[:MOST_ROWS]:
-        values = {"documents": found.documents, "ngrams": found.ngrams, "of": found.of}
-        cells = [figure(value, ",d", fact("contamination", "common", item, key)) for key, value in values.items()]
-        rows.append(Row(item, 0, cells))
-    if len(ordered) > MOST_ROWS:
-        others = _others("common", {item: found.documents for item, found in ordered[MOST_ROWS:]})
-        rows.append(others._replace(cells=[*others.cells, "–"]))
-    return Table(["documents", "n-grams that are common", "of all its"], rows)
-
-
-def leaks_table(report: CorpusReport) -> Table:
-    """By source, the dated training documents that use words which came up years later, and the clearest of them."""
-    rows = []
-    for name, found in report.leaks.sources.items() if report.leaks else ():
-        counts = [
-            figure(value, ",d", fact("leaks", "sources", name, key))
-            for key, value in (("judged", found.judged), ("suspected", found.suspected))
-        ]
-        shown = [
-            f"{sample.id}: {', '.join(f'{word} (not before {day})' for word, day in sample.absent_until.items())}"
-            for sample in found.samples
-        ]
-        rows.append(Row(name, 0, [*counts, "\n".join(shown)]))
-    return Table(["dated", "suspected", "the clearest"], rows)
-
-
-def _others(key: str, documents: Mapping[str, int]) -> Row:
-    """All items that a table of contamination has no room for, as one row."""
-    origins = [fact("contamination", key, item, "documents") for item in documents]
-    return Row(f"{len(documents):,} other items", 0, [figure(sum(documents.values()), ",d", *origins), "–"])
-
-
 def year_tables(report: CorpusReport, counts: SplitCounts) -> list[Table]:
     """Tokens by year of the text, or by a longer period where there are many years, and by source."""
     tokens: dict[str, Counter[int]] = {name: Counter() for name in report.sources}
@@ -336,10 +278,10 @@ def precision_tables(report: CorpusReport) -> list[Table]:
     """Documents kept by the precision of their dates, and by what the dates say; nothing for older corpora."""
     kept = sum(source.documents for source in report.sources.values())
     lines: list[_Line] = []
-    for precision in (*PRECISIONS, NO_DATE):
+    for precision, meaning in PRECISION_MEANINGS.items():
         found = {name: source.precisions.get(precision, 0) for name, source in report.sources.items()}
         if any(found.values()):
-            lines.append((PRECISION_MEANINGS.get(precision, precision), 0, found, [["precisions", precision]]))
+            lines.append((meaning, 0, found, [["precisions", precision]]))
     kinds = {name: source.date_kinds for name, source in report.sources.items()}
     lines += [
         (f"{kind}, as the records say", 0, found, keys) for kind, _, found, keys in _by_reason(kinds, "date_kinds")

@@ -15,12 +15,11 @@ from evaluation.pages.corpus_report import (
     SourceReport,
     Touched,
 )
+from evaluation.pages.data_card_findings import common_table, contamination_table
 from evaluation.pages.data_card_tables import (
     MOST_ROWS,
     SOURCES_BESIDE,
     boilerplate_tables,
-    common_table,
-    contamination_table,
     dropped_tables,
     duplicates_found,
     empty_files_table,
