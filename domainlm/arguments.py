@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from domainlm.measure.arguments import add_general_model, add_questions
+from domainlm.measure.arguments import add_audit, add_compare, add_questions, add_tasks
 from domainlm.option_values import cutoffs, day, number, path, shard, whole
 
 DESCRIPTION = """Pretrain a domain language model from scratch.
@@ -224,13 +224,7 @@ def _add_compare(commands: Any) -> argparse.ArgumentParser:
         "other models on the held-out text of a run: bits per byte with intervals, cost, and a verdict",
         "runs/other models/SmolLM2-135M general.gguf",
     )
-    add_general_model(compare)
-    compare.add_argument(
-        "--windows",
-        choices=("half", "disjoint"),
-        default="half",
-        help="context of later windows of a long document: half a window (default), or none, as lm-eval has it",
-    )
+    add_compare(compare)
     return compare
 
 
@@ -251,15 +245,7 @@ def _add_audit(commands: Any) -> None:
         "what the model gives away of its training text: passages, canaries, personal data",
         "--passages 500",
     )
-    audit.add_argument(
-        "--passages", type=whole(1), default=500, metavar="N", help="asked for, of each stratum (default: 500)"
-    )
-    audit.add_argument(
-        "--samples", type=whole(1), default=200, metavar="N", help="training documents to continue (default: 200)"
-    )
-    audit.add_argument(
-        "--text", action="store_true", help="show what was found too, which may be confidential; no report has it"
-    )
+    add_audit(audit)
 
 
 def _add_tasks(commands: Any) -> None:
@@ -269,12 +255,7 @@ def _add_tasks(commands: Any) -> None:
         "labelled tasks by lm-eval, with intervals, and which items the training text has touched",
         "fpb arc_easy my_tasks/ --model models/SmolLM2-135M",
     )
-    tasks.add_argument(
-        "--model", action="append", default=[], metavar="PATH", help="another model, as of `compare`; repeatable"
-    )
-    tasks.add_argument("--limit", type=whole(1), metavar="N", help="the first N items of each task only")
-    tasks.add_argument("--fetch", action="store_true", help="fetch data of tasks from the hub where they are missing")
-    add_general_model(tasks)
+    add_tasks(tasks)
 
 
 def _add_retrieve(commands: Any) -> None:

@@ -14,11 +14,10 @@ from pydantic import ValidationError
 from data.errors import DataError
 from data.interval import said_dates
 from data.progress import go_on_unread, say
+from domainlm.result import Result, show
 from train.config import RunConfig
 from train.config_file import ConfigError
 from train.hardware import HardwareConfig
-
-Result = dict[str, Any]
 
 
 def plan(arguments: argparse.Namespace, config: RunConfig) -> Result:
@@ -26,7 +25,7 @@ def plan(arguments: argparse.Namespace, config: RunConfig) -> Result:
     from domainlm.plan.text import describe
 
     planned = make_plan(_on_hardware(config, arguments.gpu, arguments.gpus))
-    _show(arguments, describe(planned))
+    show(arguments, describe(planned))
     return asdict(planned)
 
 
@@ -79,16 +78,16 @@ def finetune(arguments: argparse.Namespace, config: RunConfig) -> Result:
     derived, report = finetuning.make_finetuning(config)
     file = derived.run_folder / "config.yaml"
     result: Result = {"folder": str(derived.run_folder), "config": str(file), "examples": report}
-    _show(arguments, finetuning.describe(report, derived))
+    show(arguments, finetuning.describe(report, derived))
     if arguments.prepare:
-        _show(arguments, f"\ndomainlm train {file}")
+        show(arguments, f"\ndomainlm train {file}")
         return result
     result["finished"] = stages.train(derived, file, [])["finished"]
     if not result["finished"]:
         say("training was asked to stop: run the same command again to go on")
         return result
     result["evaluation"] = stages.evaluate(derived)
-    _show(arguments, f"\n{stages.describe(result['evaluation'])}\n\nmodel   {file}")
+    show(arguments, f"\n{stages.describe(result['evaluation'])}\n\nmodel   {file}")
     return result
 
 
@@ -97,7 +96,7 @@ def series(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
     go_on_unread()
     result = making.make_series(config, arguments.cutoffs, continued=arguments.continued, prepare=arguments.prepare)
-    _show(arguments, making.describe(result))
+    show(arguments, making.describe(result))
     return result
 
 
@@ -112,11 +111,11 @@ def submit(arguments: argparse.Namespace, config: RunConfig) -> Result:
         say(finished)
     elif not config.shards_are_remote:  # those are fetched where they are trained on
         stages.check_inputs(config)
-    _show(arguments, script)
+    show(arguments, script)
     if arguments.dry_run or finished:
         return {"script": script, "jobs": []}
     jobs = slurm.submit(config, job, script, folder)
-    _show(arguments, slurm.describe(config, jobs))
+    show(arguments, slurm.describe(config, jobs))
     return {"jobs": jobs, "folder": str(folder)}
 
 
@@ -128,7 +127,7 @@ def branch(arguments: argparse.Namespace, config: RunConfig) -> Result:
     edit = replace(edit, settings=(*edit.settings, *arguments.set))
     made = make_branch(config, arguments.name, edit)
     file = made.run_folder / "config.yaml"
-    _show(arguments, f"domainlm train {file}")
+    show(arguments, f"domainlm train {file}")
     return {"folder": str(made.run_folder), "config": str(file), "step": edit.step}
 
 
@@ -136,7 +135,7 @@ def rehearse(arguments: argparse.Namespace, config: RunConfig) -> Result:
     from domainlm import rehearse as rehearsal
 
     result = rehearsal.rehearse(config, Path(arguments.config), arguments.overrides, arguments.steps)
-    _show(arguments, rehearsal.describe(result))
+    show(arguments, rehearsal.describe(result))
     return result
 
 
@@ -148,7 +147,7 @@ def status(arguments: argparse.Namespace, config: RunConfig) -> Result:
         *_, last = follow(config, arguments.every)
     else:
         last = read_status(config)
-        _show(arguments, describe(last))
+        show(arguments, describe(last))
     return asdict(last) | {
         "goodput": last.ledger.goodput,
         "device_hours": last.ledger.device_hours,
@@ -162,7 +161,7 @@ def doctor(arguments: argparse.Namespace, config: RunConfig | None) -> Result:
     from domainlm.doctor.findings import describe
 
     findings = examine(config, launch=not arguments.skip_launch)
-    _show(arguments, describe(findings))
+    show(arguments, describe(findings))
     passed = all(finding.verdict != "fail" for finding in findings)
     return {"passed": passed, "findings": [asdict(finding) for finding in findings]}
 
@@ -172,59 +171,13 @@ def evaluate(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
     result = stages.evaluate(config, arguments.shard)
     if arguments.shard is None:
-        _show(arguments, stages.describe(result))
-    return result
-
-
-def compare(arguments: argparse.Namespace, config: RunConfig) -> Result:
-    from domainlm.measure import compare as comparing
-
-    wanted = {"rule": arguments.windows, "shard": arguments.shard}
-    result = comparing.compare(config, arguments.others, **wanted, **_read_as(arguments))
-    if arguments.shard is None:
-        _show(arguments, comparing.describe(result))
-    return result
-
-
-def questions(arguments: argparse.Namespace, config: RunConfig) -> Result:
-    from domainlm.measure import questions as asking
-
-    wanted = {"items": arguments.items, "passages": arguments.retrieve}
-    if arguments.examples:
-        from domainlm.measure import examples
-
-        if arguments.others:
-            raise ConfigError(f"--examples asks no model, leave out {arguments.others[0]}")
-        result = examples.write_examples(config, arguments.examples, since=arguments.since, **wanted)
-        _show(arguments, examples.describe(result))
-        return result
-    if arguments.since:
-        raise ConfigError("--since is for --examples: questions are made of all held-out documents")
-    result = asking.ask(config, arguments.others, **wanted, **_read_as(arguments))
-    _show(arguments, asking.describe(result))
+        show(arguments, stages.describe(result))
     return result
 
 
 def _read_as(arguments: argparse.Namespace) -> dict[str, Any]:
     """How models of transformers are read."""
     return {"window": arguments.window, "dtype": arguments.dtype}
-
-
-def audit(arguments: argparse.Namespace, config: RunConfig) -> Result:
-    from domainlm.measure import audit as auditing
-
-    result = auditing.audit(config, passages=arguments.passages, samples=arguments.samples, text=arguments.text)
-    _show(arguments, auditing.describe(result))
-    return result
-
-
-def tasks(arguments: argparse.Namespace, config: RunConfig) -> Result:
-    from domainlm.measure import tasks as scoring
-
-    wanted = {"models": arguments.model, "limit": arguments.limit, "fetch": arguments.fetch}
-    result = scoring.score_tasks(config, arguments.others, **wanted, **_read_as(arguments))
-    _show(arguments, scoring.describe(result))
-    return result
 
 
 def generate(arguments: argparse.Namespace, config: RunConfig) -> Result:
@@ -280,7 +233,7 @@ def retrieve(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
     bound = index.bound_of(config, arguments.date, arguments.undated)
     result = index.retrieve(config, " ".join(arguments.others) if arguments.others else None, arguments.passages, bound)
-    _show(arguments, index.describe(result))
+    show(arguments, index.describe(result))
     return result
 
 
@@ -313,13 +266,13 @@ def export(arguments: argparse.Namespace, config: RunConfig) -> Result:
         if arguments.dtype is not None:
             raise ConfigError("export: an adapter leaves in float32, as it was trained: leave --dtype out")
         result = export_adapter(config, arguments.out, step=arguments.checkpoint)
-        _show(arguments, result["folder"])
+        show(arguments, result["folder"])
         return result
     size = arguments.shard_gigabytes
     result = export_model(
         config, arguments.out, step=arguments.checkpoint, dtype=arguments.dtype, max_file_gigabytes=size
     )
-    _show(arguments, result["folder"])
+    show(arguments, result["folder"])
     return result
 
 
@@ -334,13 +287,13 @@ def trace(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
     if arguments.forget is not None:
         result = tracing.forget_document(config, arguments.forget)
-        _show(arguments, tracing.describe(result))
+        show(arguments, tracing.describe(result))
         return result
     if arguments.find is not None:
         from domainlm import find as finding
 
         result = finding.Finder(config).find(_whole_input() if arguments.find == "-" else arguments.find)
-        _show(arguments, finding.describe(result))
+        show(arguments, finding.describe(result))
         return result
     if arguments.document is not None:
         result = tracing.trace_document(config, arguments.document)
@@ -348,7 +301,7 @@ def trace(arguments: argparse.Namespace, config: RunConfig) -> Result:
             f"seen {result['epochs']:.2f} times in {result['batches']} batches, first in step {result['first_step']}, "
             f"last in step {result['last_step']}"
         )
-        _show(arguments, f"{arguments.document}: {seen if result['steps'] else 'in no step'}")
+        show(arguments, f"{arguments.document}: {seen if result['steps'] else 'in no step'}")
         for line in tracing.not_learnt(config, result["steps"]):
             say(line)
         return result
@@ -359,7 +312,7 @@ def trace(arguments: argparse.Namespace, config: RunConfig) -> Result:
         f"{document['source']}  {document['id']}  {said_dates(document)}  {document['tokens']} tokens"
         for document in result["documents"]
     ]
-    _show(arguments, "\n".join([*lines, *(f"\n{text}" for text in result.get("texts", []))]))
+    show(arguments, "\n".join([*lines, *(f"\n{text}" for text in result.get("texts", []))]))
     return result
 
 
@@ -390,12 +343,12 @@ def run(arguments: argparse.Namespace, config: RunConfig) -> Result:
     except ConfigError as error:  # the run itself is whole
         say(str(error))
         exported = None
-    _show(arguments, stages.describe(result))
+    show(arguments, stages.describe(result))
     if compared:
-        _show(arguments, f"\n{comparing.describe(compared)}")
+        show(arguments, f"\n{comparing.describe(compared)}")
     for sample in reported["samples"]:
-        _show(arguments, f"\n{sample['prompt']}▸{sample['text']}")
-    _show(arguments, f"\nreport  {reported['report']}\nmodel   {exported}")
+        show(arguments, f"\n{sample['prompt']}▸{sample['text']}")
+    show(arguments, f"\nreport  {reported['report']}\nmodel   {exported}")
     return {
         "finished": True,
         "evaluation": result,
@@ -403,8 +356,3 @@ def run(arguments: argparse.Namespace, config: RunConfig) -> Result:
         "report": reported["report"],
         "export": exported,
     }
-
-
-def _show(arguments: argparse.Namespace, text: str) -> None:
-    if not arguments.json:
-        print(text)

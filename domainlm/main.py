@@ -6,13 +6,15 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from types import FrameType, ModuleType
+from types import FrameType
+from typing import Any
 
 from domainlm.arguments import parse
 from train.stop import catchable_signals
 
+Command = Callable[[argparse.Namespace, Any], dict[str, Any]]
 ENDED_BY_SIGNALS = ("train", "rehearse", "doctor")
 """Commands that a signal ends in good order: with a line, and with the ranks and the folder that they have for a while.
 
@@ -31,11 +33,15 @@ def main() -> None:
     try:
         # serve has an event loop, which takes signals itself
         with nullcontext() if in_order or arguments.command == "serve" else _said_at_once(signal.SIGTERM):
-            from domainlm import commands  # not before the words are good: it takes ten times as long as --help
+            # Not before the words are good: it takes ten times as long as --help.
+            from domainlm import commands
+            from domainlm.measure import commands as measuring
 
+            name = arguments.command.replace("-", "_")
+            command = getattr(commands, name, None) or getattr(measuring, name)
             for number in numbers:
                 signal.signal(number, _end if in_order else signal.default_int_handler)
-            _call(commands, arguments)
+            _call(command, arguments)
     except KeyboardInterrupt:
         _end(signal.SIGINT, None)
     finally:
@@ -93,7 +99,7 @@ def _say_end(number: int) -> None:
     os.write(2, f"error: ended by {signal.Signals(number).name}: the same command goes on with what is kept\n".encode())
 
 
-def _call(commands: ModuleType, arguments: argparse.Namespace) -> None:
+def _call(command: Command, arguments: argparse.Namespace) -> None:
     from data.errors import DataError, refused_file
     from domainlm.configuration import load
     from train.checkpoints.folders import CheckpointError
@@ -101,7 +107,7 @@ def _call(commands: ModuleType, arguments: argparse.Namespace) -> None:
 
     try:
         config = load(arguments)
-        result = getattr(commands, arguments.command.replace("-", "_"))(arguments, config)
+        result = command(arguments, config)
     except (ConfigError, DataError, CheckpointError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

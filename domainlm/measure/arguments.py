@@ -39,3 +39,37 @@ def add_questions(questions: argparse.ArgumentParser) -> None:
     questions.add_argument(
         "--since", type=day, metavar="YYYY-MM-DD", help="with --examples: of documents of this day and later"
     )
+
+
+def add_compare(compare: argparse.ArgumentParser) -> None:
+    """How the text is cut into windows."""
+    add_general_model(compare)
+    compare.add_argument(
+        "--windows",
+        choices=("half", "disjoint"),
+        default="half",
+        help="context of later windows of a long document: half a window (default), or none, as lm-eval has it",
+    )
+
+
+def add_audit(audit: argparse.ArgumentParser) -> None:
+    """How much the model is asked for."""
+    audit.add_argument(
+        "--passages", type=whole(1), default=500, metavar="N", help="asked for, of each stratum (default: 500)"
+    )
+    audit.add_argument(
+        "--samples", type=whole(1), default=200, metavar="N", help="training documents to continue (default: 200)"
+    )
+    audit.add_argument(
+        "--text", action="store_true", help="show what was found too, which may be confidential; no report has it"
+    )
+
+
+def add_tasks(tasks: argparse.ArgumentParser) -> None:
+    """Which models answer how much of the tasks."""
+    tasks.add_argument(
+        "--model", action="append", default=[], metavar="PATH", help="another model, as of `compare`; repeatable"
+    )
+    tasks.add_argument("--limit", type=whole(1), metavar="N", help="the first N items of each task only")
+    tasks.add_argument("--fetch", action="store_true", help="fetch data of tasks from the hub where they are missing")
+    add_general_model(tasks)
