@@ -7,7 +7,6 @@ import argparse
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -173,11 +172,6 @@ def evaluate(arguments: argparse.Namespace, config: RunConfig) -> Result:
     if arguments.shard is None:
         show(arguments, stages.describe(result))
     return result
-
-
-def _read_as(arguments: argparse.Namespace) -> dict[str, Any]:
-    """How models of transformers are read."""
-    return {"window": arguments.window, "dtype": arguments.dtype}
 
 
 def generate(arguments: argparse.Namespace, config: RunConfig) -> Result:

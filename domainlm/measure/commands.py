@@ -51,3 +51,8 @@ def tasks(arguments: argparse.Namespace, config: RunConfig) -> Result:
     result = scoring.score_tasks(config, arguments.others, **wanted, **_read_as(arguments))
     show(arguments, scoring.describe(result))
     return result
+
+
+def _read_as(arguments: argparse.Namespace) -> dict[str, Any]:
+    """How models of transformers are read."""
+    return {"window": arguments.window, "dtype": arguments.dtype}
