@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from data.errors import DataError
 from data.files import READ_BYTES
-from data.format_config import Format
+from data.format_config import EdgarConfig, Format
 from data.readers.rows import LONGEST_RECORD, MalformedError, Rows
 from data.source_config import SourceConfig
 from data.sources import packed
@@ -91,6 +91,11 @@ def format_of(name: str, source: SourceConfig | None) -> Format:
 def _reader_of_publishers(kind: Format, source: SourceConfig | None) -> Callable[["io.BufferedReader[Any]", str], Rows]:
     """The reader of an unpacked file, with the source's settings; what only it needs is imported with it."""
     match kind:
+        case "edgar":
+            from data.readers.edgar import read_edgar
+
+            settings = (source and source.edgar) or EdgarConfig()
+            return functools.partial(read_edgar, settings=settings)
         case _:
             raise DataError(f"files of the format {kind} cannot be read")
 

@@ -1,0 +1,89 @@
+"""HTML to the text that its reader sees: paragraphs, lists and headings as lines, rows of tables as lines of cells.
+
+Nothing hidden is text: what styles do not display, scripts, and the header of inline XBRL with its facts. A number
+stays whole, over however many tags it is written.
+"""
+
+import functools
+import re
+from pathlib import Path
+
+from lxml import etree
+
+from data.readers.rows import MalformedError
+
+PARAGRAPH, LINE, CELL, SPACE, BREAK = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3", "\ufdd4"  # of html_text.xsl
+_HIDDEN = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.I)
+_ATTRIBUTE = re.compile(r"\shidden[\s=>/]", re.I)
+# These begin with the sign that they are about, to be found at the speed of memory. What stands in a cell of its own:
+# a currency, bracket or percent sign beside the figure that it belongs to, a bullet before its text.
+_BEFORE_A_FIGURE = re.compile(f"{CELL}(?<=[$€£¥(]{CELL})(?=[-–—(.0-9])")
+_BEHIND_A_FIGURE = re.compile(f"{CELL}(?<=[-–—)0-9]{CELL})(?=[)%])")
+_BEHIND_A_BULLET = re.compile(f"{CELL}(?<=[{PARAGRAPH}{LINE}{BREAK}][•·▪■□☐☑☒*–—-]{CELL})")
+_STRUCTURE = re.compile(f"[{PARAGRAPH}{LINE}{BREAK}{CELL}]+")
+
+
+def html_text(markup: str) -> str:
+    """The text of a page.
+
+    Time and memory are in proportion to the page's length, about 20 times of which are held: bound it.
+
+    Raises MalformedError where not all of it can be read: more than 2,048 elements in one another.
+    """
+    # HTML has no entities that expand, and what huge_tree allows beside depth is bounded by the length of the page.
+    parser = etree.HTMLParser(encoding="utf-8", huge_tree=True, no_network=True, remove_comments=True, remove_pis=True)
+    content = markup.encode("utf-8", "replace").replace(b"\0", b"")
+    try:
+        root = etree.fromstring(content, parser)
+    except etree.LxmlError as error:  # of a page without anything
+        if not content.strip():
+            return ""
+        raise MalformedError(f"unreadable HTML: {error}") from None
+    if root is None:
+        return ""
+    fatal = [error.message for error in parser.error_log if error.level == etree.ErrorLevels.FATAL]
+    if fatal:
+        raise MalformedError(f"unreadable HTML: {fatal[0].strip()}")
+    _hide(root, markup)
+    try:
+        return lines_of(str(_stylesheet()(root)))
+    except etree.XSLTError as error:
+        raise MalformedError(f"unreadable HTML: {error}") from None
+
+
+def _hide(root: etree._Element, markup: str) -> None:
+    """Rename the elements that no reader sees, so that the text behind them stays."""
+    for element in [*root.iter("ix:header"), *(root.xpath("//*[@hidden]") if _ATTRIBUTE.search(markup) else ())]:
+        element.tag = "hidden"
+    for element in root.iter() if _HIDDEN.search(markup) else ():
+        style = element.get("style")
+        if style and ("none" in (low := style.lower()) or "hidden" in low) and _HIDDEN.search(low):
+            element.tag = "hidden"
+
+
+@functools.cache
+def _stylesheet() -> etree.XSLT:
+    return etree.XSLT(etree.parse(Path(__file__).with_suffix(".xsl")))
+
+
+def lines_of(marked: str) -> str:
+    """The lines of a text with signs for its structure."""
+    text = marked
+    for space in "\t\r\n\f\xa0":
+        text = text.replace(space, " ")
+    text = re.sub("  +", " ", text)
+    for sign in (PARAGRAPH, LINE, BREAK, CELL):
+        text = text.replace(f" {sign}", sign).replace(f"{sign} ", sign)
+    text = re.sub(f"{CELL}{CELL}+", CELL, text)
+    text = _BEHIND_A_FIGURE.sub("", _BEFORE_A_FIGURE.sub("", text))
+    text = _BEHIND_A_BULLET.sub(" ", text)
+    text = _STRUCTURE.sub(_written, _BEHIND_A_BULLET.sub(" ", text).strip(f"{PARAGRAPH}{LINE}{BREAK}{CELL} "))
+    return text.replace(SPACE, " ")
+
+
+def _written(signs: re.Match[str]) -> str:
+    """What signs that follow one another become: the strongest of them counts, and two breaks part paragraphs."""
+    run = signs[0]
+    if PARAGRAPH in run or run.count(BREAK) > 1:
+        return "\n\n"
+    return "\n" if LINE in run or BREAK in run else " | "
