@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from data.errors import DataError
 from data.files import READ_BYTES
-from data.format_config import EdgarConfig, Format
+from data.format_config import EdgarConfig, Format, JatsConfig
 from data.readers.rows import LONGEST_RECORD, MalformedError, Rows
 from data.source_config import SourceConfig
 from data.sources import packed
@@ -94,8 +94,15 @@ def _reader_of_publishers(kind: Format, source: SourceConfig | None) -> Callable
         case "edgar":
             from data.readers.edgar import read_edgar
 
-            settings = (source and source.edgar) or EdgarConfig()
-            return functools.partial(read_edgar, settings=settings)
+            return functools.partial(read_edgar, settings=(source and source.edgar) or EdgarConfig())
+        case "pubmed":
+            from data.readers.pubmed import read_pubmed
+
+            return read_pubmed
+        case "jats":
+            from data.readers.jats import read_jats
+
+            return functools.partial(read_jats, settings=(source and source.jats) or JatsConfig())
         case _:
             raise DataError(f"files of the format {kind} cannot be read")
 
