@@ -8,11 +8,13 @@ from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer, field_v
 
 from data.addresses import without_secrets
 from data.date_format import check_date_format
+from data.format_config import EdgarConfig, Format, JatsConfig
 from data.interval import DateKind
 
 # The first whole year of the Gregorian calendar: ISO 8601 gives earlier ones no meaning without agreement. So years of
 # the Hijra, now in their 15th century, are none of ours.
 EARLIEST_DATE = datetime.date(1583, 1, 1)
+OF_ONE_FORMAT = ("edgar", "jats")  # settings of a source, called as their format
 # Forms of dates that are not of strptime's letters: what is read where no date_format is set, and units of epoch times:
 # how many make a second, and the number below which it may be of the coarser unit instead. 50,000 days are of 2106, 5e9
 # seconds of 2128; among them are 0 and -1, which programs write where they know no date.
@@ -49,15 +51,25 @@ class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     """A file, a folder (read recursively) or a glob, here or remote (s3://, gs://, https:// and all else that fsspec
     opens); hub://OWNER/NAME[@revision][:configuration][/split]; or demo://NAME.
 
-    Files are JSON lines (.jsonl, .json, .ndjson), plain text (.txt), both also as .gz, .zst, .bz2 or .xz, .parquet, or
-    token files: Megatron's .bin with its .idx, or bare tokens as .bin, .npy or .ds.
+    Files are JSON lines (.jsonl, .json, .ndjson), plain text (.txt) or of another `format`, also as .gz, .zst, .bz2 or
+    .xz; .parquet; or token files: Megatron's .bin with its .idx, or bare tokens as .bin, .npy or .ds.
     """
+    format: Format | None = None
+    """What the files are, whatever they are called. None: what their names tell, of which .nc is edgar and .eml
+    mbox. EDGAR's .txt and all .xml need it said."""
+    edgar: EdgarConfig | None = None
+    """What becomes of submissions to EDGAR."""
+    jats: JatsConfig | None = None
+    """What becomes of articles in JATS."""
     weight: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Share of the training tokens, relative to the other sources'. None for all: in proportion to their size."""
     domain: bool = False
     """Whether this is the text that the model is to specialise in."""
-    text_field: str = Field(default="text", min_length=1)
-    """Field of a record that holds the text. In this and the other fields, metadata.date is date within metadata."""
+    text_field: str = Field(default="text", min_length=1, pattern=r"^[^\[\]]+(\[\*\][^\[\]]*)*$")
+    """Field of a record that holds the text. In this and the other fields, metadata.date is date within metadata; here
+    also opinions[*].text is the text of each of the list `opinions`, with blank lines between."""
+    text_is: Literal["plain", "html"] = "plain"
+    """What that field holds. html: its text counts, with tables as lines of cells."""
     id_field: str = "id"
     """Field that holds the document's id; a record without one is named by its file and line, as all are by ""."""
     date_field: str = "date"
@@ -103,6 +115,17 @@ class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     undated: Literal["refuse", "quarantine", "train"] = "refuse"
     """What happens to documents without a date where `cutoff` is set: refuse stops, quarantine leaves them out, train
     takes them as older than the cutoff."""
+
+    @model_validator(mode="after")
+    def _settings_are_of_the_format(self) -> Self:
+        # hub:// and demo:// bring their own; several formats that names tell may stand beside one another.
+        scheme = self.path.partition("://")[0]
+        if self.format and scheme in ("hub", "demo"):
+            raise ValueError(f"{scheme}:// has a format of its own: leave out format: {self.format}")
+        for other in OF_ONE_FORMAT:
+            if getattr(self, other) is not None and self.format not in (None, other):
+                raise ValueError(f"{other}: settings of another format than {self.format}: leave them out")
+        return self
 
     @field_validator("licence", mode="before")
     @classmethod

@@ -7,9 +7,11 @@ from typing import NamedTuple
 from data.errors import DataError
 from data.examples.config import ExamplesConfig
 from data.interval import Interval
+from data.readers.rows import MalformedError
 from data.sources.dates import interval_of
-from data.sources.documents import DATE_KIND, BadRecord, date_kind_of, id_of, input_parts, read_rows, value_at
-from data.sources.parts import DAMAGED, MalformedError, string_of
+from data.sources.documents import DATE_KIND, BadRecord, date_kind_of, id_of, input_parts, read_rows
+from data.sources.fields import value_at
+from data.sources.parts import DAMAGED, string_of
 
 ROLES = ("system", "user", "assistant")
 

@@ -5,8 +5,9 @@ import re
 
 from data.date_format import read_format
 from data.interval import DateKind, Interval
+from data.readers.rows import MalformedError
 from data.source_config import EARLIEST_DATE, UNITS, USUAL, SourceConfig
-from data.sources.parts import MalformedError, string_of
+from data.sources.parts import string_of
 from data.written_dates import in_utc, of_month, of_year, read_written
 
 EPOCH = datetime.datetime(1970, 1, 1)

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,19 +11,19 @@ from typing import NamedTuple
 from data.errors import DataError
 from data.files import READ_BYTES, file_stamp
 from data.interval import DATE_KINDS, DateKind, Interval
+from data.readers.rows import LeftOut, MalformedError, Rows
 from data.source_config import SourceConfig
 from data.sources import demo
 from data.sources.dates import interval_of
-from data.sources.formats import DAMAGE, reader
+from data.sources.fields import EACH, text_at, value_at
+from data.sources.formats import DAMAGE, format_of, reader
 from data.sources.hub import hub_dataset, hub_rows, hub_shards
 from data.sources.local import local_files, root_of
 from data.sources.parts import (
     BEGINNING,
     DAMAGED,
     PLACEHOLDER_BYTES,
-    MalformedError,
     Part,
-    Rows,
     byte_length,
     check_is_fetched,
     string_of,
@@ -88,11 +89,16 @@ def _stamp(source: SourceConfig, file: Path) -> list[int | str]:
 
 
 def read_part(
-    source: SourceConfig, part: Part, quarantine: Callable[[BadRecord], None], met: set[str] | None = None
+    source: SourceConfig,
+    part: Part,
+    quarantine: Callable[[BadRecord], None],
+    met: set[str] | None = None,
+    left_out: Counter[str] | None = None,
 ) -> Iterator[Document]:
     """Read the documents of one part, always in the same order; malformed records go to `quarantine` instead.
 
-    To `met` are added those of `named_fields` whose field has a value in one of the documents.
+    To `met` are added those of `named_fields` whose field has a value in one of the documents; to `left_out` the parts
+    of files that are no records by the format's settings, by kind.
 
     Of a damaged file, what stands before the place where the damage shows is read, and the rest is one malformed record
     of the kind DAMAGED. A checksum shows damage only behind what it is of.
@@ -102,6 +108,10 @@ def read_part(
     """
     unmet = named_fields(source) if met is not None else {}
     for line, fields in read_rows(source, part, _wanted(source)):
+        if isinstance(fields, LeftOut):
+            if left_out is not None:
+                left_out[fields.kind] += 1
+            continue
         try:
             document = _document(source, part.name, line, fields)
             found = [setting for setting, name in unmet.items() if _has_value(fields, name)]
@@ -182,14 +192,21 @@ def _rows(source: SourceConfig, part: Part, fields: Sequence[str]) -> Rows:
         file: io.BufferedReader = io.BufferedReader(raw, READ_BYTES)
         with file:
             # The end of a Parquet file is read first: its beginning, which may be far away, only where it could tell.
-            if not part.name.endswith(".parquet") or (part.size or 0) <= PLACEHOLDER_BYTES:
-                check_is_fetched(file.peek(BEGINNING)[:BEGINNING])
-            yield from reader(part.name)(file, part.name, fields)
+            is_parquet = format_of(part.name, source) == "parquet"
+            if not is_parquet or (part.size or 0) <= PLACEHOLDER_BYTES:
+                check_is_fetched(file.peek(BEGINNING)[:BEGINNING], format_of(part.name, source) == "html")
+            yield from reader(part.name, source)(file, part.name, fields)
 
 
 def _wanted(source: SourceConfig) -> list[str]:
     """The fields that a document is made of, the text's first."""
-    named = [source.text_field, source.id_field, source.date_field, source.url_field, source.title_field]
+    named = [
+        source.text_field.partition(EACH)[0],
+        source.id_field,
+        source.date_field,
+        source.url_field,
+        source.title_field,
+    ]
     return [*named, *_licence_fields(source), DATE_KIND, *ENDS]
 
 
@@ -202,7 +219,7 @@ def _document(source: SourceConfig, file: str, line: int, fields: object) -> Doc
         raise fields
     if not isinstance(fields, Mapping):
         raise MalformedError(f"not an object: a value of type {type(fields).__name__}")
-    text = value_at(fields, source.text_field)
+    text = text_at(fields, source.text_field, source.text_is == "html")
     if text is None:
         if source.text_field in fields:
             raise MalformedError(f"'{source.text_field}' is null")
@@ -212,7 +229,7 @@ def _document(source: SourceConfig, file: str, line: int, fields: object) -> Doc
     date = interval_of(source, date_of(source, fields), kind)
     return Document(
         id=id_of(source, value_at(fields, source.id_field), file, line),
-        text=string_of(text, source.text_field),
+        text=text,
         source=source.name,
         date=date,
         licence=_licence(source, fields),
@@ -248,30 +265,6 @@ def date_kind_of(source: SourceConfig, fields: Mapping[str, object]) -> DateKind
         if kind == known:
             return known
     raise MalformedError(f"unknown {DATE_KIND}: {kind!r:.40} is none of {', '.join(DATE_KINDS)}")
-
-
-def value_at(fields: Mapping[str, object], name: str) -> object:
-    """The field of this name; where there is none, a.b is the field b of the object a.
-
-    Raises MalformedError where there is more than one, or `a` is something else than an object.
-    """
-    value = fields.get(name)
-    if isinstance(value, MalformedError):
-        raise value
-    if "." not in name:
-        return value
-    outer, _, inner = name.partition(".")
-    below = value_at(fields, outer)
-    if below is None:
-        return value
-    if not isinstance(below, Mapping):
-        if value is not None:
-            return value
-        raise MalformedError(f"'{outer}' is no object with a field '{inner}': its type is {type(below).__name__}")
-    nested = value_at(below, inner)
-    if value is not None and nested is not None and value != nested:
-        raise MalformedError(f"repeated field: '{name}' and '{inner}' of '{outer}' have two values")
-    return nested if value is None else value
 
 
 def _optional_string(fields: Mapping[str, object], field: str) -> str | None:

@@ -1,6 +1,7 @@
 """The commands of `domainlm` that measure models, as commands.py has the others."""
 
 import argparse
+from typing import Any
 
 from domainlm.result import Result, show
 from train.config import RunConfig

@@ -13,10 +13,10 @@ import pytest
 
 from data.errors import DataError, UnreachableError
 from data.interval import Interval
+from data.readers.rows import MalformedError
 from data.source_config import SourceConfig
 from data.sources.documents import BadRecord, Document, input_parts, read_part
 from data.sources.hub import HubDataset, hub_dataset, hub_shards, shard_rows
-from data.sources.parts import MalformedError
 
 
 @pytest.mark.parametrize(
