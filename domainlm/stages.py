@@ -26,12 +26,12 @@ from domainlm.status.goodput import to_spending
 from domainlm.status.read import read_status
 from evaluation.baselines import measure_baselines
 from evaluation.bits_per_byte import HELD_OUT_SPLITS, BySplit, by_split, count_documents
+from evaluation.data_card.card import write_data_card
+from evaluation.data_card.training_content import write_training_content
 from evaluation.figures import figures
 from evaluation.labels import held_out_labels, score_labels
-from evaluation.pages.data_card import write_data_card
 from evaluation.pages.report import ReportInputs, write_report
 from evaluation.pages.tokenizer import write_tokenizer_page
-from evaluation.pages.training_content import write_training_content
 from evaluation.pages.wording import NOTHING_HELD_OUT, base_model
 from evaluation.scores import SCORES, score_model
 from model.sizes import parameter_count

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from evaluation.data_card.card import write_data_card
 from evaluation.pages.charts import evenly
-from evaluation.pages.data_card import write_data_card
 from evaluation.pages.report import ReportInputs, write_report
 from evaluation.pages.spending import Spending
 from evaluation.pages.tokenizer import write_tokenizer_page

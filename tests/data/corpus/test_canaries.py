@@ -17,7 +17,7 @@ from data.errors import DataError
 from data.files import file_digest
 from domainlm import stages
 from domainlm.trace import forget_document, trace_document
-from evaluation.pages.data_card import gather_data_card, to_json
+from evaluation.data_card.card import gather_data_card, to_json
 from train.config import RunConfig
 from train.config_file import ConfigError, load_config
 from train.token_stream import open_stream

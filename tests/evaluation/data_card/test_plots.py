@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from evaluation.pages.corpus_report import CorpusReport, KeptDocuments, SourceReport
-from evaluation.pages.data_card_plots import data_plots, fates_plot, lengths_plot, tokens_plot, years_plot
-from evaluation.pages.document_counts import Counts, DocumentCounts
+from evaluation.data_card.corpus_report import CorpusReport, KeptDocuments, SourceReport
+from evaluation.data_card.document_counts import Counts, DocumentCounts
+from evaluation.data_card.plots import data_plots, fates_plot, lengths_plot, tokens_plot, years_plot
 
 
 def make_report(sources: int, reasons: int, documents: int = 5, cutoff: datetime.date | None = None) -> CorpusReport:

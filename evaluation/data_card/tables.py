@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from data.corpus.counts import NO_DATE
 from data.corpus.split import STRADDLES
 from data.interval import PRECISIONS
-from evaluation.pages.corpus_report import CorpusReport, KeptDocuments, Sample
-from evaluation.pages.document_counts import Counts, DocumentCounts, SplitCounts, totals_by_source, totals_by_split
+from evaluation.data_card.corpus_report import CorpusReport, KeptDocuments, Sample
+from evaluation.data_card.document_counts import Counts, DocumentCounts, SplitCounts, totals_by_source, totals_by_split
 from evaluation.pages.figures import figure, pointer
 from evaluation.pages.html import Row, Table
 from evaluation.pages.wording import number_in_words, text_size

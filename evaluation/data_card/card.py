@@ -13,18 +13,17 @@ from data.files import file_digest, stage_digest, write_atomically
 from data.interval import PRECISIONS
 from data.shards.format import Manifest, SourceShards, read_manifest
 from data.tokenizer.build import TOKENIZER
-from evaluation.pages import data_card_findings as findings
-from evaluation.pages import data_card_tables as tables
-from evaluation.pages.corpus_report import CorpusReport, KeptDocuments, read_corpus_report
-from evaluation.pages.data_card_plots import data_plots
-from evaluation.pages.data_card_tables import SEVERAL, UNDATED
-from evaluation.pages.document_counts import (
+from evaluation.data_card import findings, tables
+from evaluation.data_card.corpus_report import CorpusReport, KeptDocuments, read_corpus_report
+from evaluation.data_card.document_counts import (
     Counts,
     DocumentCounts,
     SplitCounts,
     count_documents,
     totals_by_split,
 )
+from evaluation.data_card.plots import data_plots
+from evaluation.data_card.tables import SEVERAL, UNDATED
 from evaluation.pages.html import write_page
 
 PAGE = "data_card.html"

@@ -15,7 +15,7 @@ from data.files import MANIFEST, finish_stage, stage_digest
 from data.shards.encode import encode_corpus
 from data.shards.format import Manifest, ShardFile, SourceShards, read_manifest, write_manifest
 from data.tokenizer.build import build_tokenizer
-from evaluation.pages.data_card import write_data_card
+from evaluation.data_card.card import write_data_card
 from tests.traced import trace
 from train.config_file import load_config
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from data.interval import Interval
 from data.written_dates import of_year
-from evaluation.pages.document_counts import Counts, DocumentCounts, count_documents
+from evaluation.data_card.document_counts import Counts, DocumentCounts, count_documents
 
 Rows = list[tuple[Interval | None, int, int]]
 DAYS = st.dates(datetime.date(1, 1, 1), datetime.date(9999, 12, 31))

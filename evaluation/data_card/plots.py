@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
+from evaluation.data_card.corpus_report import CorpusReport
+from evaluation.data_card.document_counts import Counts, DocumentCounts, SplitCounts, totals_by_source
+from evaluation.data_card.tables import OF_HELD_OUT, fact
 from evaluation.pages.charts import Bar, Bars, Columns, Segment
-from evaluation.pages.corpus_report import CorpusReport
-from evaluation.pages.data_card_tables import OF_HELD_OUT, fact
-from evaluation.pages.document_counts import Counts, DocumentCounts, SplitCounts, totals_by_source
 from evaluation.pages.drawing import Plot
 from evaluation.pages.figures import Figure, figure
 from evaluation.pages.wording import share

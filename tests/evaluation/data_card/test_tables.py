@@ -6,17 +6,14 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.pages.corpus_report import (
-    CommonPhrases,
-    Contamination,
+from evaluation.data_card.corpus_report import (
     CorpusReport,
     KeptDocuments,
     Sample,
     SourceReport,
-    Touched,
 )
-from evaluation.pages.data_card_findings import common_table, contamination_table
-from evaluation.pages.data_card_tables import (
+from evaluation.data_card.document_counts import Counts, DocumentCounts, totals_by_source
+from evaluation.data_card.tables import (
     MOST_ROWS,
     SOURCES_BESIDE,
     boilerplate_tables,
@@ -36,7 +33,6 @@ from evaluation.pages.data_card_tables import (
     summary,
     year_tables,
 )
-from evaluation.pages.document_counts import Counts, DocumentCounts, totals_by_source
 from evaluation.pages.html import Row, Table
 
 COUNTS_BY_REASON = st.dictionaries(st.text(max_size=4), st.integers(0, 10**6), max_size=60)
@@ -211,25 +207,6 @@ def test_licences_languages_removals_and_duplicates() -> None:
     }
     assert removal_tables(make_report({"web": web})) == []
     assert duplicates_found(report) == {"exact": 3, "near": 4, "held_out": 4}
-
-
-def test_contaminated_items_with_the_most_documents_come_first_and_the_others_are_counted() -> None:
-    touched = {
-        f"item:{n}": Touched(documents=n, first=[f"d{m}" for m in range(min(n, 9))]) for n in range(1, MOST_ROWS + 3)
-    }
-    table = contamination_table(Contamination(items=99, too_short=1, action="remove", touched=touched))
-    assert table.rows[0] == Row(f"item:{MOST_ROWS + 2}", 0, ["42", "d0, d1, d2, d3, d4 and 37 more"])
-    assert table.rows[-1] == Row("2 other items", 0, ["3", "–"])
-    assert contamination_table(None).rows == []
-
-
-def test_items_left_for_their_common_phrases() -> None:
-    common = {f"i{index:03}": CommonPhrases(documents=index, ngrams=1, of=2) for index in range(11, 60)}
-    met = Contamination(items=99, too_short=1, action="remove", touched={}, common=common)
-    rows = common_table(met).rows
-    assert (rows[0].label, rows[0].cells) == ("i059", ["59", "1", "2"])
-    assert rows[-1].cells[0] == f"{sum(range(11, 60 - MOST_ROWS)):,}"
-    assert common_table(None).rows == []
 
 
 def test_samples_come_from_different_sources_first() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from data.errors import DataError
-from evaluation.pages.corpus_report import read_corpus_report
+from evaluation.data_card.corpus_report import read_corpus_report
 
 KEPT = {"documents": 3, "characters": 40, "bytes": 44, "first_date": "1999-02-03", "last_date": None}
 SOURCE: dict[str, Any] = {

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from evaluation.pages.corpus_report import Contamination, CorpusReport
-from evaluation.pages.data_card_tables import DOCUMENTS_SHOWN, MOST_ROWS, fact
+from evaluation.data_card.corpus_report import Contamination, CorpusReport
+from evaluation.data_card.tables import DOCUMENTS_SHOWN, MOST_ROWS, fact
 from evaluation.pages.figures import figure
 from evaluation.pages.html import Row, Table
 

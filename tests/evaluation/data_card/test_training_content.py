@@ -12,8 +12,8 @@ from data.corpus.build import prepare_corpus
 from data.shards.encode import encode_corpus
 from data.source_config import SourceConfig
 from data.tokenizer.build import build_tokenizer
-from evaluation.pages.data_card import write_data_card
-from evaluation.pages.training_content import write_training_content
+from evaluation.data_card.card import write_data_card
+from evaluation.data_card.training_content import write_training_content
 from tests.data.corpus.test_build import config_of, record, write_jsonl
 from train.config_file import load_config
 
