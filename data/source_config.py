@@ -7,10 +7,12 @@ from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer, field_v
 
 from data.addresses import without_secrets
 from data.date_format import check_date_format
+from data.format_config import EdgarConfig, Format, JatsConfig
 
 # The first whole year of the Gregorian calendar: ISO 8601 gives earlier ones no meaning without agreement. So years of
 # the Hijra, now in their 15th century, are none of ours.
 EARLIEST_DATE = datetime.date(1583, 1, 1)
+OF_ONE_FORMAT = ("edgar", "jats")  # settings of a source, called as their format
 END_OF_TEXT = "<|endoftext|>"
 Address = Annotated[str, PlainSerializer(without_secrets)]  # whole here, and without secrets in all that is made of it
 
@@ -40,9 +42,16 @@ class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     """A file, a folder (read recursively) or a glob, here or remote (s3://, gs://, https:// and all else that fsspec
     opens); hub://OWNER/NAME[@revision][:configuration][/split]; or demo://NAME.
 
-    Files are JSON lines (.jsonl, .json, .ndjson), plain text (.txt), both also as .gz, .zst, .bz2 or .xz, .parquet, or
-    token files: Megatron's .bin with its .idx, or bare tokens as .bin, .npy or .ds.
+    Files are JSON lines (.jsonl, .json, .ndjson), plain text (.txt) or of another `format`, also as .gz, .zst, .bz2 or
+    .xz; .parquet; or token files: Megatron's .bin with its .idx, or bare tokens as .bin, .npy or .ds.
     """
+    format: Format | None = None
+    """What the files are, whatever they are called. None: what their names tell, of which .nc is edgar and .eml
+    mbox. EDGAR's .txt and all .xml need it said."""
+    edgar: EdgarConfig | None = None
+    """What becomes of submissions to EDGAR."""
+    jats: JatsConfig | None = None
+    """What becomes of articles in JATS."""
     weight: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Share of the training tokens, relative to the other sources'. None for all: in proportion to their size."""
     domain: bool = False
@@ -82,6 +91,17 @@ class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     undated: Literal["refuse", "quarantine", "train"] = "refuse"
     """What happens to documents without a date where `cutoff` is set: refuse stops, quarantine leaves them out, train
     takes them as older than the cutoff."""
+
+    @model_validator(mode="after")
+    def _settings_are_of_the_format(self) -> Self:
+        # hub:// and demo:// bring their own; several formats that names tell may stand beside one another.
+        scheme = self.path.partition("://")[0]
+        if self.format and scheme in ("hub", "demo"):
+            raise ValueError(f"{scheme}:// has a format of its own: leave out format: {self.format}")
+        for other in OF_ONE_FORMAT:
+            if getattr(self, other) is not None and self.format not in (None, other):
+                raise ValueError(f"{other}: settings of another format than {self.format}: leave them out")
+        return self
 
     @field_validator("licence", mode="before")
     @classmethod

@@ -11,7 +11,7 @@ from tokenizers.decoders import DecodeStream
 from data.examples.chat import TEMPLATE, Chat, encode_prompt, load_chat
 from data.examples.records import Turn
 from data.progress import say
-from data.sources.parts import MalformedError
+from data.readers.rows import MalformedError
 from data.tokenizer.build import end_of_text_id, load_tokenizer
 from model.generate import generate
 from model.transformer import Transformer

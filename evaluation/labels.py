@@ -12,7 +12,7 @@ from data.examples.build import EXAMPLES
 from data.examples.chat import encode, encode_prompt, load_chat
 from data.examples.records import Turn
 from data.files import finished_inputs
-from data.sources.parts import MalformedError
+from data.readers.rows import MalformedError
 from evaluation.continuations import ContinuationLosses, Request
 from evaluation.intervals import FEWEST, LEVEL, RESAMPLES
 

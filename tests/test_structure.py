@@ -21,6 +21,7 @@ BELOW = {
 # The way of a text: each room imports those before it.
 WAY = (
     "data",
+    "data/readers",
     "data/sources",
     "data/cleaning",
     "data/corpus",
@@ -168,6 +169,8 @@ ELSEWHERE = {
     "domainlm/serve/requests": "domainlm/serve/test_api",
     "domainlm/serve/worker": "domainlm/serve/test_api",
     "data/retrieval/config": "domainlm/retrieval/test_index",
+    "data/readers/rows": "data/sources/test_formats",
+    "data/format_config": "data/test_source_config",
     "data/sources/dates": "data/sources/test_documents",
     "data/examples/config": "data/examples/test_records",
     "data/examples/marks": "data/examples/test_chat",

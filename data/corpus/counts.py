@@ -27,6 +27,7 @@ COUNTERS = (
     "lost",
     "encoded",
     "doubts",
+    "left_out",
 )
 NO_DATE = "no date"
 
@@ -47,12 +48,13 @@ class Counts:
     malformed_bytes: int = 0  # of that, but of lost files
     lost: Counter[str] = field(default_factory=Counter)  # bytes of files that are damaged or have no readable record
     lost_records: int = 0  # how many of the malformed records stand for these files
-    empty_files: int = 0  # of which no record has any text, nor is malformed
+    empty_files: int = 0  # of which no record has any text, and nothing is malformed or left out
     empty_first: list[str] = field(default_factory=list)  # and the first of them
     dropped: Counter[str] = field(default_factory=Counter)
     dropped_characters: Counter[str] = field(default_factory=Counter)  # of them, as they were read or, later, cleaned
     quarantined: Counter[str] = field(default_factory=Counter)
     encoded: Counter[str] = field(default_factory=Counter)  # texts that are an encoding of text, by its kind
+    left_out: Counter[str] = field(default_factory=Counter)  # parts of files that are no records, by kind
     doubts: Counter[str] = field(default_factory=Counter)  # texts of which something may not be meant, by what it is
     longest: int = 0  # characters of the longest text
     longest_texts: int = 0  # of which so many are as long

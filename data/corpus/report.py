@@ -107,10 +107,11 @@ def check_sum(source: SourceConfig, kept: Kept) -> None:
 def balance(kept: Kept) -> str:
     """What became of a source's records, in one line."""
     counts = kept.counts
+    left_out = f"; left out of the files: {_reasons(counts.left_out)}" if counts.left_out else ""
     undated = f"{counts.undated:,} of them without a date, " if counts.undated else ""
     return (
         f"{counts.read:,} read, {undated}{kept.documents:,} kept, dropped {_dropped(kept)}, "
-        f"quarantined {_reasons(counts.quarantined)}"
+        f"quarantined {_reasons(counts.quarantined)}{left_out}"
     )
 
 
@@ -382,6 +383,7 @@ def _source(source: SourceConfig, kept: Kept, config: DataConfig) -> dict[str, A
         "dropped": by_reason(counts.dropped),
         "dropped_characters": by_reason(counts.dropped_characters),
         "quarantined": by_reason(counts.quarantined),
+        "left_out": by_reason(counts.left_out),
         "malformed_bytes": counts.malformed_bytes,
         "undecoded": counts.undecoded,
         "encoded": by_reason(counts.encoded),

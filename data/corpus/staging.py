@@ -237,10 +237,11 @@ def check_encoded(source: SourceConfig, counts: Counts) -> None:
 def _read(job: StagingJob, part: Part, counts: Counts, quarantine: Callable[[BadRecord], None]) -> Iterator[Document]:
     """The documents of one part; a file that is lost counts by its bytes, as nobody knows how many records it has."""
     met: set[str] = set()
+    left_out = counts.left_out.total()
     documents, malformed, damaged = 0, counts.malformed, counts.quarantined[DAMAGED]
     text, bad = 0, counts.malformed_bytes
     has_text = False
-    for document in read_part(job.source, part, quarantine, met):
+    for document in read_part(job.source, part, quarantine, met, counts.left_out):
         documents += 1
         text += byte_length(document.text)
         has_text = has_text or not _is_blank(document.text)
@@ -249,7 +250,7 @@ def _read(job: StagingJob, part: Part, counts: Counts, quarantine: Callable[[Bad
     counts.bytes += part.size or 0
     # What a packed file holds is not known beyond what was read of it.
     counts.content += max(part.size or 0, text + counts.malformed_bytes - bad)
-    if not has_text and counts.malformed == malformed:
+    if not has_text and (counts.malformed, counts.left_out.total()) == (malformed, left_out):
         counts.find_empty(part.name)
     nothing_read = counts.malformed > malformed and not documents
     if part.size and (nothing_read or counts.quarantined[DAMAGED] > damaged):

@@ -30,11 +30,11 @@ from data.files import (
 )
 from data.lock import only_writer
 from data.progress import say
+from data.readers.rows import MalformedError
 from data.shards.encode import BYTES_PER_SHARD
 from data.shards.format import EncodedDocument, Manifest, SourceShards, dtype_name, write_manifest, write_source
 from data.shards.reader import DTYPES
 from data.sources.documents import BadRecord, input_parts
-from data.sources.parts import MalformedError
 from data.tokenizer.build import TOKENIZER
 
 FORMAT = 1

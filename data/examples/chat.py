@@ -22,8 +22,9 @@ from tokenizers import Tokenizer
 
 from data.errors import DataError, one_line
 from data.examples.records import Turn
+from data.readers.rows import MalformedError
 from data.shards.reader import Tokens
-from data.sources.parts import MalformedError, byte_length
+from data.sources.parts import byte_length
 from data.tokenizer.build import DESCRIPTIONS, REPORT, load_tokenizer
 
 DESCRIPTION, _, TEMPLATE = DESCRIPTIONS

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from data.source_config import SourceConfig
+from data.source_config import OF_ONE_FORMAT, SourceConfig
 
 
 class ExamplesConfig(SourceConfig, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -33,9 +33,11 @@ class ExamplesConfig(SourceConfig, frozen=True, extra="forbid", use_attribute_do
 
     @model_validator(mode="after")
     def _nothing_is_of_documents(self) -> Self:
-        for name in ("text_field", "language", "tokenizer", "token_dtype", "end_of_text"):
+        for name in ("text_field", "language", "tokenizer", "token_dtype", "end_of_text", *OF_ONE_FORMAT):
             if getattr(self, name) != SourceConfig.model_fields[name].default:
                 raise ValueError(f"{name} is for documents: examples have messages_field, or the fields of a pair")
+        if self.format not in (None, "jsonl", "parquet"):
+            raise ValueError(f"format: {self.format} is for documents: examples are JSON lines or Parquet")
         return self
 
     def source(self) -> SourceConfig:

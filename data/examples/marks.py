@@ -12,7 +12,7 @@ from data.examples.chat import DESCRIPTION, OF_THE_END, TEMPLATE, load_chat, mak
 from data.examples.records import Turn
 from data.files import atomic_write, begin_stage, file_digest, finish_stage, is_finished, write_atomically
 from data.lock import only_writer
-from data.sources.parts import MalformedError
+from data.readers.rows import MalformedError
 from data.tokenizer.build import REPORT, TOKENIZER, load_tokenizer
 
 FORMAT = 1

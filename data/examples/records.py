@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from data.errors import DataError
 from data.examples.config import ExamplesConfig
+from data.readers.rows import MalformedError
 from data.sources.dates import day_of
 from data.sources.documents import BadRecord, id_of, input_parts, read_rows, value_at
-from data.sources.parts import DAMAGED, MalformedError, string_of
+from data.sources.parts import DAMAGED, string_of
 
 ROLES = ("system", "user", "assistant")
 

@@ -4,8 +4,9 @@ import datetime
 import re
 
 from data.date_format import full_width
+from data.readers.rows import MalformedError
 from data.source_config import EARLIEST_DATE, SourceConfig
-from data.sources.parts import MalformedError, string_of
+from data.sources.parts import string_of
 
 EPOCH = datetime.datetime(1970, 1, 1)
 # Units of epoch times: how many make a second, and the number below which it may be of the coarser unit instead:

@@ -3,6 +3,7 @@
 import datetime
 import io
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,19 +11,18 @@ from typing import NamedTuple
 
 from data.errors import DataError
 from data.files import READ_BYTES, file_stamp
+from data.readers.rows import LeftOut, MalformedError, Rows
 from data.source_config import SourceConfig
 from data.sources import demo
 from data.sources.dates import day_of
-from data.sources.formats import DAMAGE, reader
+from data.sources.formats import DAMAGE, format_of, reader
 from data.sources.hub import hub_dataset, hub_rows, hub_shards
 from data.sources.local import local_files, root_of
 from data.sources.parts import (
     BEGINNING,
     DAMAGED,
     PLACEHOLDER_BYTES,
-    MalformedError,
     Part,
-    Rows,
     byte_length,
     check_is_fetched,
     string_of,
@@ -84,11 +84,16 @@ def _stamp(source: SourceConfig, file: Path) -> list[int | str]:
 
 
 def read_part(
-    source: SourceConfig, part: Part, quarantine: Callable[[BadRecord], None], met: set[str] | None = None
+    source: SourceConfig,
+    part: Part,
+    quarantine: Callable[[BadRecord], None],
+    met: set[str] | None = None,
+    left_out: Counter[str] | None = None,
 ) -> Iterator[Document]:
     """Read the documents of one part, always in the same order; malformed records go to `quarantine` instead.
 
-    To `met` are added those of `named_fields` whose field has a value in one of the documents.
+    To `met` are added those of `named_fields` whose field has a value in one of the documents; to `left_out` the parts
+    of files that are no records by the format's settings, by kind.
 
     Of a damaged file, what stands before the place where the damage shows is read, and the rest is one malformed record
     of the kind DAMAGED. A checksum shows damage only behind what it is of.
@@ -98,6 +103,10 @@ def read_part(
     """
     unmet = named_fields(source) if met is not None else {}
     for line, fields in read_rows(source, part, _wanted(source)):
+        if isinstance(fields, LeftOut):
+            if left_out is not None:
+                left_out[fields.kind] += 1
+            continue
         try:
             document = _document(source, part.name, line, fields)
             found = [setting for setting, name in unmet.items() if _has_value(fields, name)]
@@ -178,9 +187,10 @@ def _rows(source: SourceConfig, part: Part, fields: Sequence[str]) -> Rows:
         file: io.BufferedReader = io.BufferedReader(raw, READ_BYTES)
         with file:
             # The end of a Parquet file is read first: its beginning, which may be far away, only where it could tell.
-            if not part.name.endswith(".parquet") or (part.size or 0) <= PLACEHOLDER_BYTES:
-                check_is_fetched(file.peek(BEGINNING)[:BEGINNING])
-            yield from reader(part.name)(file, part.name, fields)
+            is_parquet = format_of(part.name, source) == "parquet"
+            if not is_parquet or (part.size or 0) <= PLACEHOLDER_BYTES:
+                check_is_fetched(file.peek(BEGINNING)[:BEGINNING], format_of(part.name, source) == "html")
+            yield from reader(part.name, source)(file, part.name, fields)
 
 
 def _wanted(source: SourceConfig) -> list[str]:

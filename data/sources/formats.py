@@ -1,4 +1,4 @@
-"""Formats: JSON lines, plain text and Parquet, packed or not, as rows in order; rows that cannot be read say why."""
+"""Formats: which reader a file has; JSON lines, plain text and Parquet as rows in order; rows that cannot be read."""
 
 import codecs
 import functools
@@ -8,24 +8,40 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.errors import DataError
 from data.files import READ_BYTES
+from data.format_config import Format
+from data.readers.rows import LONGEST_RECORD, MalformedError, Rows
+from data.source_config import SourceConfig
 from data.sources import packed
-from data.sources.parts import MalformedError, Rows
 
 JSON_LINES = {".jsonl", ".json", ".ndjson"}
+# The formats that a file's name tells. .xml is of several, and EDGAR's submissions are .txt: the source says them.
+ENDINGS: dict[str, Format] = {
+    **dict.fromkeys(JSON_LINES, "jsonl"),
+    ".txt": "text",
+    ".nc": "edgar",
+    ".html": "html",
+    ".htm": "html",
+    ".pdf": "pdf",
+    ".docx": "docx",
+    ".warc": "warc",
+    ".wet": "wet",
+    ".mbox": "mbox",
+    ".eml": "mbox",
+}
 KNOWN = (
-    "known are .jsonl, .json, .ndjson and .txt, each also with .gz, .zst, .bz2 or .xz; .parquet; and the token files "
-    ".bin, .npy and .ds"
+    "known are .jsonl, .json, .ndjson and .txt, .nc (EDGAR), .html, .htm, .pdf, .docx, .warc, .wet, .mbox and .eml, "
+    "each also with .gz, .zst, .bz2 or .xz; .parquet; and the token files .bin, .npy and .ds"
 )
 ARRAY = "JSON array: a record a line is read, which `jq -c '.[]' FILE` makes of an array"
 # Valid UTF-8 that no text has: NUL of wider encodings, or of a file system after a crash; escapes of ISO-2022.
 OTHER_ENCODING = re.compile(rb"\x00|\x1b[$(]")
-LONGEST_RECORD = 1 << 28  # bytes of a line or of a text file; longer ones are never held
 ROWS_PER_BATCH = 1_000
 BATCH_BYTES = 16_000_000
 # What a damaged file raises. Errors of the operating system, which have a number, and of the network are none of these.
@@ -34,26 +50,49 @@ DAMAGE = (pa.ArrowException, *packed.DAMAGE, ValueError, OverflowError, NotImple
 Reader = Callable[[io.BufferedReader, str, Sequence[str]], Rows]
 
 
-def reader(name: str) -> Reader:
-    """The function that reads files called `name`.
+def reader(name: str, source: SourceConfig | None = None) -> Reader:
+    """The function that reads files called `name` of a source, by its `format` or, where it has none, by the name.
 
     It takes the open file, its name and the fields that are wanted, the text's first, of which those with dots may lie
     within others; and raises one of DAMAGE, or an OSError without a number, where the file is damaged.
 
     Raises:
-        DataError: the extension is unknown.
+        DataError: the source has no format and the extension is unknown.
     """
+    match format_of(name, source):
+        case "jsonl":
+            return _read_json_lines
+        case "text":
+            return _read_text
+        case "parquet":
+            return _read_parquet
+        case other:
+            read = _reader_of_publishers(other, source)
+    return lambda file, name, fields: read(packed.unpacked(file, name), name)
+
+
+def format_of(name: str, source: SourceConfig | None) -> Format:
+    """The format of a source's file called `name`. Raises DataError where neither says it."""
+    if source and source.format:
+        return source.format
     path = PurePosixPath(name)
-    kind = PurePosixPath(path.stem).suffix if path.suffix in packed.DECOMPRESSORS else path.suffix
-    if kind in JSON_LINES:
-        return _read_json_lines
-    if kind == ".txt":
-        return _read_text
+    ending = PurePosixPath(path.stem).suffix if path.suffix in packed.DECOMPRESSORS else path.suffix
     if path.suffix == ".parquet":
-        return _read_parquet
+        return "parquet"
+    if ending in ENDINGS:
+        return ENDINGS[ending]
+    if ending == ".xml":
+        raise DataError(f"{name}: .xml is of several formats: set the source's format: jats or pubmed")
     raise DataError(
         f"{name}: unknown extension '{path.suffix}': {KNOWN}; name what to read with a glob, such as folder/**/*.jsonl"
     )
+
+
+def _reader_of_publishers(kind: Format, source: SourceConfig | None) -> Callable[["io.BufferedReader[Any]", str], Rows]:
+    """The reader of an unpacked file, with the source's settings; what only it needs is imported with it."""
+    match kind:
+        case _:
+            raise DataError(f"files of the format {kind} cannot be read")
 
 
 def _read_json_lines(file: io.BufferedReader, name: str, fields: Sequence[str]) -> Rows:

@@ -13,8 +13,9 @@ from typing import Any
 
 from data.errors import DataError, UnreachableError
 from data.files import READ_BYTES
+from data.readers.rows import Rows
 from data.sources.formats import ROWS_PER_BATCH, check_columns, read_json_array, reader, rows_of
-from data.sources.parts import Part, Rows
+from data.sources.parts import Part
 from data.sources.remote import open_remote
 
 # owner/name, then optionally @revision, :configuration, /split

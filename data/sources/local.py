@@ -36,7 +36,7 @@ def local_files(source: SourceConfig) -> list[Path]:
         raise nothing_found(source, what)
     for file in files:
         if not is_token_file(file.name):
-            reader(str(file))
+            reader(str(file), source)
         try:
             str(file).encode()
         except UnicodeEncodeError:

@@ -1,11 +1,12 @@
-"""What a source is read by: parts, each on its own, and the rows of a part; a row that cannot be read says why."""
+"""What a source is read by: parts, each on its own; and what lies in the place of a file that was not fetched."""
 
 import codecs
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from data.files import new_digest
+from data.readers.rows import MalformedError
 
 GROUP_BYTES = 8_000_000  # of the files of a group, on average
 FILE_BYTES = 4_000  # that could be read while a file is opened
@@ -40,35 +41,31 @@ def grouped(parts: Sequence[Part]) -> list[tuple[Part, ...]]:
 
 # How what lies in the place of a file that was not fetched begins: by Git LFS's docs/spec.md, by git-annex's page on
 # internals (pointer files), and as web servers and stores answer. No pointer is longer than PLACEHOLDER_BYTES.
+WEB_PAGE = re.compile(rb"\s*<(?:!doctype html|html)[\s>]", re.IGNORECASE)
 PLACEHOLDERS = {
     re.compile(
         rb"version https://(?:git-lfs|hawser)\.github\.com/spec/"
     ): "a Git LFS pointer, not the file: run `git lfs pull`",
     re.compile(rb"/annex/objects/"): "a git-annex pointer, not the file: run `git annex get`",
-    re.compile(rb"\s*<(?:!doctype html|html)[\s>]", re.IGNORECASE): "a web page, such as an error's "
-    "(of pages that are meant, take out the text first)",
+    WEB_PAGE: "a web page, such as an error's (if pages are meant, set format: html)",
     re.compile(rb"\s*<\?xml[^>]*\?>\s*<Error>"): "a store's error, not the file",
 }
 PLACEHOLDER_BYTES = 1 << 15
 BEGINNING = 200  # bytes that tell
 
 
-def check_is_fetched(beginning: bytes) -> None:
-    """Raise ValueError, as of a damaged file, where something else lies in the place of the file that begins so."""
+def check_is_fetched(beginning: bytes, is_web_page: bool = False) -> None:
+    """Raise ValueError, as of a damaged file, where something else lies in the place of the file that begins so.
+
+    Args:
+        is_web_page: a web page is what the file is to be.
+    """
     for begins, said in PLACEHOLDERS.items():
-        if begins.match(beginning.removeprefix(codecs.BOM_UTF8)):
+        if begins.match(beginning.removeprefix(codecs.BOM_UTF8)) and not (begins is WEB_PAGE and is_web_page):
             raise ValueError(f"it is {said}")
 
 
 DAMAGED = "damaged file"  # the kind of what a file that cannot be read to its end has in place of its rest
-
-
-class MalformedError(Exception):
-    """Why a row is not a record: its kind, or "kind: details"; and its bytes, where its reader knows them."""
-
-    def __init__(self, reason: str, size: int = 0) -> None:
-        super().__init__(reason)
-        self.size = size
 
 
 def byte_length(text: str) -> int:
@@ -86,8 +83,3 @@ def string_of(value: object, field: str) -> str:
         except UnicodeEncodeError:
             raise MalformedError(f"'{field}' is no Unicode text: it holds half of a surrogate pair") from None
     return value
-
-
-# The line, from 1, or the row in files that have no lines; and its fields, or anything else that was there in their
-# place, or why nothing could be read.
-Rows = Iterator[tuple[int, object]]

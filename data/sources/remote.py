@@ -55,7 +55,7 @@ def remote_files(source: SourceConfig) -> list[Part]:
             raise DataError(
                 f"{source.path}: {name} is a token file, which is mapped to memory: copy it to this machine"
             )
-        reader(name)
+        reader(name, source)
     # One file alone goes by its own name.
     return [
         Part(

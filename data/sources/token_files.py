@@ -10,9 +10,9 @@ import numpy as np
 
 from data.errors import DataError
 from data.files import file_stamp
+from data.readers.rows import MalformedError, Rows
 from data.source_config import SourceConfig
 from data.sources.megatron import Ids, index_of, mapped, read_indexed
-from data.sources.parts import MalformedError, Rows
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -25,6 +25,9 @@ def test_the_least_that_a_source_needs() -> None:
         ({"path": ""}, "at least 1 character"),
         ({"undated": "maybe"}, "'refuse', 'quarantine' or 'train'"),
         ({"colour": "red"}, "Extra inputs are not permitted"),
+        ({"format": "word"}, "'jsonl', 'parquet', 'text', 'edgar'"),
+        ({"format": "jats", "edgar": {}}, "edgar: settings of another format than jats: leave them out"),
+        ({"format": "jsonl", "path": "hub://a/b"}, "hub:// has a format of its own: leave out format: jsonl"),
         ({"earliest_date": "2024-06-30T00:00:00Z"}, "is a moment"),
     ],
 )

@@ -14,7 +14,7 @@ from data.errors import DataError
 from data.examples.chat import Chat, Encoded, encode, encode_prompt, load_chat, make_chat, reads_alike
 from data.examples.marks import MARKS, OWN_TEMPLATE, build_chat_tokenizer
 from data.examples.records import Turn
-from data.sources.parts import MalformedError
+from data.readers.rows import MalformedError
 
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message.role + '\\n' + message.content | trim }}"

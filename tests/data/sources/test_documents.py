@@ -554,8 +554,8 @@ def test_the_stamp_of_a_part_tells_a_changed_file(tmp_path: Path) -> None:
         ("absent.jsonl", r"source 'news': .*absent\.jsonl does not exist: correct data\.sources\.news\.path"),
         ("*.parquet", r"source 'news': .*\*\.parquet fits no file"),
         ("empty", "source 'news': .*empty holds no files"),
-        ("a.docx", r"a\.docx: unknown extension '\.docx': known are \.jsonl.* with a glob"),
-        ("a.docx.gz", r"unknown extension '\.gz'"),
+        ("a.rtf", r"a\.rtf: unknown extension '\.rtf': known are \.jsonl.* with a glob"),
+        ("a.rtf.gz", r"unknown extension '\.gz'"),
         ("a.parquet.zst", r"unknown extension '\.zst'"),
         ("mixed", r"mixed/notes\.md: unknown extension '\.md'"),
     ],
@@ -563,7 +563,7 @@ def test_the_stamp_of_a_part_tells_a_changed_file(tmp_path: Path) -> None:
 def test_what_cannot_be_read_is_said_at_once(tmp_path: Path, path: str, message: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "mixed").mkdir()
-    for name in ("a.docx", "a.docx.gz", "a.parquet.zst", "mixed/notes.md", "mixed/a.jsonl"):
+    for name in ("a.rtf", "a.rtf.gz", "a.parquet.zst", "mixed/notes.md", "mixed/a.jsonl"):
         (tmp_path / name).write_bytes(b"")
     source = SourceConfig(name="news", path=f"{tmp_path}/{path}")
     with pytest.raises(DataError, match=message):

@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.errors import DataError
+from data.format_config import Format
+from data.readers.rows import MalformedError
+from data.source_config import SourceConfig
 from data.sources import formats
-from data.sources.formats import reader
-from data.sources.parts import MalformedError
+from data.sources.formats import format_of, reader
 
 FIELDS = ["text", "id", "meta.date"]
 
@@ -21,10 +23,34 @@ def rows(name: str, content: bytes) -> list[tuple[int, object]]:
     return list(reader(name)(io.BufferedReader(io.BytesIO(content)), name, FIELDS))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", ["a.md", "a", "a.gz", "a.parquet.gz", "a.jsonl.rar", "a.JSONL"])
+@pytest.mark.parametrize("name", ["a.md", "a", "a.gz", "a.parquet.gz", "a.HTML", "a.jsonl.rar", "a.JSONL"])
 def test_an_unknown_extension_is_refused_with_the_known_ones(name: str) -> None:
     with pytest.raises(DataError, match=r"unknown extension '.*': known are \.jsonl.*\.parquet"):
         reader(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "found"),
+    [
+        ("a.nc", None, "edgar"),
+        ("x.warc.gz", None, "warc"),
+        ("x.wet.gz", None, "wet"),
+        ("a.HTM.htm", None, "html"),
+        ("a.eml", None, "mbox"),
+        ("a.jsonl.zst", None, "jsonl"),
+        ("0001.txt", "edgar", "edgar"),
+        ("nothing", "pubmed", "pubmed"),
+        ("a.parquet", "jsonl", "jsonl"),
+    ],
+)
+def test_the_format_is_what_the_source_says_else_what_the_name_tells(name: str, given: Format, found: str) -> None:
+    source = SourceConfig(name="a", path="a", format=given)
+    assert format_of(name, source) == found
+
+
+def test_xml_does_not_tell_its_format() -> None:
+    with pytest.raises(DataError, match=r"a\.xml\.gz: \.xml is of several formats: set the source's format: jats or"):
+        reader("a.xml.gz", SourceConfig(name="a", path="a"))
 
 
 @given(st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=20) | st.integers() | st.none(), max_size=4)))

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from data.errors import DataError, UnreachableError
+from data.readers.rows import MalformedError
 from data.source_config import SourceConfig
 from data.sources.documents import BadRecord, Document, input_parts, read_part
 from data.sources.hub import HubDataset, hub_dataset, hub_shards, shard_rows
-from data.sources.parts import MalformedError
 
 
 @pytest.mark.parametrize(
