@@ -15,8 +15,13 @@ import pyarrow.parquet as pq
 
 from data.errors import DataError
 from data.files import READ_BYTES
-from data.format_config import Format
+from data.format_config import DocxConfig, Format, HtmlConfig, PdfConfig, WarcConfig
+from data.readers.docx import read_docx
+from data.readers.html import read_html
+from data.readers.mail import read_mail
+from data.readers.pdf import read_pdf
 from data.readers.rows import LONGEST_RECORD, MalformedError, Rows
+from data.readers.warc import read_warc
 from data.source_config import SourceConfig
 from data.sources import packed
 
@@ -91,6 +96,16 @@ def format_of(name: str, source: SourceConfig | None) -> Format:
 def _reader_of_publishers(kind: Format, source: SourceConfig | None) -> Callable[["io.BufferedReader[Any]", str], Rows]:
     """The reader of an unpacked file, with the source's settings; what only it needs is imported with it."""
     match kind:
+        case "html":
+            return lambda file, name: read_html(file, name, (source and source.html) or HtmlConfig())
+        case "pdf":
+            return lambda file, name: read_pdf(file, name, (source and source.pdf) or PdfConfig())
+        case "docx":
+            return lambda file, name: read_docx(file, name, (source and source.docx) or DocxConfig())
+        case "warc" | "wet":
+            return lambda file, name: read_warc(file, name, (source and source.warc) or WarcConfig())
+        case "mbox":
+            return read_mail
         case _:
             raise DataError(f"files of the format {kind} cannot be read")
 

@@ -1,4 +1,4 @@
-"""Web pages whose main text is known: pages.txt, written by hand, in frames as sites have them, by sections of the file.
+"""Web pages whose main text is known: pages.txt, written by hand, in frames as sites have them.
 
 A line of pages.txt that begins with # is a heading, - an item, | a row of cells, and what stands between ``` is code.
 """
@@ -92,8 +92,8 @@ FOOTER = (
 
 
 def _news(title: str, source: str) -> str:
-    return f"""<body>{COOKIES}<header class="site-header"><a href="/">The Example</a><nav>{_list(ITEMS[0])}</nav></header>
-<div class="breaking">Breaking: storm warning for the coast <a href="/live">Follow live</a></div>
+    return f"""<body>{COOKIES}<header class="site-header"><a href="/">The Example</a><nav>{_list(ITEMS[0])}</nav>
+</header><div class="breaking">Breaking: storm warning for the coast <a href="/live">Follow live</a></div>
 <main><article itemprop="articleBody">{body(source)}</article>
 <div class="share-buttons"><a href="#">Share on X</a> <a href="#">Share on Facebook</a> <a href="#">E-mail</a></div>
 <section class="newsletter-signup"><h3>Get our morning letter</h3><p>Every weekday at seven.</p>
@@ -116,7 +116,8 @@ class="comment-list"><li class="comment"><p>Great post, thanks for sharing!</p><
 
 def _docs(title: str, source: str) -> str:
     side = _list("Introduction;Installation;Quick start;Authentication;Retries;Pagination;Errors;Changelog")
-    return f"""<body><a class="skip" href="#content">Skip to main content</a><div class="navbar">{_list("Docs;API;Blog")}
+    return f"""<body><a class="skip" href="#content">Skip to main content</a>
+<div class="navbar">{_list("Docs;API;Blog")}
 <input type="search" placeholder="Search"></div><div class="layout"><nav class="sidebar menu">{side}</nav>
 <div role="main" class="document" id="content">{body(source)}</div><div class="toc"><p>On this page</p>
 {_list("Settings;Example")}</div></div><div class="footer">Built with Sphinx. <a href="/edit">Edit this page</a></div>
@@ -125,7 +126,8 @@ def _docs(title: str, source: str) -> str:
 
 def _wiki(title: str, source: str) -> str:
     first, _, rest = body(source).partition("</h1>")
-    return f"""<body class="mediawiki"><div id="mw-head"><div class="vector-menu">{_list("Read;Edit;View history")}</div>
+    return f"""<body class="mediawiki"><div id="mw-head">
+<div class="vector-menu">{_list("Read;Edit;View history")}</div>
 </div><div id="mw-panel">{_list("Main page;Contents;Current events;Random article;Donate")}</div>
 <div id="content" class="mw-body" role="main">{first}</h1><div id="bodyContent"><div id="siteSub">From the free
 encyclopedia</div><div id="mw-content-text"><div class="mw-parser-output">{rest}</div></div></div></div>
@@ -152,7 +154,8 @@ def _divsoup(title: str, source: str) -> str:
     text = body(source, '<div class="css-1xk9"><span>{}</span></div>')
     return f"""<body><div id="__next"><div class="css-a1"><div class="css-nav">{_list(ITEMS[0])}</div></div>
 <div class="css-b2"><div class="css-c3">{text}</div><div class="css-r8 sidebar">{_list(ITEMS[1])}</div></div>
-<div class="css-f9 footer">{_list(ITEMS[2])}</div></div><script>window.__DATA__={{"text":"never shown"}}</script></body>"""
+<div class="css-f9 footer">{_list(ITEMS[2])}</div></div>
+<script>window.__DATA__={{"text":"never shown"}}</script></body>"""
 
 
 def _article(title: str, source: str) -> str:
@@ -168,7 +171,8 @@ def _forum(title: str, source: str) -> str:
         f'<div class="postbody"><div class="content">{post}</div></div></div>'
         for n, post in enumerate(posts)
     )
-    return f"""<body id="phpbb"><div id="page-header">{_list("Board index;FAQ;Register;Login")}</div><div id="page-body">
+    return f"""<body id="phpbb"><div id="page-header">{_list("Board index;FAQ;Register;Login")}</div>
+<div id="page-body">
 {head}{made}</div><div id="page-footer">{_list("All times are UTC;Delete cookies;The team")}</div></body>"""
 
 
@@ -181,7 +185,9 @@ def _german(title: str, source: str) -> str:
 
 def _glossary(title: str, source: str) -> str:
     text = re.sub(r"<li>([^:<]+): (.*?)</li>", r"<dt>\1: </dt><dd>\2</dd>", body(source, item="<dl>{}</dl>"))
-    return f"""<body><div class="topbar">{_list(ITEMS[0])}</div><section class="content">{text}</section>{FOOTER}</body>"""
+    return (
+        f"""<body><div class="topbar">{_list(ITEMS[0])}</div><section class="content">{text}</section>{FOOTER}</body>"""
+    )
 
 
 def _plain(title: str, source: str) -> str:
