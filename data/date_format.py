@@ -1,13 +1,17 @@
-"""Which date formats, in the letters of strptime, name one day, and what a text that fills one looks like."""
+"""Date formats, in the letters of strptime: which days they name, and what a text that fills one looks like."""
 
 import datetime
 import functools
 import re
 
+from data.interval import Interval
+from data.written_dates import DAY, HOUR, INSTANT, in_utc, of_month, of_year
+
 # Digits of the directives that are numbers (Python's table of them); a fraction may be shorter.
 WIDTHS = dict.fromkeys("dmyHIMSUWV", "2") | {"Y": "4", "G": "4", "j": "3", "w": "1", "u": "1", "f": "1,6"}
 KNOWN = {*WIDTHS, *"aAbBpz%"}
 WEEKDAYS = set("uwaA")
+WITHIN_A_DAY = set("HIMSfpz")
 # Behind a time: an offset, two capitals or more that name another zone than UTC, or a zone's place.
 FIXED_ZONE = re.compile(
     r"%[HISMf][^\w%]*(?:%p[^\w%]*)?([+-]\d\d?(?::?\d\d)?(?!\d)"
@@ -17,7 +21,7 @@ SAMPLE = datetime.datetime(2001, 2, 3, 4, 5, 6, 789_000, datetime.UTC)
 
 
 def check_date_format(written: str) -> None:
-    """Raise ValueError, which says what to write, where a date of this format is not one day wherever it is read."""
+    """Raise ValueError, which says what to write, where a format is not of a day, month or year everywhere."""
     letters = re.findall("%(.?)", written)
     if "Z" in letters:
         raise ValueError(
@@ -37,11 +41,46 @@ def check_date_format(written: str) -> None:
     if missing := _missing({*letters}):
         raise ValueError(f"'{written}' has no {missing}, so it names no day: add it, or leave date_format out")
     try:
-        read = datetime.datetime.strptime(SAMPLE.strftime(written), written)
+        read = read_format(SAMPLE.strftime(written), written)
     except (ValueError, re.error) as error:
         raise ValueError(f"'{written}' cannot be read back: {error}") from None
-    if read.date() != SAMPLE.date():
-        raise ValueError(f"'{written}' turns {SAMPLE.date()} into {read.date()}: write such as %Y-%m-%d")
+    if read.first is None or not read.first <= SAMPLE.date() <= read.last:
+        raise ValueError(f"'{written}' turns {SAMPLE.date()} into {read}: write such as %Y-%m-%d")
+
+
+def read_format(text: str, written: str) -> Interval:
+    """All days that a text of a checked format may mean.
+
+    Raises:
+        ValueError, OverflowError: it is not of the format, or lacks digits.
+    """
+    time = datetime.datetime.strptime(text, written)
+    if not full_width(written).fullmatch(text):
+        raise ValueError("digits are missing")
+    match _shortest(written):
+        case "year":
+            return of_year(time.year)
+        case "month":
+            return of_month(time.year, time.month)
+        case "day":
+            return in_utc(time, DAY)
+        case "hour":
+            return in_utc(time, HOUR)
+        case _:
+            return in_utc(time, INSTANT)
+
+
+@functools.cache
+def _shortest(written: str) -> str:
+    """What of a time a format names last."""
+    letters = set(re.findall("%(.)", written))
+    if letters & set("MSf"):
+        return "minute"
+    if letters & set("HI"):
+        return "hour"
+    if letters & (WEEKDAYS | set("djUWV")):
+        return "day"
+    return "month" if letters & set("mbB") else "year"
 
 
 def _missing(letters: set[str]) -> str | None:
@@ -56,9 +95,11 @@ def _missing(letters: set[str]) -> str | None:
     if letters & set("UW"):
         return weekday
     month, day = letters & set("mbB"), "d" in letters
-    if month:
-        return None if day else "day of the month (%d)"
-    return "month (%m, %b or %B)" if day else "month and day (%m and %d)"
+    if day:
+        return None if month else "month (%m, %b or %B)"
+    if letters & (WITHIN_A_DAY | WEEKDAYS):
+        return "day of the month (%d)" if month else "month and day (%m and %d)"
+    return None
 
 
 @functools.cache

@@ -8,11 +8,17 @@ from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer, field_v
 from data.addresses import without_secrets
 from data.date_format import check_date_format
 from data.format_config import DocxConfig, EdgarConfig, Format, HtmlConfig, JatsConfig, PdfConfig, WarcConfig
+from data.interval import DateKind
 
 # The first whole year of the Gregorian calendar: ISO 8601 gives earlier ones no meaning without agreement. So years of
 # the Hijra, now in their 15th century, are none of ours.
 EARLIEST_DATE = datetime.date(1583, 1, 1)
 OF_ONE_FORMAT = ("edgar", "jats", "html", "pdf", "docx", "warc")  # settings of a source, called as their format
+# Forms of dates that are not of strptime's letters: what is read where no date_format is set, and units of epoch times:
+# how many make a second, and the number below which it may be of the coarser unit instead. 50,000 days are of 2106, 5e9
+# seconds of 2128; among them are 0 and -1, which programs write where they know no date.
+USUAL = "usual"
+UNITS = {"seconds": (1, 50_000, "days"), "milliseconds": (1_000, 5e9, "seconds")}
 END_OF_TEXT = "<|endoftext|>"
 Address = Annotated[str, PlainSerializer(without_secrets)]  # whole here, and without secrets in all that is made of it
 
@@ -69,23 +75,30 @@ class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     id_field: str = "id"
     """Field that holds the document's id; a record without one is named by its file and line, as all are by ""."""
     date_field: str = "date"
-    """Field that holds the date, in ISO 8601 (2018-12-31, or with a time after it). Of a time with an offset or zone,
-    the day in UTC counts; else the day as it is written."""
-    date_format: str | None = None
-    """How a date is written where it is not ISO 8601: in the letters of strptime (%d.%m.%Y, %Y%m%d), which must name
-    one day, or as a number of seconds or milliseconds since 1970 (UTC)."""
+    """Field that holds the date: a day (2018-12-31, or with a time after it), or a month, season, year or range
+    (2018-12, Winter 2018, 1998 Dec-1999 Jan), which is all of its days. Of a time with an offset or zone, the day in
+    UTC counts; else the day as it is written."""
+    date_format: str | tuple[str, ...] | None = None
+    """How a date is written where it is not as above: in the letters of strptime (%d.%m.%Y, %Y%m%d), which must name
+    a day, month or year, or as a number of seconds or milliseconds since 1970 (UTC). Of a list, whichever fits, where
+    `usual` is what is read without this; a date that two of them read differently is malformed."""
+    date_kind: DateKind | None = None
+    """What the dates say, of records that do not say it: published, filed, accepted, sent, revised, or crawled, which
+    is an upper bound: the text may be from any time before."""
     earliest_date: Day | None = None
-    """A record with a date before this is malformed, as its date cannot be right. None: 1583-01-01, and malformed are
-    also days that programs write where they know no date, such as 1900-01-01 and those of January 1970, and epoch times
-    before 1980, which may be of another unit."""
+    """A record whose date lies wholly before this is malformed, as it cannot be right. None: 1583-01-01, and malformed
+    are also days that programs write where they know no date, such as 1900-01-01 and those of January 1970, and epoch
+    times before 1980, which may be of another unit."""
     latest_date: Day = datetime.date(2099, 12, 31)
-    """A record with a date after this is malformed too."""
+    """A record whose date lies wholly after this is malformed too."""
     licence: str | None = None
     """Licence of documents whose record names none; a list of several becomes one text with commas."""
     licence_field: str | None = None
     """Field that holds the licence, or a list of them. None: `licence`, else `license`."""
     url_field: str = "url"
     """Field that holds the address that the text came from."""
+    title_field: str = "title"
+    """Field that holds the title, which is kept beside the text and is no part of it."""
     tokenizer: str | None = None
     """A tokenizer.json, or its folder, that turns token files back into text; needed for these alone."""
     end_of_text: str = END_OF_TEXT
@@ -123,10 +136,13 @@ class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
 
     @field_validator("date_format")
     @classmethod
-    def _date_format_names_a_day(cls, written: str | None) -> str | None:
+    def _date_format_names_a_day(cls, written: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
         # strptime would take the first of January of 1900 for what is not there.
-        if written not in (None, "seconds", "milliseconds"):
-            check_date_format(written)
+        if written == ():
+            raise ValueError("the list is empty: leave date_format out")
+        for form in (written,) if isinstance(written, str) else written or ():
+            if form not in (USUAL, *UNITS):
+                check_date_format(form)
         return written
 
     @model_validator(mode="after")
@@ -134,9 +150,15 @@ class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
         earliest = self.earliest_date or EARLIEST_DATE
         if earliest > self.latest_date:
             raise ValueError(f"earliest_date {earliest} is after latest_date {self.latest_date}")
-        if "%y" in (self.date_format or "") and self.latest_date.year - earliest.year >= 100:
+        short = next((form for form in self.date_forms if "%y" in form), None)
+        if short and self.latest_date.year - earliest.year >= 100:
             raise ValueError(
-                f"'{self.date_format}' has %y, which leaves the century open: set earliest_date and latest_date less "
+                f"'{short}' has %y, which leaves the century open: set earliest_date and latest_date less "
                 "than 100 years apart"
             )
         return self
+
+    @property
+    def date_forms(self) -> tuple[str, ...]:
+        """How a date may be written, one form or several."""
+        return (self.date_format,) if isinstance(self.date_format, str) else self.date_format or (USUAL,)

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from data.errors import DataError
+from data.interval import said_dates
 from data.progress import go_on_unread, say
 from train.config import RunConfig
 from train.config_file import ConfigError
@@ -345,7 +346,7 @@ def trace(arguments: argparse.Namespace, config: RunConfig) -> Result:
     for line in tracing.not_learnt(config, [arguments.step]):
         say(line)
     lines = [
-        f"{document['source']}  {document['id']}  {document['date'] or 'undated'}  {document['tokens']} tokens"
+        f"{document['source']}  {document['id']}  {said_dates(document)}  {document['tokens']} tokens"
         for document in result["documents"]
     ]
     _show(arguments, "\n".join([*lines, *(f"\n{text}" for text in result.get("texts", []))]))

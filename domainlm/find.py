@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from data.errors import DataError
+from data.interval import Interval, dates_as_json, said_dates
 from data.shards.documents import read_documents
 from data.shards.packing import SPLIT
 from data.shards.passages import Found, Passage, find_passages, gaps
@@ -58,10 +59,10 @@ class Finder:
             `text` (in NFC), its `tokens`, and `least_bytes` of a passage; `matches`, by their place in the text:
             `text`, `first_character` and `characters`, `tokens`, `documents_total`, whether these
             `documents_are_all` (they may be more where the passage is too common), and up to NAMED_DOCUMENTS
-            `documents`, the oldest first, undated ones last (`id`, `source`, `date`, `split`, `count` of the passage in
-            it, `first_step`, `last_step` and `steps_seen`, of the document); `own`, stretches of the text that are in
-            no match; and `unsearched`, stretches that are too common to be looked for (`Found`). Stretches have `text`,
-            `first_character` and `characters`.
+            `documents`, the oldest first, undated ones last (`id`, `source`, `first_date`, `last_date`, `date_kind`,
+            `split`, `count` of the passage in it, `first_step`, `last_step` and `steps_seen`, of the document);
+            `own`, stretches of the text that are in no match; and `unsearched`, stretches that are too common to be
+            looked for (`Found`). Stretches have `text`, `first_character` and `characters`.
 
         Raises:
             DataError: the text is shorter than `least_bytes`, or not Unicode.
@@ -101,7 +102,7 @@ class Finder:
         return len(self._tokenizer.encode(text).ids)
 
     def _documents(self, passage: Passage) -> list[_Document]:
-        """All that have a passage, the oldest first."""
+        """All that have a passage, by their last day."""
         documents, dates = [], []
         for file in np.unique(passage.files).tolist():
             table = self._table(file)
@@ -110,7 +111,7 @@ class Finder:
                 np.searchsorted(table["first_token"].to_numpy(), places, side="right") - 1, return_counts=True
             )
             documents += [_Document(file, *pair) for pair in zip(rows.tolist(), counts.tolist(), strict=True)]
-            dates += table["date"].take(pa.array(rows)).to_pylist()
+            dates += table["last_date"].take(pa.array(rows)).to_pylist()
         order = sorted(range(len(documents)), key=lambda place: (dates[place] is None, dates[place] or 0, place))
         return [documents[place] for place in order]
 
@@ -120,7 +121,8 @@ class Finder:
         return {
             "id": row["id"],
             "source": row["source"],
-            "date": row["date"].isoformat() if row["date"] else None,
+            **dates_as_json(Interval.of_columns(row["first_date"], row["last_date"])),
+            "date_kind": row["date_kind"],
             "split": SPLIT,
             "count": document.times,
             "first_step": steps[0] if steps else None,
@@ -172,9 +174,7 @@ def _describe_match(match: dict[str, Any]) -> str:
     for document in match["documents"]:
         times = f"{document['count']} times, " if document["count"] > 1 else ""
         steps = _describe_steps(document["steps_seen"], document["first_step"], document["last_step"])
-        lines.append(
-            f"    {document['source']}  {document['id']}  {document['date'] or 'undated'}  {times}seen {steps}"
-        )
+        lines.append(f"    {document['source']}  {document['id']}  {said_dates(document)}  {times}seen {steps}")
     if total > len(match["documents"]):
         lines.append(f"    and {total - len(match['documents']):,} more")
     return "\n".join(lines)

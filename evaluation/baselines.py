@@ -55,7 +55,7 @@ class _Documents:
     """The documents of one source of one split; their texts are read when they are wanted."""
 
     files: list[Path]
-    dates: list[datetime.date | None]
+    dates: list[datetime.date | None]  # the last of each
     sizes: list[int]  # bytes of UTF-8
 
     def texts(self, indices: Sequence[int]) -> list[bytes]:
@@ -149,8 +149,8 @@ def _index(corpus: Path, split: str) -> dict[str, _Documents]:
     for source, files in corpus_files(corpus, split).items():
         dates: list[datetime.date | None] = []
         sizes: list[int] = []
-        for batch in corpus_batches(files, ["date", "text"]):
-            dates += batch.column("date").to_pylist()
+        for batch in corpus_batches(files, ["last_date", "text"]):
+            dates += batch.column("last_date").to_pylist()
             sizes += pc.binary_length(batch.column("text")).to_pylist()
         if sizes:
             found[source] = _Documents(files, dates, sizes)

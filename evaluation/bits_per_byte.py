@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from data.interval import Interval
 from data.progress import progress
 from data.shards.documents import held_out_documents
 from data.shards.format import END_OF_TEXT_ID, EncodedDocument, read_manifest
@@ -58,7 +59,7 @@ class DocumentScore:
 
     source: str
     split: str
-    date: datetime.date | None
+    date: Interval | None
     score: Score
 
 
@@ -263,8 +264,19 @@ def count_documents(documents: Iterable[DocumentScore]) -> dict[str, dict[str, i
     return counts
 
 
-def period_of(date: datetime.date, period: Period) -> str:
-    """The year, quarter or month of a day: 2019, 2019-Q2, 2019-05. Labels of one kind sort as their times do."""
+NO_PERIOD = "of no single period"
+
+
+def period_of(date: Interval, period: Period) -> str:
+    """The year, quarter or month that all days of a document lie in: 2019, 2019-Q2, 2019-05; else NO_PERIOD.
+
+    Labels of one kind sort as their times do, before NO_PERIOD.
+    """
+    first, last = (day and _period_of_day(day, period) for day in date)
+    return last if last and first == last else NO_PERIOD
+
+
+def _period_of_day(date: datetime.date, period: Period) -> str:
     match period:
         case "year":
             return f"{date.year:04d}"

@@ -45,6 +45,7 @@ from data.corpus.report import (
     near_copies,
     removed_text,
     short_items,
+    straddling,
     swapped_dates,
     undecoded,
     unmatched_boilerplate,
@@ -81,7 +82,7 @@ from data.progress import say
 from data.sources.documents import input_parts
 from data.sources.parts import Part, grouped
 
-FORMAT = 3
+FORMAT = 4
 REPORT = "report.json"
 QUARANTINE = "quarantine.jsonl"
 WRITTEN = (QUARANTINE, REPORT, CARD)  # beside the documents
@@ -92,9 +93,9 @@ Shard = tuple[int, int]
 def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | None = None) -> dict[str, Any]:
     """Make the corpus of a configuration in `folder`, or recognise that it is there already.
 
-    Written are {train,past,future}/{source}/{part}.parquet (id, text, source, date, licence, url) where there are such
-    documents, quarantine.jsonl, report.json, README.md, and manifest.json last. The same inputs give the same bytes,
-    whatever the number of workers and shards. What `data.corpus.tombstones` has noted beside `folder` is left out.
+    Written are {train,past,future}/{source}/{part}.parquet (CORPUS_COLUMNS) where there are such documents,
+    quarantine.jsonl, report.json, README.md, and manifest.json last. The same inputs give the same bytes, whatever the
+    number of workers and shards. What `data.corpus.tombstones` has noted beside `folder` is left out.
     Canaries are planted last, as a source of their own.
 
     Args:
@@ -153,6 +154,7 @@ def _warnings(config: DataConfig, results: Mapping[str, Kept], contamination: di
         *swapped_dates(config, results),
         *zero_dates(config, results),
         *coarse_dates(config, results),
+        *straddling(config, results),
         *removed_text(results),
         *unmatched_boilerplate(config, results),
         *short_items(config, contamination),

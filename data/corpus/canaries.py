@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.config import ACCOUNTS, CANARIES, CanariesConfig
-from data.corpus.counts import Counts
+from data.corpus.counts import NO_DATE, Counts
 from data.corpus.files import CORPUS_SCHEMA
 from data.corpus.write_kept import Kept
 from data.files import atomic_write
@@ -70,11 +70,13 @@ def plant(config: CanariesConfig, seed: int, corpus: Path) -> tuple[Path, Kept]:
     copies = sorted(_copies(config, seed), key=lambda copy: _draw(seed, copy[0]))
     ids, texts = (list(column) for column in zip(*copies, strict=True))
     none = [None] * len(ids)
-    columns = {"id": ids, "text": texts, "source": [CANARIES] * len(ids), "date": none, "licence": [LICENCE] * len(ids)}
+    columns = {"id": ids, "text": texts, "source": [CANARIES] * len(ids), "licence": [LICENCE] * len(ids)}
     file = corpus / "train" / CANARIES / "00000.parquet"
     with atomic_write(file) as opened:
-        pq.write_table(pa.table(columns | {"url": none}, schema=CORPUS_SCHEMA), opened, compression="zstd")
+        table = pa.table(dict.fromkeys(CORPUS_SCHEMA.names, none) | columns, schema=CORPUS_SCHEMA)
+        pq.write_table(table, opened, compression="zstd")
     kept = Kept(counts=Counts(read=len(ids), undated=len(ids)))
+    kept.precisions[NO_DATE] = len(ids)
     kept.licences[LICENCE] = len(ids)
     sizes = {"characters": sum(map(len, texts)), "bytes": sum(len(text.encode()) for text in texts)}
     kept.add("train", {"documents": len(ids), **sizes, "first_date": None, "last_date": None})

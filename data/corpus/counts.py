@@ -1,12 +1,12 @@
 """What became of the records of one source or part: every loss by its reason, with samples; sums that must agree."""
 
-import datetime
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from data.corpus.samples import Sample
+from data.interval import Interval
 from data.sources.dates import MAYBE_NO_DATES
 from data.sources.documents import BadRecord
 
@@ -63,7 +63,7 @@ class Counts:
     boilerplate: Counter[str] = field(default_factory=Counter)  # lines of all documents, by expression
     scrubbed: Counter[str] = field(default_factory=Counter)  # pieces of personal data replaced in what is kept, by kind
     altered: Counter[str] = field(default_factory=Counter)  # texts of all documents, by what was replaced or taken out
-    days: Counter[str] = field(default_factory=Counter)  # dates by month and day, such as 12-31
+    days: Counter[str] = field(default_factory=Counter)  # dates that are one day by month and day, such as 12-31
     zeros: Counter[str] = field(default_factory=Counter)  # dates of MAYBE_NO_DATES, such as 2000-01-01
     characters: int = 0  # of the documents as they were read
     line_characters: int = 0  # of them, that went with lines that were taken out of texts that were left
@@ -92,13 +92,13 @@ class Counts:
         """Share of the bytes that malformed records have, without those of lost files."""
         return self.malformed_bytes / max(self.content, 1)
 
-    def count_date(self, day: datetime.date | None) -> None:
+    def count_date(self, date: Interval | None) -> None:
         """Count the date of a document, or that it has none."""
-        self.undated += day is None
-        if day:
-            self.days[f"{day:%m-%d}"] += 1
-        if day in MAYBE_NO_DATES:
-            self.zeros[day.isoformat()] += 1
+        self.undated += date is None
+        if date and date.first == date.last:
+            self.days[f"{date.last:%m-%d}"] += 1
+        if date in MAYBE_NO_DATES:
+            self.zeros[str(date)] += 1
 
     def quarantine(self, record: BadRecord) -> None:
         reason = kind_of(record)

@@ -13,16 +13,18 @@ import numpy as np
 import numpy.typing as npt
 
 from data.config import DecontaminationConfig, NearDuplicateConfig
-from data.corpus.split import DROPPED, NOT_SAMPLED, SPLITS
+from data.corpus.split import DROPPED, NOT_SAMPLED, SPLITS, STRADDLES, STRADDLING
 from data.files import new_digest
 
 Digests = npt.NDArray[np.uint64]  # (documents, 2): the halves of a digest of 128 bits
 Indices = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-# Of train, past, future, NOT_SAMPLED and DROPPED: the lower stays. 0 is for what is forgotten.
-_WITNESS = 2  # what is of the cutoff or later and not written: its copies are not trained on, and may be held out
-_SPLIT_RANKS = np.array([4, 3, 1, 1, _WITNESS], np.uint8)
+# Of train, past, future, NOT_SAMPLED, DROPPED and STRADDLING: the lower stays. 0 is for what is forgotten.
+_WITNESS = (
+    2  # what may be of the cutoff or later and is not written: its copies are not trained on, and may be held out
+)
+_SPLIT_RANKS = np.array([4, 3, 1, 1, _WITNESS, _WITNESS], np.uint8)
 _OUT = 255  # rank, among equals, of a document that has gone already
 
 
@@ -39,6 +41,7 @@ class Fate(IntEnum):
     CONTAMINATED = 7
     NOT_SAMPLED = 8
     DROPPED = 9
+    STRADDLES = 10
 
 
 # What reports call the fates of documents that are dropped; a repeated id is a malformed record, and what cleaning
@@ -51,6 +54,7 @@ DROP_REASONS = {
     Fate.NEAR_DUPLICATE_OF_HELD_OUT_TEXT: "near-duplicate of held-out text",
     Fate.CONTAMINATED: "contaminated",
     Fate.NOT_SAMPLED: "after the cutoff, not sampled",
+    Fate.STRADDLES: STRADDLES,
 }
 
 
@@ -62,7 +66,7 @@ class Staged:
     keys: Digests  # `document_key` of each
     splits: npt.NDArray[
         np.uint8
-    ]  # (documents,): index into SPLITS, the later held out, the higher; NOT_SAMPLED; or DROPPED
+    ]  # (documents,): index into SPLITS, the later held out, the higher; NOT_SAMPLED; DROPPED; or STRADDLING
     signatures: Callable[[], Iterable[npt.NDArray[np.uint8]]]  # `Parts` of near_duplicates.py: maps of their files
     # (grams,): evaluation items' n-grams that stand in training text, and the document of each; none has one twice
     grams: npt.NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
@@ -105,11 +109,13 @@ def decide_by_name(staged: Staged, forgotten: Forgotten) -> Decision:
     """Decide what becomes of each document by its name and by what is to be forgotten of names and texts.
 
     Returns:
-        KEPT, FORGOTTEN, DROPPED or REPEATED_ID; the last `resembles` the first document of its source with its id.
+        KEPT, FORGOTTEN, DROPPED, STRADDLES or REPEATED_ID; the last `resembles` the first document of its source with
+        its id.
     """
     fates = np.full(len(staged.splits), Fate.KEPT, np.uint8)
     is_dropped = staged.splits == DROPPED
     is_first, first = keep_one_of_each(staged.keys, is_dropped.astype(np.uint8))  # whose ids others may have
+    fates[staged.splits == STRADDLING] = Fate.STRADDLES
     fates[~is_first] = Fate.REPEATED_ID
     fates[_is_in(staged.texts, forgotten.texts) | _is_in(staged.keys, forgotten.keys)] = Fate.FORGOTTEN
     fates[is_dropped] = Fate.DROPPED
@@ -128,8 +134,9 @@ def decide(
     - FORGOTTEN: its name or its text was asked to be forgotten, or it is a near-duplicate of such a text, or a copy
       of such a near-duplicate.
     - REPEATED_ID: an earlier document of its source has its id.
-    - DROPPED: cleaning dropped it. It and what has a repeated id are not written; those of the cutoff or later still
-      count as held out below, so that their copies are not trained on.
+    - DROPPED: cleaning dropped it. STRADDLES: it may be of either side of the cutoff. These and what has a repeated id
+      are not written; those that may be of the cutoff or later still count as held out below, so that their copies are
+      not trained on.
     - DUPLICATE, NEAR_DUPLICATE: it equals, or resembles, one that comes before it: held-out splits come before the
       training split, the latest first, and within a split the order is that of the documents. Across a split's border
       it is called ..._OF_HELD_OUT_TEXT. So held-out text is never trained on, and the first source's text is kept.
@@ -146,7 +153,7 @@ def decide(
         decontamination: what a common phrase is, and whether contaminated text is removed; None keeps it.
     """
     is_after = staged.splits >= SPLITS.index("future")
-    is_witness = (named.fates == Fate.DROPPED) | ((named.fates == Fate.REPEATED_ID) & is_after)
+    is_witness = np.isin(named.fates, (Fate.DROPPED, Fate.STRADDLES)) | ((named.fates == Fate.REPEATED_ID) & is_after)
     split_rank = np.where(is_witness, np.uint8(_WITNESS), _SPLIT_RANKS[staged.splits])
     fates = np.where(is_witness, np.uint8(Fate.KEPT), named.fates)
     resembles = np.full(len(fates), -1, np.int64)

@@ -4,27 +4,31 @@ Other programs read them by README.md, the card that `datasets.load_dataset` loo
 `train` alone.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data.corpus.split import STRADDLES
+from data.date_columns import DATE_COLUMNS, as_intervals, stored_columns
+
 CORPUS_COLUMNS = {
     "id": pa.string(),
     "text": pa.string(),
     "source": pa.string(),
-    "date": pa.date32(),
+    **DATE_COLUMNS,
+    "title": pa.string(),
     "licence": pa.string(),
     "url": pa.string(),
 }
 CORPUS_SCHEMA = pa.schema(CORPUS_COLUMNS)
 CARD = "README.md"
 _MEANINGS = {
-    "train": "what models are trained on",
+    "train": "what models are trained on, surely of before the cutoff",
     "past": "held out, from the same time as the training text",
-    "future": "held out, of the cutoff and later",
+    "future": "held out, surely of the cutoff or later",
 }
 
 
@@ -45,7 +49,16 @@ def corpus_batches(files: list[Path], columns: list[str], rows: int = 1_000) -> 
     """These columns of the files' documents, in order, in batches of at most `rows`."""
     for file in files:
         with pq.ParquetFile(file) as documents:
-            yield from documents.iter_batches(rows, columns=columns)
+            stored = stored_columns(columns, documents.schema_arrow.names)
+            for batch in documents.iter_batches(rows, columns=stored):
+                yield as_intervals(batch, columns)
+
+
+def read_row_groups(file: Path, numbers: Sequence[int], columns: Sequence[str]) -> pa.Table:
+    """These columns of some row groups of a corpus file."""
+    with pq.ParquetFile(file) as documents:
+        stored = stored_columns(columns, documents.schema_arrow.names)
+        return as_intervals(documents.read_row_groups(list(numbers), columns=stored), columns)
 
 
 def row_groups(files: Iterable[Path]) -> Iterator[tuple[RowGroup, int]]:
@@ -75,7 +88,15 @@ def dataset_card(sources: Mapping[str, Any], cutoff: str | None) -> str:
             if kept := source["kept"].get(split):
                 dates = f"{kept['first_date'] or '–'} | {kept['last_date'] or '–'}"
                 lines.append(f"| {split} | {name} | {kept['documents']:,} | {kept['characters']:,} | {dates} |")
-    lines += ["", *(f"- `{split}`: {_MEANINGS[split]}" for split in splits), "", f"Cutoff: {cutoff or 'none'}.", ""]
+    lines += ["", *(f"- `{split}`: {_MEANINGS[split]}" for split in splits), ""]
+    straddling = sum(source["dropped"].get(STRADDLES, 0) for source in sources.values())
+    left_out = f"; {straddling:,} documents that may be of either side of it are in neither" if straddling else ""
+    lines += [f"Cutoff: {cutoff or 'none'}{left_out}.", ""]
+    lines += [
+        "A document became public between `first_date` and `last_date`, both included (no `first_date`: there is no "
+        "telling how early; none of both: it has no date); `date_kind` says what kind of date that is.",
+        "",
+    ]
     lines.append(
         "`report.json` says what was dropped and why, and the licences; `quarantine.jsonl`, what was unusable."
     )

@@ -16,7 +16,7 @@ from data.corpus.decontaminate import Items
 from data.corpus.deduplicate import DROP_REASONS, Fate
 from data.corpus.near_duplicates import share_found
 from data.corpus.shingles import Hashes
-from data.corpus.split import SPLITS
+from data.corpus.split import SPLITS, STRADDLES
 from data.corpus.write_kept import Kept
 from data.errors import DataError
 from data.source_config import SourceConfig
@@ -97,7 +97,7 @@ def _nothing_left(source: SourceConfig, kept: Kept) -> DataError:
 
 
 def check_sum(source: SourceConfig, kept: Kept) -> None:
-    """Read = kept + dropped + quarantined, and something is kept; DataError where nothing is."""
+    """Read = kept + dropped (what straddles the cutoff too) + quarantined; DataError where nothing is kept."""
     counts = kept.counts
     assert counts.read == kept.documents + counts.dropped.total() + counts.quarantined.total(), "a record was lost"
     if not kept.documents:
@@ -168,10 +168,10 @@ def swapped_dates(config: DataConfig, kept: Mapping[str, Kept]) -> list[str]:
     for source in config.sources:
         dates = kept[source.name].counts.days
         days = {int(day.partition("-")[2]) for day in dates}
-        has_both = {"%d", "%m"} <= {*re.findall("%.", source.date_format or "")}
-        if has_both and dates.total() >= LEAST_DATES and len(days) > 1 and max(days) <= 12:
+        written = next((form for form in source.date_forms if {"%d", "%m"} <= {*re.findall("%.", form)}), None)
+        if written and dates.total() >= LEAST_DATES and len(days) > 1 and max(days) <= 12:
             lines.append(
-                f"source '{source.name}': none of {dates.total():,} dates in '{source.date_format}' has a day above "
+                f"source '{source.name}': none of {dates.total():,} dates in '{written}' has a day above "
                 f"12: it may be the month: look at some, and correct data.sources.{source.name}.date_format if so"
             )
     return lines
@@ -191,7 +191,7 @@ def zero_dates(config: DataConfig, kept: Mapping[str, Kept]) -> list[str]:
 
 
 def coarse_dates(config: DataConfig, kept: Mapping[str, Kept]) -> list[str]:
-    """The sources most of whose dates are of one day of the year, or the first or last of a month, if a cutoff is not.
+    """The sources most of whose days are of one day of the year, or the first or last of a month, if a cutoff is not.
 
     Such are years and months that were filled up to a day, ends of periods, and days on which data were exported.
     """
@@ -261,15 +261,31 @@ def check_splits(kept: Mapping[str, Kept], config: DataConfig) -> None:
     dates = [figures["last_date"] for result in kept.values() for figures in result.splits.values()]
     if "train" not in splits:
         raise DataError(
-            f"no documents to train on: all are of data.cutoff {config.cutoff} or later, or held out by "
-            f"data.past_fraction {config.past_fraction:g}; choose a later cutoff or a smaller fraction"
+            f"no documents to train on: all are of data.cutoff {config.cutoff} or later{_or_straddle(kept)}, or held "
+            f"out by data.past_fraction {config.past_fraction:g}; choose a later cutoff or a smaller fraction"
         )
     if config.cutoff and "future" not in splits:
         last = max(filter(None, dates), default="none, as no document has one")
         raise DataError(
-            f"no documents of data.cutoff {config.cutoff} or later to hold out: the last date is {last}; choose an "
-            "earlier cutoff or none"
+            f"no documents of data.cutoff {config.cutoff} or later{_or_straddle(kept, 'but')} to hold out: the last "
+            f"date is {last}; choose an earlier cutoff or none"
         )
+
+
+def straddling(config: DataConfig, kept: Mapping[str, Kept]) -> list[str]:
+    """The sources that lose no small share of their documents to the cutoff, whose dates leave the side open."""
+    return [
+        f"source '{name}': the dates of {number:,} of {result.counts.read:,} records leave open on which side of "
+        f"data.cutoff {config.cutoff} they are, so they are in no split: where most dates are years, a first of "
+        "January loses least"
+        for name, result in kept.items()
+        if (number := result.counts.dropped[STRADDLES]) > NO_SMALL_SHARE * result.counts.read
+    ]
+
+
+def _or_straddle(kept: Mapping[str, Kept], word: str = "or") -> str:
+    number = sum(result.counts.dropped[STRADDLES] for result in kept.values())
+    return f" ({word} straddle it: {number:,})" if number else ""
 
 
 def corpus_report(
@@ -394,5 +410,7 @@ def _source(source: SourceConfig, kept: Kept, config: DataConfig) -> dict[str, A
         "removed_lines": counts.removed_lines,
         "altered": by_reason(counts.altered),
         "licences": by_reason(kept.licences),
+        "precisions": by_reason(kept.precisions),
+        "date_kinds": by_reason(kept.date_kinds),
         "samples": counts.samples,
     }

@@ -1,4 +1,4 @@
-"""Which split a document belongs to: a pure function of its date and its content."""
+"""Which split a document belongs to: a pure function of the days that it may be of and of its content."""
 
 import datetime
 import hashlib
@@ -6,23 +6,28 @@ from collections.abc import Collection, Mapping
 from typing import Literal
 
 from data.config import DataConfig
+from data.interval import Interval
 
 Split = Literal["train", "past", "future"]
 SPLITS: tuple[Split, ...] = ("train", "past", "future")
-# In place of an index into SPLITS: of the cutoff or later, and left out of everything; or dropped by cleaning.
-NOT_SAMPLED, DROPPED = len(SPLITS), len(SPLITS) + 1
+STRADDLES: Literal["straddles the cutoff"] = "straddles the cutoff"
+"""In place of a split: of a document that may be of either side, and so is of none."""
+# In place of an index into SPLITS: of the cutoff or later, and left out of everything; dropped by cleaning; or
+# straddling the cutoff. Such text is not trained on, and so its copies are not.
+NOT_SAMPLED, DROPPED, STRADDLING = range(len(SPLITS), len(SPLITS) + 3)
 
 
 def split(
-    date: datetime.date | None, digest: bytes, cutoff: datetime.date | None, past_fraction: float, seed: int
-) -> Split:
-    """The split of the document with this date and this digest of its text.
+    date: Interval | None, digest: bytes, cutoff: datetime.date | None, past_fraction: float, seed: int
+) -> Split | Literal["straddles the cutoff"]:
+    """The split of the document of these days and this digest of its text.
 
-    Documents of the cutoff's day and later are `future`. Of the others, about `past_fraction` are `past`, chosen by a
-    hash of seed and content, so that equal texts never lie on both sides of train and past. Undated ones are others.
+    Documents of which no day lies before the cutoff are `future`; those of which some days do and some do not straddle
+    it. Of the others, about `past_fraction` are `past`, chosen by a hash of seed and content, so that equal texts never
+    lie on both sides of train and past. Undated ones are others.
     """
-    if cutoff is not None and date is not None and date >= cutoff:
-        return "future"
+    if cutoff is not None and date is not None and not date.lies_before(cutoff):
+        return "future" if date.lies_from(cutoff) else STRADDLES
     return "past" if _is_drawn(digest, past_fraction, str(seed)) else "train"
 
 
@@ -47,8 +52,8 @@ def held_out_of_nothing(config: DataConfig, filled: Mapping[str, Collection[str]
             )
         if "future" in empty and config.cutoff and source.undated != "train":
             lines.append(
-                f"{source.name}: nothing is held out as `future`, no document of it is of data.cutoff {config.cutoff} "
-                "or later"
+                f"{source.name}: nothing is held out as `future`, no document of it is surely of data.cutoff "
+                f"{config.cutoff} or later"
             )
     return lines
 

@@ -27,7 +27,7 @@ from data.corpus.files import CORPUS_COLUMNS
 from data.corpus.near_duplicates import signatures
 from data.corpus.samples import make_sample
 from data.corpus.shingles import Hashes
-from data.corpus.split import DROPPED, NOT_SAMPLED, SPLITS, is_sampled, split
+from data.corpus.split import DROPPED, NOT_SAMPLED, SPLITS, STRADDLES, STRADDLING, is_sampled, split
 from data.errors import DataError
 from data.files import DIGEST_BYTES, atomic_write, new_digest, value_digest, write_atomically
 from data.progress import progress
@@ -39,7 +39,7 @@ from data.sources.parts import DAMAGED, Part, byte_length
 STAGING = "staging"
 ROWS_PER_GROUP = 1_000
 CHARACTERS_PER_GROUP = 16_000_000
-FORMAT = 8  # of what is staged; finished corpora do not depend on it
+FORMAT = 9  # of what is staged; finished corpora do not depend on it
 ALL_BAD = 1_000  # so many records, none of them good, are enough to stop at once
 MOST_ENCODED = 0.5  # of a source's texts
 MOST_REPEATED = 0.5  # as are so many documents of which a greater share has the id of another
@@ -51,7 +51,7 @@ STAGED_SCHEMA = pa.schema(
         "size": pa.int64(),  # bytes of the text as it was read
         "text_digest": pa.binary(DIGEST_BYTES),
         "key": pa.binary(DIGEST_BYTES),  # `document_key`
-        "split": pa.uint8(),  # index into SPLITS, NOT_SAMPLED or DROPPED
+        "split": pa.uint8(),  # index into SPLITS, NOT_SAMPLED, DROPPED or STRADDLING
         "grams": pa.list_(pa.uint64()),  # evaluation items' n-grams in it
         "removed_lines": pa.int64(),
         "scrubbed": pa.map_(pa.string(), pa.int64()),  # pieces of personal data replaced, by kind; null: none
@@ -96,7 +96,7 @@ class _Row(NamedTuple):
     document: Document
     text: str  # cleaned
     text_digest: bytes
-    split: int  # index into SPLITS, NOT_SAMPLED or DROPPED
+    split: int  # index into SPLITS, NOT_SAMPLED, DROPPED or STRADDLING
     grams: Hashes | None  # evaluation items' n-grams in it; None where it was not searched
     removed_lines: int
     scrubbed: Mapping[str, int]  # pieces of personal data replaced, by kind
@@ -199,14 +199,14 @@ def _rows(job: StagingJob, counts: Counts, log: BinaryIO) -> Iterator[_Row]:
         where = split(document.date, digest, config.cutoff, config.past_fraction, job.seed)
         if cleaned.reason:
             drop(cleaned.reason, document)
-            if where == "future" and cleaned.text:  # nor are its copies trained on
+            if where in ("future", STRADDLES) and cleaned.text:  # nor are its copies trained on
                 yield _Row(document, cleaned.text, digest, DROPPED, None, 0, {})
             continue
         if cleaned.removed_lines:
             counts.line_characters += len(document.text) - len(cleaned.text)
         is_left_out = where == "future" and not is_sampled(digest, config.future_fraction, job.seed)
         grams = items.found(cleaned.text) if items and where == "train" else None
-        of_split = NOT_SAMPLED if is_left_out else SPLITS.index(where)
+        of_split = STRADDLING if where == STRADDLES else NOT_SAMPLED if is_left_out else SPLITS.index(where)
         yield _Row(document, cleaned.text, digest, of_split, grams, cleaned.removed_lines, cleaned.scrubbed)
 
 
@@ -316,8 +316,11 @@ def gathered(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
 
 
 def _table(group: list[_Row]) -> pa.Table:
-    columns = {name: [getattr(row.document, name) for row in group] for name in Document._fields}
+    columns = {name: [getattr(row.document, name) for row in group] for name in Document._fields if name != "date"}
+    dates = [row.document.date or (None, None) for row in group]
     columns |= {
+        "first_date": [first for first, _ in dates],
+        "last_date": [last for _, last in dates],
         "text": [row.text for row in group],
         "size": [byte_length(row.document.text) for row in group],
         "text_digest": [row.text_digest for row in group],

@@ -14,13 +14,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from data.corpus.counts import SAMPLES, Counts
+from data.corpus.counts import NO_DATE, SAMPLES, Counts
 from data.corpus.deduplicate import DROP_REASONS, Fate
 from data.corpus.files import CORPUS_COLUMNS, CORPUS_SCHEMA
 from data.corpus.samples import make_sample
 from data.corpus.shingles import Hashes
 from data.corpus.split import SPLITS
 from data.corpus.staging import StagingJob, evaluation_items
+from data.date_columns import intervals_of
 from data.files import atomic_write, value_digest, write_atomically
 
 UNKNOWN_LICENCE = "unknown"
@@ -50,6 +51,8 @@ class Kept:
 
     splits: dict[str, dict[str, Any]] = field(default_factory=dict)
     licences: Counter[str] = field(default_factory=Counter)
+    precisions: Counter[str] = field(default_factory=Counter)  # of the documents' dates; NO_DATE for none
+    date_kinds: Counter[str] = field(default_factory=Counter)  # what they say; of those that have one and say it
     counts: Counts = field(default_factory=Counts)
 
     @property
@@ -70,7 +73,8 @@ class Kept:
     def merge(self, other: "Kept") -> None:
         for split, figures in other.splits.items():
             self.add(split, figures)
-        self.licences.update(other.licences)
+        for counter in ("licences", "precisions", "date_kinds"):
+            getattr(self, counter).update(getattr(other, counter))
         self.counts.merge(other.counts)
 
 
@@ -89,7 +93,13 @@ def keep_part(job: KeepJob) -> Kept:
     except (OSError, ValueError):
         done = {}
     if done.get("key") == key and all(job.file(split).exists() for split in done["splits"]):
-        return Kept(done["splits"], Counter(done["licences"]), Counts.from_json(done["counts"]))
+        return Kept(
+            splits=done["splits"],
+            licences=Counter(done["licences"]),
+            precisions=Counter(done["precisions"]),
+            date_kinds=Counter(done["date_kinds"]),
+            counts=Counts.from_json(done["counts"]),
+        )
     kept = Kept()
     for split in SPLITS:
         job.file(split).unlink(missing_ok=True)
@@ -119,15 +129,17 @@ def keep_part(job: KeepJob) -> Kept:
 
 
 def _count_kept(kept: Kept, split: str, documents: pa.Table) -> None:
-    dates = pc.min_max(documents["date"]).as_py()
+    first, last = pc.min(documents["first_date"]).as_py(), pc.max(documents["last_date"]).as_py()
     figures = {
         "documents": documents.num_rows,
         "characters": pc.sum(pc.utf8_length(documents["text"])).as_py(),
         "bytes": pc.sum(pc.binary_length(documents["text"])).as_py(),
-        "first_date": dates["min"].isoformat() if dates["min"] else None,
-        "last_date": dates["max"].isoformat() if dates["max"] else None,
+        "first_date": first.isoformat() if first else None,
+        "last_date": last.isoformat() if last else None,
     }
     kept.add(split, figures)
+    kept.precisions.update(date.precision if date else NO_DATE for date in intervals_of(documents))
+    kept.date_kinds.update(documents["date_kind"].drop_null().to_pylist())
     for licence in pc.value_counts(documents["licence"].fill_null(UNKNOWN_LICENCE)).to_pylist():
         kept.licences[licence["values"]] += licence["counts"]
     kept.counts.removed_lines += pc.sum(documents["removed_lines"]).as_py()
@@ -159,10 +171,12 @@ def _count_touched(counts: Counts, job: KeepJob, table: pa.Table, fates: npt.NDA
 def _sample(counts: Counts, job: KeepJob, table: pa.Table, first: int) -> None:
     """Note the sampled rows of a row group that begins at row `first` of the part."""
     rows = [row for row in sampled_rows(job.fates) if first <= row < first + table.num_rows]
-    chosen = table.select(["id", "file", "line", "text"]).take(pa.array([row - first for row in rows], pa.int64()))
-    for row, sample in zip(rows, chosen.to_pylist(), strict=True):
+    chosen = table.take(pa.array([row - first for row in rows], pa.int64()))
+    shown = chosen.select(["id", "file", "line", "text"]).to_pylist()
+    for row, sample, date in zip(rows, shown, intervals_of(chosen), strict=True):
         reason = DROP_REASONS[Fate(job.fates[row])]
         near = job.staged.config.near_duplicates
         counts.samples.setdefault(reason, []).append(
             make_sample(document_id=sample.pop("id"), **sample, near=near, resembles=job.resembled.get(row))
+            | ({"date": str(date)} if job.fates[row] == Fate.STRADDLES else {})
         )

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from data.corpus.split import split
+from data.corpus.split import STRADDLES, split
 from data.errors import DataError
 from data.examples.chat import Chat, Encoded, encode, load_chat, reads_alike
 from data.examples.config import ExamplesConfig
@@ -28,6 +28,7 @@ from data.files import (
     stage_digest,
     write_atomically,
 )
+from data.interval import dates_as_json
 from data.lock import only_writer
 from data.progress import say
 from data.readers.rows import MalformedError
@@ -37,7 +38,7 @@ from data.shards.reader import DTYPES
 from data.sources.documents import BadRecord, input_parts
 from data.tokenizer.build import TOKENIZER
 
-FORMAT = 1
+FORMAT = 2
 EXAMPLES, QUARANTINE, REPORT = "examples.jsonl", "quarantine.jsonl", "report.json"
 TOGETHER = 1_000  # that are encoded at once
 CHECKED = 8  # of each source, encoded twice and compared
@@ -199,6 +200,8 @@ class _Taken:
         side = split(example.date, asked, limits.cutoff, limits.held_out_share, limits.seed)
         if side == "future":
             raise MalformedError(f"after the cutoff: {example.date} is of data.cutoff {limits.cutoff} or later")
+        if side == STRADDLES:
+            raise MalformedError(f"{STRADDLES}: {example.date} may be before or after data.cutoff {limits.cutoff}")
         if isinstance(encoded, MalformedError):
             raise encoded
         if len(encoded.ids) + 1 > limits.sequence_length:
@@ -236,7 +239,7 @@ def _described(kept: _Kept) -> dict[str, Any]:
         "id": example.id,
         "source": example.source,
         "split": kept.split,
-        "date": example.date.isoformat() if example.date else None,
+        **dates_as_json(example.date),
         "file": example.file,
         "line": example.line,
         "tokens": len(kept.encoded.ids),

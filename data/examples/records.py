@@ -1,15 +1,15 @@
 """Records to conversations: what a turn must be, and what is wrong with a record that is none."""
 
-import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from data.errors import DataError
 from data.examples.config import ExamplesConfig
+from data.interval import Interval
 from data.readers.rows import MalformedError
-from data.sources.dates import day_of
-from data.sources.documents import BadRecord, id_of, input_parts, read_rows, value_at
+from data.sources.dates import interval_of
+from data.sources.documents import DATE_KIND, BadRecord, date_kind_of, id_of, input_parts, read_rows, value_at
 from data.sources.parts import DAMAGED, string_of
 
 ROLES = ("system", "user", "assistant")
@@ -28,7 +28,7 @@ class Example:
 
     id: str
     source: str
-    date: datetime.date | None
+    date: Interval | None
     turns: tuple[Turn, ...]
     file: str
     line: int
@@ -57,6 +57,7 @@ def _wanted(source: ExamplesConfig) -> list[str]:
         *([source.messages_field] if source.form == "messages" else of_a_pair),
         source.id_field,
         source.date_field,
+        DATE_KIND,
     ]
 
 
@@ -73,7 +74,7 @@ def _example(source: ExamplesConfig, file: str, line: int, fields: object) -> Ex
     if source.labels and (len(turns) > 3 or turns[-1].content not in source.labels):
         said = f"{turns[-1].content!r:.40} is none of them" if len(turns) <= 3 else "more than one response"
         raise MalformedError(f"no label: {said}")
-    date = day_of(source, value_at(fields, source.date_field))
+    date = interval_of(source, value_at(fields, source.date_field), date_kind_of(source, fields))
     return Example(id_of(source, value_at(fields, source.id_field), file, line), source.name, date, turns, file, line)
 
 

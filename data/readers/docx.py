@@ -83,7 +83,7 @@ def _main_part(archive: zipfile.ZipFile) -> str:
     relations = _part(archive, "_rels/.rels")
     for relation in relations if relations is not None else ():
         if relation.get("Type", "").endswith("/officeDocument"):
-            return relation.get("Target", "").lstrip("/")
+            return str(relation.get("Target", "")).lstrip("/")
     return "word/document.xml"
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from data.format_config import HtmlConfig
 from data.interval import Interval
 from data.readers.encodings import declared_encoding, decoded
-from data.readers.html_text import text_of
+from data.readers.html_text import html_text
 from data.readers.isolated import isolated
+from data.readers.main_text import shown
 from data.readers.rows import MalformedError, Rows
 from data.readers.written_dates import hull, interval_of
 
@@ -18,12 +19,14 @@ if TYPE_CHECKING:
     from selectolax.lexbor import LexborHTMLParser
 
 LONGEST_PAGE = 1 << 26  # bytes
-PUBLISHED = (
-    "article:published_time article.published date pubdate publishdate publish-date publication_date dc.date "
-    "dc.date.issued dcterms.issued dcterms.date citation_publication_date citation_online_date sailthru.date "
-    "parsely-pub-date datepublished"
-).split()
-REVISED = ("article:modified_time og:updated_time last-modified dcterms.modified dc.date.modified datemodified").split()
+# Names of metadata, in small letters.
+PUBLISHED = re.compile(
+    r"article[:.]published(?:_time)?|(?:publication_?|publish-?|pub|dcterms\.|dc\.|citation_publication_|citation_online_"
+    r"|sailthru\.|parsely-pub-)?date|(?:dc\.date|dcterms)\.issued|datepublished"
+)
+REVISED = re.compile(
+    r"article:modified_time|og:updated_time|last-modified|dcterms\.modified|dc\.date\.modified|datemodified"
+)
 MOST_OBJECTS = 1_000  # of a page's JSON-LD
 CREATIVE_COMMONS = re.compile(r"https?://(?:www\.)?creativecommons\.org/(?:licenses|publicdomain)/[^\s\"']+")
 
@@ -51,7 +54,7 @@ def fields_of_page(content: bytes, config: HtmlConfig, encoding: str | None) -> 
 
     tree = LexborHTMLParser(decoded(content, encoding, declared_encoding(content)), scripting=True)
     fields = _metadata(tree, config)
-    return {"text": text_of(tree, config.text)} | fields
+    return {"text": html_text(shown(tree, config.text))} | fields
 
 
 def _metadata(tree: "LexborHTMLParser", config: HtmlConfig) -> dict[str, object]:
@@ -111,13 +114,13 @@ def _dates(
             "time[pubdate], time[itemprop~=datePublished], [itemprop~=datePublished]:not(meta):not(time)"
         )
     ]
-    published = [*_said(said, PUBLISHED), *_strings(objects, "datePublished"), *shown]
-    revised = [*_said(said, REVISED), *_strings(objects, "dateModified")]
+    published = [*_named(said, PUBLISHED), *_strings(objects, "datePublished"), *shown]
+    revised = [*_named(said, REVISED), *_strings(objects, "dateModified")]
     return _hull(published), _hull(revised)
 
 
-def _said(said: dict[str, list[str]], names: Iterable[str]) -> list[str]:
-    return [value for name in names for value in said.get(name, ())]
+def _named(said: dict[str, list[str]], names: re.Pattern[str]) -> list[str]:
+    return [value for name, values in said.items() if names.fullmatch(name) for value in values]
 
 
 def _strings(objects: list[dict[str, Any]], key: str) -> list[str]:

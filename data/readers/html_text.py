@@ -1,158 +1,89 @@
-"""A page's tree as text: which part of it is the main text, and headings, lists, tables and code as lines."""
+"""HTML to the text that its reader sees: paragraphs, lists and headings as lines, rows of tables as lines of cells.
 
+Nothing hidden is text: what styles do not display, scripts, and the header of inline XBRL with its facts. A number
+stays whole, over however many tags it is written.
+"""
+
+import functools
 import re
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
 
-if TYPE_CHECKING:
-    from selectolax.lexbor import LexborHTMLParser, LexborNode
+from lxml import etree
 
-NEVER_SHOWN = (
-    "script, style, noscript, template, svg, iframe, object, button, select, input, textarea, dialog, [hidden], "
-    "[style*='display:none' i], [style*='display: none' i], [style*='visibility:hidden' i], ix\\:header"
-)
-FRAME = (
-    "nav, aside, footer, [role=navigation], [role=banner], [role=contentinfo], [role=search], [role=complementary], "
-    "[role=dialog], [aria-modal=true]"
-)
-MAIN = ("[itemprop=articleBody]", "article", "main", "[role=main]")
-# Words of which classes and ids of what stands around a text are made.
-AROUND = re.compile(
-    r"(?:^|[\s_-])(?:cookies?|consent|gdpr|nav|navbar|navigation|menu|breadcrumbs?|side-?bar|footer|masthead|share|sharing"
-    r"|social|related|recommend(?:ed|ations)?|most-?read|newsletter|subscribe|sign-?up|promo(?:tion)?|advert(?:s|isement)?"
-    r"|ads?|sponsored|popup|modal|overlay|comments?|respond|widget|toc|catlinks|pagination|pager|skip(?:-?link)?|topbar"
-    r"|teasers?|postprofile|feedback|editsection|tags?)(?:$|[\s_-])",
-    re.IGNORECASE,
-)
-SHARE_OF_MAIN = 0.4  # of a page's text that an element must have to be its main text
-SHARE_OF_LINKS = 0.7  # of a block's text from which on it is a list of ways elsewhere
-MAY_BE_LINKS = {"ul", "ol", "dl", "td", "div", "section", "p"}
-# What stands for lines and cells while the white space of the source is taken out.
-PARAGRAPH, LINE, SPACE, CELL, ROW, ROW_END, TABLE, TABLE_END = map(chr, range(1, 9))
-CODE_LINE = chr(14)
-PARAGRAPHS = "p, h1, h2, h3, h4, h5, h6, ul, ol, dl, blockquote, pre, figure, section, article, header, main, hr, form"
-LINES = "div, dt, dd, address, center, figcaption, caption, summary, details, legend, option"
-WIDEST_CELL = 500  # characters: what is longer is a column of a page and not a cell
-INNER_TABLE = re.compile(f"{TABLE}([^{TABLE}{TABLE_END}]*){TABLE_END}")
-BREAKS = re.compile(f"[{PARAGRAPH}{LINE}]+")
-WHITE = re.compile(r"[^\S\x1c-\x1f]+|[\x1c-\x1f]+")
+from data.readers.rows import MalformedError
+
+PARAGRAPH, LINE, CELL, SPACE, BREAK = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3", "\ufdd4"  # of html_text.xsl
+_HIDDEN = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.I)
+_ATTRIBUTE = re.compile(r"\shidden[\s=>/]", re.I)
+# These begin with the sign that they are about, to be found at the speed of memory. What stands in a cell of its own:
+# a currency, bracket or percent sign beside the figure that it belongs to, a bullet before its text.
+_BEFORE_A_FIGURE = re.compile(f"{CELL}(?<=[$€£¥(]{CELL})(?=[-–—(.0-9])")
+_BEHIND_A_FIGURE = re.compile(f"{CELL}(?<=[-–—)0-9]{CELL})(?=[)%])")
+_BEHIND_A_BULLET = re.compile(f"{CELL}(?<=[{PARAGRAPH}{LINE}{BREAK}][•·▪■□☐☑☒*–—-]{CELL})")
+_STRUCTURE = re.compile(f"[{PARAGRAPH}{LINE}{BREAK}{CELL}]+")
 
 
-def text_of(tree: "LexborHTMLParser", extent: Literal["main", "whole"]) -> str:
-    """The text of a page, which is taken apart for it."""
-    body = tree.body
-    if body is None:
-        return ""
-    for node in reversed(body.css(NEVER_SHOWN)):  # what lies in others before them
-        node.decompose()
-    return _lines(_main(body) if extent == "main" else body)
+def html_text(markup: str) -> str:
+    """The text of a page.
 
+    Time and memory are in proportion to the page's length, about 20 times of which are held: bound it.
 
-def _main(body: "LexborNode") -> "LexborNode":
-    """The element that holds the main text, without what is in it that is none.
-
-    Nothing that has half of a page's text or more is taken for what stands around it.
+    Raises MalformedError where not all of it can be read: more than 2,048 elements in one another.
     """
-    whole = _size(body)
-    _drop(body.css(FRAME), whole)
-    here = _size(body)
-    root = body
-    for selector in MAIN:
-        best = max(body.css(selector), key=_size, default=None)
-        if best is not None and _size(best) >= SHARE_OF_MAIN * here:
-            root = best
-            break
-    if root is body:
-        _drop(body.css("header"), whole)
-    _drop(
-        [
-            node
-            for node in root.css("[class], [id]")
-            if node.mem_id != root.mem_id
-            and AROUND.search(f"{node.attrs.get('class') or ''} {node.attrs.get('id') or ''}")
-        ],
-        whole,
-    )
-    _drop(_links(root), whole)
-    return root
+    # HTML has no entities that expand, and what huge_tree allows beside depth is bounded by the length of the page.
+    parser = etree.HTMLParser(encoding="utf-8", huge_tree=True, no_network=True, remove_comments=True, remove_pis=True)
+    content = markup.encode("utf-8", "replace").replace(b"\0", b"")
+    try:
+        root = etree.fromstring(content, parser)
+    except etree.LxmlError as error:  # of a page without anything
+        if not content.strip():
+            return ""
+        raise MalformedError(f"unreadable HTML: {error}") from None
+    if root is None:
+        return ""
+    fatal = [error.message for error in parser.error_log if error.level == etree.ErrorLevels.FATAL]
+    if fatal:
+        raise MalformedError(f"unreadable HTML: {fatal[0].strip()}")
+    _hide(root, markup)
+    try:
+        return lines_of(str(_stylesheet()(root)))
+    except etree.XSLTError as error:
+        raise MalformedError(f"unreadable HTML: {error}") from None
 
 
-def _size(node: "LexborNode") -> int:
-    return len(node.text())
+def _hide(root: etree._Element, markup: str) -> None:
+    """Rename the elements that no reader sees, so that the text behind them stays."""
+    for element in [*root.iter("ix:header"), *(root.xpath("//*[@hidden]") if _ATTRIBUTE.search(markup) else ())]:
+        element.tag = "hidden"
+    for element in root.iter() if _HIDDEN.search(markup) else ():
+        style = element.get("style")
+        if style and ("none" in (low := style.lower()) or "hidden" in low) and _HIDDEN.search(low):
+            element.tag = "hidden"
 
 
-def _drop(nodes: "list[LexborNode]", whole: int) -> None:
-    for node in reversed(nodes):
-        if _size(node) * 2 < whole:
-            node.decompose()
+@functools.cache
+def _stylesheet() -> etree.XSLT:
+    return etree.XSLT(etree.parse(Path(__file__).with_suffix(".xsl")))
 
 
-def _links(root: "LexborNode") -> "list[LexborNode]":
-    """Blocks that are links above all, in the order of the page."""
-    linked: dict[int, list[int]] = {}
-    blocks: dict[int, LexborNode] = {}
-    for link in root.css("a"):
-        size, node = _size(link), link.parent
-        while node is not None and node.mem_id != root.mem_id:
-            if node.tag in MAY_BE_LINKS:
-                blocks[node.mem_id] = node
-                linked.setdefault(node.mem_id, []).append(size)
-            node = node.parent
-    found = {
-        key
-        for key, sizes in linked.items()
-        if len(sizes) > 1 and sum(sizes) > SHARE_OF_LINKS * len(" ".join(blocks[key].text().split()))
-    }
-    return [node for node in root.css(", ".join(MAY_BE_LINKS)) if node.mem_id in found] if found else []
+def lines_of(marked: str) -> str:
+    """The lines of a text with signs for its structure."""
+    text = marked
+    for space in "\t\r\n\f\xa0":
+        text = text.replace(space, " ")
+    text = re.sub("  +", " ", text)
+    for sign in (PARAGRAPH, LINE, BREAK, CELL):
+        text = text.replace(f" {sign}", sign).replace(f"{sign} ", sign)
+    text = re.sub(f"{CELL}{CELL}+", CELL, text)
+    text = _BEHIND_A_FIGURE.sub("", _BEFORE_A_FIGURE.sub("", text))
+    text = _BEHIND_A_BULLET.sub(" ", text)
+    text = _STRUCTURE.sub(_written, _BEHIND_A_BULLET.sub(" ", text).strip(f"{PARAGRAPH}{LINE}{BREAK}{CELL} "))
+    return text.replace(SPACE, " ")
 
 
-def _lines(root: "LexborNode") -> str:
-    """The text with a line for each item, row and line, and an empty one between paragraphs."""
-    for pre in root.css("pre"):
-        text = pre.text().strip("\r\n").expandtabs()
-        pre.inner_html = ""
-        pre.insert_child(text.replace("\r", "").replace("\n", CODE_LINE).replace(" ", SPACE))
-    for node in root.css("br"):
-        node.replace_with(LINE)
-    for node in root.css("td, th"):
-        node.insert_after(CELL)
-    for selector, before, after in (
-        (PARAGRAPHS, PARAGRAPH, PARAGRAPH),
-        (LINES, LINE, LINE),
-        ("tr", ROW, ROW_END),
-        ("table", PARAGRAPH + TABLE, TABLE_END + PARAGRAPH),
-    ):
-        for node in root.css(selector):
-            if node.mem_id != root.mem_id:
-                node.insert_before(before)
-                node.insert_after(after)
-    for items in root.css("ul, ol, menu"):
-        found = [node for node in items.iter() if node.tag == "li"]
-        for number, node in enumerate(found, start=1):
-            node.insert_before(LINE + (f"{number}. " if items.tag == "ol" else "- "))
-            node.insert_after(LINE)
-    text = WHITE.sub(" ", root.text())
-    if TABLE in text:
-        while (inner := INNER_TABLE.sub(_table, text)) != text:
-            text = inner
-    text = re.sub(f"[{CELL}{ROW}{ROW_END}{TABLE}{TABLE_END}]+", LINE, text)
-    text = re.sub(
-        f" *{PARAGRAPH}[ {PARAGRAPH}{LINE}]*| *{LINE}[ {LINE}]*{PARAGRAPH}[ {PARAGRAPH}{LINE}]*", "\n\n", text
-    )
-    text = re.sub(f" *{LINE}[ {LINE}]*", "\n", text)
-    return text.replace(SPACE, " ").replace(CODE_LINE, "\n").strip("\n ")
-
-
-def _table(found: re.Match[str]) -> str:
-    """A table as lines of cells; the columns of a page laid out by a table as paragraphs."""
-    rows = [row.split(CELL) for row in re.split(f"[{ROW}{ROW_END}]+", found[1])]
-    rows = [[cell.strip(f" {PARAGRAPH}{LINE}") for cell in row[:-1] or row] for row in rows]
-    if any(len(cell) > WIDEST_CELL for row in rows for cell in row):
-        return PARAGRAPH.join(cell for row in rows for cell in row if cell)
-    width = max(map(len, rows), default=0)
-    filled = [any(column < len(row) and row[column] for row in rows) for column in range(width)]
-    lines = [
-        " | ".join(BREAKS.sub(" ", cell) for cell, is_filled in zip(row, filled, strict=False) if is_filled)
-        for row in rows
-        if any(row)
-    ]
-    return LINE.join(lines)
+def _written(signs: re.Match[str]) -> str:
+    """What signs that follow one another become: the strongest of them counts, and two breaks part paragraphs."""
+    run = signs[0]
+    if PARAGRAPH in run or run.count(BREAK) > 1:
+        return "\n\n"
+    return "\n" if LINE in run or BREAK in run else " | "

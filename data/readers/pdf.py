@@ -93,7 +93,7 @@ def _page(document: Any, number: int) -> list[Line] | str:
         letters = "".join(piece.text for piece in pieces)
         if pieces and len(NO_LETTERS.findall(letters)) <= MOST_WITHOUT_LETTERS * len(letters):
             return lines_of(pieces)
-        return WITHOUT_TEXT if pieces or next(iter(page.get_objects(max_depth=2)), None) else BLANK
+        return WITHOUT_TEXT if pieces or any(True for _ in page.get_objects(max_depth=2)) else BLANK
     finally:
         text_page.close()
         page.close()

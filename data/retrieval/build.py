@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from data.config import CANARIES, DataConfig
 from data.corpus.deduplicate import document_key
-from data.corpus.files import RowGroup, corpus_files, row_groups
+from data.corpus.files import RowGroup, corpus_files, read_row_groups, row_groups
 from data.corpus.inputs import check_made_with
 from data.corpus.tombstones import TOMBSTONES, read_tombstones
+from data.date_columns import DATE_COLUMNS
 from data.errors import DataError
 from data.files import (
     MANIFEST,
@@ -42,13 +42,14 @@ from data.retrieval.passages import cut_passages
 from data.retrieval.vectors import Embedder, embed_passages, remove_vectors
 from data.retrieval.words import count_words
 
-FORMAT = 1
+FORMAT = 2
 SPLIT = "train"
 PIECE_BYTES = 64_000_000  # of text
 PIECES = "pieces"
 TEXTS = "texts.json"
 UNDATED = np.iinfo(np.int32).min  # as a day: before all others, so that each search is of one range of passages
-DOCUMENT = {"id": pa.string(), "source": pa.string(), "date": pa.date32(), "url": pa.string(), "piece": pa.uint32()}
+DOCUMENT = {"id": pa.string(), "source": pa.string(), **DATE_COLUMNS, "url": pa.string(), "piece": pa.uint32()}
+KEPT = ("id", *DATE_COLUMNS, "url")  # of a corpus's columns
 PASSAGE = np.dtype([("document", "<u4"), ("begin", "<u8"), ("end", "<u8")])
 """Place in documents.arrow, and the bytes of its piece's text."""
 NOT_BUILT = "run `domainlm retrieve CONFIG`"
@@ -205,10 +206,8 @@ def _make_pieces(jobs: list[PieceJob], folder: Path, workers: int | None) -> Non
 
 def _make_piece(job: PieceJob) -> int:
     """Write a piece; returns how many of its documents are left out because they are to be forgotten."""
-    with pq.ParquetFile(job.groups[0].file) as parquet:
-        table = parquet.read_row_groups(
-            [group.number for group in job.groups], columns=["id", "date", "url", "text"]
-        ).combine_chunks()
+    numbers = [group.number for group in job.groups]
+    table = read_row_groups(job.groups[0].file, numbers, [*KEPT, "text"]).combine_chunks()
     texts = table["text"].combine_chunks().cast(pa.large_string())
     try:
         texts.validate(full=True)
@@ -224,7 +223,7 @@ def _make_piece(job: PieceJob) -> int:
     counted = count_words(content, begins, ends)
     with atomic_write(job.text) as file:
         file.write(content.data)
-    columns = {name: table[name] for name in ("id", "date", "url")} | {"source": pa.repeat(job.source, len(texts))}
+    columns = {name: table[name] for name in KEPT} | {"source": pa.repeat(job.source, len(texts))}
     with atomic_write(job.documents) as file, pa.ipc.new_file(file, _schema(without="piece")) as writer:
         writer.write_table(pa.table(columns).select([name for name in DOCUMENT if name != "piece"]))
     with atomic_write(job.counts) as file:
@@ -244,7 +243,7 @@ def _is_kept(job: PieceJob, ids: list[str], texts: list[str]) -> list[bool]:
 
 
 def _merge(jobs: list[PieceJob], folder: Path, embedder: Embedder | None) -> list[Path]:
-    """Write the index of the pieces, passages in order of their day, undated ones first; returns all of its files."""
+    """Write the index of the pieces, passages by their last day, undated ones first; returns all of its files."""
     merged = _joined(jobs)
     order = np.argsort(merged.days, kind="stable")
     passages = merged.passages[order]
@@ -304,7 +303,7 @@ def _joined(jobs: list[PieceJob]) -> Merged:
         places = np.searchsorted(vocabulary, piece["vocabulary"])
         piece["words"] = np.asarray(places, np.uint32)[piece["words"]]
     documents, joined = pa.concat_tables(tables).combine_chunks(), np.concatenate(passages)
-    days = documents["date"].cast(pa.int32()).fill_null(int(UNDATED)).to_numpy()
+    days = documents["last_date"].cast(pa.int32()).fill_null(int(UNDATED)).to_numpy()
     sizes = np.concatenate([np.diff(piece["firsts"]) for piece in loaded])
     return Merged(
         documents,

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from data.errors import DataError
 from data.files import finished_inputs
+from data.interval import Interval
 from data.retrieval.bm25 import Postings, best, score
 from data.retrieval.build import NOT_BUILT, TEXTS, UNDATED
 from data.retrieval.config import Method
@@ -33,14 +34,15 @@ class Passage:
     """A passage that was found.
 
     Attributes:
-        number: its place in the index, in which passages are in order of their date.
+        number: its place in the index, in which passages are in order of their last day.
         score: of BM25, the cosine, or the sum of reciprocal ranks.
     """
 
     number: int
     id: str
     source: str
-    date: datetime.date | None
+    date: Interval | None
+    date_kind: str | None
     url: str | None
     text: str
     score: float
@@ -51,7 +53,7 @@ class Bound:
     """What a question may see.
 
     Attributes:
-        date: the last day of documents; None: of any day.
+        date: the latest that the last day of a document may be; None: any.
         undated: whether documents without a date are among them.
     """
 
@@ -64,7 +66,7 @@ class Index:
     """The index of a corpus, mapped."""
 
     postings: Postings
-    days: npt.NDArray[np.int32]  # of the passages, ascending
+    days: npt.NDArray[np.int32]  # the last of each passage, ascending
     vectors: npt.NDArray[np.float32] | None
     _passages: npt.NDArray[np.void]
     _documents: pa.Table
@@ -81,7 +83,8 @@ class Index:
         document, begin, end = self._passages[number].tolist()
         row = self._documents.slice(document, 1).to_pylist()[0]
         text = self._texts[row.pop("piece")][begin:end].tobytes().decode()
-        return Passage(number=number, score=score, text=text, **row)
+        date = Interval.of_columns(row.pop("first_date"), row.pop("last_date"))
+        return Passage(number=number, score=score, text=text, date=date, **row)
 
 
 def open_index(folder: Path, wanted: Mapping[str, Any]) -> Index:

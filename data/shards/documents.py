@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from data.date_columns import as_intervals
+from data.interval import Interval
 from data.shards.format import DOCUMENT_COLUMNS, EncodedDocument, read_manifest
 from data.shards.reader import DTYPES, OpenFiles
 
@@ -15,9 +17,9 @@ from data.shards.reader import DTYPES, OpenFiles
 def read_documents(table: Path, only: pc.Expression | None = None) -> pa.Table:
     """The documents of a NAME.documents.parquet, columns as in DOCUMENT_COLUMNS; `only` those for which this holds."""
     if only is not None:
-        return pq.read_table(table, schema=DOCUMENT_COLUMNS, filters=only)
+        return as_intervals(pq.read_table(table, filters=only), DOCUMENT_COLUMNS.names)
     with pq.ParquetFile(table) as file:  # `read_table` would load pandas, a third of a second of every start
-        return file.read()
+        return as_intervals(file.read(), DOCUMENT_COLUMNS.names)
 
 
 def held_out_documents(folder: Path, split: str, source: str) -> Iterator[EncodedDocument]:
@@ -30,4 +32,5 @@ def held_out_documents(folder: Path, split: str, source: str) -> Iterator[Encode
             counted = None
             if file.counted_digest:
                 counted = opened.read_tokens(file.counted_path, np.dtype(np.uint8), row["first_token"], len(tokens) - 1)
-            yield EncodedDocument(row["id"], row["date"], tokens[:-1], row["bytes"], int(tokens[-1]), counted)
+            date = Interval.of_columns(row["first_date"], row["last_date"])
+            yield EncodedDocument(row["id"], date, tokens[:-1], row["bytes"], int(tokens[-1]), counted)

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from data.corpus.files import RowGroup, corpus_files, row_groups
+from data.corpus.files import RowGroup, corpus_files, read_row_groups, row_groups
 from data.corpus.split import SPLITS
+from data.date_columns import DATE_COLUMNS
 from data.errors import DataError
 from data.files import MANIFEST, file_digest, file_stamp, stage_digest, value_digest, write_atomically
 from data.lock import only_writer
@@ -23,6 +23,7 @@ from data.parallel import in_parallel
 from data.progress import say
 from data.shards.format import (
     BLOCK_COLUMNS,
+    FORMAT,
     EncodedBlock,
     Manifest,
     ShardFile,
@@ -131,7 +132,7 @@ def _plan(corpus: Path, tokenizer: Path, folder: Path, dtype: str, inputs: Mappi
             for number, groups in enumerate(_runs(files, inputs["bytes_per_shard"])):
                 listed = {file: _listed(digests, corpus, file) for file, _ in groups}
                 content = [(listed[file], group) for file, group in groups]
-                made_from = value_digest([inputs["tokenizer_digest"], source, dtype, content, end_of_text])
+                made_from = value_digest([FORMAT, inputs["tokenizer_digest"], source, dtype, content, end_of_text])
                 name = shard_name(split, source, number)
                 own = (tuple(groups), tuple(listed.items()))
                 jobs.append(ShardJob(tokenizer, folder, name, source, *own, dtype, end_of_text, made_from))
@@ -222,8 +223,7 @@ def _noted(job: ShardJob) -> ShardFile | None:
 def _blocks(job: ShardJob, encoder: Encoder) -> Iterator[EncodedBlock]:
     """The documents of a shard by row group of the corpus; the engine is compared with `tokenizers` in each."""
     for file, group in job.row_groups:
-        with pq.ParquetFile(file) as parquet:
-            table = parquet.read_row_group(group, columns=["id", "date", "text"])
+        table = read_row_groups(file, [group], ["id", *DATE_COLUMNS, "text"])
         texts = table["text"].combine_chunks().cast(pa.large_string())
         try:
             texts.validate(full=True)
@@ -235,7 +235,7 @@ def _blocks(job: ShardJob, encoder: Encoder) -> Iterator[EncodedBlock]:
         columns = {
             "id": table["id"],
             "source": pa.repeat(job.source, len(texts)),
-            "date": table["date"],
+            **{name: table[name] for name in DATE_COLUMNS},
             "tokens": encoded.lengths + 1,
             "bytes": pc.binary_length(texts),
         }

@@ -1,7 +1,6 @@
 """The shard format: token ids and a table of documents for each source of each split, under one manifest."""
 
 import dataclasses
-import datetime
 import functools
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,18 +13,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from data.date_columns import DATE_COLUMNS
 from data.errors import DataError
 from data.files import MANIFEST, atomic_write, file_digest, value_digest
+from data.interval import Interval
 from data.progress import progress
 from data.shards.reader import DTYPES, RUN_AGAIN, SOURCE_NAME, Tokens, shard_name
 
-FORMAT = 3
+FORMAT = 4
+READ = (3, FORMAT)  # the older one's tables of documents have one day; `data.date_columns`
 END_OF_TEXT_ID = 0  # of a tokenizer that was trained here
 DOCUMENT_COLUMNS = pa.schema(
     {
         "id": pa.string(),
         "source": pa.string(),
-        "date": pa.date32(),
+        **DATE_COLUMNS,
         "first_token": pa.int64(),
         "tokens": pa.int64(),
         "bytes": pa.int64(),
@@ -37,7 +39,7 @@ BLOCK_COLUMNS = DOCUMENT_COLUMNS.remove(DOCUMENT_COLUMNS.get_field_index("first_
 @dataclass(frozen=True)
 class EncodedDocument:
     id: str
-    date: datetime.date | None
+    date: Interval | None
     tokens: Tokens  # without the end-of-text token
     bytes: int  # of the text in UTF-8; of what counts, where not all does
     end_of_text: int = END_OF_TEXT_ID  # the token behind it
@@ -232,7 +234,7 @@ def _runs(documents: Iterable[EncodedDocument], size: int) -> Iterator[list[Enco
 
 def _block(source: str, documents: Sequence[EncodedDocument]) -> EncodedBlock:
     tokens = np.concatenate([part for document in documents for part in (document.tokens, [document.end_of_text])])
-    rows = [(one.id, source, one.date, len(one.tokens) + 1, one.bytes) for one in documents]
+    rows = [(one.id, source, *(one.date or (None, None)), None, len(one.tokens) + 1, one.bytes) for one in documents]
     table = pa.table([list(column) for column in zip(*rows, strict=True)], schema=BLOCK_COLUMNS)
     parts = [np.append(document.counted, 0) for document in documents if document.counted is not None]
     return EncodedBlock(tokens, table, np.concatenate(parts) if parts else None)
@@ -256,7 +258,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise DataError(f"{path} does not exist: run `domainlm tokenize CONFIG` first") from None
     except ValueError as error:
         raise DataError(f"{path} is not JSON ({error}): {RUN_AGAIN}") from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    if not isinstance(content, dict) or content.get("format") not in READ:
         written = content.get("format") if isinstance(content, dict) else None
         raise DataError(f"{path} has shard format {written}, this program reads {FORMAT}: {RUN_AGAIN}")
     digest = content.pop("digest", None)

@@ -1,6 +1,5 @@
 """Documents of files, hub datasets and demo texts, read part by part; what is malformed is set aside."""
 
-import datetime
 import io
 import itertools
 from collections import Counter
@@ -11,10 +10,11 @@ from typing import NamedTuple
 
 from data.errors import DataError
 from data.files import READ_BYTES, file_stamp
+from data.interval import DATE_KINDS, DateKind, Interval
 from data.readers.rows import LeftOut, MalformedError, Rows
 from data.source_config import SourceConfig
 from data.sources import demo
-from data.sources.dates import day_of
+from data.sources.dates import interval_of
 from data.sources.formats import DAMAGE, format_of, reader
 from data.sources.hub import hub_dataset, hub_rows, hub_shards
 from data.sources.local import local_files, root_of
@@ -30,7 +30,9 @@ from data.sources.parts import (
 from data.sources.remote import open_remote, remote_files
 from data.sources.token_files import is_token_file, read_token_file, token_stamp
 
-FIELD_SETTINGS = ("id_field", "date_field", "licence_field", "url_field")
+FIELD_SETTINGS = ("id_field", "date_field", "licence_field", "url_field", "title_field")
+# Of records that programs wrote which knew: the kind of their date, and its ends where there is no date.
+DATE_KIND, ENDS = "date_kind", ("first_date", "last_date")
 
 
 class Document(NamedTuple):
@@ -39,11 +41,13 @@ class Document(NamedTuple):
     id: str
     text: str
     source: str
-    date: datetime.date | None
+    date: Interval | None
     licence: str | None
     url: str | None
     file: str  # the part's name
     line: int  # from 1; the row or the document, in files that have no lines
+    date_kind: DateKind | None = None
+    title: str | None = None
 
 
 @dataclass(frozen=True)
@@ -195,7 +199,8 @@ def _rows(source: SourceConfig, part: Part, fields: Sequence[str]) -> Rows:
 
 def _wanted(source: SourceConfig) -> list[str]:
     """The fields that a document is made of, the text's first."""
-    return [source.text_field, source.id_field, source.date_field, source.url_field, *_licence_fields(source)]
+    named = [source.text_field, source.id_field, source.date_field, source.url_field, source.title_field]
+    return [*named, *_licence_fields(source), DATE_KIND, *ENDS]
 
 
 def _licence_fields(source: SourceConfig) -> tuple[str, ...]:
@@ -213,16 +218,46 @@ def _document(source: SourceConfig, file: str, line: int, fields: object) -> Doc
             raise MalformedError(f"'{source.text_field}' is null")
         present = ", ".join(map(str, itertools.islice(fields, 10))) or "none"
         raise MalformedError(f"no field '{source.text_field}': the record has {present}")
+    kind = date_kind_of(source, fields)
+    date = interval_of(source, date_of(source, fields), kind)
     return Document(
         id=id_of(source, value_at(fields, source.id_field), file, line),
         text=string_of(text, source.text_field),
         source=source.name,
-        date=day_of(source, value_at(fields, source.date_field)),
+        date=date,
         licence=_licence(source, fields),
         url=_optional_string(fields, source.url_field),
         file=file,
         line=line,
+        date_kind=kind if date else None,
+        title=_title(source, fields),
     )
+
+
+def date_of(source: SourceConfig, fields: Mapping[str, object]) -> object:
+    """A record's date as it is written; of a record of a corpus, which has the first and the last day instead, both."""
+    value = value_at(fields, source.date_field)
+    if (
+        value is not None
+        or fields.get(ENDS[1]) is None
+        or source.date_field != SourceConfig.model_fields["date_field"].default
+    ):
+        return value
+    first, last = (interval_of(source.model_copy(update={"date_format": None}), fields.get(name)) for name in ENDS)
+    if last is None or (first and first.last > last.last):
+        raise MalformedError(f"unreadable date: {ENDS[0]} {fields.get(ENDS[0])} is after {ENDS[1]} {fields[ENDS[1]]}")
+    return Interval(first.first if first else None, last.last)
+
+
+def date_kind_of(source: SourceConfig, fields: Mapping[str, object]) -> DateKind | None:
+    """What a record's date says. Raises MalformedError where the record says something else than a kind."""
+    kind = fields.get(DATE_KIND)
+    if kind is None or kind == "":
+        return source.date_kind
+    for known in DATE_KINDS:
+        if kind == known:
+            return known
+    raise MalformedError(f"unknown {DATE_KIND}: {kind!r:.40} is none of {', '.join(DATE_KINDS)}")
 
 
 def value_at(fields: Mapping[str, object], name: str) -> object:
@@ -255,6 +290,16 @@ def _optional_string(fields: Mapping[str, object], field: str) -> str | None:
     if isinstance(value, list):
         return ", ".join(string_of(item, field) for item in value)
     return None if value is None else string_of(value, field)
+
+
+def _title(source: SourceConfig, fields: Mapping[str, object]) -> str | None:
+    """The title. One that nobody has asked for need not be a text: no record is lost for it."""
+    try:
+        return _optional_string(fields, source.title_field)
+    except MalformedError:
+        if source.title_field != SourceConfig.model_fields["title_field"].default:
+            raise
+        return None
 
 
 def _licence(source: SourceConfig, fields: Mapping[str, object]) -> str | None:

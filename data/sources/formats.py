@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from data.errors import DataError
 from data.files import READ_BYTES
-from data.format_config import DocxConfig, Format, HtmlConfig, PdfConfig, WarcConfig
+from data.format_config import DocxConfig, EdgarConfig, Format, HtmlConfig, PdfConfig, WarcConfig
 from data.readers.docx import read_docx
 from data.readers.html import read_html
 from data.readers.mail import read_mail
@@ -96,6 +96,11 @@ def format_of(name: str, source: SourceConfig | None) -> Format:
 def _reader_of_publishers(kind: Format, source: SourceConfig | None) -> Callable[["io.BufferedReader[Any]", str], Rows]:
     """The reader of an unpacked file, with the source's settings; what only it needs is imported with it."""
     match kind:
+        case "edgar":
+            from data.readers.edgar import read_edgar
+
+            settings = (source and source.edgar) or EdgarConfig()
+            return functools.partial(read_edgar, settings=settings)
         case "html":
             return lambda file, name: read_html(file, name, (source and source.html) or HtmlConfig())
         case "pdf":

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from data.errors import DataError
+from data.interval import Interval, dates_as_json
 from data.shards.documents import read_documents
 from data.shards.packing import SPLIT
 from data.shards.reader import shard_name
@@ -35,8 +36,8 @@ class Sightings:
 def documents_of(stream: TokenStream, samples: Sequence[int]) -> list[dict[str, Any]]:
     """The documents of which these samples predict at least one token, by source and position, each once.
 
-    Each has `id`, `source`, `date` (ISO 8601 or None), `shard` (the name of its file), `first_token` (in that file) and
-    `tokens` (with its end-of-text token).
+    Each has `id`, `source`, `first_date` and `last_date` (ISO 8601 or None), `date_kind` (or None), `shard` (the name
+    of its file), `first_token` (in that file) and `tokens` (with its end-of-text token).
     """
     pieces: defaultdict[tuple[str, int], list[Piece]] = defaultdict(list)
     for sample in samples:
@@ -56,7 +57,7 @@ def _touched(stream: TokenStream, source: str, file: int, pieces: list[Piece]) -
     rows = np.unique(np.concatenate([np.arange(*span) for span in spans]))
     shard = shard_name(SPLIT, source, file)
     return [
-        row | {"date": row["date"].isoformat() if row["date"] else None, "shard": shard}
+        row | dates_as_json(Interval.of_columns(row["first_date"], row["last_date"])) | {"shard": shard}
         for row in table.take(rows).to_pylist()
     ]
 

@@ -24,7 +24,7 @@ class HeldOutId(NamedTuple):
 
     split: str
     id: str
-    date: datetime.date | None
+    last_date: datetime.date | None
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class AlreadyRead:
 def already_read(path: str, held_out: Collection[HeldOutId]) -> AlreadyRead:
     """What the model that `path` names (as `named_model.load_named` takes it) may know of the documents.
 
-    Of a run this is known, by ids and dates, as long as the shards that its checkpoint was trained on are there.
+    Of a run this is known, by ids and last days, as long as the shards that its checkpoint was trained on are there.
     """
     if (run := named_run(path)) is None:
         return AlreadyRead(remarks=(UNKNOWN_TEXT,))
@@ -47,10 +47,10 @@ def already_read(path: str, held_out: Collection[HeldOutId]) -> AlreadyRead:
         trained, others = _documents(config, step)
     except (DataError, CheckpointError, OSError) as error:
         return AlreadyRead(remarks=(f"whether {config.name} was trained on these documents is not known: {error}",))
-    wanted = {(each.id, each.date): each.split for each in held_out}
+    wanted = {(each.id, each.last_date): each.split for each in held_out}
     read = Counter(wanted[key] for key in wanted.keys() & trained)
     cutoff = config.data.cutoff
-    strange = [date for _, date in wanted.keys() - trained - others if not (cutoff and date and date >= cutoff)]
+    strange = [last for _, last in wanted.keys() - trained - others if not (cutoff and last and last >= cutoff)]
     remarks = []
     if read:
         remarks.append(
@@ -81,6 +81,6 @@ def _documents(config: RunConfig, step: int | None) -> tuple[Keys, Keys]:
     for split, sources in manifest.splits.items():
         for file in (file for source in sources.values() for file in source.files):
             table = read_documents(config.shards / file.documents_path)
-            keys = zip(table["id"].to_pylist(), table["date"].to_pylist(), strict=True)
+            keys = zip(table["id"].to_pylist(), table["last_date"].to_pylist(), strict=True)
             (trained if split == "train" else held_out).update(keys)
     return trained, held_out

@@ -68,7 +68,10 @@ def compare(
         raise DataError(f"{config.name}: no documents are held out to compare on (data.cutoff, data.past_fraction)")
     first = _score(own, text, config, rule, shard)
     compared = [] if first is None else [_compared(config, own, first, None, config)]
-    held_out = [HeldOutId(each.split, each.document.id, each.document.date) for each in text.documents]
+    held_out = [
+        HeldOutId(each.split, each.document.id, each.document.date.last if each.document.date else None)
+        for each in text.documents
+    ]
     for path in others:
         model = load_named(path, window=window, dtype=dtype)
         if model.name in (each.name for each in compared):

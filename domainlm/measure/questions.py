@@ -117,7 +117,9 @@ def _documents(questions: Questions) -> set[HeldOutId]:
     """Those that the answers are from."""
     return {
         HeldOutId(
-            questions.summary["split"], item.document, datetime.date.fromisoformat(item.date) if item.date else None
+            questions.summary["split"],
+            item.document,
+            datetime.date.fromisoformat(item.last_date) if item.last_date else None,
         )
         for items in questions.items.values()
         for item in items

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from data.interval import dates_as_json, said_dates
 from data.retrieval.build import build_index, index_inputs
 from data.retrieval.search import Bound, Passage, Search, open_index
 from data.retrieval.vectors import Embedder
@@ -87,10 +88,10 @@ def bound_of(config: RunConfig, date: datetime.date | None, undated: bool = Fals
 
 
 def describe_passage(passage: Passage) -> dict[str, Any]:
-    """A passage as JSON values: number, id, source, date, url, passage (its text) and score."""
+    """A passage as JSON values: number, id, source, first_date, last_date, date_kind, url, passage (text) and score."""
     values = asdict(passage)
-    date = passage.date.isoformat() if passage.date else None
-    return values | {"date": date, "passage": values.pop("text"), "score": round(passage.score, 6)}
+    dates = dates_as_json(values.pop("date"))
+    return values | {**dates, "passage": values.pop("text"), "score": round(passage.score, 6)}
 
 
 def describe(result: dict[str, Any]) -> str:
@@ -108,6 +109,6 @@ def describe(result: dict[str, Any]) -> str:
 def describe_source(number: int, passage: dict[str, Any], behind: str = "") -> str:
     """A passage with its source, document, date and address, for people."""
     url = f"  {passage['url']}" if passage["url"] else ""
-    heading = f"[{number}] {passage['source']}  {passage['id']}  {passage['date'] or 'undated'}{url}{behind}"
+    heading = f"[{number}] {passage['source']}  {passage['id']}  {said_dates(passage)}{url}{behind}"
     text = textwrap.shorten(passage["passage"], SHOWN_CHARACTERS, placeholder=" …")
     return f"{heading}\n{textwrap.indent(text, '    ')}"

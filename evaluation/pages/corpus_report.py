@@ -31,6 +31,8 @@ class Sample(BaseModel, frozen=True):
     text: str
     resembles: str | None = None
     """Of a duplicate, the source/id of the document that it repeats."""
+    date: str | None = None
+    """Of one that straddles the cutoff, the days that it may be of."""
 
 
 class EmptyFiles(BaseModel, frozen=True):
@@ -71,6 +73,11 @@ class SourceReport(BaseModel, frozen=True, use_attribute_docstrings=True):
     older corpora do not say it."""
     licences: dict[str, NonNegativeInt]
     """Documents kept under each licence; "unknown" where neither the document nor the source names one."""
+    precisions: dict[str, NonNegativeInt] = {}
+    """Documents kept whose date is a day, month, year, longer or open, or that have no date; older corpora do not say
+    it, whose dates are days."""
+    date_kinds: dict[str, NonNegativeInt] = {}
+    """Documents kept by what their date says, of those that say it."""
     samples: dict[str, list[Sample]]
     """Of the documents dropped, by reason."""
     domain: bool = False
@@ -92,6 +99,10 @@ class SourceReport(BaseModel, frozen=True, use_attribute_docstrings=True):
         if self.documents != sum(self.licences.values()):
             raise ValueError(
                 f"{self.documents:,} documents were kept, but {sum(self.licences.values()):,} counted by licence"
+            )
+        if self.precisions and self.documents != sum(self.precisions.values()):
+            raise ValueError(
+                f"{self.documents:,} documents were kept, but {sum(self.precisions.values()):,} counted by precision"
             )
         return self
 

@@ -2,18 +2,21 @@
 
 import datetime
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data.corpus.split import STRADDLES
 from data.errors import DataError
 from data.files import file_digest, stage_digest, write_atomically
+from data.interval import PRECISIONS
 from data.shards.format import Manifest, SourceShards, read_manifest
 from data.tokenizer.build import TOKENIZER
 from evaluation.pages import data_card_tables as tables
 from evaluation.pages.corpus_report import CorpusReport, KeptDocuments, read_corpus_report
 from evaluation.pages.data_card_plots import data_plots
+from evaluation.pages.data_card_tables import SEVERAL, UNDATED
 from evaluation.pages.document_counts import (
     Counts,
     DocumentCounts,
@@ -26,6 +29,7 @@ from evaluation.pages.html import write_page
 PAGE = "data_card.html"
 FORMAT = 1
 PREPARE_AGAIN = "run `domainlm prepare CONFIG` and `domainlm tokenize CONFIG` again"
+NONE_COUNTED = DocumentCounts({}, {}, None, None)
 NOTHING = KeptDocuments(documents=0, characters=0, bytes=0, first_date=None, last_date=None)
 
 
@@ -48,7 +52,8 @@ def write_data_card(
     """Write data_card.html and data_card.json into `folder` and return the page; `domain` names the domain's sources.
 
     The JSON file is the corpus's report.json, each source's `kept` split having also `tokens`, `years` and `lengths`
-    (a year, "undated", or n for 2ⁿ tokens and more → documents, tokens, bytes), with `digests`, `totals` and `checks`.
+    (a year, "several" or "undated", or n for 2ⁿ tokens and more → documents, tokens, bytes), with `digests`, `totals`
+    and `checks`.
 
     Raises:
         DataError: the folders are unfinished, were not made from one another, or a sum in one is not that of another.
@@ -78,6 +83,7 @@ def write_data_card(
         removals_of=tables.removals_of(report),
         contamination=tables.contamination_table(report.contamination),
         common=tables.common_table(report.contamination),
+        precisions=tables.precision_tables(report),
         years=tables.year_tables(report, counts),
         samples=tables.sample_tables(report),
     )
@@ -118,7 +124,7 @@ def to_json(card: DataCard) -> dict[str, Any]:
             if counts.total.documents:
                 report["sources"][source]["kept"][split] |= {
                     "tokens": counts.total.tokens,
-                    "years": {str(year or "undated"): found._asdict() for year, found in counts.years.items()},
+                    "years": _years(counts),
                     "lengths": {str(length): found._asdict() for length, found in counts.lengths.items()},
                 }
     totals = Counts.total(totals_by_split(card.counts).values())
@@ -133,6 +139,13 @@ def to_json(card: DataCard) -> dict[str, Any]:
         "checks": card.checks,
         **report,
     }
+
+
+def _years(counts: DocumentCounts) -> dict[str, dict[str, int]]:
+    """By year, and of what is of no single one."""
+    named = {str(year): found for year, found in counts.years.items()}
+    named |= {SEVERAL: counts.several, UNDATED: counts.undated}
+    return {name: found._asdict() for name, found in named.items() if found.documents}
 
 
 def _check_records(report: CorpusReport) -> str:
@@ -155,7 +168,7 @@ def _check_sums(report: CorpusReport, manifest: Manifest, counts: SplitCounts) -
         for source in sorted(sources):
             kept = report.sources[source].kept.get(split, NOTHING) if source in report.sources else NOTHING
             shards = manifest.splits.get(split, {}).get(source, SourceShards(()))
-            counted = counts.get(split, {}).get(source, DocumentCounts({}, {}, None, None))
+            counted = counts.get(split, {}).get(source, NONE_COUNTED)
             place = f"{split}/{source}"
             total = counted.total
             _agree(place, "documents", corpus=kept.documents, manifest=shards.documents, tables=total.documents)
@@ -163,6 +176,8 @@ def _check_sums(report: CorpusReport, manifest: Manifest, counts: SplitCounts) -
             _agree(place, "tokens", manifest=shards.tokens, tables=total.tokens)
             _agree(place, "first date", corpus=kept.first_date, tables=counted.first_date)
             _agree(place, "last date", corpus=kept.last_date, tables=counted.last_date)
+    for name, of_source in report.sources.items():
+        _check_precisions(name, of_source.precisions, [found[name] for found in counts.values() if name in found])
     total = Counts.total(totals_by_split(counts).values())
     return (
         "The shards hold exactly the corpus: in each split, source by source, the corpus's report, the manifest "
@@ -170,6 +185,13 @@ def _check_sums(report: CorpusReport, manifest: Manifest, counts: SplitCounts) -
         f"({total.documents:,} in all), bytes of text ({total.bytes:,}) and dates, and the latter two in tokens "
         f"({total.tokens:,})."
     )
+
+
+def _check_precisions(source: str, said: Mapping[str, int], counted: Sequence[DocumentCounts]) -> None:
+    """Compare a source's documents by the precision of their dates; older corpora do not say it."""
+    for precision in PRECISIONS if said else ():
+        tables = sum(found.precisions.get(precision, 0) for found in counted)
+        _agree(source, f"dates of precision {precision}", corpus=said.get(precision, 0), tables=tables)
 
 
 def _agree(place: str, what: str, **found: int | datetime.date | None) -> None:
@@ -190,6 +212,11 @@ def _check_dates(report: CorpusReport, counts: SplitCounts) -> list[str]:
     for split, sources in counts.items():
         for source, found in sources.items():
             bound = found.first_date if split == "future" else found.last_date
+            if split == "future" and found.precisions.get("open"):
+                raise DataError(
+                    f"{split}/{source} has a document that may be of any day up to its last, before the cutoff "
+                    f"{report.cutoff} too: {PREPARE_AGAIN}"
+                )
             if bound is not None and (bound >= report.cutoff) != (split == "future"):
                 raise DataError(
                     f"{split}/{source} has a document dated {bound}, on the wrong side of the cutoff {report.cutoff}: "
@@ -198,7 +225,9 @@ def _check_dates(report: CorpusReport, counts: SplitCounts) -> list[str]:
             if split == "train":
                 undated += found.undated.documents
                 dated += found.total.documents - found.undated.documents
+    straddling = sum(source.dropped.get(STRADDLES, 0) for source in report.sources.values())
     return [
-        f"None of the {dated:,} dated training documents is of the cutoff {report.cutoff} or later"
-        + (f"; {undated:,} training documents have no date, so their time is not known." if undated else ".")
+        f"None of the {dated:,} dated training documents may be of the cutoff {report.cutoff} or later"
+        + (f"; {undated:,} training documents have no date, so their time is not known" if undated else "")
+        + (f"; {straddling:,} documents that may be of either side of it are in no split." if straddling else ".")
     ]

@@ -29,14 +29,15 @@ def data_plots(report: CorpusReport, counts: SplitCounts) -> list[Plot]:
 def years_plot(report: CorpusReport, counts: SplitCounts) -> list[Plot]:
     """Tokens by year and source, with the cutoff; nothing when no document has a date."""
     undated = sum(found.undated.tokens for sources in counts.values() for found in sources.values())
-    years = [year for found in _all(counts) for year in found.years if year is not None]
+    several = sum(found.several.tokens for found in _all(counts))
+    years = [year for found in _all(counts) for year in found.years]
     if not years:
         return []
     width = -(-(max(years) - min(years) + 1) // MOST_YEARS)
     series = _tokens_by(
         counts,
         "years",
-        lambda found: {(year, year // width * width): total for year, total in found.years.items() if year is not None},
+        lambda found: {(year, year // width * width): total for year, total in found.years.items()},
     )
     mark = None
     if report.cutoff is not None:
@@ -44,8 +45,10 @@ def years_plot(report: CorpusReport, counts: SplitCounts) -> list[Plot]:
     names = {year: str(year) if width == 1 else f"{year}–{year + width - 1}" for year in _places(series)}
     chart = Columns(_figures(series), names, width, mark=mark)
     caption = "Tokens by the year of their text"
+    whole = sum(found.total.tokens for found in _all(counts))
+    if several:
+        caption += f"; {share(several, whole)} of all tokens are of no single year"
     if undated:
-        whole = sum(found.total.tokens for found in _all(counts))
         caption += f"; {share(undated, whole)} of all tokens have no date"
     return [Plot("data_years", caption, chart, wide=True)]
 

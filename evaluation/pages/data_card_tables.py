@@ -4,6 +4,9 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from data.corpus.counts import NO_DATE
+from data.corpus.split import STRADDLES
+from data.interval import PRECISIONS
 from evaluation.pages.corpus_report import Contamination, CorpusReport, KeptDocuments, Sample
 from evaluation.pages.document_counts import Counts, DocumentCounts, SplitCounts, totals_by_source, totals_by_split
 from evaluation.pages.figures import figure, pointer
@@ -13,9 +16,18 @@ from evaluation.pages.wording import number_in_words, text_size
 SPLIT_MEANINGS = {
     "train": "what a model learns from",
     "past": "held out at random from the same time",
-    "future": "held out: of the cutoff and later",
+    "future": "held out: surely of the cutoff or later",
 }
 FACTS = "data_card.json"
+SEVERAL, UNDATED = "several", "undated"  # beside years: of no single one, and without a date
+PRECISION_MEANINGS = {
+    "day": "of one day",
+    "month": "of days of one month",
+    "year": "of days of one year",
+    "longer": "of days of several years",
+    "open": "of any day up to the last",
+    NO_DATE: "without a date",
+}
 OF_HELD_OUT = " of held-out text"
 DOMAIN_NAMED = 2  # sources that the first sentence has room for
 SOURCES_BESIDE = 6  # columns that a printed page has room for
@@ -45,9 +57,11 @@ def summary(report: CorpusReport, counts: SplitCounts) -> str:
     if report.cutoff is None:
         return text + f"{train.documents:,} are to be learnt from and {held_out:,} are held out, whatever their dates."
     undated = sum(found.undated.documents for found in counts.get("train", {}).values())
+    straddling = sum(source.dropped.get(STRADDLES, 0) for source in report.sources.values())
     return text + (
         f"{train.documents:,} are to be learnt from, none of them dated {report.cutoff} or later"
-        f"{f' ({undated:,} have no date)' if undated else ''}; {held_out:,} are held out to measure what was learnt."
+        f"{f' ({undated:,} have no date)' if undated else ''}; {held_out:,} are held out to measure what was learnt"
+        + (f"; {straddling:,} that may be of either side are in neither." if straddling else ".")
     )
 
 
@@ -278,11 +292,14 @@ def _others(key: str, documents: Mapping[str, int]) -> Row:
 
 def year_tables(report: CorpusReport, counts: SplitCounts) -> list[Table]:
     """Tokens by year of the text, or by a longer period where there are many years, and by source."""
-    tokens: dict[str, Counter[int | None]] = {name: Counter() for name in report.sources}
+    tokens: dict[str, Counter[int]] = {name: Counter() for name in report.sources}
+    others: dict[str, Counter[str]] = {SEVERAL: Counter(), UNDATED: Counter()}
     for found in counts.values():
         for name, source in found.items():
             tokens[name].update({year: total.tokens for year, total in source.years.items()})
-    years = sorted({year for found in tokens.values() for year in found if year is not None})
+            others[SEVERAL][name] += source.several.tokens
+            others[UNDATED][name] += source.undated.tokens
+    years = sorted({year for of_source in tokens.values() for year in of_source})
     period = next((p for p in PERIODS if len({year // p for year in years}) <= MOST_ROWS), PERIODS[-1])
     lines: list[_Line] = []
     for first in sorted({year // period * period for year in years}):
@@ -291,11 +308,27 @@ def year_tables(report: CorpusReport, counts: SplitCounts) -> list[Table]:
         inside = [["kept", "*", "years", str(year), "tokens"] for year in within if year in years]
         sums = {name: sum(found[year] for year in within) for name, found in tokens.items()}
         lines.append((label, 0, sums, inside))
-    if any(found[None] for found in tokens.values()):
-        none = {name: found[None] for name, found in tokens.items()}
-        lines.append(("without a date", 0, none, [["kept", "*", "years", "undated", "tokens"]]))
-    total = sum(found.total() for found in tokens.values())
+    for key, label in ((SEVERAL, "of no single year"), (UNDATED, "without a date")):
+        if others[key].total():
+            sums = {name: others[key][name] for name in tokens}
+            lines.append((label, 0, sums, [["kept", "*", "years", key, "tokens"]]))
+    total = sum(found.total() for found in tokens.values()) + sum(found.total() for found in others.values())
     return _beside(lines, list(report.sources), total, ["kept", "*", "tokens"])
+
+
+def precision_tables(report: CorpusReport) -> list[Table]:
+    """Documents kept by the precision of their dates, and by what the dates say; nothing for older corpora."""
+    kept = sum(source.documents for source in report.sources.values())
+    lines: list[_Line] = []
+    for precision in (*PRECISIONS, NO_DATE):
+        found = {name: source.precisions.get(precision, 0) for name, source in report.sources.items()}
+        if any(found.values()):
+            lines.append((PRECISION_MEANINGS.get(precision, precision), 0, found, [["precisions", precision]]))
+    kinds = {name: source.date_kinds for name, source in report.sources.items()}
+    lines += [
+        (f"{kind}, as the records say", 0, found, keys) for kind, _, found, keys in _by_reason(kinds, "date_kinds")
+    ]
+    return _beside(lines, list(report.sources), kept, ["kept", "*", "documents"])
 
 
 def sample_tables(report: CorpusReport) -> list[tuple[str, Table]]:
@@ -310,6 +343,9 @@ def sample_tables(report: CorpusReport) -> list[tuple[str, Table]]:
         chosen = [entry for entry in turns if entry is not None][:SAMPLES_SHOWN]
         cells = [[f"{sample.file}:{sample.line}", sample.id, sample.text] for _, sample in chosen]
         columns = ["where", "id", "begins"]
+        if any(sample.date for _, sample in chosen):
+            columns.append("dated")
+            cells = [[*row, sample.date or "–"] for row, (_, sample) in zip(cells, chosen, strict=True)]
         if any(sample.resembles for _, sample in chosen):
             columns.append("repeats")
             cells = [[*row, sample.resembles or "–"] for row, (_, sample) in zip(cells, chosen, strict=True)]

@@ -1,8 +1,9 @@
-"""Documents, tokens and bytes by year and by length, from the shards' tables of documents, one batch at a time."""
+"""Documents, tokens and bytes by date and by length, from the shards' tables of documents, one batch at a time."""
 
 import datetime
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -11,8 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from data.date_columns import as_intervals, stored_columns
+from data.interval import Interval, Precision
+
 ROWS_PER_BATCH = 1 << 20
-GROUPS, COUNTS = ("year", "length"), ("documents", "tokens", "bytes")
+DATES = ("first_date", "last_date")
+GROUPS, COUNTS = (*DATES, "length"), ("documents", "tokens", "bytes")
 
 
 class Counts(NamedTuple):
@@ -31,20 +36,21 @@ class Counts(NamedTuple):
 class DocumentCounts:
     """Of one source of one split."""
 
-    years: dict[int | None, Counts]
-    """By the year of the document's date in ascending order; None, the last: without a date."""
+    years: dict[int, Counts]
+    """By the year that all days of the document lie in, in ascending order."""
     lengths: dict[int, Counts]
     """By length n, in ascending order: documents of 2ⁿ to 2ⁿ⁺¹ - 1 tokens."""
     first_date: datetime.date | None
     last_date: datetime.date | None
+    several: Counts = field(default_factory=Counts)
+    """Of no single year."""
+    undated: Counts = field(default_factory=Counts)
+    precisions: Mapping[Precision, int] = field(default_factory=dict)
+    """Documents that have a date, by how precise it is."""
 
     @property
     def total(self) -> Counts:
-        return Counts.total(self.years.values())
-
-    @property
-    def undated(self) -> Counts:
-        return self.years.get(None, Counts())
+        return Counts.total([*self.years.values(), self.several, self.undated])
 
 
 SplitCounts = Mapping[str, Mapping[str, DocumentCounts]]
@@ -71,37 +77,50 @@ def count_documents(tables: Iterable[Path]) -> DocumentCounts:
     Raises:
         OSError, pyarrow.ArrowInvalid: a table cannot be read.
     """
-    groups = _grouped(pa.table({name: pa.array([], pa.int64()) for name in (*GROUPS, *COUNTS)}))
-    dates: list[datetime.date] = []
+    types = dict.fromkeys(DATES, pa.date32())
+    groups = _grouped(pa.table({name: pa.array([], types.get(name, pa.int64())) for name in (*GROUPS, *COUNTS)}))
     for batch in _batches(tables):
         groups = _grouped(pa.concat_tables([groups, _grouped(_keyed(batch))]))
-        bounds = pc.min_max(batch["date"]).as_py()
-        known = [date for date in (*dates, bounds["min"], bounds["max"]) if date is not None]
-        dates = [min(known), max(known)] if known else []
-    first, last = dates or (None, None)
-    return DocumentCounts(_counts_by(groups, "year"), _counts_by(groups, "length"), first, last)
+    years: dict[int, Counts] = {}
+    several, undated, precisions = Counts(), Counts(), Counter[Precision]()
+    for (first, last), counts in _counts_by(groups, *DATES):
+        if (date := Interval.of_columns(first, last)) is None:
+            undated = Counts.total([undated, counts])
+            continue
+        precisions[date.precision] += counts.documents
+        if date.first and date.first.year == date.last.year:
+            years[date.last.year] = Counts.total([years.get(date.last.year, Counts()), counts])
+        else:
+            several = Counts.total([several, counts])
+    lengths = {length: counts for (length,), counts in _counts_by(groups, "length")}
+    bounds = pc.min(groups["first_date"]).as_py(), pc.max(groups["last_date"]).as_py()
+    return DocumentCounts(dict(sorted(years.items())), lengths, *bounds, several, undated, precisions)
 
 
 def _batches(tables: Iterable[Path]) -> Iterator[pa.RecordBatch]:
+    wanted = [*DATES, "tokens", "bytes"]
     for path in tables:
         with pq.ParquetFile(path) as documents:
-            yield from documents.iter_batches(ROWS_PER_BATCH, columns=["date", "tokens", "bytes"])
+            stored = stored_columns(wanted, documents.schema_arrow.names)
+            for batch in documents.iter_batches(ROWS_PER_BATCH, columns=stored):
+                yield as_intervals(batch, wanted)
 
 
 def _keyed(batch: pa.RecordBatch) -> pa.Table:
     _, exponents = np.frexp(batch["tokens"].to_numpy())  # exact, as a logarithm would not be
-    columns = {"year": pc.year(batch["date"]), "length": pa.array(exponents.astype(np.int64) - 1)}
+    columns = {name: batch[name] for name in DATES} | {"length": pa.array(exponents.astype(np.int64) - 1)}
     columns |= {"documents": pa.array(np.ones(batch.num_rows, np.int64))}
     return pa.table(columns | {"tokens": batch["tokens"], "bytes": batch["bytes"]})
 
 
 def _grouped(table: pa.Table) -> pa.Table:
-    """The sums of the counts for each year and length."""
+    """The sums of the counts for each pair of dates and length."""
     sums = table.group_by(list(GROUPS)).aggregate([(name, "sum") for name in COUNTS])
     return sums.select([*GROUPS, *(f"{name}_sum" for name in COUNTS)]).rename_columns([*GROUPS, *COUNTS])
 
 
-def _counts_by(groups: pa.Table, key: str) -> dict[Any, Counts]:
-    sums = groups.group_by(key).aggregate([(name, "sum") for name in COUNTS]).sort_by(key)
-    rows = zip(*(sums[name].to_pylist() for name in (key, *(f"{name}_sum" for name in COUNTS))), strict=True)
-    return {value: Counts(*counts) for value, *counts in rows}
+def _counts_by(groups: pa.Table, *keys: str) -> list[tuple[tuple[Any, ...], Counts]]:
+    sums = groups.group_by(list(keys)).aggregate([(name, "sum") for name in COUNTS])
+    sums = sums.sort_by([(key, "ascending") for key in keys])
+    rows = zip(*(sums[name].to_pylist() for name in (*keys, *(f"{name}_sum" for name in COUNTS))), strict=True)
+    return [(row[: len(keys)], Counts(*row[len(keys) :])) for row in rows]

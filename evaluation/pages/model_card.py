@@ -103,7 +103,7 @@ def _source_rows(sources: Mapping[str, Any]) -> list[list[str]]:
     for name, source in sources.items():
         if kept := source["kept"].get("train"):
             first, last = kept["first_date"], kept["last_date"]
-            dates = f"{first} to {last}" if first else "undated"
+            dates = f"{first} to {last}" if first else f"until {last}" if last else "undated"
             counts = [f"{kept[key]:,}" for key in ("documents", "tokens")]
             rows.append([name, *counts, text_size(kept["bytes"]), dates, ", ".join(source["licences"])])
     return rows

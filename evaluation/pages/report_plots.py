@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluation.baselines import Results, measured
-from evaluation.bits_per_byte import Figures
+from evaluation.bits_per_byte import NO_PERIOD, Figures
 from evaluation.pages.charts import Bar, Bars, Curve, Curves, Point, Segment, evenly
 from evaluation.pages.drawing import Plot
 from evaluation.pages.figures import figure, pointer
@@ -105,7 +105,8 @@ def periods_plot(periods: Mapping[str, Figures], file: str = "evaluate.json") ->
     places: Places = {}
     for source, splits in periods.items():
         for split, found in splits.items():
-            for label, figures in sorted(found.items(), key=lambda entry: _begin(entry[0])):
+            dated = [entry for entry in found.items() if entry[0] != NO_PERIOD]
+            for label, figures in sorted(dated, key=lambda entry: _begin(entry[0])):
                 value = figures["bits_per_byte"]
                 said = figure(value, ".3f", pointer(file, "periods", source, split, label, "bits_per_byte"))
                 places.setdefault((source, split), []).append(Point(_begin(label), value, label, said))

@@ -23,7 +23,7 @@ from evaluation.questions.make import make_items
 from evaluation.questions.overlap import touched_items
 from evaluation.questions.score import PER_BYTE, count_documents, figure
 
-FORMAT = 1
+FORMAT = 2
 SUMMARY = "summary.json"
 ITEMS = 200
 """Of each kind, unless others are asked for: an accuracy is then known to about 7 points either way."""

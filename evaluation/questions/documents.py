@@ -1,14 +1,16 @@
 """Held-out documents as questions are made of them: their texts, in order of time, cut into sentences."""
 
-import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.corpus.files import corpus_batches, corpus_files
+from data.date_columns import intervals_of
+from data.interval import Interval
 from evaluation.bits_per_byte import choose_evenly
 from evaluation.questions.text import Name, Span, is_whole, names, sentences
 
@@ -24,7 +26,7 @@ class Document:
 
     id: str
     source: str
-    date: datetime.date | None
+    date: Interval | None
     text: str
 
     def __getitem__(self, span: Span) -> str:
@@ -71,17 +73,16 @@ def read_documents(corpus: Path, split: str, most_bytes: int = MOST_BYTES) -> di
 
 
 def in_order(documents: Sequence[Document]) -> list[Document]:
-    """In order of time, those without a date first; of one day in order of their ids."""
-    return sorted(documents, key=lambda each: (each.date or datetime.date.min, each.id))
+    """By their last day, those without a date first; of one day in order of their ids."""
+    return sorted(documents, key=lambda each: (each.date.last.toordinal() if each.date else 0, each.id))
 
 
 def _read(files: list[Path], source: str, indices: Sequence[int]) -> list[Document]:
     wanted, first, documents = set(indices), 0, []
-    for batch in corpus_batches(files, ["id", "date", "text"]):
+    for batch in corpus_batches(files, ["id", "first_date", "last_date", "text"]):
         inside = [row for row in range(len(batch)) if first + row in wanted]
-        for id_, date, text in zip(
-            *(batch.column(name).take(inside).to_pylist() for name in ("id", "date", "text")), strict=True
-        ):
-            documents.append(Document(id_, source, date, text))
+        chosen = batch.take(pa.array(inside, pa.int64()))
+        columns = (chosen.column("id").to_pylist(), intervals_of(chosen), chosen.column("text").to_pylist())
+        documents += [Document(id_, source, date, text) for id_, date, text in zip(*columns, strict=True)]
         first += len(batch)
     return documents

@@ -22,7 +22,7 @@ class Item:
         document: the document that the answer is from.
         others: further documents that the choices are from.
         source: of all of them.
-        date: of the document, as YYYY-MM-DD; None where it has none.
+        first_date, last_date: the days that the document may be of, as YYYY-MM-DD; None where there is none.
         kind: what is asked.
         prompt: what stands before every choice.
         choices: texts that may follow the prompt, their spaces with them.
@@ -33,7 +33,8 @@ class Item:
     document: str
     others: tuple[str, ...]
     source: str
-    date: str | None
+    first_date: str | None
+    last_date: str | None
     kind: Kind
     prompt: str
     choices: tuple[str, ...]

@@ -5,6 +5,7 @@ taken. What is masked, and what might stand there, stands nowhere else in its it
 because it was said already. Where choices have an order, of size, time or length, the rank of the right one is drawn.
 """
 
+import datetime
 import random
 import re
 from collections import Counter
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from data.files import value_digest
+from data.interval import dates_as_json
 from evaluation.questions.cloze import CHOICES, Names, count_names, near_dates, near_numbers, other_names
 from evaluation.questions.documents import Document, in_order
 from evaluation.questions.items import Item, Kind, item_id
@@ -103,7 +105,7 @@ def _items(kind: Kind, document: Document, drafts: Iterator[_Draft], chance: ran
             document=document.id,
             others=tuple(dict.fromkeys(other.id for other in draft.others)),
             source=document.source,
-            date=document.date.isoformat() if document.date else None,
+            **dates_as_json(document.date),
             kind=kind,
             prompt=draft.prompt,
             choices=choices,
@@ -215,22 +217,27 @@ def _stands_in(fill: str, text: str) -> bool:
 
 def _orders(place: _Place) -> Iterator[_Draft]:
     """Which of two documents came first: passages under both dates, in the one order or in the other."""
-    dated = [each for each in place.documents if each.date]
-    document = place.document
-    if document.date is None or len(dated) < 2:
+    dated = [(each, day) for each in place.documents if (day := _day(each))]
+    document, own = place.document, _day(place.document)
+    if own is None or len(dated) < 2:
         return
-    days = (dated[-1].date - dated[0].date).days * APART  # type: ignore[operator]
-    partners = [each for each in dated if each.date and abs((each.date - document.date).days) >= max(days, 1)]
+    apart = max((dated[-1][1] - dated[0][1]).days * APART, 1)
+    partners = [(each, day) for each, day in dated if abs((day - own).days) >= apart]
     for passage in _passages(document, place.chance):
         if not partners:
             return
-        other = place.chance.choice(partners)
+        other, day = place.chance.choice(partners)
         theirs = next(_passages(other, place.chance), None)
         if theirs is not None:
-            first, second = place.chance.sample([(document.date, passage), (other.date, theirs)], 2)
+            first, second = place.chance.sample([(own, passage), (day, theirs)], 2)
             prompt = f"{first[0]}\n\n"
             right, wrong = (f"{a}\n\n{second[0]}\n\n{b}" for a, b in ((first[1], second[1]), (second[1], first[1])))
             yield _Draft(prompt, [right, wrong], [other])
+
+
+def _day(document: Document) -> datetime.date | None:
+    """The one day that a document is of; None where it may be of several."""
+    return document.date.last if document.date and document.date.precision == "day" else None
 
 
 def _passages(document: Document, chance: random.Random) -> Iterator[str]:

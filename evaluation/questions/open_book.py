@@ -86,7 +86,7 @@ def look_up(questions: Questions, search: Search, most: int, index: str) -> Foun
 
 def bound_of(item: Item) -> Bound:
     """What a question may see: nothing later than its document, and nothing that may be later."""
-    day = datetime.date.fromisoformat(item.date) if item.date else None
+    day = datetime.date.fromisoformat(item.first_date) if item.first_date else None
     return Bound(day, undated=day is None)
 
 

@@ -5,10 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.config import DataConfig
-from data.corpus.split import held_out_of_nothing, is_sampled, split
+from data.corpus.split import STRADDLES, held_out_of_nothing, is_sampled, split
+from data.interval import Interval
 
 CUTOFF = datetime.date(2018, 12, 31)
 digests = st.binary(min_size=16, max_size=16)
+intervals = st.builds(
+    lambda one, other, is_open: Interval(None if is_open else min(one, other), max(one, other)),
+    st.dates(),
+    st.dates(),
+    st.booleans(),
+)
 
 GOLDEN = [2, 7, 18, 28, 35, 37]  # of many(50), the past of seed 1
 
@@ -19,9 +26,13 @@ def many(count: int) -> list[bytes]:
 
 def test_the_day_of_the_cutoff_is_held_out() -> None:
     digest = b"\0" * 16
-    assert split(CUTOFF, digest, CUTOFF, 0.0, 1) == "future"
-    assert split(CUTOFF - datetime.timedelta(days=1), digest, CUTOFF, 0.0, 1) == "train"
-    assert split(CUTOFF, digest, None, 0.0, 1) == "train"
+    own, before = Interval.of_day(CUTOFF), CUTOFF - datetime.timedelta(days=1)
+    assert split(own, digest, CUTOFF, 0.0, 1) == "future"
+    assert split(Interval.of_day(before), digest, CUTOFF, 0.0, 1) == "train"
+    assert split(Interval(before, CUTOFF), digest, CUTOFF, 0.0, 1) == STRADDLES
+    assert split(Interval(None, CUTOFF), digest, CUTOFF, 0.0, 1) == STRADDLES
+    assert split(Interval(None, before), digest, CUTOFF, 0.0, 1) == "train"
+    assert split(own, digest, None, 0.0, 1) == "train"
     assert split(None, digest, CUTOFF, 0.0, 1) == "train"
 
 
@@ -44,13 +55,15 @@ def test_seeds_choose_differently() -> None:
     assert len(one & two) < 0.2 * len(one)
 
 
-@given(st.none() | st.dates(), digests, st.none() | st.dates(), st.floats(0, 0.999), st.integers())
+@given(st.none() | intervals, digests, st.none() | st.dates(), st.floats(0, 0.999), st.integers())
 def test_equal_texts_are_on_one_side_of_the_past(
-    date: datetime.date | None, digest: bytes, cutoff: datetime.date | None, fraction: float, seed: int
+    date: Interval | None, digest: bytes, cutoff: datetime.date | None, fraction: float, seed: int
 ) -> None:
     first = split(date, digest, cutoff, fraction, seed)
-    assert (first == "future") == (cutoff is not None and date is not None and date >= cutoff)
-    if first != "future":
+    is_dated = cutoff is not None and date is not None
+    assert (first == "future") == (is_dated and date.first is not None and date.first >= cutoff)
+    assert (first in ("train", "past")) == (not is_dated or date.last < cutoff)
+    if first in ("train", "past"):
         assert split(None, digest, cutoff, fraction, seed) == first
 
 
@@ -78,7 +91,7 @@ def test_a_split_that_was_asked_for_and_is_empty_is_said() -> None:
     news_past, news_future, wiki_past = held_out_of_nothing(config, {"full": ["train", "past", "future"]})
     assert news_past.startswith("news: nothing is held out as `past`, data.past_fraction 0.02 drew none")
     assert news_future == (
-        "news: nothing is held out as `future`, no document of it is of data.cutoff 2020-01-01 or later"
+        "news: nothing is held out as `future`, no document of it is surely of data.cutoff 2020-01-01 or later"
     )
     assert wiki_past.startswith("wiki: nothing is held out as `past`")
     unasked = config.model_copy(update={"cutoff": None, "past_fraction": 0.0})

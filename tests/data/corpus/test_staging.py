@@ -41,7 +41,7 @@ def test_what_is_left_is_staged_with_what_decides_its_fate(tmp_path: Path) -> No
     rows = pq.read_table(job.documents).to_pylist()
     assert [row["text"] for row in rows] == [f"{TEXT} {day}" for day in days]
     assert [SPLITS[row["split"]] for row in rows] == ["train", "future"]
-    assert rows[0]["date"] == datetime.date(1999, 5, 1)
+    assert rows[0]["first_date"] == rows[0]["last_date"] == datetime.date(1999, 5, 1)
     assert [row["text_digest"] for row in rows] == [new_digest(row["text"].encode()).digest() for row in rows]
     near = job.config.near_duplicates
     assert near is not None

@@ -4,6 +4,7 @@ import re
 import pytest
 
 from data.errors import DataError
+from data.interval import Interval
 from data.source_config import SourceConfig
 from data.sources.demo import PACKAGES, PUBLIC_DOMAIN, demo_files, demo_records
 from data.sources.documents import BadRecord, Document, input_parts, read_part
@@ -23,8 +24,8 @@ def test_state_of_the_union() -> None:
     found = documents("state_of_the_union")
     assert len(found) > 2_000
     assert found[0].text.startswith("Fellow-Citizens of the Senate and House of Representatives:")
-    assert found[0].date == datetime.date(1790, 1, 8)
-    assert max(document.date for document in found if document.date) >= datetime.date(2024, 1, 1)
+    assert found[0].date == Interval.of_day(datetime.date(1790, 1, 8))
+    assert max(document.date.last for document in found if document.date) >= datetime.date(2024, 1, 1)
     assert {document.licence for document in found} == {PUBLIC_DOMAIN}
     assert all(document.url and document.url.startswith("https://") for document in found)
     assert sum(len(document.text) for document in found) > 12_000_000

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from data.errors import DataError, UnreachableError
+from data.interval import Interval
 from data.readers.rows import MalformedError
 from data.source_config import SourceConfig
 from data.sources.documents import BadRecord, Document, input_parts, read_part
@@ -90,7 +91,7 @@ RECORDS: list[dict[str, Any]] = [
     {"text": "2019-12-31", "id": "true", "date": "2019-12-31T23:59:59Z"},
     {"text": '{"rate": 5.0}', "id": "1e3", "date": "2020-01-01T00:30:00+01:00"},
 ]
-DAYS = [datetime.date(2020, 1, 1), *[datetime.date(2019, 12, 31)] * 4]
+DAYS = [Interval.of_day(datetime.date(2020, 1, 1)), *[Interval.of_day(datetime.date(2019, 12, 31))] * 4]
 
 
 def documents_of(path: Path | str, **changes: Any) -> tuple[list[Document], list[BadRecord]]:
@@ -179,7 +180,7 @@ def test_parquet_of_the_hub_gives_the_day_in_utc_and_refuses_columns_of_json(own
     table = pa.table({"text": ["a"], "date": local})
     pq.write_table(table, owned / "train.parquet")
     for path in ("hub://owner/set", owned / "train.parquet"):
-        assert [document.date for document in documents_of(path)[0]] == [datetime.date(2020, 1, 1)]
+        assert [document.date for document in documents_of(path)[0]] == [Interval.of_day(datetime.date(2020, 1, 1))]
     written = pa.ExtensionArray.from_storage(pa.json_(), pa.array(['"a\\nb"']))
     pq.write_table(pa.table({"text": written}), owned / "train.parquet")
     with pytest.raises(DataError, match="hub dataset owner/set: the column 'text' holds JSON"):

@@ -1,0 +1,62 @@
+import time
+import tracemalloc
+
+import pytest
+
+from data.readers.html_text import html_text
+from data.readers.rows import MalformedError
+
+
+@pytest.mark.parametrize(
+    ("markup", "text"),
+    [
+        ("", ""),
+        ("<p>a", "a"),
+        ("no tags\nat all", "no tags at all"),
+        ("<h2>Item 1.</h2><p>One.</p><p>Two<br>lines.<br><br>Three.", "Item 1.\n\nOne.\n\nTwo\nlines.\n\nThree."),
+        ("<ul><li>a<li>b</ul>", "- a\n- b"),
+        ("a<span>1,</span><b>23</b>4", "a1,234"),
+        ("<pre>a   b\n  c</pre>", "a   b\n  c"),
+        ("1,234<sup>1</sup> 10<sup>-5</sup> 4<sup>th</sup>", "1,234^1 10^-5 4th"),
+        ("<p hidden>x</p><p style='Display : NONE'>y</p>z<script>s</script><style>t</style>", "z"),
+        ("<div style='visibility:hidden'><b>x</b></div>tail", "tail"),
+        ("<ix:header><ix:hidden>facts</ix:hidden></ix:header><ix:nonFraction>7</ix:nonFraction>8", "78"),
+        ("&lt;b&gt; &amp; &nbsp; &eacute; &nosuch; &#x2014;", "<b> & é &nosuch; —"),
+        ("\0a\0", "a"),
+    ],
+)
+def test_what_a_reader_sees(markup: str, text: str) -> None:
+    assert html_text(markup) == text
+
+
+@pytest.mark.parametrize(
+    ("row", "line"),
+    [
+        ("<td>Sales</td><td>$</td><td></td><td>1,234</td><td>)</td>", "Sales | $1,234)"),
+        ("<td>Loss</td><td>(</td><td>5</td><td>)%</td><td>&nbsp;</td><td>—</td>", "Loss | (5)% | —"),
+        ("<td><p>two</p><p>paragraphs</p></td><td>1<br>2</td>", "two paragraphs | 1 2"),
+        ("<td>•</td><td>a point</td>", "• a point"),
+        ("<td><p>A page</p><p>laid out.</p></td>", "A page\n\nlaid out."),
+        ("<th>2023<th>2022", "2023 | 2022"),
+        ("<td>a</td><td><table><tr><td>1</td><td>2</td></tr></table></td>", "a\n\n1 | 2"),
+    ],
+)
+def test_a_row_of_a_table_is_a_line_of_its_cells(row: str, line: str) -> None:
+    text = html_text(f"<p>before<table><tr>{row}</tr><tr><td>next</td><td>row</td></tr></table>after")
+    assert text.replace("\n\nnext", "\nnext") == f"before\n\n{line}\nnext | row\n\nafter"
+
+
+def test_tags_that_nobody_closed_are_read_and_what_is_deeper_is_refused() -> None:
+    assert html_text("<font>" * 2_000 + "deep" + "<p>after") == "deep\n\nafter"
+    with pytest.raises(MalformedError, match="unreadable HTML: Excessive depth"):
+        html_text("<font>" * 3_000 + "deep")
+
+
+def test_time_and_memory_are_in_proportion_to_the_page() -> None:
+    page = "<table>" + "<tr><td style='display:none'>x</td><td>a</td><td>&nbsp;1</td></tr>" * 20_000 + "</table>"
+    tracemalloc.start()
+    begun = time.process_time()
+    assert html_text(page).count("\n") == 19_999
+    assert time.process_time() - begun < 10
+    assert tracemalloc.get_traced_memory()[1] < 20 * len(page)
+    tracemalloc.stop()
