@@ -8,10 +8,10 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from data.format_config import DocxConfig
+from data.readers.dates import interval_of
 from data.readers.isolated import isolated
 from data.readers.numbering import Numbering, attribute, local_name, numbering_of
 from data.readers.rows import LONGEST_RECORD, MalformedError, Rows
-from data.readers.written_dates import interval_of
 
 if TYPE_CHECKING:
     from lxml.etree import _Element

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from data.format_config import HtmlConfig
 from data.interval import Interval
+from data.readers.dates import hull, interval_of
 from data.readers.encodings import declared_encoding, decoded
 from data.readers.html_text import html_text
 from data.readers.isolated import isolated
 from data.readers.main_text import shown
 from data.readers.rows import MalformedError, Rows
-from data.readers.written_dates import hull, interval_of
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborHTMLParser

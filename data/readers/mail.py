@@ -12,11 +12,11 @@ from typing import Any
 
 from data.format_config import HtmlConfig
 from data.interval import Interval
+from data.readers.dates import day_of_mail
 from data.readers.encodings import decoded
 from data.readers.html import fields_of_page
 from data.readers.isolated import isolated
 from data.readers.rows import LeftOut, MalformedError, Rows
-from data.readers.written_dates import utc_day
 
 LONGEST_LETTER = 1 << 26  # bytes
 LONGEST_LINE = 1 << 20
@@ -140,21 +140,9 @@ def _date(letter: email.message.Message, envelope: bytes) -> Interval | None:
     The sender's is nobody's witness, and may be wrong or forged; each server writes on top when it took the letter.
     """
     stamps = [str(value).rpartition(";")[2] for value in letter.get_all("Received", [])]
-    taken = [day for day in map(_day, stamps) if day]
-    written = _day(str(letter.get("Date", "")))
-    if not taken and (day := _day(envelope.decode("ascii", "replace").partition(" ")[2].partition(" ")[2])):
+    taken = [day for day in map(day_of_mail, stamps) if day]
+    written = day_of_mail(str(letter.get("Date", "")))
+    if not taken and (day := day_of_mail(envelope.decode("ascii", "replace").partition(" ")[2].partition(" ")[2])):
         taken = [day]
     days = [*taken, *([written] if written and (not taken or written <= max(taken)) else [])]
     return Interval(min(days), max(days)) if days else None
-
-
-def _day(written: str) -> Any:
-    try:
-        return utc_day(email.utils.parsedate_to_datetime(_in_order(" ".join(written.split()))))
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return None
-
-
-def _in_order(written: str) -> str:
-    """The date of an envelope, Thu Jan  3 12:00:00 2002, as those of headers are written."""
-    return re.sub(r"^(\w{3}) (\w{3}) (\d\d?) ([\d:]+)(?: ([+-]\d{4}))? (\d{4})", r"\1, \3 \2 \6 \4 \5", written).strip()

@@ -6,10 +6,10 @@ from typing import Any
 
 from data.format_config import PdfConfig
 from data.interval import Interval
+from data.readers.dates import interval_of
 from data.readers.isolated import isolated
 from data.readers.page_layout import Line, Piece, lines_of, text_of
 from data.readers.rows import LONGEST_RECORD, LeftOut, MalformedError, Rows
-from data.readers.written_dates import interval_of
 
 MOST_PAGES = 20_000
 MOST_PIECES = 20_000  # of a page

@@ -7,11 +7,11 @@ from typing import Any
 
 from data.format_config import HtmlConfig, WarcConfig
 from data.interval import Interval
+from data.readers.dates import interval_of
 from data.readers.encodings import decoded
 from data.readers.html import LONGEST_PAGE, page
 from data.readers.http_message import headers_of, response_of
 from data.readers.rows import LeftOut, MalformedError, Rows
-from data.readers.written_dates import interval_of
 
 WITH_TEXT = ("response", "resource", "conversion")
 TYPES = (*WITH_TEXT, "warcinfo", "request", "metadata", "revisit", "continuation")
