@@ -19,6 +19,7 @@ LEAST_REPEATED = 3  # pages that have a header or footer in common
 HYPHEN = "\x02"  # as PDFium says of one at the end of a line
 MARK = re.compile(r"[•◦▪■●‣∙–*-]|\(?\w{1,3}[.)]|\d+(?:\.\d+)+\.?")  # of an item or a heading
 NUMBERED = re.compile(r"\d+(?:\.\d+)+\.? +[A-Z]|[•◦▪■●‣] ")
+ENDS_OF_SENTENCES = '.:;!?)"”'
 PAGE_NUMBER = re.compile(r"(?:page |- ?)?(?:\d{1,4}|[ivxlc]{1,7})(?: ?-| ?(?:of|/) ?\d{1,4})?", re.IGNORECASE)
 
 
@@ -92,22 +93,23 @@ def _two(pieces: list[Piece], gutter: float) -> Iterator[list[Piece]]:
 
 
 def _gutter(pieces: list[Piece]) -> float | None:
-    """The middle of the gap between the two columns that pieces stand in, or None where they do not."""
+    """The middle of the gap between the two columns that pieces stand in, or None where they do not.
+
+    Of several it is the one over which the fewest pieces reach.
+    """
     if len(pieces) < 2 * LEAST_LINES:
         return None
+    found: list[tuple[int, float]] = []
     for left in sorted({round(piece.left) for piece in pieces}):
         gutter = left - WIDTH_OF_A_GUTTER / 2
         before = [p for p in pieces if p.right <= gutter]
         after = [p for p in pieces if p.left >= gutter]
-        if min(len(before), len(after)) < LEAST_LINES or len(pieces) - len(before) - len(after) > MOST_ACROSS * len(
-            pieces
-        ):
+        across = len(pieces) - len(before) - len(after)
+        if min(len(before), len(after)) < LEAST_LINES or across > MOST_ACROSS * len(pieces):
             continue
-        if max(p.right for p in before) > left - WIDTH_OF_A_GUTTER:
-            continue
-        if _are_prose(before) and _are_prose(after):
-            return gutter
-    return None
+        if max(p.right for p in before) <= left - WIDTH_OF_A_GUTTER and _are_prose(before) and _are_prose(after):
+            found.append((across, gutter))
+    return min(found)[1] if found else None
 
 
 def _are_prose(pieces: list[Piece]) -> bool:
@@ -143,31 +145,25 @@ def _lines(pieces: list[Piece], column: int) -> Iterator[Line]:
 
 def _without_repeated(pages: list[list[Line]]) -> list[list[Line]]:
     """Without the lines at the edges that several pages have in common but for numbers, and without page numbers."""
-    shapes = Counter(shape for lines in pages for shape in {_shape(line) for line in _edges(lines)})
+    edges = [_edges(lines) for lines in pages]
+    shapes = Counter(shape for both in edges for shape in {_shape(line) for edge in both for line in edge})
     least = max(LEAST_REPEATED, 0.3 * len(pages))
     kept = []
-    for lines in pages:
-        out = [
-            line
-            for line in _edges(lines)
-            if shapes[_shape(line)] >= least
-            or (PAGE_NUMBER.fullmatch(line.text.strip()) and line in (_highest(lines), _lowest(lines)))
-        ]
+    for lines, both in zip(pages, edges, strict=True):
+        out: list[Line] = []
+        for edge in both:  # from outside to the first line that is the page's own
+            for line in edge:
+                if shapes[_shape(line)] < least and not PAGE_NUMBER.fullmatch(line.text.strip()):
+                    break
+                out.append(line)
         kept.append([line for line in lines if line not in out])
     return kept
 
 
-def _edges(lines: list[Line]) -> list[Line]:
+def _edges(lines: list[Line]) -> tuple[list[Line], list[Line]]:
+    """The lines at the top and at the bottom of a page, each from outside."""
     ordered = sorted(lines, key=lambda line: -line.middle)
-    return ordered if len(ordered) <= 2 * EDGE else ordered[:EDGE] + ordered[-EDGE:]
-
-
-def _highest(lines: list[Line]) -> Line:
-    return max(lines, key=lambda line: line.middle)
-
-
-def _lowest(lines: list[Line]) -> Line:
-    return min(lines, key=lambda line: line.middle)
+    return ordered[:EDGE], ordered[::-1][:EDGE]
 
 
 def _shape(line: Line) -> tuple[str, int]:
@@ -193,7 +189,9 @@ def _paragraphs(lines: list[Line], words: Counter[str]) -> Iterator[str]:
             is_apart = not goes_on
         else:
             is_apart = gap > GAP_OF_PARAGRAPHS * pitch + 1
-            is_short = right[line.column] - before.right > 4 * height and text[-1:] != HYPHEN
+            room = right[line.column] - before.right
+            may_end = text[-1:] in ENDS_OF_SENTENCES or room > 0.4 * (right[line.column] - before.left)
+            is_short = room > 4 * height and may_end and text[-1:] != HYPHEN
             is_indented = line.left - before.left > height
             has_cells = before.has_cells or line.has_cells
             goes_on = not (is_apart or is_short or is_indented or has_cells or NUMBERED.match(line.text))
