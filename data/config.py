@@ -22,7 +22,7 @@ CANARIES = "canaries"
 """Name of the source that `data.canaries` plants."""
 ACCOUNTS = 9_000  # of four digits, of which each canary has its own
 MOST_PLANTED = 1_000_000
-Filter = Literal["gopher_quality", "gopher_repetition", "c4", "fineweb"]
+Filter = Literal["gopher_quality", "gopher_repetition", "c4", "fineweb", "filings"]
 PersonalData = Literal["email", "phone", "ip", "card", "iban"]
 
 
@@ -36,7 +36,8 @@ class CleaningConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
     boilerplate_lines: tuple[str, ...] = ()
     """Regular expressions: a line that one of them matches as a whole is removed."""
     filters: tuple[Filter, ...] = ()
-    """Published rules of web text that drop a document: Gopher's, C4's, FineWeb's, each with its thresholds."""
+    """Rules that drop a document: those of web text as Gopher, C4 and FineWeb published them, each with its thresholds;
+    filings, for text with tables, drops only what is broken."""
     scrub: tuple[PersonalData, ...] = ()
     """Personal data that is replaced by a mark; cards and IBANs count only when their check digits are right."""
 

@@ -70,8 +70,11 @@ class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     """Share of the training tokens, relative to the other sources'. None for all: in proportion to their size."""
     domain: bool = False
     """Whether this is the text that the model is to specialise in."""
-    text_field: str = Field(default="text", min_length=1)
-    """Field of a record that holds the text. In this and the other fields, metadata.date is date within metadata."""
+    text_field: str = Field(default="text", min_length=1, pattern=r"^[^\[\]]+(\[\*\][^\[\]]*)*$")
+    """Field of a record that holds the text. In this and the other fields, metadata.date is date within metadata; here
+    also opinions[*].text is the text of each of the list `opinions`, with blank lines between."""
+    text_is: Literal["plain", "html"] = "plain"
+    """What that field holds. html: its text counts, with tables as lines of cells."""
     id_field: str = "id"
     """Field that holds the document's id; a record without one is named by its file and line, as all are by ""."""
     date_field: str = "date"

@@ -23,6 +23,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from data.cleaning.filings import filings
 from data.cleaning.words import DUPLICATE_NGRAMS, TOP_NGRAMS, WordCounts, count_words
 from data.config import Filter
 
@@ -96,6 +97,7 @@ def make_filter(filters: Sequence[Filter], language: str | None) -> Callable[[st
         "gopher_repetition": gopher_repetition,
         "c4": c4,
         "fineweb": fineweb,
+        "filings": lambda page: filings(page.text, page.words),
     }
 
     def judge(text: str) -> str | None:

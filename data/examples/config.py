@@ -33,7 +33,7 @@ class ExamplesConfig(SourceConfig, frozen=True, extra="forbid", use_attribute_do
 
     @model_validator(mode="after")
     def _nothing_is_of_documents(self) -> Self:
-        for name in ("text_field", "language", "tokenizer", "token_dtype", "end_of_text", *OF_ONE_FORMAT):
+        for name in ("text_field", "text_is", "language", "tokenizer", "token_dtype", "end_of_text", *OF_ONE_FORMAT):
             if getattr(self, name) != SourceConfig.model_fields[name].default:
                 raise ValueError(f"{name} is for documents: examples have messages_field, or the fields of a pair")
         if self.format not in (None, "jsonl", "parquet"):

@@ -9,7 +9,8 @@ from data.examples.config import ExamplesConfig
 from data.interval import Interval
 from data.readers.rows import MalformedError
 from data.sources.dates import interval_of
-from data.sources.documents import DATE_KIND, BadRecord, date_kind_of, id_of, input_parts, read_rows, value_at
+from data.sources.documents import DATE_KIND, BadRecord, date_kind_of, id_of, input_parts, read_rows
+from data.sources.fields import value_at
 from data.sources.parts import DAMAGED, string_of
 
 ROLES = ("system", "user", "assistant")

@@ -31,9 +31,22 @@
     <xsl:text> </xsl:text><xsl:apply-templates mode="cell"/><xsl:text> </xsl:text>
   </xsl:template>
 
-  <!-- Ten to the fifth is no 105, nor the first note of 1,234 a 1,2341. -->
-  <xsl:template match="sup[number(.) = number(.)]"><xsl:text>^</xsl:text><xsl:value-of select="normalize-space(.)"/></xsl:template>
-  <xsl:template match="sup[number(.) = number(.)]" mode="cell"><xsl:text>^</xsl:text><xsl:value-of select="normalize-space(.)"/></xsl:template>
+  <!-- What stands above the line keeps a sign of it: ten to the fifth is no 105, nor a figure with a note another one. -->
+  <xsl:template match="sup">
+    <xsl:variable name="text" select="normalize-space(.)"/>
+    <xsl:variable name="next" select="substring(following-sibling::node()[1][self::text()], 1, 1)"/>
+    <xsl:choose>
+      <xsl:when test="$text = '' or contains('|st|nd|rd|th|®|™|SM|TM|', concat('|', $text, '|'))"><xsl:value-of select="$text"/></xsl:when>
+      <xsl:when test="contains($text, ' ') or translate($next, 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789', '') != $next">
+        <xsl:value-of select="concat('^{', $text, '}')"/>
+      </xsl:when>
+      <xsl:otherwise><xsl:value-of select="concat('^', $text)"/></xsl:otherwise>
+    </xsl:choose>
+  </xsl:template>
+  <xsl:template match="sub[number(substring(following-sibling::node()[1][self::text()], 1, 1)) &gt;= 0]">
+    <xsl:value-of select="concat('_{', normalize-space(.), '}')"/>
+  </xsl:template>
+  <xsl:template match="sup | sub" mode="cell"><xsl:apply-templates select="."/></xsl:template>
 
   <xsl:template match="pre//text()"><xsl:value-of select="translate(., '&#10; ', '&#xFDD4;&#xFDD3;')"/></xsl:template>
 </xsl:stylesheet>

@@ -15,6 +15,7 @@ from data.readers.rows import LeftOut, MalformedError, Rows
 from data.source_config import SourceConfig
 from data.sources import demo
 from data.sources.dates import interval_of
+from data.sources.fields import EACH, text_at, value_at
 from data.sources.formats import DAMAGE, format_of, reader
 from data.sources.hub import hub_dataset, hub_rows, hub_shards
 from data.sources.local import local_files, root_of
@@ -199,7 +200,13 @@ def _rows(source: SourceConfig, part: Part, fields: Sequence[str]) -> Rows:
 
 def _wanted(source: SourceConfig) -> list[str]:
     """The fields that a document is made of, the text's first."""
-    named = [source.text_field, source.id_field, source.date_field, source.url_field, source.title_field]
+    named = [
+        source.text_field.partition(EACH)[0],
+        source.id_field,
+        source.date_field,
+        source.url_field,
+        source.title_field,
+    ]
     return [*named, *_licence_fields(source), DATE_KIND, *ENDS]
 
 
@@ -212,7 +219,7 @@ def _document(source: SourceConfig, file: str, line: int, fields: object) -> Doc
         raise fields
     if not isinstance(fields, Mapping):
         raise MalformedError(f"not an object: a value of type {type(fields).__name__}")
-    text = value_at(fields, source.text_field)
+    text = text_at(fields, source.text_field, source.text_is == "html")
     if text is None:
         if source.text_field in fields:
             raise MalformedError(f"'{source.text_field}' is null")
@@ -222,7 +229,7 @@ def _document(source: SourceConfig, file: str, line: int, fields: object) -> Doc
     date = interval_of(source, date_of(source, fields), kind)
     return Document(
         id=id_of(source, value_at(fields, source.id_field), file, line),
-        text=string_of(text, source.text_field),
+        text=text,
         source=source.name,
         date=date,
         licence=_licence(source, fields),
@@ -258,30 +265,6 @@ def date_kind_of(source: SourceConfig, fields: Mapping[str, object]) -> DateKind
         if kind == known:
             return known
     raise MalformedError(f"unknown {DATE_KIND}: {kind!r:.40} is none of {', '.join(DATE_KINDS)}")
-
-
-def value_at(fields: Mapping[str, object], name: str) -> object:
-    """The field of this name; where there is none, a.b is the field b of the object a.
-
-    Raises MalformedError where there is more than one, or `a` is something else than an object.
-    """
-    value = fields.get(name)
-    if isinstance(value, MalformedError):
-        raise value
-    if "." not in name:
-        return value
-    outer, _, inner = name.partition(".")
-    below = value_at(fields, outer)
-    if below is None:
-        return value
-    if not isinstance(below, Mapping):
-        if value is not None:
-            return value
-        raise MalformedError(f"'{outer}' is no object with a field '{inner}': its type is {type(below).__name__}")
-    nested = value_at(below, inner)
-    if value is not None and nested is not None and value != nested:
-        raise MalformedError(f"repeated field: '{name}' and '{inner}' of '{outer}' have two values")
-    return nested if value is None else value
 
 
 def _optional_string(fields: Mapping[str, object], field: str) -> str | None:

@@ -15,13 +15,8 @@ import pyarrow.parquet as pq
 
 from data.errors import DataError
 from data.files import READ_BYTES
-from data.format_config import DocxConfig, EdgarConfig, Format, HtmlConfig, PdfConfig, WarcConfig
-from data.readers.docx import read_docx
-from data.readers.html import read_html
-from data.readers.mail import read_mail
-from data.readers.pdf import read_pdf
+from data.format_config import DocxConfig, EdgarConfig, Format, HtmlConfig, JatsConfig, PdfConfig, WarcConfig
 from data.readers.rows import LONGEST_RECORD, MalformedError, Rows
-from data.readers.warc import read_warc
 from data.source_config import SourceConfig
 from data.sources import packed
 
@@ -99,17 +94,34 @@ def _reader_of_publishers(kind: Format, source: SourceConfig | None) -> Callable
         case "edgar":
             from data.readers.edgar import read_edgar
 
-            settings = (source and source.edgar) or EdgarConfig()
-            return functools.partial(read_edgar, settings=settings)
+            return functools.partial(read_edgar, settings=(source and source.edgar) or EdgarConfig())
+        case "pubmed":
+            from data.readers.pubmed import read_pubmed
+
+            return read_pubmed
+        case "jats":
+            from data.readers.jats import read_jats
+
+            return functools.partial(read_jats, settings=(source and source.jats) or JatsConfig())
         case "html":
-            return lambda file, name: read_html(file, name, (source and source.html) or HtmlConfig())
+            from data.readers.html import read_html
+
+            return functools.partial(read_html, config=(source and source.html) or HtmlConfig())
         case "pdf":
-            return lambda file, name: read_pdf(file, name, (source and source.pdf) or PdfConfig())
+            from data.readers.pdf import read_pdf
+
+            return functools.partial(read_pdf, config=(source and source.pdf) or PdfConfig())
         case "docx":
-            return lambda file, name: read_docx(file, name, (source and source.docx) or DocxConfig())
+            from data.readers.docx import read_docx
+
+            return functools.partial(read_docx, config=(source and source.docx) or DocxConfig())
         case "warc" | "wet":
-            return lambda file, name: read_warc(file, name, (source and source.warc) or WarcConfig())
+            from data.readers.warc import read_warc
+
+            return functools.partial(read_warc, config=(source and source.warc) or WarcConfig())
         case "mbox":
+            from data.readers.mail import read_mail
+
             return read_mail
         case _:
             raise DataError(f"files of the format {kind} cannot be read")

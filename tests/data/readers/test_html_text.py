@@ -18,6 +18,7 @@ from data.readers.rows import MalformedError
         ("a<span>1,</span><b>23</b>4", "a1,234"),
         ("<pre>a   b\n  c</pre>", "a   b\n  c"),
         ("1,234<sup>1</sup> 10<sup>-5</sup> 4<sup>th</sup>", "1,234^1 10^-5 4th"),
+        ("mc<sup>2</sup>70 a<sup>n - 1</sup> H<sub>2</sub>O log<sub>10</sub>5", "mc^{2}70 a^{n - 1} H2O log_{10}5"),
         ("<p hidden>x</p><p style='Display : NONE'>y</p>z<script>s</script><style>t</style>", "z"),
         ("<div style='visibility:hidden'><b>x</b></div>tail", "tail"),
         ("<ix:header><ix:hidden>facts</ix:hidden></ix:header><ix:nonFraction>7</ix:nonFraction>8", "78"),

@@ -1,0 +1,71 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from data.readers.rows import MalformedError
+from data.source_config import SourceConfig
+from data.sources.documents import BadRecord, input_parts, read_part
+from data.sources.fields import text_at
+
+CASE = {
+    "name": "Harbour v. Mill",
+    "decision_date": "1995-03",
+    "casebody": {"data": {"opinions": [{"text": "Lead."}, {"text": None}, {"text": "Dissent."}], "parts": ["a", "b"]}},
+    "pages": [[{"t": "1"}], [{"t": "2"}, {"t": "3"}]],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("casebody.data.opinions[*].text", "Lead.\n\nDissent."),
+        ("casebody.data.parts[*]", "a\n\nb"),
+        ("pages[*][*].t", "1\n\n2\n\n3"),
+        ("name", "Harbour v. Mill"),
+        ("nothing", None),
+        ("nothing[*].text", None),
+        ("casebody.data.opinions[*].none", None),
+    ],
+)
+def test_fields_within_objects_and_lists(name: str, text: str | None) -> None:
+    assert text_at(CASE, name, False) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("casebody[*].text", "'casebody' is no list: its type is dict"),
+        ("casebody.data.parts[*].text", "'text' is to be within an object, not a str"),
+        ("casebody.data.opinions", "'casebody.data.opinions' is no string: its type is list"),
+        ("casebody.data.opinions[*]", r"'casebody.data.opinions\[\*\]' is no string: its type is dict"),
+    ],
+)
+def test_what_is_no_text_says_so(name: str, reason: str) -> None:
+    with pytest.raises(MalformedError, match=reason):
+        text_at(CASE, name, False)
+
+
+def test_html_within_json_becomes_text(tmp_path: Path) -> None:
+    page = "<section><p>The <b>court</b></p><table><tr><td>Fee</td><td>$</td><td>5</td></tr></table></section>"
+    records = [
+        {"opinions": [{"html": page}, {"html": "<p>No &amp; yes"}]},
+        {"opinions": [{"html": "<b>" * 3_000 + "x"}]},
+    ]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    source = SourceConfig(name="a", path=str(tmp_path), text_field="opinions[*].html", text_is="html")
+    bad: list[BadRecord] = []
+    (part,) = input_parts(source)
+    (document,) = read_part(source, part, bad.append)
+    assert document.text == "The court\n\nFee | $5\n\nNo & yes"
+    assert [record.reason.partition(":")[0] for record in bad] == ["unreadable HTML"]
+
+
+def test_columns_of_lists_are_read_from_parquet(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"opinions": [[{"text": "a"}, {"text": "b"}]], "other": [1]}), tmp_path / "a.parquet")
+    source = SourceConfig(name="a", path=str(tmp_path), text_field="opinions[*].text")
+    (part,) = input_parts(source)
+    assert [document.text for document in read_part(source, part, lambda _: None)] == ["a\n\nb"]
