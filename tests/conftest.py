@@ -18,6 +18,7 @@ import torch
 from hypothesis import settings
 
 from data.corpus.build import prepare_corpus
+from data.interval import Interval
 from data.shards.encode import encode_corpus
 from data.shards.format import EncodedDocument, Manifest, write_manifest, write_source
 from data.shards.packing import pack_shards
@@ -274,7 +275,7 @@ def write_training_shards() -> Callable[..., Path]:
             documents = (
                 EncodedDocument(
                     f"{source}-{place:03d}",
-                    datetime.date(2020, 1, 1 + place % 28) if place % 2 else None,
+                    Interval.of_day(datetime.date(2020, 1, 1 + place % 28)) if place % 2 else None,
                     np.arange(start, start + length),
                     4 * length,
                     end_of_text,

@@ -182,14 +182,14 @@ def test_answers_with_passages_of_the_corpus(trained: Path, command_line: Comman
     assert answer["prompt"].endswith(f"\n\n{question}")
     for number, cited in enumerate(answer["citations"], start=1):
         assert cited["source"] == "news"
-        assert cited["date"] <= "2012-06-30"
-        assert f"[{number}] {cited['date']}\n{cited['passage']}\n\n" in answer["prompt"]
+        assert cited["last_date"] <= "2012-06-30"
+        assert f"[{number}] {cited['last_date']}\n{cited['passage']}\n\n" in answer["prompt"]
     writer = load_writer(load_config(trained))
     assert len(writer.tokenizer.encode(answer["prompt"]).ids) + 1 + 6 <= 128
     _, shown, _ = command_line("generate", trained, *options)
     cited = answer["citations"][0]
     assert f"{answer['prompt']}▸{answer['text']}\n" in shown
-    assert f"[1] news  {cited['id']}  {cited['date']}\n    " in shown
+    assert f"[1] news  {cited['id']}  {cited['last_date']}\n    " in shown
     _, out, said = command_line("generate", trained, "Xylophones", "--retrieve", "2", "--tokens", "3", "--json")
     closed = json.loads(out)
     assert (closed["open_book"], closed["citations"], closed["prompt"]) == (False, [], "Xylophones")

@@ -15,6 +15,7 @@ import pytest
 from data.corpus.files import corpus_files
 from data.errors import DataError
 from data.files import file_digest
+from data.interval import Interval, dates_as_json
 from data.shards.format import EncodedDocument, Manifest, write_manifest, write_source
 from data.shards.packing import pack_shards
 from data.tokenizer.build import load_tokenizer
@@ -55,7 +56,8 @@ def test_passages_of_two_documents_and_what_is_the_models_own(run: Path) -> None
         assert found == {
             "id": name,
             "source": known[name]["source"],
-            "date": str(known[name]["date"]) if known[name]["date"] else None,
+            **dates_as_json(Interval.of_columns(known[name]["first_date"], known[name]["last_date"])),
+            "date_kind": None,
             "split": "train",
             "count": 1,
             "first_step": traced["first_step"],
@@ -79,7 +81,7 @@ def test_documents_come_oldest_first_and_are_counted(
     having = []
     for number in range(NAMED_DOCUMENTS + 3):
         text = f"Document {number}: {phrase}." + (f" Again: {phrase}." if number == 6 else "")
-        date = None if number % 2 else datetime.date(2020 - number, 5, 1)
+        date = None if number % 2 else Interval.of_day(datetime.date(2020 - number, 5, 1))
         ids = np.array(tokenizer.encode(text).ids)
         having.append(EncodedDocument(f"n{number}", date, ids, len(text)))
     shards = {"news": write_source(tmp_path / "shards", "train", "news", having, "uint16", 300)}
@@ -91,7 +93,7 @@ def test_documents_come_oldest_first_and_are_counted(
     (match,) = Finder(config).find(f"Nobody knew that {phrase} at all.")["matches"]
     assert match["text"].strip() == phrase
     assert match["documents_total"] == len(having)
-    found = [(document["id"], document["date"], document["count"]) for document in match["documents"]]
+    found = [(document["id"], document["last_date"], document["count"]) for document in match["documents"]]
     assert found[:7] == [(f"n{n}", f"{2020 - n}-05-01", 1 + (n == 6)) for n in (12, 10, 8, 6, 4, 2, 0)]
     assert [(name[0], date, count) for name, date, count in found[7:]] == [("n", None, 1)] * 3
     assert "and 3 more" in describe(Finder(config).find(phrase))

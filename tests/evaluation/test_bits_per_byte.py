@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.errors import DataError
+from data.interval import Interval
 from data.shards.format import EncodedDocument, Manifest, write_manifest, write_source
 from evaluation.bits_per_byte import (
+    NO_PERIOD,
     NOT_SCORED,
     Period,
     Score,
@@ -28,7 +30,7 @@ WINDOW = 8
 
 
 def document(name: str, tokens: list[int], year: int | None = None) -> EncodedDocument:
-    date = datetime.date(year, 6, 1) if year else None
+    date = Interval.of_day(datetime.date(year, 6, 1)) if year else None
     return EncodedDocument(name, date, np.array(tokens, np.uint16), 3 * len(tokens))
 
 
@@ -169,7 +171,25 @@ def test_ranks_call_the_model_equally_often_and_sum_to_one_rank(shards: Path, wo
 )
 def test_labels_of_periods(period: Period, labels: list[str]) -> None:
     days = [(2019, 1, 1), (2019, 3, 31), (2019, 12, 31), (2020, 1, 1)]
-    assert [period_of(datetime.date(*day), period) for day in days] == labels == sorted(labels)
+    assert [period_of(Interval.of_day(datetime.date(*day)), period) for day in days] == labels == sorted(labels)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "expected"),
+    [
+        ((2019, 1, 1), (2019, 3, 31), {"year": "2019", "quarter": "2019-Q1"}),
+        ((2019, 1, 1), (2019, 12, 31), {"year": "2019"}),
+        ((2019, 2, 1), (2019, 2, 28), {"year": "2019", "quarter": "2019-Q1", "month": "2019-02"}),
+        ((2018, 12, 31), (2019, 1, 1), {}),
+        (None, (2019, 1, 1), {}),
+    ],
+)
+def test_a_document_is_of_a_period_only_if_all_of_its_days_are(
+    first: tuple[int, int, int] | None, last: tuple[int, int, int], expected: dict[Period, str]
+) -> None:
+    date = Interval(datetime.date(*first) if first else None, datetime.date(*last))
+    periods: tuple[Period, ...] = ("year", "quarter", "month")
+    assert {period: period_of(date, period) for period in periods} == dict.fromkeys(periods, NO_PERIOD) | expected
 
 
 @given(lengths=st.lists(st.integers(1, 100), max_size=200), maximum=st.integers(1, 5000))

@@ -5,19 +5,29 @@ import math
 
 import pytest
 
+from data.interval import Interval
 from evaluation.bits_per_byte import DocumentScore, Score
 from evaluation.figures import figures, spans
 from evaluation.scores import Scored
 
 
+def on(year: int, month: int, day: int) -> Interval:
+    return Interval.of_day(datetime.date(year, month, day))
+
+
 def scored(shift: float) -> Scored:
     bits = math.log(2)
     documents = [
-        DocumentScore("bank", "future", datetime.date(2021 + i % 2, 6, 1), Score((8 + i % 3 + shift) * bits, 4, 8))
+        DocumentScore(
+            "bank",
+            "future",
+            Interval.of_day(datetime.date(2021 + i % 2, 6, 1)),
+            Score((8 + i % 3 + shift) * bits, 4, 8),
+        )
         for i in range(12)
     ]
     documents.append(DocumentScore("bank", "future", None, Score((9 + shift) * bits, 4, 8)))
-    documents.append(DocumentScore("wiki", "past", datetime.date(2019, 3, 1), Score((4 + shift) * bits, 2, 8)))
+    documents.append(DocumentScore("wiki", "past", on(2019, 3, 1), Score((4 + shift) * bits, 2, 8)))
     return Scored({}, documents, 1.0, 1)
 
 

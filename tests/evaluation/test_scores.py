@@ -14,6 +14,7 @@ import pytest
 
 from data.corpus.files import CORPUS_SCHEMA
 from data.errors import DataError
+from data.interval import Interval
 from data.shards.format import EncodedDocument
 from evaluation import scores
 from evaluation.bits_per_byte import HeldOut
@@ -55,7 +56,7 @@ def text(tmp_path: Path) -> Text:
     folder.mkdir(parents=True)
     rows = [{"id": id_, "text": content, "source": "bank"} for id_, content in reversed(TEXTS.items())]
     pq.write_table(pa.Table.from_pylist(rows, CORPUS_SCHEMA), folder / "00000.parquet")
-    day = datetime.date(2021, 1, 1)
+    day = Interval.of_day(datetime.date(2021, 1, 1))
     documents = [
         HeldOut("bank", "future", EncodedDocument(id_, day, np.arange(3, dtype=np.uint16), len(content.encode())))
         for id_, content in TEXTS.items()

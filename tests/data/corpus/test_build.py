@@ -17,7 +17,7 @@ import pytest
 
 from data.config import DataConfig
 from data.corpus.build import prepare_corpus
-from data.corpus.files import corpus_files
+from data.corpus.files import CORPUS_COLUMNS, corpus_files
 from data.corpus.tombstones import TOMBSTONES, Request, forget
 from data.errors import DataError, UnreachableError
 from data.files import file_digest, stage_digest
@@ -96,7 +96,10 @@ def test_the_layout_and_the_report(tmp_path: Path, hundred: Path) -> None:
         "id": "d90",
         "text": text_of(90),
         "source": "source_0",
-        "date": datetime.date(2000, 3, 31),
+        "first_date": datetime.date(2000, 3, 31),
+        "last_date": datetime.date(2000, 3, 31),
+        "date_kind": None,
+        "title": None,
         "licence": None,
         "url": None,
     }
@@ -104,7 +107,10 @@ def test_the_layout_and_the_report(tmp_path: Path, hundred: Path) -> None:
         "id": "string",
         "text": "string",
         "source": "string",
-        "date": "date32[day]",
+        "first_date": "date32[day]",
+        "last_date": "date32[day]",
+        "date_kind": "string",
+        "title": "string",
         "licence": "string",
         "url": "string",
     }
@@ -139,7 +145,8 @@ def test_every_loss_is_counted_by_reason(tmp_path: Path) -> None:
             "source": "source_0",
             "file": "a.jsonl",
             "line": 10,
-            "reason": "unreadable date: 'tomorrow' is not in ISO 8601, such as 2018-12-31",
+            "reason": "unreadable date: 'tomorrow' is not in ISO 8601, such as 2018-12-31 or 2018-12, nor words such "
+            "as Dec 2018 or Winter 2018",
         },
         {"source": "source_0", "file": "a.jsonl", "line": 9, "reason": "duplicate id: d0, which a.jsonl:1 has"},
     ]
@@ -899,7 +906,7 @@ def test_datasets_loads_every_split_by_the_card(
             f"| {split} | source_0 | {kept['documents']} | {kept['characters']:,} |"
             in (corpus / "README.md").read_text()
         )
-    assert loaded["train"].column_names == ["id", "text", "source", "date", "licence", "url"]
+    assert loaded["train"].column_names == list(CORPUS_COLUMNS)
 
 
 STOCK = (

@@ -7,17 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.errors import DataError
+from data.interval import Interval
 from data.retrieval.prompt import MARK, open_book
 from data.retrieval.search import Passage
 
-DAY = datetime.date(2012, 1, 24)
+DAY = Interval.of_day(datetime.date(2012, 1, 24))
 SENTENCES = st.lists(
     st.sampled_from(["Rates rose.", "Wool fell!", "Did it?", "U.S. 5 % of all."]), min_size=1, max_size=6
 )
 
 
-def passage(text: str, date: datetime.date | None = DAY) -> Passage:
-    return Passage(0, "d1", "news", date, None, text, 1.0)
+def passage(text: str, date: Interval | None = DAY) -> Passage:
+    return Passage(0, "d1", "news", date, None, None, text, 1.0)
 
 
 def count(text: str) -> int:

@@ -15,17 +15,19 @@ from data.config import DataConfig
 from data.corpus.build import prepare_corpus
 from data.corpus.files import corpus_files
 from data.errors import DataError
+from data.interval import Interval
 from data.retrieval.build import build_index, index_inputs
 from data.retrieval.search import Bound, Passage, Search, open_index
 from data.retrieval.vectors import Embedder
 
 WORDS = 20
 DAYS = st.dates(datetime.date(2000, 1, 1), datetime.date(2009, 12, 31))
+PERIODS = st.lists(DAYS, min_size=2, max_size=2).map(lambda ends: f"{min(ends)}/{max(ends)}")
 TOPICS = ["tariff wool", "interest rate", "R&D of AT&T", "5 % of income"]
 DOCUMENT = st.fixed_dictionaries(
     {
         "topic": st.sampled_from(TOPICS),
-        "date": st.none() | DAYS,
+        "date": st.none() | DAYS | PERIODS,
         "source": st.sampled_from(["news", "other"]),
         "paragraphs": st.integers(1, 3),
     }
@@ -87,10 +89,13 @@ def indexed(config: DataConfig, folder: Path, method: str = "bm25") -> Search:
     return Search(open_index(folder / "retrieval", wanted), method, model)
 
 
-def texts_of(folder: Path, split: str) -> dict[tuple[str, str], tuple[str, datetime.date | None]]:
+def texts_of(folder: Path, split: str) -> dict[tuple[str, str], tuple[str, Interval | None]]:
     files = [file for of_source in corpus_files(folder / "corpus", split).values() for file in of_source]
     rows = [row for file in files for row in pq.read_table(file).to_pylist()]
-    return {(row["source"], row["id"]): (row["text"], row["date"]) for row in rows}
+    return {
+        (row["source"], row["id"]): (row["text"], Interval.of_columns(row["first_date"], row["last_date"]))
+        for row in rows
+    }
 
 
 FIXED = [
@@ -137,13 +142,13 @@ def test_nothing_later_and_nothing_held_out_is_ever_found(
                 assert (passage.source, passage.id) not in held_out
                 assert passage.text in text
                 assert passage.date == day
-                assert bound.undated if day is None else bound.date is None or day <= bound.date
+                assert bound.undated if day is None else bound.date is None or day.last <= bound.date
         seen = {(passage.source, passage.id) for passage in found}
         days = {key: day for key, (_, day) in trained.items()}
         assert seen == {
             key
             for key, day in days.items()
-            if (bound.undated if day is None else bound.date is None or day <= bound.date)
+            if (bound.undated if day is None else bound.date is None or day.last <= bound.date)
         }
 
 

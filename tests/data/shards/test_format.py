@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from data.errors import DataError
+from data.interval import Interval
 from data.shards.documents import held_out_documents
 from data.shards.format import (
     EncodedDocument,
@@ -25,9 +26,12 @@ from data.shards.format import (
 )
 
 DAY = datetime.date(2022, 7, 31)
+ON_THE_DAY = Interval.of_day(DAY)
+NEITHER = {"first_date": None, "last_date": None, "date_kind": None}
+BOTH = NEITHER | {"first_date": DAY, "last_date": DAY}
 
 
-def document(name: str, *tokens: int, date: datetime.date | None = DAY) -> EncodedDocument:
+def document(name: str, *tokens: int, date: Interval | None = ON_THE_DAY) -> EncodedDocument:
     return EncodedDocument(name, date, np.array(tokens, dtype=np.int64), bytes=3 * len(tokens))
 
 
@@ -49,19 +53,19 @@ def test_golden_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "train/news-00000.bin").read_bytes().hex() == "01000200020100000000040005000000"
     assert (tmp_path / "train/news-00001.bin").read_bytes().hex() == "feff0000"
     assert pq.read_table(tmp_path / "train/news-00000.documents.parquet").to_pylist() == [
-        {"id": "a", "source": "news", "date": DAY, "first_token": 0, "tokens": 4, "bytes": 9},
-        {"id": "b", "source": "news", "date": None, "first_token": 4, "tokens": 1, "bytes": 0},
-        {"id": "c", "source": "news", "date": DAY, "first_token": 5, "tokens": 3, "bytes": 6},
+        {"id": "a", "source": "news", **BOTH, "first_token": 0, "tokens": 4, "bytes": 9},
+        {"id": "b", "source": "news", **NEITHER, "first_token": 4, "tokens": 1, "bytes": 0},
+        {"id": "c", "source": "news", **BOTH, "first_token": 5, "tokens": 3, "bytes": 6},
     ]
     assert pq.read_table(tmp_path / "train/news-00001.documents.parquet").to_pylist() == [
-        {"id": "d", "source": "news", "date": DAY, "first_token": 0, "tokens": 2, "bytes": 3}
+        {"id": "d", "source": "news", **BOTH, "first_token": 0, "tokens": 2, "bytes": 3}
     ]
     content = json.loads((tmp_path / "manifest.json").read_text())
     assert sorted(content) == [
         "bytes_per_shard", "corpus_digest", "digest", "dtype", "end_of_text", "format", "seed", "splits",
         "tokenizer_digest", "vocabulary_size",
     ]  # fmt: skip
-    assert (content["format"], content["end_of_text"]) == (3, 0)
+    assert (content["format"], content["end_of_text"]) == (4, 0)
     first, second = content["splits"]["train"]["news"]["files"]
     assert second["name"] == "train/news-00001"
     assert (first["tokens"], first["documents"], first["bytes"], first["tokens_size"]) == (8, 3, 15, 16)
@@ -146,7 +150,7 @@ def test_a_folder_without_a_manifest_is_unfinished(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 1}, "has shard format 1, this program reads 3"),
+        ({"format": 1}, "has shard format 1, this program reads 4"),
         ({"seed": 8}, "does not match its own digest"),
         ({"digest": None}, "does not match its own digest"),
     ],

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from data.errors import DataError
+from data.interval import Interval
 from data.shards.format import EncodedDocument, Manifest, SourceShards, write_manifest, write_source
 from data.shards.megatron import export_megatron, megatron_dtype
 from data.sources.megatron import read_indexed
@@ -22,7 +23,7 @@ def shards(folder: Path, vocabulary_size: int, documents: list[list[int]], token
     splits: dict[str, dict[str, SourceShards]] = {}
     for split in ("train", "past"):
         encoded = [
-            EncodedDocument(f"{number}", datetime.date(2001, 2, 3), np.array(ids, np.uint32), len(ids))
+            EncodedDocument(f"{number}", Interval.of_day(datetime.date(2001, 2, 3)), np.array(ids, np.uint32), len(ids))
             for number, ids in enumerate(documents if split == "train" else documents[:1])
         ]
         splits[split] = {"news": write_source(folder, split, "news", encoded, dtype, tokens_per_shard)}

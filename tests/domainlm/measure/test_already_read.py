@@ -18,7 +18,7 @@ def documents(config: RunConfig, split: str) -> list[HeldOutId]:
     """The documents of one split of the first source, as if another run held them out."""
     source = read_manifest(config.shards).source(split, "news")
     rows = [row for file in source.files for row in read_documents(config.shards / file.documents_path).to_pylist()]
-    return [HeldOutId("future", row["id"], row["date"]) for row in rows]
+    return [HeldOutId("future", row["id"], row["last_date"]) for row in rows]
 
 
 @pytest.fixture

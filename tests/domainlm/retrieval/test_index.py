@@ -27,12 +27,15 @@ def test_the_index_is_made_and_asked(run: Path, command_line: CommandLine) -> No
     assert len(result["passages"]) == 3
     scores = [passage["score"] for passage in result["passages"]]
     assert scores == sorted(scores, reverse=True)
-    assert all(passage["date"] <= "2005-12-31" and passage["source"] == "news" for passage in result["passages"])
+    assert all(passage["last_date"] <= "2005-12-31" and passage["source"] == "news" for passage in result["passages"])
     undated = json.loads(command_line("retrieve", run, *words, "--undated", "--passages", "999", "--json")[1])
     assert {passage["source"] for passage in undated["passages"]} == {"news", "general"}
     first = result["passages"][0]
     _, shown, _ = command_line("retrieve", run, *words)
-    assert f"[1] news  {first['id']}  {first['date']}  score {first['score']:.3f}\n    {first['passage'][:40]}" in shown
+    assert (
+        f"[1] news  {first['id']}  {first['last_date']}  score {first['score']:.3f}\n    {first['passage'][:40]}"
+        in shown
+    )
     assert command_line("retrieve", run, "xylophone")[1] == "nothing relevant was found\n"
 
 

@@ -22,9 +22,10 @@ def make_report(sources: int, reasons: int, documents: int = 5, cutoff: datetime
 
 
 def make_counts(years: dict[int | None, int]) -> DocumentCounts:
-    by_year = {year: Counts(1, tokens, 4 * tokens) for year, tokens in years.items()}
+    by_year = {year: Counts(1, tokens, 4 * tokens) for year, tokens in years.items() if year is not None}
+    undated = Counts(1, years[None], 4 * years[None]) if None in years else Counts()
     lengths = {tokens.bit_length() - 1: Counts(1, tokens, 4 * tokens) for tokens in years.values()}
-    return DocumentCounts(by_year, lengths, None, None)
+    return DocumentCounts(by_year, lengths, None, None, undated=undated)
 
 
 def test_a_plot_for_each_question_and_the_same_bytes_again() -> None:

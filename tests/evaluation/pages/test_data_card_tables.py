@@ -60,8 +60,10 @@ def make_report(sources: dict[str, SourceReport], cutoff: datetime.date | None =
 
 def make_counts(years: dict[int | None, int]) -> DocumentCounts:
     """One document of ten bytes for each token, by year."""
-    by_year = {year: Counts(tokens, tokens, 10 * tokens) for year, tokens in years.items()}
-    return DocumentCounts(by_year, {0: Counts.total(by_year.values())}, None, None)
+    found = {year: Counts(tokens, tokens, 10 * tokens) for year, tokens in years.items()}
+    by_year = {year: counts for year, counts in found.items() if year is not None}
+    lengths = {0: Counts.total(found.values())}
+    return DocumentCounts(by_year, lengths, None, None, undated=found.get(None, Counts()))
 
 
 def numbers(tables: list[Table], depth: int | None = None) -> dict[str, list[int]]:

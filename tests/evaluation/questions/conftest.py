@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
+from data.interval import Interval
 from evaluation.bits_per_byte import NOT_SCORED
 from evaluation.language_model import LanguageModel
 from evaluation.questions.documents import Document
@@ -38,7 +39,10 @@ def prose(seed: int, count: int = 24) -> str:
 @pytest.fixture(scope="session")
 def documents() -> list[Document]:
     """Thirty documents of one source, a month apart."""
-    return [Document(f"d{i:02d}", "news", datetime.date(2018 + i // 12, 1 + i % 12, 3), prose(i)) for i in range(30)]
+    return [
+        Document(f"d{i:02d}", "news", Interval.of_day(datetime.date(2018 + i // 12, 1 + i % 12, 3)), prose(i))
+        for i in range(30)
+    ]
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.corpus.files import CORPUS_SCHEMA
+from data.interval import Interval
 from evaluation.questions.documents import Document, read_documents
 
 
 def write(folder: Path, documents: Sequence[Document], split: str = "future") -> None:
-    rows = [{"id": each.id, "source": each.source, "date": each.date, "text": each.text} for each in documents]
+    rows = [
+        {"id": each.id, "source": each.source, "first_date": first, "last_date": last, "text": each.text}
+        for each in documents
+        for first, last in [each.date or (None, None)]
+    ]
     place = folder / split / "news"
     place.mkdir(parents=True)
     pq.write_table(pa.Table.from_pylist(rows, CORPUS_SCHEMA), place / "00000.parquet")
@@ -30,13 +35,13 @@ def test_a_large_source_gives_documents_evenly_spread(documents: Sequence[Docume
     size = sum(len(document.text) for document in documents)
     found = read_documents(tmp_path, "future", size // 3)["news"]
     assert 8 <= len(found) <= 10
-    assert {document.date.year for document in found if document.date} == {2018, 2019, 2020}
+    assert {document.date.last.year for document in found if document.date} == {2018, 2019, 2020}
 
 
 def test_a_context_is_whole_pieces_behind_a_whole_sentence() -> None:
     first, second = "The bank has raised its rate by a quarter.", "It will not do so again before the spring."
     text = f"Summary\n{first} {second} yes. {first[:-1]} again."
-    document = Document("d", "news", datetime.date(2020, 1, 1), text)
+    document = Document("d", "news", Interval.of_day(datetime.date(2020, 1, 1)), text)
     assert [document[piece] for piece in document.pieces] == [
         "Summary",
         first,

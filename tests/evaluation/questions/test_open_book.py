@@ -114,8 +114,8 @@ def search_of(folder: Path, records: Sequence[tuple[str, datetime.date | None]])
 
 
 def day_of(item: Item) -> datetime.date:
-    assert item.date
-    return datetime.date.fromisoformat(item.date)
+    assert item.first_date
+    return datetime.date.fromisoformat(item.first_date)
 
 
 def planted(told: Questions, folder: Path, right_until: int, wrong_until: int) -> Search:
@@ -207,11 +207,11 @@ def test_no_passage_is_later_than_its_question(questions: Questions, tmp_path: P
     for kind, passages in found.passages.items():
         for item, of_item in zip(questions.items[kind], passages, strict=True):
             seen += len(of_item)
-            assert all(passage.date and passage.date <= day_of(item) for passage in of_item)
-            on_the_day = search.find(query(item), 50, bound_of(replace(item, date=days[0].isoformat())))
-            assert all(passage.date and passage.date <= days[0] for passage in on_the_day)
+            assert all(passage.date and passage.date.last <= day_of(item) for passage in of_item)
+            on_the_day = search.find(query(item), 50, bound_of(replace(item, first_date=days[0].isoformat())))
+            assert all(passage.date and passage.date.last <= days[0] for passage in on_the_day)
     assert seen > 500
-    undated = replace(questions, items={"date": [replace(item, date=None) for item in questions.items["date"]]})
+    undated = replace(questions, items={"date": [replace(item, first_date=None) for item in questions.items["date"]]})
     assert None in {each.date for of_item in look_up(undated, search, 50, "").passages["date"] for each in of_item}
 
 
