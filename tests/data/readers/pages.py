@@ -4,6 +4,7 @@ A line of pages.txt that begins with # is a heading, - an item, | a row of cells
 """
 
 import html
+import random
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -212,11 +213,22 @@ FRAMES = {
 }
 
 
-def pages() -> list[Page]:
-    """The pages of the file, in its order."""
+def _in_disorder(line: str, draw: random.Random) -> str:
+    words = line.split()
+    draw.shuffle(words)
+    return " ".join(words)
+
+
+def pages(seed: int | None = None) -> list[Page]:
+    """The pages of the file, in its order; with a seed others like them, whose lines have their words in disorder."""
     made = []
+    draw = random.Random(seed)
     sections = re.split(r"^=== (\w+) \| (.*)\n", TEXTS.read_text("utf-8"), flags=re.M)[1:]
     for number, (kind, title, source) in enumerate(zip(sections[::3], sections[1::3], sections[2::3], strict=True)):
+        if seed is not None:
+            source = re.sub(
+                r"(?m)^(?!```)([#|-]* ?)([^\n|]+)$", lambda line: line[1] + _in_disorder(line[2], draw), source
+            )
         frame = FRAMES.get(kind, _plain)(title, source)
         head = (
             f'<head><meta charset="utf-8"><title>{html.escape(title)} | Example</title><link rel="canonical" '
