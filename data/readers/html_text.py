@@ -13,14 +13,15 @@ from lxml import etree
 from data.readers.rows import MalformedError
 
 PARAGRAPH, LINE, CELL, SPACE, BREAK = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3", "\ufdd4"  # of html_text.xsl
-_HIDDEN = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.I)
-_ATTRIBUTE = re.compile(r"\shidden[\s=>/]", re.I)
+_HIDDEN = re.compile(rb"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.I)
+_LONGEST_STYLE = 40  # bytes of a declaration that hides, with its spaces
+_TAG = re.compile(rb"<[a-zA-Z][^\s<>/]*")
 # These begin with the sign that they are about, to be found at the speed of memory. What stands in a cell of its own:
 # a currency, bracket or percent sign beside the figure that it belongs to, a bullet before its text.
 _BEFORE_A_FIGURE = re.compile(f"{CELL}(?<=[$€£¥(]{CELL})(?=[-–—(.0-9])")
 _BEHIND_A_FIGURE = re.compile(f"{CELL}(?<=[-–—)0-9]{CELL})(?=[)%])")
-_BEHIND_A_BULLET = re.compile(f"{CELL}(?<=[{PARAGRAPH}{LINE}{BREAK}][•·▪■□☐☑☒*–—-]{CELL})")
-_STRUCTURE = re.compile(f"[{PARAGRAPH}{LINE}{BREAK}{CELL}]+")
+_BEHIND_A_BULLET = re.compile(f"{CELL}(?<=[{PARAGRAPH}{LINE}{BREAK} ][•·▪■□☐☑☒*–—-]{CELL})")
+_STRUCTURE = re.compile(f"[{PARAGRAPH}{LINE}{BREAK}{CELL}][{PARAGRAPH}{LINE}{BREAK}{CELL} ]*")
 
 
 def html_text(markup: str) -> str:
@@ -32,7 +33,7 @@ def html_text(markup: str) -> str:
     """
     # HTML has no entities that expand, and what huge_tree allows beside depth is bounded by the length of the page.
     parser = etree.HTMLParser(encoding="utf-8", huge_tree=True, no_network=True, remove_comments=True, remove_pis=True)
-    content = markup.encode("utf-8", "replace").replace(b"\0", b"")
+    content = _with_hidden(markup.encode("utf-8", "replace").replace(b"\0", b""))
     try:
         root = etree.fromstring(content, parser)
     except etree.LxmlError as error:  # of a page without anything
@@ -44,21 +45,36 @@ def html_text(markup: str) -> str:
     fatal = [error.message for error in parser.error_log if error.level == etree.ErrorLevels.FATAL]
     if fatal:
         raise MalformedError(f"unreadable HTML: {fatal[0].strip()}")
-    _hide(root, markup)
+    for element in [*root.iter("ix:header"), *_hidden()(root)]:
+        element.tag = "hidden"
     try:
         return lines_of(str(_stylesheet()(root)))
     except etree.XSLTError as error:
         raise MalformedError(f"unreadable HTML: {error}") from None
 
 
-def _hide(root: etree._Element, markup: str) -> None:
-    """Rename the elements that no reader sees, so that the text behind them stays."""
-    for element in [*root.iter("ix:header"), *(root.xpath("//*[@hidden]") if _ATTRIBUTE.search(markup) else ())]:
-        element.tag = "hidden"
-    for element in root.iter() if _HIDDEN.search(markup) else ():
-        style = element.get("style")
-        if style and ("none" in (low := style.lower()) or "hidden" in low) and _HIDDEN.search(low):
-            element.tag = "hidden"
+def _with_hidden(content: bytes) -> bytes:
+    """Give elements the attribute `hidden` whose styles hide them: far fewer are looked at than have a style."""
+    pieces, done = [], 0
+    lowered = content.lower()
+    for word in (b"none", b"hidden"):
+        place = lowered.find(word)
+        while place >= 0:
+            if found := _HIDDEN.search(content, max(0, place + len(word) - _LONGEST_STYLE), place + len(word)):
+                tag = _TAG.match(content, content.rfind(b"<", 0, found.start()))
+                if tag and content.find(b">", tag.end(), found.start()) < 0:
+                    pieces.append(tag.end())
+            place = lowered.find(word, place + len(word))
+    whole = []
+    for end in sorted(set(pieces)):
+        whole += [content[done:end], b" hidden=''"]
+        done = end
+    return b"".join([*whole, content[done:]])
+
+
+@functools.cache
+def _hidden() -> etree.XPath:
+    return etree.XPath("//*[@hidden]")
 
 
 @functools.cache
@@ -72,13 +88,12 @@ def lines_of(marked: str) -> str:
     for space in "\t\r\n\f\xa0":
         text = text.replace(space, " ")
     text = re.sub("  +", " ", text)
-    for sign in (PARAGRAPH, LINE, BREAK, CELL):
-        text = text.replace(f" {sign}", sign).replace(f"{sign} ", sign)
+    text = text.replace(f" {CELL}", CELL).replace(f"{CELL} ", CELL)
     text = re.sub(f"{CELL}{CELL}+", CELL, text)
     text = _BEHIND_A_FIGURE.sub("", _BEFORE_A_FIGURE.sub("", text))
     text = _BEHIND_A_BULLET.sub(" ", text)
     text = _STRUCTURE.sub(_written, _BEHIND_A_BULLET.sub(" ", text).strip(f"{PARAGRAPH}{LINE}{BREAK}{CELL} "))
-    return text.replace(SPACE, " ")
+    return text.replace(" \n", "\n").replace(SPACE, " ")
 
 
 def _written(signs: re.Match[str]) -> str:
