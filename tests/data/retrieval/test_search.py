@@ -206,7 +206,7 @@ def test_hybrid_is_the_sum_of_reciprocal_ranks(tmp_path: Path) -> None:
 
 
 def test_an_index_of_something_else_is_refused(folder: Path, search: Search) -> None:
-    wanted = {"format": 1, "corpus": "another", "retrieval.embedding": None}
+    wanted = {"format": 2, "corpus": "another", "retrieval.embedding": None}
     with pytest.raises(
         DataError, match=r"another or an older corpus.*\(changed: corpus\): run `domainlm retrieve CONFIG`"
     ):

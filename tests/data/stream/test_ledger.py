@@ -133,10 +133,10 @@ def test_a_document_names_its_source_and_date(shards: Path) -> None:
     stream = open_stream(shards, ("best_fit", 20), 0)
     documents = {document["id"]: document for document in documents_of(stream, range(200))}
     assert documents["news-029"] == {
-        "id": "news-029", "source": "news", "date": "2020-01-02", "first_token": 15, "tokens": 1,
-        "shard": "train/news-00002",
+        "id": "news-029", "source": "news", "first_date": "2020-01-02", "last_date": "2020-01-02", "date_kind": None,
+        "first_token": 15, "tokens": 1, "shard": "train/news-00002",
     }  # fmt: skip
-    assert documents["filings-002"]["date"] is None
+    assert documents["filings-002"]["last_date"] is None
 
 
 def test_a_source_that_is_left_out_has_no_samples(shards: Path) -> None:
