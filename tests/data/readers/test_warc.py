@@ -1,5 +1,6 @@
 import gzip
 import io
+import tracemalloc
 import zlib
 
 import brotli
@@ -11,6 +12,7 @@ from data.readers import http_message
 from data.readers.http_message import response_of
 from data.readers.rows import LeftOut, MalformedError
 from data.readers.warc import read_warc
+from data.sources import packed
 from tests.data.readers.made import response, warc
 from tests.data.readers.samples import CRAWL
 
@@ -151,3 +153,17 @@ def test_damage_of_a_body_is_of_its_record() -> None:
     assert isinstance(found, MalformedError)
     assert "broken HTTP: its gzip cannot be unpacked" in str(found)
     assert http_message.headers_of(b"A: 1\r\n b\r\nA: 2\r\nnone\r\n") == {"a": "1 b"}
+
+
+def test_one_record_is_held_at_a_time() -> None:
+    header = {"WARC-Type": "conversion", "Content-Type": "text/plain"}
+    record = warc((header, b"words " * 20_000))
+    stream = io.BufferedReader(packed.unpacked(io.BufferedReader(io.BytesIO(gzip.compress(record) * 60)), "a.warc.gz"))  # type: ignore[arg-type]
+    tracemalloc.start()
+    try:
+        count = sum(isinstance(found, dict) for _, found in read_warc(stream, "a.warc.gz", WarcConfig()))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert count == 60
+    assert peak < 10 * len(record) < 60 * len(record)
