@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from multiprocessing.connection import Connection, Pipe
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from data.errors import DataError
@@ -57,9 +58,9 @@ def _ending(status: int) -> str:
 @functools.cache
 def _child() -> tuple["subprocess.Popen[bytes]", Connection]:
     here, there = Pipe()
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
     child = subprocess.Popen(
-        [sys.executable, "-c", STARTS, str(there.fileno())],
+        [sys.executable, "-P", "-c", STARTS, str(there.fileno())],
         pass_fds=[there.fileno()],
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -68,6 +69,13 @@ def _child() -> tuple["subprocess.Popen[bytes]", Connection]:
     )
     there.close()
     atexit.register(_stop, child, here)
+    try:
+        here.recv()
+    except (EOFError, OSError):
+        raise DataError(
+            f"the process that reads documents did not start (status {child.wait()}): see what "
+            f"`{sys.executable} -c 'import data.readers.isolated'` says"
+        ) from None
     return child, here
 
 
@@ -82,6 +90,7 @@ def serve(descriptor: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with Connection(descriptor) as connection:
+        connection.send(None)  # it has started: what ends it from now on is a document
         while True:
             try:
                 function, arguments, named = connection.recv()

@@ -1,5 +1,7 @@
 import ctypes
+import functools
 import os
+from pathlib import Path
 
 import pytest
 
@@ -67,3 +69,22 @@ def test_time_is_bounded() -> None:
 def test_a_missing_library_is_said() -> None:
     with pytest.raises(DataError, match=r"read with selectolax: pip install 'domainlm\[documents\]'"):
         isolated(_double, 1, "miss")
+
+
+def test_it_starts_wherever_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A folder with modules of the same names is not looked into."""
+    (tmp_path / "data.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    _anew(monkeypatch)
+    assert isolated(_double, 2) == 4
+
+
+def test_one_that_does_not_start_is_no_fault_of_documents(monkeypatch: pytest.MonkeyPatch) -> None:
+    _anew(monkeypatch)
+    monkeypatch.setattr(module, "STARTS", "raise SystemExit(3)")
+    with pytest.raises(DataError, match=r"did not start \(status 3\)"):
+        isolated(_double, 2)
+
+
+def _anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_child", functools.cache(module._child.__wrapped__))
