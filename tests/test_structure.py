@@ -211,6 +211,7 @@ ELSEWHERE = {
     "train/spikes/skip_rules": "train/spikes/test_spikes",
     "train/outliers": "train/spikes/test_spikes",
     "train/start": "train/test_training",
+    "data/corpus/date_doubts": "data/corpus/test_build",
     "train/step": "train/spikes/test_spikes",
 }
 """Modules whose content the tests of others drive, and where."""

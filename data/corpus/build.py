@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from data.config import CANARIES, DataConfig
 from data.corpus import canaries
 from data.corpus.counts import Counts, merged
+from data.corpus.date_doubts import coarse_dates, straddling, swapped_dates, zero_dates
 from data.corpus.decontaminate import item_stamps, load_items
 from data.corpus.deduplicate import Decision, Forgotten, Staged, decide, decide_by_name
 from data.corpus.files import CARD, dataset_card
@@ -36,7 +37,6 @@ from data.corpus.report import (
     check_malformed,
     check_splits,
     check_sum,
-    coarse_dates,
     contamination_report,
     contamination_warnings,
     corpus_report,
@@ -45,11 +45,8 @@ from data.corpus.report import (
     near_copies,
     removed_text,
     short_items,
-    straddling,
-    swapped_dates,
     undecoded,
     unmatched_boilerplate,
-    zero_dates,
 )
 from data.corpus.samples import shown_samples
 from data.corpus.shingles import Hashes

@@ -16,6 +16,10 @@ PARAGRAPH, LINE, CELL, SPACE, BREAK = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3", "\
 _HIDDEN = re.compile(rb"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.I)
 _LONGEST_STYLE = 40  # bytes of a declaration that hides, with its spaces
 _TAG = re.compile(rb"<[a-zA-Z][^\s<>/]*")
+# A tag with what is quoted in it. libxml2 compares each attribute with all before it: 100,000 take half a minute.
+_WHOLE_TAG = re.compile(rb"""<[a-zA-Z](?:[^>"']+|"[^"]*"|'[^']*'|["'])*+""")
+_QUOTED = re.compile(rb"""=\s*(?:"[^"]*"|'[^']*')""")
+LONG_TAG, MOST_ATTRIBUTES = 50_000, 10_000
 # These begin with the sign that they are about, to be found at the speed of memory. What stands in a cell of its own:
 # a currency, bracket or percent sign beside the figure that it belongs to, a bullet before its text.
 _BEFORE_A_FIGURE = re.compile(f"{CELL}(?<=[$€£¥(]{CELL})(?=[-–—(.0-9])")
@@ -29,11 +33,14 @@ def html_text(markup: str) -> str:
 
     Time and memory are in proportion to the page's length, about 20 times of which are held: bound it.
 
-    Raises MalformedError where not all of it can be read: more than 2,048 elements in one another.
+    Raises MalformedError where not all of it can be read: more than 2,048 elements in one another, or a tag of more
+    than 10,000 attributes, or words in them.
     """
     # HTML has no entities that expand, and what huge_tree allows beside depth is bounded by the length of the page.
     parser = etree.HTMLParser(encoding="utf-8", huge_tree=True, no_network=True, remove_comments=True, remove_pis=True)
-    content = _with_hidden(markup.encode("utf-8", "replace").replace(b"\0", b""))
+    content = markup.encode("utf-8", "replace").replace(b"\0", b"")
+    _check_tags(content)
+    content = _with_hidden(content)
     try:
         root = etree.fromstring(content, parser)
     except etree.LxmlError as error:  # of a page without anything
@@ -51,6 +58,13 @@ def html_text(markup: str) -> str:
         return lines_of(str(_stylesheet()(root)))
     except etree.XSLTError as error:
         raise MalformedError(f"unreadable HTML: {error}") from None
+
+
+def _check_tags(content: bytes) -> None:
+    """Raise MalformedError for a tag of more than MOST_ATTRIBUTES, which white space or slashes set apart."""
+    for tag in _WHOLE_TAG.findall(content) if len(content) > LONG_TAG else ():
+        if len(tag) > LONG_TAG and len(tag.split()) + _QUOTED.sub(b"", tag).count(b"/") > MOST_ATTRIBUTES:
+            raise MalformedError(f"unreadable HTML: a tag of more than {MOST_ATTRIBUTES:,} attributes")
 
 
 def _with_hidden(content: bytes) -> bytes:

@@ -20,7 +20,7 @@
   <!-- A cell is one line, unless it is the only one of its row or holds a table: then it lays out the page. -->
   <xsl:template match="td|th">
     <xsl:choose>
-      <xsl:when test="(preceding-sibling::td or preceding-sibling::th or following-sibling::td or following-sibling::th) and not(.//table)">
+      <xsl:when test="../*[2] and not(.//table)">
         <xsl:apply-templates mode="cell"/>
       </xsl:when>
       <xsl:otherwise><xsl:apply-templates/></xsl:otherwise>
@@ -34,7 +34,7 @@
   <!-- What stands above the line keeps a sign of it: ten to the fifth is no 105, nor a figure with a note another one. -->
   <xsl:template match="sup">
     <xsl:variable name="text" select="normalize-space(.)"/>
-    <xsl:variable name="next" select="substring(following-sibling::node()[1][self::text()], 1, 1)"/>
+    <xsl:variable name="next" select="substring(following-sibling::node()[1], 1, 1)"/>
     <xsl:choose>
       <xsl:when test="$text = '' or contains('|st|nd|rd|th|®|™|SM|TM|', concat('|', $text, '|'))"><xsl:value-of select="$text"/></xsl:when>
       <xsl:when test="contains($text, ' ') or translate($next, 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789', '') != $next">
@@ -43,7 +43,7 @@
       <xsl:otherwise><xsl:value-of select="concat('^', $text)"/></xsl:otherwise>
     </xsl:choose>
   </xsl:template>
-  <xsl:template match="sub[number(substring(following-sibling::node()[1][self::text()], 1, 1)) &gt;= 0]">
+  <xsl:template match="sub[number(substring(following-sibling::node()[1], 1, 1)) &gt;= 0]">
     <xsl:value-of select="concat('_{', normalize-space(.), '}')"/>
   </xsl:template>
   <xsl:template match="sup | sub" mode="cell"><xsl:apply-templates select="."/></xsl:template>

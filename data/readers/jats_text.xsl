@@ -66,7 +66,7 @@
   <!-- What stands above the line keeps a sign of it: ten to the fifth is no 105, nor a figure with a note another one. -->
   <xsl:template match="sup">
     <xsl:variable name="text" select="normalize-space(.)"/>
-    <xsl:variable name="next" select="substring(following-sibling::node()[1][self::text()], 1, 1)"/>
+    <xsl:variable name="next" select="substring(following-sibling::node()[1], 1, 1)"/>
     <xsl:choose>
       <xsl:when test="$text = '' or contains('|st|nd|rd|th|®|™|SM|TM|', concat('|', $text, '|'))"><xsl:value-of select="$text"/></xsl:when>
       <xsl:when test="contains($text, ' ') or translate($next, 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789', '') != $next">
@@ -75,7 +75,7 @@
       <xsl:otherwise><xsl:value-of select="concat('^', $text)"/></xsl:otherwise>
     </xsl:choose>
   </xsl:template>
-  <xsl:template match="sub[number(substring(following-sibling::node()[1][self::text()], 1, 1)) &gt;= 0]">
+  <xsl:template match="sub[number(substring(following-sibling::node()[1], 1, 1)) &gt;= 0]">
     <xsl:value-of select="concat('_{', normalize-space(.), '}')"/>
   </xsl:template>
 

@@ -20,14 +20,8 @@ SPLIT_MEANINGS = {
 }
 FACTS = "data_card.json"
 SEVERAL, UNDATED = "several", "undated"  # beside years: of no single one, and without a date
-PRECISION_MEANINGS = {
-    "day": "of one day",
-    "month": "of days of one month",
-    "year": "of days of one year",
-    "longer": "of days of several years",
-    "open": "of any day up to the last",
-    NO_DATE: "without a date",
-}
+OF_DAYS = ("of one day", "of days of one month", "of days of one year", "of several years", "of any day up to the last")
+PRECISION_MEANINGS = dict(zip((*PRECISIONS, NO_DATE), (*OF_DAYS, "without a date"), strict=True))
 OF_HELD_OUT = " of held-out text"
 DOMAIN_NAMED = 2  # sources that the first sentence has room for
 SOURCES_BESIDE = 6  # columns that a printed page has room for
@@ -320,10 +314,10 @@ def precision_tables(report: CorpusReport) -> list[Table]:
     """Documents kept by the precision of their dates, and by what the dates say; nothing for older corpora."""
     kept = sum(source.documents for source in report.sources.values())
     lines: list[_Line] = []
-    for precision in (*PRECISIONS, NO_DATE):
+    for precision, meaning in PRECISION_MEANINGS.items():
         found = {name: source.precisions.get(precision, 0) for name, source in report.sources.items()}
         if any(found.values()):
-            lines.append((PRECISION_MEANINGS.get(precision, precision), 0, found, [["precisions", precision]]))
+            lines.append((meaning, 0, found, [["precisions", precision]]))
     kinds = {name: source.date_kinds for name, source in report.sources.items()}
     lines += [
         (f"{kind}, as the records say", 0, found, keys) for kind, _, found, keys in _by_reason(kinds, "date_kinds")
