@@ -8,13 +8,13 @@ from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer, field_v
 
 from data.addresses import without_secrets
 from data.date_format import check_date_format
-from data.format_config import EdgarConfig, Format, JatsConfig
+from data.format_config import DocxConfig, EdgarConfig, Format, HtmlConfig, JatsConfig, PdfConfig, WarcConfig
 from data.interval import DateKind
 
 # The first whole year of the Gregorian calendar: ISO 8601 gives earlier ones no meaning without agreement. So years of
 # the Hijra, now in their 15th century, are none of ours.
 EARLIEST_DATE = datetime.date(1583, 1, 1)
-OF_ONE_FORMAT = ("edgar", "jats")  # settings of a source, called as their format
+OF_ONE_FORMAT = ("edgar", "jats", "html", "pdf", "docx", "warc")  # settings of a source, called as their format
 # Forms of dates that are not of strptime's letters: what is read where no date_format is set, and units of epoch times:
 # how many make a second, and the number below which it may be of the coarser unit instead. 50,000 days are of 2106, 5e9
 # seconds of 2128; among them are 0 and -1, which programs write where they know no date.
@@ -61,6 +61,14 @@ class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     """What becomes of submissions to EDGAR."""
     jats: JatsConfig | None = None
     """What becomes of articles in JATS."""
+    html: HtmlConfig | None = None
+    """What becomes of web pages."""
+    pdf: PdfConfig | None = None
+    """What becomes of PDFs."""
+    docx: DocxConfig | None = None
+    """What becomes of Word documents."""
+    warc: WarcConfig | None = None
+    """What becomes of a crawl's records."""
     weight: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Share of the training tokens, relative to the other sources'. None for all: in proportion to their size."""
     domain: bool = False
@@ -123,7 +131,8 @@ class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
         if self.format and scheme in ("hub", "demo"):
             raise ValueError(f"{scheme}:// has a format of its own: leave out format: {self.format}")
         for other in OF_ONE_FORMAT:
-            if getattr(self, other) is not None and self.format not in (None, other):
+            of_this = self.format in (None, other) or (self.format == "wet" and other == "warc")
+            if getattr(self, other) is not None and not of_this:
                 raise ValueError(f"{other}: settings of another format than {self.format}: leave them out")
         return self
 

@@ -162,6 +162,12 @@ def test_names_do_not_repeat_their_room() -> None:
 
 
 ELSEWHERE = {
+    "data/readers/dates": "data/readers/test_html",
+    "data/readers/encodings": "data/readers/test_html",
+    "data/readers/http_message": "data/readers/test_warc",
+    "data/readers/main_text": "data/readers/test_html",
+    "data/readers/numbering": "data/readers/test_docx",
+    "data/readers/page_layout": "data/readers/test_pdf",
     "domainlm/arguments": "domainlm/test_main",
     "domainlm/option_values": "domainlm/test_main",
     "domainlm/configuration": "domainlm/test_paths",

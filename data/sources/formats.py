@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from data.errors import DataError
 from data.files import READ_BYTES
-from data.format_config import EdgarConfig, Format, JatsConfig
+from data.format_config import DocxConfig, EdgarConfig, Format, HtmlConfig, JatsConfig, PdfConfig, WarcConfig
 from data.readers.rows import LONGEST_RECORD, MalformedError, Rows
 from data.source_config import SourceConfig
 from data.sources import packed
@@ -103,6 +103,26 @@ def _reader_of_publishers(kind: Format, source: SourceConfig | None) -> Callable
             from data.readers.jats import read_jats
 
             return functools.partial(read_jats, settings=(source and source.jats) or JatsConfig())
+        case "html":
+            from data.readers.html import read_html
+
+            return functools.partial(read_html, config=(source and source.html) or HtmlConfig())
+        case "pdf":
+            from data.readers.pdf import read_pdf
+
+            return functools.partial(read_pdf, config=(source and source.pdf) or PdfConfig())
+        case "docx":
+            from data.readers.docx import read_docx
+
+            return functools.partial(read_docx, config=(source and source.docx) or DocxConfig())
+        case "warc" | "wet":
+            from data.readers.warc import read_warc
+
+            return functools.partial(read_warc, config=(source and source.warc) or WarcConfig())
+        case "mbox":
+            from data.readers.mail import read_mail
+
+            return read_mail
         case _:
             raise DataError(f"files of the format {kind} cannot be read")
 

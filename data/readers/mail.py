@@ -1,0 +1,148 @@
+"""Mail: the letters of an mbox file, or the one that an .eml file is, and the days on which they may have been sent."""
+
+import contextlib
+import email
+import email.header
+import email.message
+import email.utils
+import io
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from data.format_config import HtmlConfig
+from data.interval import Interval
+from data.readers.dates import day_of_mail
+from data.readers.encodings import decoded
+from data.readers.html import fields_of_page
+from data.readers.isolated import isolated
+from data.readers.rows import LeftOut, MalformedError, Rows
+
+LONGEST_LETTER = 1 << 26  # bytes
+LONGEST_LINE = 1 << 20
+LONGEST_ENVELOPE = 1_000
+MOST_PARTS = 1_000
+# The line before each letter of an mbox file: From, an address, and the time of delivery.
+ENVELOPE = re.compile(rb"From \S.*\d{1,2}:\d\d(?::\d\d)?.*\d{4}")
+QUOTED_FROM = re.compile(rb"^>(?=>*From )", re.MULTILINE)
+TEXTS = ("text/plain", "text/html")
+
+
+def read_mail(file: "io.BufferedReader[Any]", name: str) -> Rows:
+    """The letters of a file with their numbers, and what they enclose."""
+    for number, content in enumerate(_letters(file), start=1):
+        if isinstance(content, MalformedError):
+            yield number, content
+            continue
+        found = isolated(_letter, content)
+        if isinstance(found, MalformedError):
+            found.size = len(content)
+            yield number, found
+            continue
+        fields, enclosed = found
+        for kind in enclosed:
+            yield number, LeftOut(kind)
+        yield number, fields
+
+
+def _letters(file: "io.BufferedReader[Any]") -> Iterator[bytes | MalformedError]:
+    """Each letter with its envelope's line; a file that begins without one is a letter alone."""
+    lines: list[bytes] = []
+    size = 0
+    is_mbox = ENVELOPE.match(file.peek(LONGEST_ENVELOPE)[:LONGEST_ENVELOPE]) is not None
+    is_after_blank = True
+    while line := file.readline(LONGEST_LINE):
+        if is_mbox and is_after_blank and size and ENVELOPE.match(line):
+            yield _one(lines, size)
+            lines, size = [], 0
+        size += len(line)
+        if size <= LONGEST_LETTER:
+            lines.append(line)
+        is_after_blank = line in (b"\n", b"\r\n")
+    if size:
+        yield _one(lines, size)
+
+
+def _one(lines: list[bytes], size: int) -> bytes | MalformedError:
+    if size > LONGEST_LETTER:
+        return MalformedError(f"record too long: a letter above {LONGEST_LETTER:,} bytes", size)
+    return b"".join(lines)
+
+
+def _letter(content: bytes) -> tuple[dict[str, object], list[str]]:
+    """The fields of a letter, and the kinds of what it encloses. Raises MalformedError where it is none."""
+    envelope = b""
+    if ENVELOPE.match(content):
+        envelope, _, content = content.partition(b"\n")
+        content = QUOTED_FROM.sub(b"", content)
+    letter = email.message_from_bytes(content)
+    if not letter.keys():
+        raise MalformedError("no letter: it has no headers")
+    texts, enclosed = _parts(letter)
+    date = _date(letter, envelope)
+    subject = _header(letter, "Subject")
+    fields: dict[str, object] = {
+        "text": "\n\n".join(filter(None, texts)),
+        "id": _header(letter, "Message-ID").strip("<> ") or None,
+        "title": subject or None,
+        "url": _header(letter, "Archived-At").strip("<> ") or None,
+        "date": date,
+        "date_kind": "sent" if date else None,
+    }
+    return fields, enclosed
+
+
+def _parts(letter: email.message.Message) -> tuple[list[str], list[str]]:
+    """The texts of a letter in order, of alternatives the plain one, and the kinds of all other parts."""
+    texts: list[str] = []
+    enclosed: list[str] = []
+    left: list[email.message.Message] = [letter]
+    for _ in range(MOST_PARTS):
+        if not left:
+            return texts, enclosed
+        part = left.pop(0)
+        kind = part.get_content_type()
+        if part.is_multipart():
+            inner = [one for one in part.get_payload() if isinstance(one, email.message.Message)]
+            left[:0] = _best(inner) if kind == "multipart/alternative" else inner
+        elif kind in TEXTS and part.get_content_disposition() != "attachment":
+            texts.append(_text(part, kind))
+        else:
+            enclosed.append(f"attachment of type {part.get_content_maintype()}/…")
+    raise MalformedError(f"too large: a letter of more than {MOST_PARTS:,} parts")
+
+
+def _best(alternatives: list[email.message.Message]) -> list[email.message.Message]:
+    plain = [part for part in alternatives if part.get_content_type() == "text/plain"]
+    return plain[:1] or alternatives[-1:]
+
+
+def _text(part: email.message.Message, kind: str) -> str:
+    payload = part.get_payload(decode=True)
+    content = payload if isinstance(payload, bytes) else b""
+    charset = part.get_param("charset")
+    encoding = charset if isinstance(charset, str) else None
+    if kind == "text/html":
+        return str(fields_of_page(content, HtmlConfig(text="whole"), encoding)["text"])
+    return decoded(content, encoding).replace("\r\n", "\n").strip("\n")
+
+
+def _header(letter: email.message.Message, name: str) -> str:
+    value = str(letter.get(name, ""))
+    with contextlib.suppress(LookupError, ValueError):  # an encoding that there is not
+        value = str(email.header.make_header(email.header.decode_header(value)))
+    return " ".join(value.encode("utf-8", "replace").decode().split())
+
+
+def _date(letter: email.message.Message, envelope: bytes) -> Interval | None:
+    """From the day that the sender wrote, if no server had the letter earlier, to the last on which a server took it.
+
+    The sender's is nobody's witness, and may be wrong or forged; each server writes on top when it took the letter.
+    """
+    stamps = [str(value).rpartition(";")[2] for value in letter.get_all("Received", [])]
+    taken = [day for day in map(day_of_mail, stamps) if day]
+    written = day_of_mail(str(letter.get("Date", "")))
+    if not taken and (day := day_of_mail(envelope.decode("ascii", "replace").partition(" ")[2].partition(" ")[2])):
+        taken = [day]
+    days = [*taken, *([written] if written and (not taken or written <= max(taken)) else [])]
+    return Interval(min(days), max(days)) if days else None

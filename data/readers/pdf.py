@@ -1,0 +1,111 @@
+"""PDF: the text layer of a document, as it is read; pages that have none are counted, never silently empty."""
+
+import io
+import re
+from typing import Any
+
+from data.format_config import PdfConfig
+from data.interval import Interval
+from data.readers.dates import interval_of
+from data.readers.isolated import isolated
+from data.readers.page_layout import Line, Piece, lines_of, text_of
+from data.readers.rows import LONGEST_RECORD, LeftOut, MalformedError, Rows
+
+MOST_PAGES = 20_000
+MOST_PIECES = 20_000  # of a page
+WITHOUT_TEXT = "page without text: it needs OCR"
+BLANK = "blank page"
+# What fonts give that do not say which letters their signs are: no letters, but private ones, controls, or U+FFFD.
+NO_LETTERS = re.compile("[\ufffd\ue000-\uf8ff\x00\x01\x03-\x08\x0e-\x1f]")
+MOST_WITHOUT_LETTERS = 0.3  # of a page's text
+DATE = re.compile(r"(?:D:)?(\d{4})(\d\d)?(\d\d)?(?:(\d\d)(\d\d)(\d\d)?)?(?:Z|([+-])(\d\d)'?(\d\d)?)?")
+
+
+def read_pdf(file: "io.BufferedReader[Any]", name: str, config: PdfConfig) -> Rows:
+    """The document that a file is, and its pages without text. Raises DataError where its library is not installed."""
+    content = file.read(LONGEST_RECORD + 1)
+    if len(content) > LONGEST_RECORD:
+        yield 1, MalformedError(f"record too long: above {LONGEST_RECORD:,} bytes", len(content))
+        return
+    found = isolated(_document, content, config)
+    if isinstance(found, MalformedError):
+        found.size = len(content)
+        yield 1, found
+        return
+    fields, pages = found
+    for kind, count in pages.items():
+        for _ in range(count):
+            yield 1, LeftOut(kind)
+    yield 1, fields
+
+
+def _document(content: bytes, config: PdfConfig) -> tuple[dict[str, object], dict[str, int]]:
+    """The fields of a document, and how many of its pages are left out, by kind. Raises MalformedError."""
+    import pypdfium2
+
+    try:
+        document = pypdfium2.PdfDocument(content)
+    except pypdfium2.PdfiumError as error:
+        if "password" in str(error).lower() or "security" in str(error).lower():
+            raise MalformedError("encrypted: it opens with a password") from None
+        raise MalformedError(f"unreadable document: {error}") from None
+    try:
+        if len(document) > MOST_PAGES:
+            raise MalformedError(f"too large: {len(document):,} pages, above {MOST_PAGES:,}")
+        said = document.get_metadata_dict()
+        pages = [_page(document, number) for number in range(len(document))]
+    finally:
+        document.close()
+    left_out = {kind: pages.count(kind) for kind in (WITHOUT_TEXT, BLANK)}
+    with_text = [page for page in pages if not isinstance(page, str)]
+    if not with_text:
+        if left_out[WITHOUT_TEXT]:
+            raise MalformedError(f"needs OCR: none of its {len(pages):,} pages has text")
+        raise MalformedError(f"empty document: its {len(pages):,} pages show nothing")
+    date = date_of(said.get("CreationDate" if config.date == "created" else "ModDate", "")) if config.date else None
+    return {
+        "text": text_of(with_text),
+        "title": said.get("Title") or None,
+        "date": date,
+        "date_kind": ("published" if config.date == "created" else "revised") if date else None,
+    }, left_out
+
+
+def _page(document: Any, number: int) -> list[Line] | str:
+    """The lines of a page, or which kind of page without text it is."""
+    import pypdfium2
+
+    try:
+        page = document[number]
+    except pypdfium2.PdfiumError:
+        raise MalformedError(f"unreadable document: page {number + 1:,} cannot be read") from None
+    text_page = page.get_textpage()
+    try:
+        count = text_page.count_rects()
+        if count > MOST_PIECES:
+            raise MalformedError(f"too large: page {number + 1:,} has {count:,} pieces of text, above {MOST_PIECES:,}")
+        boxes = [text_page.get_rect(index) for index in range(count)]
+        pieces = [
+            Piece(box[0], box[1], box[2], box[3], text_page.get_text_bounded(*box).replace("\r\n", " "))
+            for box in boxes
+        ]
+        pieces = [piece for piece in pieces if piece.text.strip()]
+        letters = "".join(piece.text for piece in pieces)
+        if pieces and len(NO_LETTERS.findall(letters)) <= MOST_WITHOUT_LETTERS * len(letters):
+            return lines_of(pieces)
+        return WITHOUT_TEXT if pieces or any(True for _ in page.get_objects(max_depth=2)) else BLANK
+    finally:
+        text_page.close()
+        page.close()
+
+
+def date_of(written: str) -> Interval | None:
+    """The day of a date of PDF, such as D:20190314120000+01'00'; in UTC where it has a zone."""
+    found = DATE.match(written)
+    if not found:
+        return None
+    year, month, day, hour, minute, _, sign, hours, minutes = found.groups()
+    if not day:
+        return interval_of("-".join(filter(None, (year, month))))
+    zone = f"{sign}{hours}:{minutes or '00'}" if sign else ""
+    return interval_of(f"{year}-{month}-{day}" + (f"T{hour}:{minute}:00{zone}" if hour and minute else ""))

@@ -1,0 +1,129 @@
+import io
+import zipfile
+
+import pytest
+
+from data.format_config import DocxConfig
+from data.readers import docx as module
+from data.readers.docx import _fields, read_docx
+from data.readers.numbering import written
+from data.readers.rows import MalformedError
+from tests.data.readers.made import docx
+from tests.data.readers.samples import DOCUMENT
+
+
+def read(content: bytes, config: DocxConfig | None = None) -> object:
+    file = io.BufferedReader(io.BytesIO(content))  # type: ignore[arg-type]
+    [(line, found)] = read_docx(file, "a.docx", config or DocxConfig())
+    assert line == 1
+    return found
+
+
+TEXT = """Loan agreement
+
+The rate is six percent.[1]
+
+1. The lender lends.
+  1(a) On the first day.
+  1(b) In one sum.
+2. The borrower pays.
+
+Two that were parted are one.
+
+Year | Sum
+2019 | 1,234
+
+[1] Of the principal."""
+
+
+def test_a_document_with_all_that_is_read() -> None:
+    assert read(DOCUMENT) == {"text": TEXT, "title": "Loan", "date": None, "date_kind": None}
+
+
+@pytest.mark.parametrize(
+    ("date", "day", "kind"), [("created", "2019-03-04", "published"), ("modified", "2020-05-06", "revised")]
+)
+def test_dates_of_its_properties_count_where_they_are_asked_for(date: str, day: str, kind: str) -> None:
+    found = read(DOCUMENT, DocxConfig.model_validate({"date": date}))
+    assert isinstance(found, dict)
+    assert (str(found["date"]), found["date_kind"]) == (day, kind)
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ("<w:sdt><w:sdtContent><w:p><w:r><w:t>In a form</w:t></w:r></w:p></w:sdtContent></w:sdt>", "In a form"),
+        ("<w:p><w:hyperlink><w:r><w:t>link</w:t></w:r></w:hyperlink><w:r><w:tab/><w:t>b</w:t></w:r></w:p>", "link\tb"),
+        ("<w:p><w:r><w:t>a</w:t><w:br/><w:t>b</w:t><w:noBreakHyphen/></w:r></w:p>", "a\nb-"),
+        ("<w:p><w:r><w:instrText>PAGE</w:instrText></w:r><w:r><w:t>1</w:t></w:r></w:p>", "1"),
+        (
+            "<w:p><w:moveFrom><w:r><w:t>old</w:t></w:r></w:moveFrom><w:moveTo><w:r><w:t>new</w:t></w:r></w:moveTo></w:p>",
+            "new",
+        ),
+        (
+            "<w:tbl><w:tr><w:tc><w:tbl><w:tr><w:tc><w:p><w:r><w:t>in</w:t></w:r></w:p></w:tc></w:tr></w:tbl></w:tc></w:tr></w:tbl>",
+            "in",
+        ),
+        ("", ""),
+    ],
+)
+def test_parts_of_documents(body: str, text: str) -> None:
+    found = read(docx(body))
+    assert isinstance(found, dict)
+    assert found["text"] == text
+
+
+def test_numbers_of_styles_count_too() -> None:
+    space = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+    parts = {
+        "word/styles.xml": f'<w:styles xmlns:w="{space}"><w:style w:styleId="A"><w:pPr><w:numPr><w:numId w:val="3"/>'
+        '</w:numPr></w:pPr></w:style><w:style w:styleId="B"><w:basedOn w:val="A"/></w:style></w:styles>',
+        "word/numbering.xml": f'<w:numbering xmlns:w="{space}"><w:abstractNum w:abstractNumId="7"><w:lvl w:ilvl="0">'
+        '<w:start w:val="4"/><w:numFmt w:val="upperRoman"/><w:lvlText w:val="§ %1"/></w:lvl></w:abstractNum>'
+        '<w:num w:numId="3"><w:abstractNumId w:val="7"/></w:num></w:numbering>',
+    }
+    item = '<w:p><w:pPr><w:pStyle w:val="B"/></w:pPr><w:r><w:t>Rent</w:t></w:r></w:p>'
+    found = read(docx(item * 2, parts))
+    assert isinstance(found, dict)
+    assert found["text"] == "§ IV Rent\n§ V Rent"
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "text"),
+    [
+        (1, "lowerLetter", "a"),
+        (27, "lowerLetter", "aa"),
+        (1994, "upperRoman", "MCMXCIV"),
+        (4, "decimal", "4"),
+        (10**6, "lowerRoman", "1000000"),
+    ],
+)
+def test_numbers_as_word_writes_them(number: int, kind: str, text: str) -> None:
+    assert written(number, kind) == text
+
+
+def bomb() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("word/document.xml", b" " * 5_000)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"PK\x03\x04 cut", "unreadable document"),
+        (b"\xd0\xcf\x11\xe0 old", "encrypted, or of Word before 2007"),
+        (docx("").replace(b"word/document.xml", b"word/docxment.xml"), "no part word/document.xml"),
+        (docx("<w:p>"), "unreadable document: word/document.xml"),
+        (
+            docx("", {"word/styles.xml": '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/hostname">]><a>&b;</a>'}),
+            "declares entities",
+        ),
+        (bomb(), "too large: word/document.xml unpacks to more than 4,000 bytes"),
+    ],
+)
+def test_what_is_no_document_is_named(content: bytes, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LONGEST_PART", 4_000)
+    with pytest.raises(MalformedError, match=said):
+        _fields(content, DocxConfig())

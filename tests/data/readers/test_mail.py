@@ -1,0 +1,81 @@
+import io
+
+import pytest
+
+from data.readers import mail as module
+from data.readers.mail import read_mail
+from data.readers.rows import LeftOut, MalformedError
+from tests.data.readers.samples import LETTERS
+
+
+def rows(content: bytes) -> list[tuple[int, object]]:
+    return list(read_mail(io.BufferedReader(io.BytesIO(content)), "a.mbox"))  # type: ignore[arg-type]
+
+
+def only(content: bytes) -> dict[str, object]:
+    [(line, found)] = rows(content)
+    assert line == 1
+    assert isinstance(found, dict), found
+    return found
+
+
+def test_letters_of_a_file() -> None:
+    enclosed, first, second = rows(LETTERS)
+    assert enclosed == (1, LeftOut("attachment of type image/…"))
+    assert first[0] == 1
+    assert isinstance(first[1], dict)
+    assert first[1]["text"] == "The flour is schön.\nFrom here on we grind rye.\n> When do you grind?"
+    assert first[1]["title"] == "Grüße from the mill"
+    assert first[1]["id"] == "first@example.org"
+    assert (str(first[1]["date"]), first[1]["date_kind"]) == ("2002-01-03", "sent")
+    assert second[0] == 2
+    assert isinstance(second[1], dict)
+    assert second[1]["text"] == "Send three sacks.\n\n- rye\n- spelt"
+
+
+EARLY, LATE = "Thu, 3 Jan 2002 23:00:00 +0000", "Sat, 5 Jan 2002 01:00:00 +0200"
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ([f"Date: {EARLY}"], "2002-01-03"),
+        ([f"Date: {EARLY}", f"Received: by b; {LATE}"], "2002-01-03 to 2002-01-04"),
+        ([f"Received: by b; {LATE}", f"Received: by a; {EARLY}"], "2002-01-03 to 2002-01-04"),
+        (["Date: Mon, 1 Jan 2001 10:00:00 +0000", f"Received: by b; {LATE}"], "2001-01-01 to 2002-01-04"),
+        (["Date: Tue, 1 Jan 2030 10:00:00 +0000", f"Received: by b; {LATE}"], "2002-01-04"),  # forged, or a clock
+        (["Date: nonsense"], "None"),
+        ([], "None"),
+    ],
+)
+def test_dates_reach_to_the_last_server_and_never_beyond(headers: list[str], expected: str) -> None:
+    found = only("\n".join(["Subject: a", *headers, "", "words"]).encode())
+    assert str(found["date"]) == expected
+    assert found["date_kind"] == (None if expected == "None" else "sent")
+
+
+def test_the_line_before_a_letter_stands_for_a_server() -> None:
+    found = only(b"From a@b Sat Jan  5 12:00:00 2002\nDate: Thu, 3 Jan 2002 23:00:00 +0000\n\nwords\n")
+    assert str(found["date"]) == "2002-01-03 to 2002-01-05"
+
+
+def test_a_letter_alone_is_one_whatever_its_lines_begin_with() -> None:
+    found = only(b"Subject: a\n\nwords\n\nFrom me Sat Jan  5 12:00:00 2002\n")
+    assert found["text"] == "words\n\nFrom me Sat Jan  5 12:00:00 2002"
+
+
+def test_what_is_no_letter_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    [(_, found)] = rows(b"\nno headers at all\n")
+    assert isinstance(found, MalformedError)
+    assert str(found) == "no letter: it has no headers"
+    monkeypatch.setattr(module, "LONGEST_LETTER", 600)
+    [(first, long), (second, short)] = rows(LETTERS)
+    assert (first, second) == (1, 2)
+    assert isinstance(long, MalformedError)
+    assert "record too long" in str(long)
+    assert isinstance(short, dict)
+
+
+def test_unknown_encodings_are_read_as_well_as_may_be() -> None:
+    found = only(b"Subject: =?no-such?q?a?=\nContent-Type: text/plain; charset=no-such\n\nsch\xc3\xb6n")
+    assert found["text"] == "schön"
