@@ -213,16 +213,20 @@ def describe(result: Mapping[str, Any]) -> str:
 
 
 def _ways(ways: Mapping[str, Any]) -> Iterator[str]:
-    yield ""
-    yield (
-        f"{'right of ' + format(ways['items'], ',') + ' questions: ' + ', '.join(ways['kinds']):<60} "
-        f"{'':<22}  less the first way's, points"
-    )
+    title = f"right of {ways['items']:,} questions: {', '.join(ways['kinds'])}"
+    yield f"\n{title:<60} {'':<22}  {'less the first, points':<24}  nats of the right answer, less the first's"
     beside = {each["way"]: each for each in ways["differences"] if each["less"] == ways["ways"][0]["way"]}
     for way in ways["ways"]:
-        less = _points(beside[way["way"]]["difference"]) if way["way"] in beside else ""
+        found, less = beside.get(way["way"]), ""
+        if found:
+            less = f"{_points(found['difference']):<24}  {_nats(found['nats'])}"
         yield f"  {way['way']:<58} {_span(way['accuracy']):<22}  {less}".rstrip()
     yield f"{ways['verdict']}\n"
+
+
+def _nats(figure: Mapping[str, Any]) -> str:
+    ends = "" if figure["low"] is None else f" ({figure['low']:+.2f} to {figure['high']:+.2f})"
+    return f"{figure['value']:+.2f}{ends}"
 
 
 def _with_passages(kind: str, of_models: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -144,12 +144,14 @@ def ways_table(ways: Mapping[str, Any]) -> Table:
         ]
 
     for place, way in enumerate(ways["ways"]):
-        rows.append(Row(way["way"], 0, cells(".3f", way["accuracy"], "ways", place, "accuracy")))
+        nats = cells(".2f", way["nats"], "ways", place, "nats")
+        rows.append(Row(way["way"], 0, cells(".3f", way["accuracy"], "ways", place, "accuracy") + nats))
         for number, each in enumerate(ways["differences"]):
             if each["way"] == way["way"]:
                 shown = cells("+.3f", each["difference"], "differences", number, "difference")
+                shown += cells("+.2f", each["nats"], "differences", number, "nats")
                 rows.append(Row(f"less {each['less']}", 1, shown))
-    return Table(["right", "from", "to"], rows)
+    return Table(["right", "from", "to", "nats of the right answer", "from", "to"], rows)
 
 
 def memorised_table(models: Sequence[Mapping[str, Any]]) -> Table:

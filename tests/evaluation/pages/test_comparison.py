@@ -46,12 +46,15 @@ MEMORISED = {"seen 1 times": {"value": 0.05, "low": 0.01, "high": 0.2, "of": 20}
 
 
 WAYS = {
-    "ways": [{"way": f"ours, {how}", "accuracy": span(0.4)} for how in ("closed-book", "with passages")],
+    "ways": [
+        {"way": f"ours, {how}", "accuracy": span(0.4), "nats": span(80.5)} for how in ("closed-book", "with passages")
+    ],
     "differences": [
         {
             "way": "ours, with passages",
             "less": "ours, closed-book",
             "difference": {"value": 0.07, "low": 0.02, "high": 0.1},
+            "nats": span(-1.25),
         }
     ],
     "verdict": "ours, with passages has most right, 40.0 %",

@@ -54,12 +54,17 @@ def test_anyone_can_compute_the_figures_again(compared: Made) -> None:
     assert (sum(counts), len(documents), found["items"]) == (200, 40, 200)
     right = np.array([each["right"] for each in documents]).T
     names = [each["way"] for each in found["ways"]]
-    for way, sums in zip(found["ways"], right, strict=True):
+    nats = np.array([each["nats"] for each in documents]).T
+    for way, sums, costs in zip(found["ways"], right, nats, strict=True):
         assert way["accuracy"] == as_json(ratio_interval(sums.tolist(), counts, 2))
+        assert way["nats"] == as_json(ratio_interval(costs.tolist(), counts, 2))
+        assert way["nats"]["value"] == pytest.approx(1 - way["accuracy"]["value"]), "0 where it is right, 1 elsewhere"
     assert len(found["differences"]) == 6
     for each in found["differences"]:
         gains = right[names.index(each["way"])] - right[names.index(each["less"])]
         assert each["difference"] == as_json(ratio_interval(gains.tolist(), counts, 2))
+        less = nats[names.index(each["way"])] - nats[names.index(each["less"])]
+        assert each["nats"] == as_json(ratio_interval(less.tolist(), counts, 2))
         assert (each["better"], each["worse"]) == ((gains > 0).sum(), (gains < 0).sum())
 
 
