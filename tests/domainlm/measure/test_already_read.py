@@ -70,8 +70,8 @@ def test_of_other_models_and_of_runs_without_their_shards_nothing_is_known(other
 def test_an_export_says_what_its_run_has_read(other: RunConfig, tmp_path: Path) -> None:
     """Its record has the files and the cutoff: a run of a later cutoff has read what is held out before that."""
     old, ours = documents(other, "future"), text_of(other)
-    later = max(each.date for each in old if each.date)
-    known = {each for each in old if each.date and each.date < later}
+    later = max(each.last_date for each in old if each.last_date)
+    known = {each for each in old if each.last_date and each.last_date < later}
     export = tmp_path / "export"
     export.mkdir()
 
