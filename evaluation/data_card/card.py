@@ -81,6 +81,7 @@ def write_data_card(
         removals=tables.removal_tables(report),
         boilerplate=tables.boilerplate_tables(report),
         removals_of=tables.removals_of(report),
+        left_out=findings.left_out_table(report),
         leaks=findings.leaks_table(report),
         contamination=findings.contamination_table(report.contamination),
         common=findings.common_table(report.contamination),

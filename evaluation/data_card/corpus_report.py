@@ -58,6 +58,8 @@ class SourceReport(BaseModel, frozen=True, use_attribute_docstrings=True):
     dropped_characters: dict[str, NonNegativeInt] = {}
     """Characters of the documents dropped, by reason; older corpora do not say it."""
     quarantined: dict[str, NonNegativeInt]
+    left_out: dict[str, NonNegativeInt] = {}
+    """Parts of the files that are no records, such as pictures within a filing, by kind; older corpora have none."""
     lost_files: dict[str, NonNegativeInt] = {}
     """Bytes of the files that are damaged, or of which no record can be read."""
     empty_files: EmptyFiles = EmptyFiles()

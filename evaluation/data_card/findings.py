@@ -38,6 +38,17 @@ def common_table(contamination: Contamination | None) -> Table:
     return Table(["documents", "n-grams that are common", "of all its"], rows)
 
 
+def left_out_table(report: CorpusReport) -> Table:
+    """Parts of publishers' files that are no records, by source and kind, the most first."""
+    rows = []
+    for name, source in report.sources.items():
+        if source.left_out:
+            rows.append(Row(name, 0, []))
+        for kind, number in sorted(source.left_out.items(), key=lambda entry: (-entry[1], entry[0])):
+            rows.append(Row(kind, 1, [figure(number, ",d", fact("sources", name, "left_out", kind))]))
+    return Table(["parts"], rows)
+
+
 def leaks_table(report: CorpusReport) -> Table:
     """By source, the dated training documents that use words which came up years later, and the clearest of them."""
     rows = []

@@ -3,10 +3,10 @@
 import datetime
 
 from evaluation.data_card.corpus_report import CommonPhrases, Contamination, Leaks, LeakSample, LeakTest, Touched
-from evaluation.data_card.findings import common_table, contamination_table, leaks_table
+from evaluation.data_card.findings import common_table, contamination_table, leaks_table, left_out_table
 from evaluation.data_card.tables import MOST_ROWS
 from evaluation.pages.html import Row
-from tests.evaluation.data_card.test_tables import make_report
+from tests.evaluation.data_card.test_tables import make_report, make_source
 
 
 def test_contaminated_items_with_the_most_documents_come_first_and_the_others_are_counted() -> None:
@@ -26,6 +26,16 @@ def test_items_left_for_their_common_phrases() -> None:
     assert (rows[0].label, rows[0].cells) == ("i059", ["59", "1", "2"])
     assert rows[-1].cells[0] == f"{sum(range(11, 60 - MOST_ROWS)):,}"
     assert common_table(None).rows == []
+
+
+def test_parts_of_files_that_are_no_records_stand_by_kind() -> None:
+    filings = make_source(left_out={"GRAPHIC": 2, "ZIP": 12})
+    rows = left_out_table(make_report({"filings": filings, "web": make_source()})).rows
+    assert [(row.label, [*map(str, row.cells)]) for row in rows] == [
+        ("filings", []),
+        ("ZIP", ["12"]),
+        ("GRAPHIC", ["2"]),
+    ]
 
 
 def test_documents_of_contradicted_dates_stand_by_source_with_their_words() -> None:
