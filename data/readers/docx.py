@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from data.format_config import DocxConfig
 from data.readers.dates import interval_of
-from data.readers.isolated import isolated
+from data.readers.isolated import isolated_whole
 from data.readers.numbering import Numbering, attribute, local_name, numbering_of
-from data.readers.rows import LONGEST_RECORD, MalformedError, Rows
+from data.readers.rows import MalformedError, Rows
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -35,14 +35,7 @@ class _Document:
 
 def read_docx(file: "io.BufferedReader[Any]", name: str, config: DocxConfig) -> Rows:
     """The document that a file is."""
-    content = file.read(LONGEST_RECORD + 1)
-    if len(content) > LONGEST_RECORD:
-        yield 1, MalformedError(f"record too long: above {LONGEST_RECORD:,} bytes", len(content))
-        return
-    found = isolated(_fields, content, config)
-    if isinstance(found, MalformedError):
-        found.size = len(content)
-    yield 1, found
+    yield 1, isolated_whole(_fields, file, config)
 
 
 def _fields(content: bytes, config: DocxConfig) -> dict[str, object]:

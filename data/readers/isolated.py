@@ -5,6 +5,7 @@ Each worker process has one such child, which does one call after another and is
 
 import atexit
 import functools
+import io
 import os
 import resource
 import signal
@@ -13,10 +14,10 @@ import sys
 from collections.abc import Callable
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from data.errors import DataError
-from data.readers.rows import MalformedError
+from data.readers.rows import LONGEST_RECORD, MalformedError
 
 CPU_SECONDS = 60  # of a call: of the processor, as a clock on the wall would let a busy machine decide what is read
 MEMORY = 4 << 30  # bytes of address space of the child
@@ -24,6 +25,7 @@ STARTS = "import sys; from data.readers.isolated import serve; serve(int(sys.arg
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
+Config = TypeVar("Config")
 
 
 def isolated(
@@ -46,6 +48,19 @@ def isolated(
     if isinstance(found, ImportError):
         raise DataError(f"files of this format are read with {found.name}: pip install 'domainlm[documents]'")
     return found  # type: ignore[no-any-return]
+
+
+def isolated_whole(
+    function: Callable[[bytes, Config], Result], file: "io.BufferedReader[Any]", config: Config
+) -> Result | MalformedError:
+    """The same of the whole of a file, of at most LONGEST_RECORD bytes; what cannot be read counts by its bytes."""
+    content = file.read(LONGEST_RECORD + 1)
+    if len(content) > LONGEST_RECORD:
+        return MalformedError(f"record too long: above {LONGEST_RECORD:,} bytes", len(content))
+    found = isolated(function, content, config)
+    if isinstance(found, MalformedError):
+        found.size = len(content)
+    return found
 
 
 def _ending(status: int) -> str:

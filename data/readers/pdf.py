@@ -7,9 +7,9 @@ from typing import Any
 from data.format_config import PdfConfig
 from data.interval import Interval
 from data.readers.dates import interval_of
-from data.readers.isolated import isolated
+from data.readers.isolated import isolated_whole
 from data.readers.page_layout import Line, Piece, lines_of, text_of
-from data.readers.rows import LONGEST_RECORD, LeftOut, MalformedError, Rows
+from data.readers.rows import LeftOut, MalformedError, Rows
 
 MOST_PAGES = 20_000
 MOST_PIECES = 20_000  # of a page
@@ -23,13 +23,8 @@ DATE = re.compile(r"(?:D:)?(\d{4})(\d\d)?(\d\d)?(?:(\d\d)(\d\d)(\d\d)?)?(?:Z|([+
 
 def read_pdf(file: "io.BufferedReader[Any]", name: str, config: PdfConfig) -> Rows:
     """The document that a file is, and its pages without text. Raises DataError where its library is not installed."""
-    content = file.read(LONGEST_RECORD + 1)
-    if len(content) > LONGEST_RECORD:
-        yield 1, MalformedError(f"record too long: above {LONGEST_RECORD:,} bytes", len(content))
-        return
-    found = isolated(_document, content, config)
+    found = isolated_whole(_document, file, config)
     if isinstance(found, MalformedError):
-        found.size = len(content)
         yield 1, found
         return
     fields, pages = found

@@ -1,26 +1,13 @@
 import json
 from pathlib import Path
-from typing import Any
 
-from data.config import DataConfig, DecontaminationConfig
+from data.config import DecontaminationConfig
 from data.corpus.decontaminate import load_items
 from data.corpus.doubts import contamination_warnings, short_items
 from data.corpus.report import (
     contamination_report,
 )
-from data.corpus.write_kept import Kept
-
-
-def config_of(**changes: Any) -> DataConfig:
-    return DataConfig.model_validate({"sources": [{"name": "news", "path": "news.jsonl"}], **changes})
-
-
-def kept(split: str = "train", documents: int = 3, day: str | None = None) -> Kept:
-    found = Kept()
-    figures = {"documents": documents, "characters": 30, "bytes": 31, "first_date": day, "last_date": day}
-    found.add(split, figures)
-    found.counts.read = documents
-    return found
+from tests.data.corpus.test_report import config_of, kept
 
 
 def test_evaluation_items_of_which_too_much_is_met_are_named(tmp_path: Path) -> None:
