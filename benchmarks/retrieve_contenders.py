@@ -48,7 +48,8 @@ def ours(folder: Path, questions: list[str], text: int) -> dict[str, float]:
     build_index(config, corpus, index, 160)
     seconds = time.process_time() - begin
     search = Search(open_index(index, index_inputs(config, corpus, 160, None)), "bm25")
-    middle = Bound(search.index.passage(len(search.index.days) // 2, 0.0).date, undated=False)
+    date = search.index.passage(len(search.index.days) // 2, 0.0).date
+    middle = Bound(date and date.last, undated=False)
     asked = ask(questions, lambda question: [passage.text for passage in search.find(question, K)])
     dated = ask(questions, lambda question: [passage.text for passage in search.find(question, K, middle)])
     return {"rate": text / 1e6 / seconds, "disk": size_of(index) / text, **asked, "dated": dated["question"]}

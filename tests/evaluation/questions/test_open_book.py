@@ -42,7 +42,7 @@ from evaluation.questions.open_book import (
 LONGEST = 24
 """Bytes that a copier compares."""
 DAY = datetime.timedelta(days=1)
-PASSAGE = Passage(0, "p", "news", None, None, "A text.", 1.0)
+PASSAGE = Passage(0, "p", "news", None, None, None, "A text.", 1.0)
 
 
 def copied(before: bytes, byte: int) -> float:
