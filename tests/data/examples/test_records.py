@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from data.errors import DataError
 from data.examples.config import ExamplesConfig
 from data.examples.records import Example, read_examples
+from data.interval import Interval
 from data.sources.documents import BadRecord
 
 ASKED, ANSWERED = {"role": "user", "content": "why?"}, {"role": "assistant", "content": "because"}
@@ -29,7 +30,7 @@ def test_conversations_are_read_with_id_and_date(tmp_path: Path) -> None:
     whole = {"id": 7, "date": "2015-02-03", "messages": [system, ASKED, ANSWERED, ASKED, ANSWERED]}
     first, second = read(tmp_path, whole, {"messages": [ASKED, {**ANSWERED, "name": None}]})
     assert isinstance(first, Example)
-    assert (first.id, first.date) == ("7", datetime.date(2015, 2, 3))
+    assert (first.id, first.date) == ("7", Interval.of_day(datetime.date(2015, 2, 3)))
     assert [turn._asdict() for turn in first.turns] == whole["messages"]
     assert isinstance(second, Example)
     assert (second.id, second.date, second.line) == ("examples.jsonl:2", None, 2)
