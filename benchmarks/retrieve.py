@@ -94,13 +94,13 @@ def make(folder: Path, texts: Sequence[str], wanted: int) -> tuple[int, int]:
     file = corpus / "train" / "text" / "00000.parquet"
     file.parent.mkdir(parents=True)
     first = datetime.date(1990, 1, 1)
-    columns = {
+    dates = [first + datetime.timedelta(next(days) * 37 % 11_000) for _ in taken]
+    columns = dict.fromkeys(CORPUS_SCHEMA.names, [None] * len(taken)) | {
         "id": [f"d{number}" for number in range(len(taken))],
         "text": taken,
         "source": ["text"] * len(taken),
-        "date": [first + datetime.timedelta(next(days) * 37 % 11_000) for _ in taken],
-        "licence": [None] * len(taken),
-        "url": [None] * len(taken),
+        "first_date": dates,
+        "last_date": dates,
     }
     pq.write_table(pa.table(columns, CORPUS_SCHEMA), file, row_group_size=ROWS, compression="zstd")
     finish_stage(corpus, {}, [file])

@@ -57,7 +57,8 @@ def ours(folder: Path, questions: list[str], text: int) -> dict[str, Any]:
     build_index(config, corpus, index, 160)
     seconds = time.process_time() - begin
     search = Search(open_index(index, index_inputs(config, corpus, 160, None)), "bm25")
-    middle = Bound(search.index.passage(len(search.index.days) // 2, 0.0).date, undated=False)
+    date = search.index.passage(len(search.index.days) // 2, 0.0).date
+    middle = Bound(date and date.last, undated=False)
 
     def answer(question: str, bound: Bound) -> Found:
         return [(passage.text, passage.score) for passage in search.find(question, K, bound)]

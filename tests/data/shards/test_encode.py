@@ -17,6 +17,7 @@ from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
 from data.errors import DataError
 from data.files import finish_stage
+from data.interval import Interval
 from data.shards.documents import held_out_documents
 from data.shards.encode import CHECKED_TEXTS, encode_corpus
 from data.shards.format import Manifest, read_manifest, verify_digests
@@ -95,7 +96,7 @@ def test_every_document_can_be_read_back(corpus: Path, tokenizer: Path, tmp_path
         documents = list(held_out_documents(tmp_path, split, source))
         assert [document.id for document in documents] == [f"{source}-{place}" for place in range(len(texts))]
         assert [document.bytes for document in documents] == [len(text.encode()) for text in texts]
-        assert all(document.date == (DAY if source == "news" else None) for document in documents)
+        assert all(document.date == (Interval.of_day(DAY) if source == "news" else None) for document in documents)
         for document, text in zip(documents, texts, strict=True):
             letters = "".join(engine.id_to_token(token) for token in document.tokens.tolist())
             assert letters == "".join(token for token, _ in pre_tokenizers.ByteLevel(False).pre_tokenize_str(text))

@@ -18,8 +18,8 @@ def corpus(tmp_path: Path) -> Path:
     for split, text in (("train", "write to anna@example.org today"), ("past", "write to bert@example.org")):
         file = tmp_path / split / "letters" / "00000.parquet"
         file.parent.mkdir(parents=True)
-        columns = [[value] for value in ("1", text, "letters", None, None, None)]
-        pq.write_table(pa.table(columns, schema=CORPUS_SCHEMA), file)
+        row = {"id": "1", "text": text, "source": "letters"}
+        pq.write_table(pa.Table.from_pylist([row], CORPUS_SCHEMA), file)
     return tmp_path
 
 

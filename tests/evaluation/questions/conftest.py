@@ -81,6 +81,8 @@ def item() -> Callable[..., Item]:
     """Makes an item: prompt, choices, answer, document."""
 
     def make(prompt: str, choices: Sequence[str], answer: int, document: str = "d", number: int = 0) -> Item:
-        return Item(f"name-{document}-{number}", document, (), "news", None, "name", prompt, tuple(choices), answer)
+        return Item(
+            f"name-{document}-{number}", document, (), "news", None, None, "name", prompt, tuple(choices), answer
+        )
 
     return make
