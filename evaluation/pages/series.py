@@ -20,7 +20,7 @@ class Cell(NamedTuple):
 
     value: Figure | str
     heat: float
-    """From 0, the best model of the period, to 1, the worst."""
+    """From 0, the best model of the period, to 1, the one that is furthest behind the best of its period."""
     read: bool | None
     """Whether the model has read the period; None: a part of it."""
 
@@ -46,14 +46,16 @@ def write_series(result: Mapping[str, Any], name: str, folder: Path) -> Path:
 
 def matrix(result: Mapping[str, Any]) -> list[tuple[str, list[Cell]]]:
     """A row for each model, by its cutoff."""
-    columns = list(zip(*result["bits_per_byte"], strict=True))
+    best = [min(column) for column in zip(*result["bits_per_byte"], strict=True)]
+    behind = (value - least for row in result["bits_per_byte"] for value, least in zip(row, best, strict=True))
+    furthest = max(behind, default=0.0)
     return [
         (
             cutoff,
             [
                 Cell(
                     _shown(value, "bits_per_byte", row, column),
-                    (value - min(columns[column])) / ((max(columns[column]) - min(columns[column])) or 1.0),
+                    (value - best[column]) / (furthest or 1.0),
                     result["read"][row][column],
                 )
                 for column, value in enumerate(result["bits_per_byte"][row])

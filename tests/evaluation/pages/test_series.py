@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from evaluation.pages.series import matrix, write_series
 from evaluation.series import series_figures, verdict
 from tests.evaluation.test_series import scored, three
@@ -31,9 +33,9 @@ def test_every_number_is_of_a_field_and_what_was_not_read_is_marked(
     read_page(page)
 
 
-def test_the_best_model_of_a_period_is_bright_and_the_worst_dark() -> None:
+def test_the_best_model_of_a_period_is_bright_and_what_is_far_behind_it_dark() -> None:
     heats = [[cell.heat for cell in cells] for _, cells in matrix(made())]
-    assert heats[0] == [0, 1, 1, 1]
+    assert heats[0] == pytest.approx([0, 0.5, 1, 1])
     assert heats[2] == [0, 0, 0, 0]
 
 
