@@ -33,7 +33,7 @@ from model.huggingface_folder import (
 from model.initialise import mean_row
 from model.pretrained import load_pretrained
 from model.transformer import Transformer
-from train.checkpoints.folders import Checkpoint, find_checkpoint, saved_steps
+from train.checkpoints.folders import Checkpoint, describe_finished, find_checkpoint, saved_steps
 from train.checkpoints.identity import tokenizer_folder
 from train.checkpoints.trained import load_trained
 from train.config import FinetuneConfig, RunConfig, to_yaml
@@ -95,7 +95,8 @@ def make_finetuning(config: RunConfig) -> tuple[RunConfig, dict[str, Any]]:
         say(f"finetune: {folder} has begun, its weights are those of its own checkpoints")
     else:
         _write_start(config, derived, base, chat, Path(str(derived.init_from)))
-    write_atomically(folder / "config.yaml", to_yaml(derived))
+    if not describe_finished(derived):  # else it stays what it was trained with
+        write_atomically(folder / "config.yaml", to_yaml(derived))
     return derived, report
 
 

@@ -82,6 +82,8 @@ def _span(part: str, text: str) -> list[datetime.date]:
         return [first]
     if len(begin) == 10:
         raise argparse.ArgumentTypeError(f"{text!r}: days from one to another are many cutoffs: name years or months")
+    if last < first:
+        raise argparse.ArgumentTypeError(f"{text!r} ends before it begins")
     step = 12 if len(begin) == 4 else 1
     months = range(12 * first.year + first.month - 1, 12 * last.year + last.month, step)
     return [datetime.date(month // 12, month % 12 + 1, 1) for month in months]

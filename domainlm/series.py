@@ -19,6 +19,7 @@ from data.config import DataConfig
 from data.corpus.build import prepare_corpus
 from data.corpus.files import corpus_batches, corpus_files
 from data.corpus.split import is_read_before
+from data.corpus.tombstones import TOMBSTONES
 from data.date_columns import intervals_of
 from data.files import write_atomically
 from data.progress import say
@@ -41,7 +42,8 @@ AS_THEY_ARE: dict[str, Any] = {
 """Settings of a corpus made of documents that were cleaned before. Near-duplicates are looked for in each run's, not in
 the text of all: there a later copy might stay, and runs whose cutoff lies between the two would have neither."""
 HOW_IT_IS_READ = SourceConfig.model_fields.keys() - {
-    *("name", "path", "weight", "domain", "maximum_epochs", "undated", "origin", "description", "licence")
+    *("name", "path", "weight", "domain", "maximum_epochs", "undated", "origin", "description", "licence"),
+    *("earliest_date", "latest_date"),
 }
 """Settings of a source that a corpus, which has all of it in columns of its own, is read without."""
 
@@ -68,6 +70,7 @@ def make_series(
     _check(config)
     folder = config.run_folder / "series"
     text = folder / "text" / "corpus"
+    _bring_tombstones(config, text.parent)
     prepare_corpus(_all_documents(config.data), text, config.seed)
     if config.data.near_duplicates:
         say("series: near-duplicates are looked for in the corpus of each run")
@@ -127,6 +130,7 @@ def _make_run(
         export(before, Path(derived["init_from"]), dtype="float32")
     file = place / "config.yaml"
     run = _load(file, derived)
+    _bring_tombstones(config, place)
     stages.prepare(run)
     stages.tokenize(run)
     if before is not None:
@@ -134,6 +138,13 @@ def _make_run(
         run = _load(file, derived)
     write_atomically(file, to_yaml(run))
     return run
+
+
+def _bring_tombstones(config: RunConfig, place: Path) -> None:
+    """What is to be forgotten of the run's documents is to be forgotten here too."""
+    file = config.corpus.parent / TOMBSTONES
+    if file.exists():
+        write_atomically(place / TOMBSTONES, file.read_text("utf-8"))
 
 
 def _derive(

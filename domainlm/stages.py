@@ -47,11 +47,13 @@ from train.checkpoints.folders import (
 from train.checkpoints.identity import check_data, check_metrics, read_own
 from train.checkpoints.lock import check_names, check_writable
 from train.config import RunConfig
+from train.config_file import differences
 from train.records.mirror import keep_reports
 from train.records.text_read import notes_of_begun
 from train.schedule import doubtful_rate
 from train.token_stream import open_stream
 
+LEARNT = ("model.", "training.", "lora.", "data.cutoff", "data.since", "data.past_fraction")
 LABEL_FIGURES = ("accuracy", "macro_f1")
 
 
@@ -145,6 +147,7 @@ def train(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> dic
     check_names(config.run_folder)
     if finished := describe_finished(config):  # no rank needs to start for that
         say(finished)
+        _say_other_settings(config)
         return result
     if lost := lost_end(config):
         say(f"WARNING: {lost}")
@@ -174,6 +177,15 @@ def check_inputs(config: RunConfig) -> None:
 
     open_stream(config)
     check_initial_weights(config, fresh=not saved_steps(config.checkpoints))
+
+
+def _say_other_settings(config: RunConfig) -> None:
+    """Name the settings that a finished run was not trained with, of those that decide what it has learnt."""
+    trained = newest_checkpoint(config).manifest["config"]
+    changed = differences(trained, json.loads(config.model_dump_json()))
+    for key, (was, now) in changed.items():
+        if key == "seed" or key.startswith(LEARNT):
+            say(f"WARNING: {config.run_folder} was trained with {key} {was}, not {now}: for that it takes another name")
 
 
 def evaluate(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:

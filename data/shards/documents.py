@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from data.date_columns import as_intervals
+from data.date_columns import OLDER, as_intervals
 from data.interval import Interval
 from data.shards.format import DOCUMENT_COLUMNS, EncodedDocument, read_manifest
 from data.shards.reader import DTYPES, OpenFiles
@@ -24,9 +24,10 @@ def read_documents(table: Path, only: pc.Expression | None = None) -> pa.Table:
 
 
 def newest_date(table: Path) -> datetime.date | None:
-    """The newest date of a NAME.documents.parquet, by the statistics in its footer alone; None where none has one."""
+    """The newest last day of a NAME.documents.parquet, by statistics in its footer alone; None where none has one."""
     with pq.ParquetFile(table) as file:
-        place = file.schema_arrow.get_field_index("date")
+        names = file.schema_arrow.names
+        place = names.index(OLDER if OLDER in names else "last_date")
         columns = (file.metadata.row_group(group).column(place) for group in range(file.metadata.num_row_groups))
         known = [column.statistics.max for column in columns if column.statistics and column.statistics.has_min_max]
     return max(known, default=None)

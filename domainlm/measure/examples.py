@@ -9,7 +9,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from data.files import atomic_write
+from data.corpus.tombstones import TOMBSTONES
+from data.errors import DataError
+from data.files import atomic_write, file_digest, finished_inputs
 from data.tokenizer.build import end_of_text_id, load_tokenizer
 from domainlm.retrieval.index import open_search
 from evaluation.questions.examples import Passages, make_examples, training_documents
@@ -35,6 +37,7 @@ def write_examples(
     Raises:
         DataError: there are no training documents to ask about, the tokenizer is missing, or there is no index.
     """
+    check_nothing_is_forgotten(config)
     shown = _passages(config, passages) if passages else None
     domain = {source.name for source in config.data.sources if source.domain}
     documents = training_documents(config.corpus, domain, since)
@@ -54,6 +57,16 @@ def write_examples(
         "kinds": dict(kinds),
         "documents": len(asked_about),
     }
+
+
+def check_nothing_is_forgotten(config: RunConfig) -> None:
+    """Raise DataError where documents were asked to be forgotten since the corpus was made."""
+    file = config.corpus.parent / TOMBSTONES
+    if (file_digest(file) if file.exists() else None) != finished_inputs(config.corpus).get("tombstones"):
+        raise DataError(
+            f"{config.corpus} was made with other documents to be forgotten than {file} names now: run `domainlm "
+            "prepare CONFIG` first, or they would be learnt from examples"
+        )
 
 
 def _passages(config: RunConfig, most: int) -> Passages:

@@ -108,7 +108,7 @@ def _retrieve(config: RunConfig, wanted: bool) -> Retrieve | None:
     """How passages come before a question; None, and said why, where there is no index and none is wanted."""
     try:
         search = open_search(config)
-    except DataError as error:
+    except (DataError, ConfigError) as error:
         if wanted:
             raise
         say(f"serve: without passages: {error}")

@@ -1,5 +1,6 @@
 """`domainlm finetune`, whole: a trained run becomes one that answers, resumes to the bit, and transformers reads it."""
 
+import datetime
 import json
 import random
 import shutil
@@ -13,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer
 
+from data.errors import DataError
 from data.shards.format import read_manifest
 from domainlm.finetune import make_finetuning
 from domainlm.generate import continue_texts, load_writer, sample_settings
@@ -194,6 +196,30 @@ def test_evaluation_report_and_the_same_command_again(
     assert "examples is up to date" in err
     assert "has begun, its weights are those of its own checkpoints" in err
     assert "⟦" in out
+    kept = (folder / "config.yaml").read_bytes()
+    code, _, err = command_line("finetune", tmp_path / "base.yaml", "finetune.learning_rate=0.5")
+    assert code == 0, err
+    assert "was trained with training.learning_rate " in err
+    assert (folder / "config.yaml").read_bytes() == kept
+
+
+def test_it_is_served_without_passages(finetuned: RunConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    from domainlm.serve.server import _retrieve
+
+    assert _retrieve(finetuned, wanted=False) is None
+    assert "serve: without passages: " in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="is a fine-tuning"):
+        _retrieve(finetuned, wanted=True)
+
+
+def test_a_cutoff_is_held_against_the_days_of_the_examples(finetuned: RunConfig) -> None:
+    assert finetuned.data.cutoff
+    assert open_stream(finetuned)
+    early = finetuned.model_copy(
+        update={"data": finetuned.data.model_copy(update={"cutoff": datetime.date(1990, 1, 1)})}
+    )
+    with pytest.raises(DataError, match=r"its training text goes up to .*, and data.cutoff is 1990-01-01"):
+        open_stream(early)
 
 
 def test_what_needs_a_corpus_is_refused_in_its_folder(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from data.corpus.files import corpus_batches, corpus_files
+from data.corpus.tombstones import TOMBSTONES, Request, forget
 from data.interval import Interval
 from domainlm.option_values import cutoffs
 from domainlm.series import describe, make_series
@@ -98,6 +99,28 @@ def test_a_cutoff_before_all_text_is_named(config: RunConfig, tmp_path: Path) ->
         make_series(other, [datetime.date(1990, 1, 1)])
 
 
+def test_what_is_to_be_forgotten_is_in_no_corpus_of_a_series(
+    config: RunConfig, prepared: dict[str, Any], tmp_path: Path
+) -> None:
+    corpus = config.run_folder / "series" / "2014-01-01" / "corpus"
+    row = next(
+        row
+        for files in corpus_files(corpus, "train").values()
+        for batch in corpus_batches(files, ["source", "id", "text"])
+        for row in batch.to_pylist()
+        if row["source"] == "news"
+    )
+    other = config.model_copy(update={"folder": str(tmp_path / "run")})
+    assert config.data.near_duplicates
+    wanted = [Request(row["source"], row["id"], row["text"])]
+    forget(other.corpus.parent / TOMBSTONES, wanted, config.data.near_duplicates, datetime.date(2024, 1, 1))
+    make_series(other, CUTOFFS[1:], prepare=True)
+    for place in ("text", "2014-01-01"):
+        left = read(other.run_folder / "series" / place / "corpus", "train")
+        assert left
+        assert f"news/{row['id']}" not in left
+
+
 @pytest.mark.slow
 def test_models_that_go_on_from_each_other_and_the_matrix_of_them(
     write_small_config: Callable[..., Path], tmp_path: Path
@@ -138,7 +161,7 @@ def test_cutoffs_are_written_shortly(text: str, days: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["2013..", "2015,2014", "2013..2014-05", "soon", "2013-01-01..2013-02-01", "2013-13", ""]
+    "text", ["2013..", "2015,2014", "2013..2014-05", "soon", "2013-01-01..2013-02-01", "2020..2010", "2013-13", ""]
 )
 def test_what_are_no_cutoffs_is_refused(text: str) -> None:
     from argparse import ArgumentTypeError

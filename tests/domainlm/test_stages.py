@@ -15,7 +15,6 @@ from data.errors import DataError
 from data.shards.documents import held_out_documents
 from domainlm import stages
 from domainlm.export import export
-from domainlm.measure.already_read import UNKNOWN_TEXT
 from domainlm.measure.questions import answered_before
 from domainlm.trace import trace_document, trace_step
 from evaluation import scores
@@ -140,6 +139,18 @@ def test_what_another_model_would_make_is_refused_though_finished_work_is_there(
     assert "is of another model: model.norm_epsilon was 1e-05, now 0.5. Undo the change" in said
 
 
+def test_settings_that_a_finished_run_was_not_trained_with_are_named(
+    finished: tuple[RunConfig, Any], command_line: Callable[..., tuple[int, str, str]]
+) -> None:
+    config, _ = finished
+    code, _, said = command_line("train", config.run_folder, "training.learning_rate=0.001", "model.layers=3")
+    assert code == 0
+    assert "already finished at step 12" in said
+    assert f"WARNING: {config.run_folder} was trained with training.learning_rate 0.003, not 0.001" in said
+    assert "was trained with model.layers 2, not 3" in said
+    assert "WARNING" not in command_line("train", config.run_folder)[2]
+
+
 def test_a_run_and_its_export_are_compared_and_are_one_model(
     finished: tuple[RunConfig, Any], command_line: Callable[..., tuple[int, str, str]]
 ) -> None:
@@ -183,8 +194,9 @@ def test_a_run_and_its_export_are_compared_and_are_one_model(
             assert each == pytest.approx(difference["value"] / gained["tokens"][source] * 1e6)
     assert "gained in steps 9 to 12" in shown
     assert "small is better for this text" in result["verdict"]
-    for words in (result["verdict"], "news / future", "what it was trained on is not known here"):
+    for words in (result["verdict"], "news / future"):
         assert words in shown
+    assert export["remarks"] == [], "its record says that it has read none of them"
 
 
 def test_shares_are_scored_apart_and_joined(
@@ -542,8 +554,8 @@ def test_questions_are_made_and_answered_by_a_run_and_its_export(
     assert all(abs(task["difference"]["value"]) < 0.1 for task in export["tasks"].values()), "one model"
     items = [json.loads(line) for line in (config.reports / "questions" / "date.jsonl").read_text("utf-8").splitlines()]
     assert len(items) == own["tasks"]["questions/date"]["items"]
-    assert all(item["source"] == "news" and item["date"] >= "2017" for item in items)
-    for words in ("right answers", "date", "refused: ", "made from held-out documents after the cutoff", UNKNOWN_TEXT):
+    assert all(item["source"] == "news" and item["first_date"] >= "2017" for item in items)
+    for words in ("right answers", "date", "refused: ", "made from held-out documents after the cutoff"):
         assert words in shown
     before_that = answered_before(config, own["digest"])
     assert before_that.open_book is None

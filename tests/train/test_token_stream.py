@@ -41,7 +41,7 @@ def test_given_shards_of_a_later_cutoff_are_refused(make_config: Make, make_data
     source = read_manifest(made.shards).source("train", "news")
     newest = max(filter(None, (newest_date(made.shards / file.documents_path) for file in source.files)))
     rows = [row for file in source.files for row in read_documents(made.shards / file.documents_path).to_pylist()]
-    assert newest == max(row["date"] for row in rows if row["date"])
+    assert newest == max(row["last_date"] for row in rows if row["last_date"])
     with pytest.raises(DataError, match=rf"its training text goes up to {newest}, and data.cutoff is {newest}: set it"):
         open_stream(make_config(data=given | {"cutoff": newest.isoformat()}))
 

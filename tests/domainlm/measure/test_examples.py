@@ -46,7 +46,7 @@ def test_a_model_is_fine_tuned_on_questions_and_set_beside_its_base(
     base: Path, command_line: CommandLine, tmp_path: Path
 ) -> None:
     examples = tmp_path / "examples" / "questions.jsonl"
-    words = ("questions", base, "--examples", examples, "--items", "12", "--since", "2005-01-01", "--retrieve", "2")
+    words = ("questions", base, "--examples", examples, "--items", "20", "--since", "2005-01-01", "--retrieve", "2")
     code, _, said = command_line(*words)
     assert (code, examples.exists()) == (2, False)
     assert "is no finished index of the corpus: run `domainlm retrieve CONFIG`" in said
@@ -118,3 +118,17 @@ def test_what_cannot_be_made_is_said_in_one_line(
     assert code == 2
     assert says in said.splitlines()[-1]
     assert not Path("e.jsonl").exists()
+
+
+def test_no_example_is_made_of_what_was_asked_to_be_forgotten(
+    base: Path, command_line: CommandLine, tmp_path: Path
+) -> None:
+    file = load_config(base).corpus.parent / "tombstones.jsonl"
+    file.write_text("{}\n")
+    try:
+        code, _, said = command_line("questions", base, "--examples", tmp_path / "examples.jsonl", "--items", "20")
+    finally:
+        file.unlink()
+    assert code == 2
+    assert "was made with other documents to be forgotten than" in said
+    assert not (tmp_path / "examples.jsonl").exists()
