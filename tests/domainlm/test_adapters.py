@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from domainlm.export import export
+from model.huggingface_folder import RECORD
 from model.pretrained import read_architecture
 from tests.launched.runs import assert_same_run, run_to_the_end, run_train
 from train.checkpoints.folders import CheckpointError, newest_checkpoint
@@ -183,6 +184,7 @@ def test_another_run_begins_with_the_adapter(
     save_file(
         {name: value * 1.01 for name, value in weights.items()}, other_base / "model.safetensors", {"format": "pt"}
     )
+    (other_base / RECORD).unlink()  # as of a base of somebody else
     code, _, said = command_line("train", further, f"init_from={other_base}", f"folder={tmp_path / 'third'}")
     assert code == 2
     assert "is an adapter of the base" in said

@@ -247,7 +247,7 @@ def test_the_first_of_the_lowest_rank_is_kept(documents: list[tuple[str, int]]) 
 
 
 def test_names_of_fates_and_of_documents() -> None:
-    assert set(DROP_REASONS) == set(Fate) - {Fate.KEPT, Fate.REPEATED_ID, Fate.DROPPED}
+    assert set(DROP_REASONS) == set(Fate) - {Fate.KEPT, Fate.REPEATED_ID, Fate.MISDATED, Fate.DROPPED}
     assert len(set(DROP_REASONS.values())) == len(DROP_REASONS)
     assert SPLITS == ("train", "past", "future")  # the later held out, the higher
     assert document_key("a", "b") != document_key("ab", "")
