@@ -1,6 +1,7 @@
 """Mail: the letters of an mbox file, or the one that an .eml file is, and the days on which they may have been sent."""
 
 import contextlib
+import datetime
 import email
 import email.header
 import email.message
@@ -20,10 +21,15 @@ from data.readers.rows import LeftOut, MalformedError, Rows
 
 LONGEST_LETTER = 1 << 26  # bytes
 LONGEST_LINE = 1 << 20
-LONGEST_ENVELOPE = 1_000
 MOST_PARTS = 1_000
-# The line before each letter of an mbox file: From, an address, and the time of delivery.
+# The line before each letter of an mbox file: From, an address, and the time of delivery; some programs leave it out.
 ENVELOPE = re.compile(rb"From \S.*\d{1,2}:\d\d(?::\d\d)?.*\d{4}")
+WITHOUT_TIME = re.compile(rb"From (?:\S+@|\S+\s*$|\S.*\b\d{4}\s*$)")
+FROM = re.compile(rb"From ")
+HEADER = re.compile(rb"[!-9;-~]+:(?:\s|$)|>From ")
+TIME = re.compile(r"\w{3} \w{3} +\d\d? \d\d?:.*")
+# What git and public-inbox write into every envelope: no letter was delivered then.
+NO_TIMES = (datetime.date(1970, 1, 1), datetime.date(2001, 9, 17))
 QUOTED_FROM = re.compile(rb"^>(?=>*From )", re.MULTILINE)
 TEXTS = ("text/plain", "text/html")
 
@@ -46,19 +52,32 @@ def read_mail(file: "io.BufferedReader[Any]", name: str) -> Rows:
 
 
 def _letters(file: "io.BufferedReader[Any]") -> Iterator[bytes | MalformedError]:
-    """Each letter with its envelope's line; a file that begins without one is a letter alone."""
+    """Each letter with its envelope's line; a file that begins without one is a letter alone until there is one.
+
+    Where it is in doubt whether a letter begins, one does: it has a day of its own, and may be later than the one before.
+    """
     lines: list[bytes] = []
     size = 0
-    is_mbox = ENVELOPE.match(file.peek(LONGEST_ENVELOPE)[:LONGEST_ENVELOPE]) is not None
+    line = file.readline(LONGEST_LINE)
+    is_mbox = FROM.match(line) is not None
+    without_time = FROM if is_mbox and not ENVELOPE.match(line) else WITHOUT_TIME
     is_after_blank = True
-    while line := file.readline(LONGEST_LINE):
-        if is_mbox and is_after_blank and size and ENVELOPE.match(line):
-            yield _one(lines, size)
-            lines, size = [], 0
+    while line:
+        following = file.readline(LONGEST_LINE)
+        if size and line.startswith(b"From "):
+            has_headers = HEADER.match(following) is not None
+            if ENVELOPE.match(line):
+                begins = has_headers or (is_mbox and is_after_blank)
+            else:
+                begins = has_headers and is_mbox and is_after_blank and without_time.match(line) is not None
+            if begins:
+                yield _one(lines, size)
+                lines, size, is_mbox = [], 0, True
         size += len(line)
         if size <= LONGEST_LETTER:
             lines.append(line)
         is_after_blank = line in (b"\n", b"\r\n")
+        line = following
     if size:
         yield _one(lines, size)
 
@@ -72,7 +91,7 @@ def _one(lines: list[bytes], size: int) -> bytes | MalformedError:
 def _letter(content: bytes) -> tuple[dict[str, object], list[str]]:
     """The fields of a letter, and the kinds of what it encloses. Raises MalformedError where it is none."""
     envelope = b""
-    if ENVELOPE.match(content):
+    if FROM.match(content):
         envelope, _, content = content.partition(b"\n")
         content = QUOTED_FROM.sub(b"", content)
     letter = email.message_from_bytes(content)
@@ -137,12 +156,14 @@ def _header(letter: email.message.Message, name: str) -> str:
 def _date(letter: email.message.Message, envelope: bytes) -> Interval | None:
     """From the day that the sender wrote, if no server had the letter earlier, to the last on which a server took it.
 
-    The sender's is nobody's witness, and may be wrong or forged; each server writes on top when it took the letter.
+    The sender's is nobody's witness, and may be wrong or forged; each server writes on top when it took the letter. An
+    envelope is what a program wrote that kept the letter: without servers it is all days from the one to the other.
     """
     stamps = [str(value).rpartition(";")[2] for value in letter.get_all("Received", [])]
     taken = [day for day in map(day_of_mail, stamps) if day]
     written = day_of_mail(str(letter.get("Date", "")))
-    if not taken and (day := day_of_mail(envelope.decode("ascii", "replace").partition(" ")[2].partition(" ")[2])):
-        taken = [day]
     days = [*taken, *([written] if written and (not taken or written <= max(taken)) else [])]
+    if not taken and (kept := TIME.search(envelope.decode("ascii", "replace"))):
+        day = day_of_mail(kept[0])
+        days += [day] if day and day not in NO_TIMES else []
     return Interval(min(days), max(days)) if days else None
