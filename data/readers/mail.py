@@ -54,7 +54,7 @@ def read_mail(file: "io.BufferedReader[Any]", name: str) -> Rows:
 def _letters(file: "io.BufferedReader[Any]") -> Iterator[bytes | MalformedError]:
     """Each letter with its envelope's line; a file that begins without one is a letter alone until there is one.
 
-    Where it is in doubt whether a letter begins, one does: it has a day of its own, and may be later than the one before.
+    Where that is in doubt one begins: it has a day of its own, and may be later than the one before.
     """
     lines: list[bytes] = []
     size = 0
@@ -132,8 +132,20 @@ def _parts(letter: email.message.Message) -> tuple[list[str], list[str]]:
 
 
 def _best(alternatives: list[email.message.Message]) -> list[email.message.Message]:
-    plain = [part for part in alternatives if part.get_content_type() == "text/plain"]
-    return plain[:1] or alternatives[-1:]
+    """The first that is plain text, else the last that holds any; a part without a word in it is none."""
+    held = [(part, [kind for inner in part.walk() if (kind := _kind_with_text(inner))]) for part in alternatives]
+    plain = [part for part, kinds in held if "text/plain" in kinds and "text/html" not in kinds]
+    return plain[:1] or [part for part, kinds in held if kinds][-1:] or alternatives[-1:]
+
+
+def _kind_with_text(part: email.message.Message) -> str | None:
+    """Of TEXTS the one that a part is and has in it."""
+    kind = part.get_content_type()
+    if kind not in TEXTS or part.is_multipart() or part.get_content_disposition() == "attachment":
+        return None
+    payload = part.get_payload(decode=True)
+    is_blank = not isinstance(payload, bytes) or not payload.replace(b"\xc2\xa0", b" ").strip()
+    return None if is_blank else kind
 
 
 def _text(part: email.message.Message, kind: str) -> str:

@@ -124,3 +124,29 @@ def test_lines_that_begin_with_from_stay_in_their_letter() -> None:
 )
 def test_an_envelope_never_makes_a_letter_older_than_its_sender_says(envelope: str, expected: str) -> None:
     assert str(only(LETTER.format(envelope, 1, NEW, 1).encode())["date"]) == expected
+
+
+PLAIN, BLANK = "text/plain\n\nplain words", "text/plain; charset=utf-8\n\n\u00a0\n \n"
+PAGE, CALENDAR = "text/html\n\n<p>words of a page", "text/calendar\n\nBEGIN:VCALENDAR"
+FILE = "text/plain\nContent-Disposition: attachment; filename=a.txt\n\na file"
+RELATED = "multipart/related; boundary=in\n\n--in\nContent-Type: text/html\n\n<p>words of a page\n--in--\n"
+
+
+@pytest.mark.parametrize(
+    ("alternatives", "text"),
+    [
+        ((PLAIN, PAGE), "plain words"),
+        ((BLANK, PAGE), "words of a page"),
+        ((BLANK, RELATED), "words of a page"),
+        ((PAGE, CALENDAR), "words of a page"),
+        ((RELATED, CALENDAR), "words of a page"),
+        ((PAGE, BLANK), "words of a page"),
+        ((FILE, PAGE), "words of a page"),
+        ((PLAIN, CALENDAR), "plain words"),
+        ((CALENDAR,), ""),
+    ],
+)
+def test_of_alternatives_one_with_text_in_it_is_read(alternatives: tuple[str, ...], text: str) -> None:
+    parts = "".join(f"--out\nContent-Type: {part}\n" for part in alternatives)
+    found = rows(f"Subject: a\nContent-Type: multipart/alternative; boundary=out\n\n{parts}--out--\n".encode())
+    assert [fields["text"] for _, fields in found if isinstance(fields, dict)] == [text]
