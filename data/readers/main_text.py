@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 NEVER_SHOWN = (
-    "script, style, noscript, template, svg, iframe, object, button, select, input, textarea, dialog, [hidden], "
-    "[style*='display:none' i], [style*='display: none' i], [style*='visibility:hidden' i], ix\\:header"
+    "script:not([type^='math/tex']), style, noscript, template, svg, iframe, object, button, select, input, textarea, "
+    "dialog, [hidden], [style*='display:none' i], [style*='display: none' i], [style*='visibility:hidden' i], ix\\:header"
 )
 FRAME = (
     "nav, aside, footer, [role=navigation], [role=banner], [role=contentinfo], [role=search], [role=complementary], "
@@ -23,8 +23,8 @@ AROUND = re.compile(
     r"|editsection)(?:$|[\s_-])",
     re.IGNORECASE,
 )
-# Words that name content as well (share-capital, informed-consent, social-work): only where a name is made of them and of
-# words for the layout.
+# Words that name content as well (share-capital, informed-consent): only where a name is made of them and of words for
+# the layout.
 COMMENTS = re.compile(r"comments?|respond")
 MAY_BE_AROUND = re.compile(
     r"comments?|respond|consent|feedback|menu|modal|nav|navigation|overlay|promotion|recommended|related|share|sharing"
