@@ -9,7 +9,8 @@ if TYPE_CHECKING:
 
 NEVER_SHOWN = (
     "script:not([type^='math/tex']), style, noscript, template, svg, iframe, object, button, select, input, textarea, "
-    "dialog, [hidden], [style*='display:none' i], [style*='display: none' i], [style*='visibility:hidden' i], ix\\:header"
+    "dialog, [hidden], [style*='display:none' i], [style*='display: none' i], [style*='visibility:hidden' i], "
+    "ix\\:header"
 )
 FRAME = (
     "nav, aside, footer, [role=navigation], [role=banner], [role=contentinfo], [role=search], [role=complementary], "
