@@ -25,7 +25,7 @@ MOST_PARTS = 1_000
 # The line before each letter of an mbox file: From, an address, and the time of delivery; some programs leave it out.
 ENVELOPE = re.compile(rb"From \S.*\d{1,2}:\d\d(?::\d\d)?.*\d{4}")
 WITHOUT_TIME = re.compile(rb"From (?:\S+@|\S+\s*$|\S.*\b\d{4}\s*$)")
-FROM = re.compile(rb"From ")
+FROM = b"From "
 HEADER = re.compile(rb"[!-9;-~]+:(?:\s|$)|>From ")
 TIME = re.compile(r"\w{3} \w{3} +\d\d? \d\d?:.*")
 # What git and public-inbox write into every envelope: no letter was delivered then.
@@ -59,17 +59,18 @@ def _letters(file: "io.BufferedReader[Any]") -> Iterator[bytes | MalformedError]
     lines: list[bytes] = []
     size = 0
     line = file.readline(LONGEST_LINE)
-    is_mbox = FROM.match(line) is not None
-    without_time = FROM if is_mbox and not ENVELOPE.match(line) else WITHOUT_TIME
+    is_mbox = line.startswith(FROM)
+    lacks_times = is_mbox and not ENVELOPE.match(line)
     is_after_blank = True
     while line:
         following = file.readline(LONGEST_LINE)
-        if size and line.startswith(b"From "):
+        if size and line.startswith(FROM):
             has_headers = HEADER.match(following) is not None
             if ENVELOPE.match(line):
                 begins = has_headers or (is_mbox and is_after_blank)
             else:
-                begins = has_headers and is_mbox and is_after_blank and without_time.match(line) is not None
+                signs = (is_after_blank, lacks_times, WITHOUT_TIME.match(line) is not None)
+                begins = has_headers and is_mbox and sum(signs) > 1
             if begins:
                 yield _one(lines, size)
                 lines, size, is_mbox = [], 0, True
@@ -91,7 +92,7 @@ def _one(lines: list[bytes], size: int) -> bytes | MalformedError:
 def _letter(content: bytes) -> tuple[dict[str, object], list[str]]:
     """The fields of a letter, and the kinds of what it encloses. Raises MalformedError where it is none."""
     envelope = b""
-    if FROM.match(content):
+    if content.startswith(FROM):
         envelope, _, content = content.partition(b"\n")
         content = QUOTED_FROM.sub(b"", content)
     letter = email.message_from_bytes(content)

@@ -90,6 +90,7 @@ OLD, NEW = "Thu, 3 Jan 2002 12:00:00 +0000", "Mon, 16 May 2022 10:00:00 +0000"
     [
         ("From a@b.org", "From a@b.org", "\n"),
         ("From a@b.org", "From nobody here knows", "\n"),
+        ("From a@b.org", "From a@b.org", ""),
         ("From a@b.org Thu Jan  3 12:00:00 2002", "From a@b.org", "\n"),
         ("From a@b.org Thu Jan  3 12:00:00 2002", "From root Mon May 16 2022", "\n"),
         ("From a@b.org Thu Jan  3 12:00:00 2002", "From a@b.org Mon May 16 10:00:00 2022", ""),
