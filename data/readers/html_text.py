@@ -19,6 +19,7 @@ _TAG = re.compile(rb"<[a-zA-Z][^\s<>/]*")
 # A tag with what is quoted in it. libxml2 compares each attribute with all before it: 100,000 take half a minute.
 _WHOLE_TAG = re.compile(rb"""<[a-zA-Z](?:[^>"']+|"[^"]*"|'[^']*'|["'])*+""")
 _QUOTED = re.compile(rb"""=\s*(?:"[^"]*"|'[^']*')""")
+_OF_MATHML = re.compile(rb"(</?)(?:m|mml):(?=m[a-z]|semantics|annotation)")  # with a prefix, as in XHTML
 LONG_TAG, MOST_ATTRIBUTES = 50_000, 10_000
 # These begin with the sign that they are about, to be found at the speed of memory. What stands in a cell of its own:
 # a currency, bracket or percent sign beside the figure that it belongs to, a bullet before its text.
@@ -40,7 +41,7 @@ def html_text(markup: str) -> str:
     parser = etree.HTMLParser(encoding="utf-8", huge_tree=True, no_network=True, remove_comments=True, remove_pis=True)
     content = markup.encode("utf-8", "replace").replace(b"\0", b"")
     _check_tags(content)
-    content = _with_hidden(content)
+    content = _OF_MATHML.sub(rb"\1", _with_hidden(content))
     try:
         root = etree.fromstring(content, parser)
     except etree.LxmlError as error:  # of a page without anything

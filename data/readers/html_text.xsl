@@ -4,8 +4,8 @@
 <xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">
   <xsl:output method="text" encoding="UTF-8"/>
 
-  <xsl:template match="hidden|head|script|style|noscript|template|svg|math|select|textarea|button|iframe|object"/>
-  <xsl:template match="hidden|script|style|noscript|template|svg|math|select|textarea|button|iframe|object" mode="cell"/>
+  <xsl:template match="hidden|head|script|style|noscript|template|svg|select|textarea|button|iframe|object"/>
+  <xsl:template match="hidden|style|noscript|template|svg|select|textarea|button|iframe|object" mode="cell"/>
 
   <xsl:template match="p|h1|h2|h3|h4|h5|h6|table|ul|ol|dl|blockquote|pre">
     <xsl:text>&#xFDD0;</xsl:text><xsl:apply-templates/><xsl:text>&#xFDD0;</xsl:text>
@@ -47,6 +47,43 @@
     <xsl:value-of select="concat('_{', normalize-space(.), '}')"/>
   </xsl:template>
   <xsl:template match="sup | sub" mode="cell"><xsl:apply-templates select="."/></xsl:template>
+
+  <!-- Formulae: TeX where there is some, else MathML in a line, else a mark. Pages that make glyphs of one for the eye, or
+       a picture, have it as MathML, TeX or words beside these. -->
+  <xsl:template match="math">
+    <xsl:variable name="tex" select=".//annotation[contains(@encoding, 'tex') or contains(@encoding, 'TeX')][normalize-space()][1]"/>
+    <xsl:variable name="line"><xsl:apply-templates mode="math"/></xsl:variable>
+    <xsl:if test="@display = 'block'"><xsl:text>&#xFDD1;</xsl:text></xsl:if>
+    <xsl:choose>
+      <xsl:when test="normalize-space(@alttext)"><xsl:value-of select="normalize-space(@alttext)"/></xsl:when>
+      <xsl:when test="$tex"><xsl:value-of select="normalize-space($tex)"/></xsl:when>
+      <xsl:when test="normalize-space($line)"><xsl:value-of select="normalize-space($line)"/></xsl:when>
+      <xsl:otherwise><xsl:text>[formula]</xsl:text></xsl:otherwise>
+    </xsl:choose>
+    <xsl:if test="@display = 'block'"><xsl:text>&#xFDD1;</xsl:text></xsl:if>
+  </xsl:template>
+  <xsl:template match="script[starts-with(@type, 'math/tex')][not(@id)]" priority="1"><xsl:value-of select="normalize-space(.)"/></xsl:template>
+  <xsl:template match="img[@alt][contains(@class, 'math') or contains(@class, 'latex')]"><xsl:value-of select="normalize-space(@alt)"/></xsl:template>
+  <xsl:template match="span[@class = 'katex-html'] | nobr[@aria-hidden = 'true']"/>
+  <xsl:template match="math | script | img | span[@class = 'katex-html'] | nobr[@aria-hidden = 'true']" mode="cell">
+    <xsl:apply-templates select="."/>
+  </xsl:template>
+
+  <xsl:template match="msup | mover" mode="math"><xsl:apply-templates select="*[1]" mode="math"/>^{<xsl:apply-templates select="*[2]" mode="math"/>}</xsl:template>
+  <xsl:template match="msub | munder" mode="math"><xsl:apply-templates select="*[1]" mode="math"/>_{<xsl:apply-templates select="*[2]" mode="math"/>}</xsl:template>
+  <xsl:template match="msubsup | munderover" mode="math">
+    <xsl:apply-templates select="*[1]" mode="math"/>_{<xsl:apply-templates select="*[2]" mode="math"/>}^{<xsl:apply-templates select="*[3]" mode="math"/>}</xsl:template>
+  <xsl:template match="mfrac" mode="math">(<xsl:apply-templates select="*[1]" mode="math"/>)/(<xsl:apply-templates select="*[2]" mode="math"/>)</xsl:template>
+  <xsl:template match="msqrt" mode="math">sqrt(<xsl:apply-templates mode="math"/>)</xsl:template>
+  <xsl:template match="mroot" mode="math">root(<xsl:apply-templates select="*[1]" mode="math"/>, <xsl:apply-templates select="*[2]" mode="math"/>)</xsl:template>
+  <xsl:template match="mfenced" mode="math">(<xsl:for-each select="*"><xsl:if test="position() &gt; 1">, </xsl:if><xsl:apply-templates select="." mode="math"/></xsl:for-each>)</xsl:template>
+  <xsl:template match="mtr" mode="math"><xsl:if test="preceding-sibling::*[1]">; </xsl:if><xsl:apply-templates mode="math"/></xsl:template>
+  <xsl:template match="mtd" mode="math"><xsl:if test="preceding-sibling::*[1]">, </xsl:if><xsl:apply-templates mode="math"/></xsl:template>
+  <xsl:template match="mmultiscripts" mode="math"><xsl:text>[formula]</xsl:text></xsl:template>
+  <xsl:template match="mspace" mode="math"><xsl:text> </xsl:text></xsl:template>
+  <xsl:template match="mtext" mode="math"><xsl:text> </xsl:text><xsl:value-of select="normalize-space(.)"/><xsl:text> </xsl:text></xsl:template>
+  <xsl:template match="annotation | annotation-xml | mphantom | hidden" mode="math"/>
+  <xsl:template match="text()" mode="math"><xsl:value-of select="normalize-space(.)"/></xsl:template>
 
   <xsl:template match="pre//text()"><xsl:value-of select="translate(., '&#10; ', '&#xFDD4;&#xFDD3;')"/></xsl:template>
 </xsl:stylesheet>

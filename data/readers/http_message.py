@@ -11,7 +11,8 @@ from data.errors import DataError
 from data.readers.rows import MalformedError
 
 STATUS = re.compile(rb"HTTP/\d(?:\.\d)? +(\d{3})(?: |$)")
-CHUNK = re.compile(rb"[ \t]*([0-9a-fA-F]{1,8})[ \t]*(?:;[^\n]*)?\r?\n")
+CHUNK = re.compile(rb"[ \t]*([0-9a-fA-F]{1,8})[ \t]*(?:;[^\n]*)?(?:\r?\n|\Z)")
+GZIP = b"\x1f\x8b"
 END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
 
 
@@ -20,30 +21,45 @@ class Response(NamedTuple):
 
     status: int
     headers: dict[str, str]
-    body: bytes
+    packed: bytes
+    """Its body as it was sent."""
 
 
-def response_of(message: bytes, longest: int) -> Response:
-    """A recorded response whose body has at most `longest` bytes.
-
-    Raises:
-        MalformedError: it is no response, or its body cannot be unpacked or is longer.
-        DataError: the library that unpacks it is not installed.
-    """
+def response_of(message: bytes) -> Response:
+    """A recorded response. Raises MalformedError where it is none."""
     end = END_OF_HEADERS.search(message)
     head, body = (message[: end.start()], message[end.end() :]) if end else (message, b"")
     first, _, rest = head.partition(b"\n")
     found = STATUS.match(first.rstrip())
     if not found:
         raise MalformedError("broken HTTP: no line of status")
-    headers = headers_of(rest)
-    if headers.get("transfer-encoding", "").lower().endswith("chunked"):
+    return Response(int(found[1]), headers_of(rest), body)
+
+
+def body_of(response: Response, longest: int) -> bytes:
+    """The body of a response, of at most `longest` bytes, without chunks and compression.
+
+    Raises:
+        MalformedError: it cannot be unpacked, is longer, or was cut off in transfer ("truncated record").
+        DataError: the library that unpacks it is not installed.
+    """
+    body, headers = response.packed, response.headers
+    is_chunked = headers.get("transfer-encoding", "").lower().endswith("chunked")
+    if is_chunked:
         body = _without_chunks(body)
-    for coding in reversed(headers.get("content-encoding", "").lower().split(",")):
-        body = _unpacked(body, coding.strip(), longest)
+    codings = [coding.strip() for coding in headers.get("content-encoding", "").lower().split(",")]
+    codings = [coding for coding in codings if coding not in ("", "identity")]
+    sent = body
+    for coding in reversed(codings):
+        body = _unpacked(body, coding, longest)
+    length = headers.get("content-length", "")
+    # Archives may have undone chunks and compression, and left a length that is not of what they keep.
+    is_as_sent = not is_chunked and (not codings or body is not sent)
+    if is_as_sent and re.fullmatch(r"[0-9]{1,15}", length) and len(sent) < int(length):
+        raise MalformedError(f"truncated record: {len(sent):,} of {int(length):,} bytes of its body", len(sent))
     if len(body) > longest:
         raise MalformedError(f"record too long: above {longest:,} bytes", len(body))
-    return Response(int(found[1]), headers, body)
+    return body
 
 
 def headers_of(lines: bytes) -> dict[str, str]:
@@ -61,7 +77,7 @@ def headers_of(lines: bytes) -> dict[str, str]:
 
 
 def _without_chunks(body: bytes) -> bytes:
-    """The content of chunks; from where there is none on, what stands there, as archives may have undone chunks."""
+    """The content of chunks; a body that does not begin with one as it is, as archives may have undone chunks."""
     pieces: list[bytes] = []
     place = 0
     while found := CHUNK.match(body, place):
@@ -74,45 +90,73 @@ def _without_chunks(body: bytes) -> bytes:
             break
         pieces.append(body[found.end() : end])
         place = end + (2 if follows == b"\r\n" else 1)
-    return b"".join([*pieces, body[place:]])
+    if pieces:
+        raise MalformedError("truncated record: its last chunk is missing", len(body))
+    return body
 
 
 def _unpacked(body: bytes, coding: str, longest: int) -> bytes:
     """A body without one compression. Archives may have undone it and left the header, which the bytes tell."""
-    unpack: Callable[[], bytes]
-    if coding in ("gzip", "x-gzip") and body.startswith(b"\x1f\x8b"):
-        unpack = lambda: zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(body, longest + 1)  # noqa: E731
+    unpack: Callable[[bytes, int], tuple[bytes, bool]]
+    if coding in ("gzip", "x-gzip") and body.startswith(GZIP):
+        unpack = _gunzipped
     elif coding == "deflate":
-        unpack = lambda: _deflated(body, longest)  # noqa: E731
+        unpack = _deflated
     elif coding == "zstd" and body.startswith(b"\x28\xb5\x2f\xfd"):
-        unpack = lambda: zstandard.ZstdDecompressor().stream_reader(body).read(longest + 1)  # noqa: E731
+        unpack = _of_zstandard
     elif coding == "br" and body and body.lstrip()[:1] != b"<":
-        unpack = lambda: _brotli(body, longest)  # noqa: E731
+        unpack = _of_brotli
     else:
         return body
     try:
-        return unpack()
+        content, is_whole = unpack(body, longest + 1)
     except (zlib.error, zstandard.ZstdError, MemoryError) as error:
         raise MalformedError(f"broken HTTP: its {coding} cannot be unpacked: {error}", len(body)) from None
+    if not is_whole and len(content) <= longest:
+        raise MalformedError(f"truncated record: its {coding} has no end", len(body))
+    return content
 
 
-def _deflated(body: bytes, longest: int) -> bytes:
+# Each gives the first `most` bytes of a content, and whether what packs it comes to its end.
+def _gunzipped(body: bytes, most: int) -> tuple[bytes, bool]:
+    content = b""
+    while body.startswith(GZIP):  # one or more of them behind one another
+        stream = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        content += stream.decompress(body, most - len(content))
+        if not stream.eof or len(content) >= most:
+            return content, stream.eof
+        body = stream.unused_data
+    return content, True
+
+
+def _deflated(body: bytes, most: int) -> tuple[bytes, bool]:
     try:  # with zlib's header, as it should be, or bare
-        return zlib.decompressobj().decompress(body, longest + 1)
+        stream = zlib.decompressobj()
+        return stream.decompress(body, most), stream.eof
     except zlib.error:
-        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(body, longest + 1)
+        stream = zlib.decompressobj(-zlib.MAX_WBITS)
+        return stream.decompress(body, most), stream.eof
 
 
-def _brotli(body: bytes, longest: int) -> bytes:
+def _of_zstandard(body: bytes, most: int) -> tuple[bytes, bool]:
+    content = zstandard.ZstdDecompressor().stream_reader(body).read(most)
+    if len(content) == most:
+        return content, False
+    stream = zstandard.ZstdDecompressor().decompressobj()  # which has no bound, and now needs none
+    stream.decompress(body)
+    return content, stream.eof
+
+
+def _of_brotli(body: bytes, most: int) -> tuple[bytes, bool]:
     try:
         import brotli
     except ImportError:
         raise DataError("Brotli's pages need the package brotli: pip install 'domainlm[documents]'") from None
     try:
         stream = brotli.Decompressor()
-        pieces = [stream.process(body, output_buffer_limit=longest + 1)]
-        while not stream.can_accept_more_data() and sum(map(len, pieces)) <= longest:
-            pieces.append(stream.process(b"", output_buffer_limit=longest + 1))
-        return b"".join(pieces)
+        pieces = [stream.process(body, output_buffer_limit=most)]
+        while not stream.can_accept_more_data() and sum(map(len, pieces)) < most:
+            pieces.append(stream.process(b"", output_buffer_limit=most))
+        return b"".join(pieces), stream.is_finished()
     except brotli.error as error:
         raise MalformedError(f"broken HTTP: its br cannot be unpacked: {error}", len(body)) from None

@@ -1,6 +1,7 @@
 """Mail: the letters of an mbox file, or the one that an .eml file is, and the days on which they may have been sent."""
 
 import contextlib
+import datetime
 import email
 import email.header
 import email.message
@@ -20,10 +21,15 @@ from data.readers.rows import LeftOut, MalformedError, Rows
 
 LONGEST_LETTER = 1 << 26  # bytes
 LONGEST_LINE = 1 << 20
-LONGEST_ENVELOPE = 1_000
 MOST_PARTS = 1_000
-# The line before each letter of an mbox file: From, an address, and the time of delivery.
+# The line before each letter of an mbox file: From, an address, and the time of delivery; some programs leave it out.
 ENVELOPE = re.compile(rb"From \S.*\d{1,2}:\d\d(?::\d\d)?.*\d{4}")
+WITHOUT_TIME = re.compile(rb"From (?:\S+@|\S+\s*$|\S.*\b\d{4}\s*$)")
+FROM = b"From "
+HEADER = re.compile(rb"[!-9;-~]+:(?:\s|$)|>From ")
+TIME = re.compile(r"\w{3} \w{3} +\d\d? \d\d?:.*")
+# What git and public-inbox write into every envelope: no letter was delivered then.
+NO_TIMES = (datetime.date(1970, 1, 1), datetime.date(2001, 9, 17))
 QUOTED_FROM = re.compile(rb"^>(?=>*From )", re.MULTILINE)
 TEXTS = ("text/plain", "text/html")
 
@@ -46,19 +52,33 @@ def read_mail(file: "io.BufferedReader[Any]", name: str) -> Rows:
 
 
 def _letters(file: "io.BufferedReader[Any]") -> Iterator[bytes | MalformedError]:
-    """Each letter with its envelope's line; a file that begins without one is a letter alone."""
+    """Each letter with its envelope's line; a file that begins without one is a letter alone until there is one.
+
+    Where that is in doubt one begins: it has a day of its own, and may be later than the one before.
+    """
     lines: list[bytes] = []
     size = 0
-    is_mbox = ENVELOPE.match(file.peek(LONGEST_ENVELOPE)[:LONGEST_ENVELOPE]) is not None
+    line = file.readline(LONGEST_LINE)
+    is_mbox = line.startswith(FROM)
+    lacks_times = is_mbox and not ENVELOPE.match(line)
     is_after_blank = True
-    while line := file.readline(LONGEST_LINE):
-        if is_mbox and is_after_blank and size and ENVELOPE.match(line):
-            yield _one(lines, size)
-            lines, size = [], 0
+    while line:
+        following = file.readline(LONGEST_LINE)
+        if size and line.startswith(FROM):
+            has_headers = HEADER.match(following) is not None
+            if ENVELOPE.match(line):
+                begins = has_headers or (is_mbox and is_after_blank)
+            else:
+                signs = (is_after_blank, lacks_times, WITHOUT_TIME.match(line) is not None)
+                begins = has_headers and is_mbox and sum(signs) > 1
+            if begins:
+                yield _one(lines, size)
+                lines, size, is_mbox = [], 0, True
         size += len(line)
         if size <= LONGEST_LETTER:
             lines.append(line)
         is_after_blank = line in (b"\n", b"\r\n")
+        line = following
     if size:
         yield _one(lines, size)
 
@@ -72,7 +92,7 @@ def _one(lines: list[bytes], size: int) -> bytes | MalformedError:
 def _letter(content: bytes) -> tuple[dict[str, object], list[str]]:
     """The fields of a letter, and the kinds of what it encloses. Raises MalformedError where it is none."""
     envelope = b""
-    if ENVELOPE.match(content):
+    if content.startswith(FROM):
         envelope, _, content = content.partition(b"\n")
         content = QUOTED_FROM.sub(b"", content)
     letter = email.message_from_bytes(content)
@@ -113,8 +133,20 @@ def _parts(letter: email.message.Message) -> tuple[list[str], list[str]]:
 
 
 def _best(alternatives: list[email.message.Message]) -> list[email.message.Message]:
-    plain = [part for part in alternatives if part.get_content_type() == "text/plain"]
-    return plain[:1] or alternatives[-1:]
+    """The first that is plain text, else the last that holds any; a part without a word in it is none."""
+    held = [(part, [kind for inner in part.walk() if (kind := _kind_with_text(inner))]) for part in alternatives]
+    plain = [part for part, kinds in held if "text/plain" in kinds and "text/html" not in kinds]
+    return plain[:1] or [part for part, kinds in held if kinds][-1:] or alternatives[-1:]
+
+
+def _kind_with_text(part: email.message.Message) -> str | None:
+    """Of TEXTS the one that a part is and has in it."""
+    kind = part.get_content_type()
+    if kind not in TEXTS or part.is_multipart() or part.get_content_disposition() == "attachment":
+        return None
+    payload = part.get_payload(decode=True)
+    is_blank = not isinstance(payload, bytes) or not payload.replace(b"\xc2\xa0", b" ").strip()
+    return None if is_blank else kind
 
 
 def _text(part: email.message.Message, kind: str) -> str:
@@ -137,12 +169,14 @@ def _header(letter: email.message.Message, name: str) -> str:
 def _date(letter: email.message.Message, envelope: bytes) -> Interval | None:
     """From the day that the sender wrote, if no server had the letter earlier, to the last on which a server took it.
 
-    The sender's is nobody's witness, and may be wrong or forged; each server writes on top when it took the letter.
+    The sender's is nobody's witness, and may be wrong or forged; each server writes on top when it took the letter. An
+    envelope is what a program wrote that kept the letter: without servers it is all days from the one to the other.
     """
     stamps = [str(value).rpartition(";")[2] for value in letter.get_all("Received", [])]
     taken = [day for day in map(day_of_mail, stamps) if day]
     written = day_of_mail(str(letter.get("Date", "")))
-    if not taken and (day := day_of_mail(envelope.decode("ascii", "replace").partition(" ")[2].partition(" ")[2])):
-        taken = [day]
     days = [*taken, *([written] if written and (not taken or written <= max(taken)) else [])]
+    if not taken and (kept := TIME.search(envelope.decode("ascii", "replace"))):
+        day = day_of_mail(kept[0])
+        days += [day] if day and day not in NO_TIMES else []
     return Interval(min(days), max(days)) if days else None

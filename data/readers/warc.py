@@ -10,7 +10,7 @@ from data.interval import Interval
 from data.readers.dates import interval_of
 from data.readers.encodings import decoded
 from data.readers.html import LONGEST_PAGE, page
-from data.readers.http_message import headers_of, response_of
+from data.readers.http_message import body_of, headers_of, response_of
 from data.readers.rows import LeftOut, MalformedError, Rows
 
 WITH_TEXT = ("response", "resource", "conversion")
@@ -85,6 +85,8 @@ def _content(file: "io.BufferedReader[Any]", headers: dict[str, str]) -> bytes |
         unwanted = LeftOut(f"record of type {kind if kind in TYPES else 'unknown'}")
     elif cut := headers.get("warc-truncated"):
         unwanted = MalformedError(f"truncated record: {cut:.40}", size)
+    elif "warc-segment-number" in headers:
+        unwanted = MalformedError("truncated record: the rest is in other records (WARC-Segment-Number)", size)
     elif size > LONGEST_PAGE:
         unwanted = MalformedError(f"record too long: above {LONGEST_PAGE:,} bytes", size)
     if unwanted is None:
@@ -102,10 +104,10 @@ def _row(headers: dict[str, str], content: bytes, config: WarcConfig) -> object:
     if headers["warc-type"].lower() == "response":
         if not kind.lower().startswith("application/http"):
             return LeftOut("response of another protocol than HTTP")
-        response = response_of(content, LONGEST_PAGE)
+        response = response_of(content)
         if response.status not in config.statuses:
             return LeftOut(f"status {response.status}")
-        kind, content = response.headers.get("content-type", ""), response.body
+        kind, content = response.headers.get("content-type", ""), body_of(response, LONGEST_PAGE)
     media_type = kind.partition(";")[0].strip().lower()
     charset = CHARSET.search(kind)
     encoding = charset[1] if charset else None

@@ -59,6 +59,44 @@ def test_a_page_that_is_called_like_its_frame_keeps_its_text() -> None:
     assert fields("<body><div class='page sidebar'><p>All that there is.</p></div>")["text"] == "All that there is."
 
 
+def section(number: int, mark: str, tag: str = "section", words: int = 40) -> str:
+    return f"<{tag} {mark}><h2>Part {number}</h2><p>{f'words of {number} ' * words}</p></{tag}>"
+
+
+CONTENT = {
+    "a bank": "share-capital related-party-transactions nav-per-share social-bonds outlook consent-solicitation",
+    "a clinic": "informed-consent feedback-control social-work related-conditions comments-on-dosage recommendations",
+    "whole names": "consent share social widget tags related nav",  # most of the page: then they are none of its frame
+    "a builder": " ".join(["elementor-widget elementor-widget-text-editor"] * 6),
+}
+
+
+@pytest.mark.parametrize("attribute", ["id", "class"])
+@pytest.mark.parametrize("names", CONTENT.values(), ids=CONTENT)
+def test_content_that_is_called_like_a_frame_is_kept(names: str, attribute: str) -> None:
+    made = [section(number, f'{attribute}="{name}"') for number, name in enumerate(names.split())]
+    text = str(fields(f"<body><nav>Menu</nav><main>{''.join(made)}</main>")["text"])
+    assert [f"Part {number}" in text for number in range(len(made))] == [True] * len(made)
+    assert "Menu" not in text
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["nav", "main-nav", "social-links", "share-buttons", "related-posts", "post-tags", "widget-area", "comment-12"],
+)
+def test_what_is_called_a_frame_and_nothing_else_is_out(name: str) -> None:
+    text = fields(f"<body><div>{section(1, '')}{section(2, f'class={name}', words=5)}</div>")["text"]
+    assert "Part 1" in str(text)
+    assert "Part 2" not in str(text)
+
+
+@pytest.mark.parametrize("around", ["{}", "<div>{}</div>", "<div><div>{}</div></div>"])
+def test_articles_of_one_level_are_the_main_text_together(around: str) -> None:
+    made = [around.format(section(number, "", "article", words)) for number, words in enumerate((20, 40, 30, 2))]
+    text = str(fields(f"<body><div>{''.join(made[:3])}</div><div class=cards>{made[3]}</div>")["text"])
+    assert [f"Part {number}" in text for number in range(4)] == [True, True, True, False]
+
+
 @pytest.mark.parametrize(
     ("head", "expected"),
     [

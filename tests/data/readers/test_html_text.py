@@ -4,6 +4,8 @@ import tracemalloc
 
 import pytest
 
+from data.format_config import HtmlConfig
+from data.readers.html import fields_of_page
 from data.readers.html_text import html_text
 from data.readers.rows import MalformedError
 
@@ -29,6 +31,50 @@ from data.readers.rows import MalformedError
 )
 def test_what_a_reader_sees(markup: str, text: str) -> None:
     assert html_text(markup) == text
+
+
+HALF = "<mfrac><mn>1</mn><mi>x</mi></mfrac>"
+TEX = '<annotation encoding="application/x-tex">\\frac{1}{x}</annotation>'
+
+
+@pytest.mark.parametrize(
+    ("formula", "text"),
+    [
+        ("<math><mn>10</mn></math>", "10"),
+        ("<math>\n <mn>2</mn> <mo>·</mo> <msup><mn>10</mn><mn>6</mn></msup>\n</math>", "2·10^{6}"),
+        (f"<math><msub><mi>c</mi><mn>2</mn></msub><mo>=</mo>{HALF}</math>", "c_{2}=(1)/(x)"),
+        ("<math><munderover><mo>∑</mo><mi>i</mi><mi>n</mi></munderover><mi>i</mi></math>", "∑_{i}^{n}i"),
+        (f"<math><msqrt>{HALF}</msqrt><mroot><mn>8</mn><mn>3</mn></mroot></math>", "sqrt((1)/(x))root(8, 3)"),
+        ("<math><mtable><mtr><mtd>1</mtd><mtd>2</mtd></mtr><mtr><mtd>3</mtd></mtr></mtable></math>", "1, 2; 3"),
+        ("<math><mfenced><mi>a</mi><mi>b</mi></mfenced><mspace/><mtext>if</mtext></math>", "(a, b) if"),
+        (f"<math><semantics>{HALF}{TEX}</semantics></math>", r"\frac{1}{x}"),
+        (f'<math alttext="1/x">{HALF}</math>', "1/x"),
+        (f"<mml:math>{HALF.replace('</', '</mml:').replace('<m', '<mml:m')}</mml:math>", "(1)/(x)"),
+        ("<math></math>", "[formula]"),
+        # as KaTeX, MathJax, kramdown and Wikipedia write them
+        (
+            f"<span class=katex><span class=katex-mathml><math><semantics>{HALF}{TEX}</semantics></math></span>"
+            "<span class=katex-html aria-hidden=true><span>1x</span></span></span>",
+            r"\frac{1}{x}",
+        ),
+        (
+            f"<span class=MathJax><nobr aria-hidden=true><span>1x</span></nobr><span><math>{HALF}</math></span></span>"
+            "<script type='math/tex' id=MathJax-1>1/x</script>",
+            "(1)/(x)",
+        ),
+        ("<script type='math/tex'>a < b</script>", "a < b"),
+        (
+            f"<span style='display: none'><math>{HALF}</math></span>"
+            "<img class='mwe-math-fallback-image-inline' alt='{\\displaystyle 1/x}'>",
+            r"{\displaystyle 1/x}",
+        ),
+    ],
+)
+def test_formulae_stay_in_their_sentence(formula: str, text: str) -> None:
+    assert html_text(f"<p>It is {formula} mg.</p>") == f"It is {text} mg."
+    assert html_text(f"<table><tr><td>It is {formula} mg.<td>x</table>") == f"It is {text} mg. | x"
+    whole = fields_of_page(f"<p>It is {formula} mg.</p>".encode(), HtmlConfig(), None)
+    assert whole["text"] == f"It is {text} mg."
 
 
 @pytest.mark.parametrize(
@@ -72,6 +118,9 @@ def test_time_and_memory_are_in_proportion_to_the_page() -> None:
         ("hidden", "<p style='display:none'>x</p>" * 20_000),
         ("words of a style", "<p style='" + "none hidden " * 5_000 + "'>x"),
         ("spaces", "&nbsp;" * 100_000),
+        ("formulae", "<math><msup><mn>1</mn><mn>2</mn></msup></math>" * 10_000),
+        ("formulae in one another", "<math>" * 1_000 + "<mn>1</mn>"),
+        ("a formula", "<math><mtable>" + "<mtr><mtd>1</mtd></mtr>" * 20_000),
         ("cells without a table", "<td> </td>" * 20_000),
         ("signs", "<" * 200_000),
         ("comments", "<!-- " * 50_000),

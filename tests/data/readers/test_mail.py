@@ -79,3 +79,75 @@ def test_what_is_no_letter_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_unknown_encodings_are_read_as_well_as_may_be() -> None:
     found = only(b"Subject: =?no-such?q?a?=\nContent-Type: text/plain; charset=no-such\n\nsch\xc3\xb6n")
     assert found["text"] == "schön"
+
+
+LETTER = "{}\nSubject: {}\nDate: {}\n\nwords of {}\n"
+OLD, NEW = "Thu, 3 Jan 2002 12:00:00 +0000", "Mon, 16 May 2022 10:00:00 +0000"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "between"),
+    [
+        ("From a@b.org", "From a@b.org", "\n"),
+        ("From a@b.org", "From nobody here knows", "\n"),
+        ("From a@b.org", "From a@b.org", ""),
+        ("From a@b.org Thu Jan  3 12:00:00 2002", "From a@b.org", "\n"),
+        ("From a@b.org Thu Jan  3 12:00:00 2002", "From root Mon May 16 2022", "\n"),
+        ("From a@b.org Thu Jan  3 12:00:00 2002", "From a@b.org Mon May 16 10:00:00 2022", ""),
+        ("From a@b.org Thu Jan  3 12:00:00 2002", "From a at b.org  Mon May 16 10:00:00 2022", ""),
+        ("From a@b.org", "From a@b.org Mon May 16 10:00:00 2022", ""),
+        ("X-Kept: yes", "From a@b.org Mon May 16 10:00:00 2022", "\n"),  # the first one's envelope is lost
+    ],
+)
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_letter_never_takes_the_day_of_the_one_before(first: str, second: str, between: str, newline: str) -> None:
+    content = LETTER.format(first, 1, OLD, 1) + between + LETTER.format(second, 2, NEW, 2)
+    found = [fields for _, fields in rows(content.replace("\n", newline).encode())]
+    assert [(one["text"], str(one["date"])) for one in found if isinstance(one, dict)] == [
+        ("words of 1", "2002-01-03"),
+        ("words of 2", "2022-05-16"),
+    ]
+
+
+def test_lines_that_begin_with_from_stay_in_their_letter() -> None:
+    text = "From here\nwe go.\n\nFrom the mill we hear:\nNote: rye.\n\nFrom a@b.org\nhttps://b.org"
+    found = only(f"From a@b.org Thu Jan  3 12:00:00 2002\nSubject: a\n\n{text}\n".encode())
+    assert found["text"] == text
+
+
+@pytest.mark.parametrize(
+    ("envelope", "expected"),
+    [
+        ("From 8dafc3e8dafc3e Mon Sep 17 00:00:00 2001", "2022-05-16"),  # git format-patch
+        ("From mboxrd@z Thu Jan  1 00:00:00 1970", "2022-05-16"),  # public-inbox
+        ("From a@b.org Sat Jan  5 12:00:00 2002", "2002-01-05 to 2022-05-16"),
+    ],
+)
+def test_an_envelope_never_makes_a_letter_older_than_its_sender_says(envelope: str, expected: str) -> None:
+    assert str(only(LETTER.format(envelope, 1, NEW, 1).encode())["date"]) == expected
+
+
+PLAIN, BLANK = "text/plain\n\nplain words", "text/plain; charset=utf-8\n\n\u00a0\n \n"
+PAGE, CALENDAR = "text/html\n\n<p>words of a page", "text/calendar\n\nBEGIN:VCALENDAR"
+FILE = "text/plain\nContent-Disposition: attachment; filename=a.txt\n\na file"
+RELATED = "multipart/related; boundary=in\n\n--in\nContent-Type: text/html\n\n<p>words of a page\n--in--\n"
+
+
+@pytest.mark.parametrize(
+    ("alternatives", "text"),
+    [
+        ((PLAIN, PAGE), "plain words"),
+        ((BLANK, PAGE), "words of a page"),
+        ((BLANK, RELATED), "words of a page"),
+        ((PAGE, CALENDAR), "words of a page"),
+        ((RELATED, CALENDAR), "words of a page"),
+        ((PAGE, BLANK), "words of a page"),
+        ((FILE, PAGE), "words of a page"),
+        ((PLAIN, CALENDAR), "plain words"),
+        ((CALENDAR,), ""),
+    ],
+)
+def test_of_alternatives_one_with_text_in_it_is_read(alternatives: tuple[str, ...], text: str) -> None:
+    parts = "".join(f"--out\nContent-Type: {part}\n" for part in alternatives)
+    found = rows(f"Subject: a\nContent-Type: multipart/alternative; boundary=out\n\n{parts}--out--\n".encode())
+    assert [fields["text"] for _, fields in found if isinstance(fields, dict)] == [text]

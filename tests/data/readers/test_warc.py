@@ -9,7 +9,7 @@ import zstandard
 
 from data.format_config import WarcConfig
 from data.readers import http_message
-from data.readers.http_message import response_of
+from data.readers.http_message import body_of, response_of
 from data.readers.rows import LeftOut, MalformedError
 from data.readers.warc import read_warc
 from data.sources import packed
@@ -107,6 +107,7 @@ def test_a_page_without_a_type_is_one_by_its_beginning() -> None:
         ("deflate", zlib.compress(b"words" * 100, wbits=-15)),
         ("zstd", zstandard.compress(b"words" * 100)),
         ("br", brotli.compress(b"words" * 100)),
+        ("gzip", gzip.compress(b"words" * 50, mtime=0) * 2),
         ("gzip", b"words" * 100),  # undone, and the header left
         ("identity", b"words" * 100),
         ("gzip, br", brotli.compress(gzip.compress(b"words" * 100, mtime=0))),
@@ -114,23 +115,67 @@ def test_a_page_without_a_type_is_one_by_its_beginning() -> None:
 )
 def test_bodies_are_unpacked_within_a_bound(coding: str, packed: bytes) -> None:
     message = response(packed, Content_Encoding=coding)
-    assert response_of(message, 1_000).body == b"words" * 100
+    assert body_of(response_of(message), 1_000) == b"words" * 100
+    assert body_of(response_of(message), 500) == b"words" * 100
     with pytest.raises(MalformedError, match="record too long: above 100 bytes"):
-        response_of(message, 100)
+        body_of(response_of(message), 100)
 
 
 @pytest.mark.parametrize(
     ("body", "content"),
     [
         (b"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n", b"abcde"),
-        (b"3\r\nabc\r\n2\r\nde", b"abcde"),  # cut
+        (b"3\r\nabc\r\n2\r\nde\r\n0", b"abcde"),
         (b"<p>no chunks at all", b"<p>no chunks at all"),
         (b"3\r\nabcdef", b"3\r\nabcdef"),  # a number that is none of a chunk
         (b"", b""),
     ],
 )
 def test_chunks_are_undone_where_they_are(body: bytes, content: bytes) -> None:
-    assert response_of(response(body, Transfer_Encoding="chunked"), 1_000).body == content
+    assert body_of(response_of(response(body, Transfer_Encoding="chunked")), 1_000) == content
+
+
+TEXT = " ".join(f"<p>words of {number}</p>" for number in range(200)).encode()
+CODINGS = {
+    "gzip": gzip.compress(TEXT, mtime=0),
+    "deflate": zlib.compress(TEXT),
+    "x-gzip": gzip.compress(TEXT[:50], mtime=0) + gzip.compress(TEXT[50:], mtime=0),
+    "zstd": zstandard.compress(TEXT),
+    "br": brotli.compress(TEXT),
+    "deflate, gzip": gzip.compress(zlib.compress(TEXT), mtime=0),
+}
+CHUNKS = b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+
+
+def reason(headers: dict[str, str], content: bytes) -> str:
+    found = only(warc((headers, content)))
+    assert isinstance(found, MalformedError), found
+    return str(found).partition(":")[0]
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_a_packed_body_that_is_cut_off_is_none(coding: str) -> None:
+    packed = CODINGS[coding]
+    assert body_of(response_of(response(packed, Content_Encoding=coding)), 10_000) == TEXT
+    for end in (len(packed) // 2, len(packed) - 5, len(packed) - 1):
+        assert reason({}, response(packed[:end], Content_Encoding=coding)) == "truncated record"
+
+
+@pytest.mark.parametrize("end", [4, 6, 8, 9, 11, 12, 13])
+def test_a_body_without_its_last_chunk_is_none(end: int) -> None:
+    assert reason({}, response(CHUNKS[:end], Transfer_Encoding="chunked")) == "truncated record"
+
+
+def test_a_body_shorter_than_it_says_is_none() -> None:
+    length = str(len(TEXT))
+    assert reason({}, response(TEXT[:-1], Content_Length=length)) == "truncated record"
+    assert isinstance(only(warc(({}, response(TEXT, Content_Length=length)))), dict)
+    assert isinstance(only(warc(({}, response(TEXT, Content_Length="9999", Content_Encoding="gzip")))), dict)  # undone
+    assert only(warc(({}, response(b"", "304 Not Modified", Content_Length=length)))) == LeftOut("status 304")
+
+
+def test_a_record_in_pieces_is_none() -> None:
+    assert reason({"WARC-Segment-Number": "1"}, response(TEXT)) == "truncated record"
 
 
 def test_broken_records_are_named_and_the_next_is_read() -> None:
