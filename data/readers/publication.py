@@ -8,12 +8,15 @@ from data.readers.rows import MalformedError
 from data.written_dates import of_year, read_written
 
 YEARS = re.compile(r"(?<!\d)(?:1[5-9]|20)\d\d(?!\d)")
+OF_WHOLE_YEARS = re.compile(r"(?:annual|annually|yearbook|yearly|suppl|supplement|special|issue|[\W_])*", re.IGNORECASE)
 
 
 def written_date(year: str, month: str = "", day: str = "", other: str = "") -> Interval:
     """The days of a date in parts, of which those from the end on may be missing; `other` is a season or a range.
 
-    A range in words that say nothing of months, such as "1981 Annual", is its years.
+    A range in words that say nothing of months, such as "1981 Annual", is its years. Other words, such as those of
+    "2019 Dec-Jan", may be of a month or season that goes over the end of a year, and publishers name either year: then
+    it is also the year before and the year after.
 
     Raises MalformedError for what may be another date than it looks.
     """
@@ -27,7 +30,8 @@ def written_date(year: str, month: str = "", day: str = "", other: str = "") -> 
     except (ValueError, OverflowError):
         years = [int(found) for found in YEARS.findall(text)]
         if years and not re.search(r"\d", YEARS.sub("", text)) and len(text) < 60:
-            return Interval(of_year(min(years)).first, of_year(max(years)).last)
+            beyond = not OF_WHOLE_YEARS.fullmatch(YEARS.sub("", text))
+            return Interval(of_year(min(years) - beyond).first, of_year(max(years) + beyond).last)
         raise MalformedError(f"unreadable date: {text!r:.60} is no day, month, season, year or range") from None
 
 

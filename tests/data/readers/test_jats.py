@@ -62,6 +62,11 @@ def pub_date(kind: str, *parts: str) -> str:
             pub_date('pub-type="epub"', "2012", "4", "3") + pub_date('date-type="corrected"', "2014", "2", "1"),
             "revised 2012-04-03 to 2014-02-01",
         ),
+        (
+            pub_date('pub-type="epub"', "2012", "4", "3")
+            + '<pub-history><event event-type="new-version"><date iso-8601-date="2014-02-01"/></event></pub-history>',
+            "revised 2012-04-03 to 2014-02-01",
+        ),
         ("", "None None"),
     ],
 )
