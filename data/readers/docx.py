@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from data.format_config import DocxConfig
+from data.interval import Interval
 from data.readers.dates import interval_of
 from data.readers.isolated import isolated_whole
 from data.readers.numbering import Numbering, attribute, local_name, numbering_of
@@ -67,8 +68,11 @@ def _fields(content: bytes, config: DocxConfig) -> dict[str, object]:
     if document.shown:
         text += "\n\n" + "\n".join(document.shown)
     said = {local_name(node): (node.text or "").strip() for node in core} if core is not None else {}
-    date = interval_of(said.get(config.date, "")) if config.date else None
-    kind = "published" if config.date == "created" else "revised"
+    created, modified = (interval_of(said.get(which, "")) for which in ("created", "modified"))
+    date, kind = (modified, "revised") if config.date == "modified" else (created if config.date else None, "published")
+    if kind == "revised" and date:  # what was saved then was written at any time from the first day on
+        begun = created.first if created else None
+        date = Interval(begun if begun and begun <= date.last else None, date.last)
     return {"text": text, "title": said.get("title") or None, "date": date, "date_kind": kind if date else None}
 
 

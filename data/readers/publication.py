@@ -47,9 +47,7 @@ def first_public(issues: Sequence[Interval], online: Sequence[Interval]) -> Inte
     issue, web = _earliest(issues), _earliest(online)
     if issue is None or web is None:
         return issue or web
-    assert issue.first
-    assert web.first
-    if (issue.first <= web.first and web.last <= issue.last) or web.last < issue.first:
+    if issue.first and ((web.first and issue.first <= web.first and web.last <= issue.last) or web.last < issue.first):
         return web
     return hull([issue, web])
 
@@ -58,10 +56,11 @@ def _earliest(intervals: Sequence[Interval]) -> Interval | None:
     """The days on which the first of several events may lie."""
     if not intervals:
         return None
-    return Interval(min(one.first for one in intervals if one.first), min(one.last for one in intervals))
+    return Interval(hull(intervals).first, min(one.last for one in intervals))
 
 
 def hull(intervals: Iterable[Interval]) -> Interval:
-    """From the first day of any to the last of any."""
+    """From the first day of any, which is unknown where that of one is, to the last of any."""
     several = list(intervals)
-    return Interval(min(one.first for one in several if one.first), max(one.last for one in several))
+    firsts = [one.first for one in several if one.first]
+    return Interval(min(firsts) if len(firsts) == len(several) else None, max(one.last for one in several))

@@ -41,12 +41,22 @@ def test_a_document_with_all_that_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("date", "day", "kind"), [("created", "2019-03-04", "published"), ("modified", "2020-05-06", "revised")]
+    ("date", "day", "kind"),
+    [("created", "2019-03-04", "published"), ("modified", "2019-03-04 to 2020-05-06", "revised")],
 )
 def test_dates_of_its_properties_count_where_they_are_asked_for(date: str, day: str, kind: str) -> None:
     found = read(DOCUMENT, DocxConfig.model_validate({"date": date}))
     assert isinstance(found, dict)
     assert (str(found["date"]), found["date_kind"]) == (day, kind)
+
+
+def test_a_document_saved_on_a_day_may_be_from_any_day_before() -> None:
+    """A day of making that is missing or behind that of the last saving says nothing."""
+    for made in ("", "<a:created>2021-03-04T10:00:00Z</a:created>"):
+        core = f'<p xmlns:a="a">{made}<a:modified>2020-05-06T10:00:00Z</a:modified></p>'
+        found = read(docx("", {"docProps/core.xml": core}), DocxConfig(date="modified"))
+        assert isinstance(found, dict)
+        assert (str(found["date"]), found["date_kind"]) == ("until 2020-05-06", "revised")
 
 
 @pytest.mark.parametrize(
