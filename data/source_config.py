@@ -77,7 +77,8 @@ class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     """Field of a record that holds the text. In this and the other fields, metadata.date is date within metadata; here
     also opinions[*].text is the text of each of the list `opinions`, with blank lines between."""
     text_is: Literal["plain", "html"] = "plain"
-    """What that field holds. html: its text counts, with tables as lines of cells."""
+    """What that field holds. html: its text counts, with tables as lines of cells; of rows of jsonl, parquet, text and
+    hub:// alone, as the other formats have readers that give text."""
     id_field: str = "id"
     """Field that holds the document's id; a record without one is named by its file and line, as all are by ""."""
     date_field: str = "date"
