@@ -1,6 +1,7 @@
 """DOCX: what a Word document shows, with its lists, tables and notes as lines; deleted changes and comments are out."""
 
 import io
+import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,6 +23,20 @@ MOST_PARTS = 20_000
 # What nobody sees: changes that were deleted or moved away, codes of fields, what older programs are given instead.
 UNSEEN = {"del", "moveFrom", "delText", "instrText", "delInstrText", "Fallback", "rPr", "pPr", "annotationRef"}
 SIGNS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "softHyphen": ""}
+# What fonts of signs have at a place, by https://www.unicode.org/Public/MAPPINGS/VENDORS/ADOBE/symbol.txt and what
+# Wingdings shows; a sign that is not here is U+FFFD.
+SYMBOL = dict(enumerate(" !∀#∃%&∋()∗+,−./0123456789:;<=>?≅ΑΒΧΔΕΦΓΗΙϑΚΛΜΝΟΠΘΡΣΤΥςΩΞΨΖ[∴]⊥_", 0x20))
+SYMBOL |= dict(enumerate("αβχδεφγηιϕκλμνοπθρστυϖωξψζ{|}∼", 0x61))
+SYMBOL |= dict(enumerate("€ϒ′≤⁄∞ƒ♣♦♥♠↔←↑→↓°±″≥×∝∂•÷≠≡≈…", 0xA0))
+SYMBOL |= dict(enumerate("ℵℑℜ℘⊗⊕∅∩∪⊃⊇⊄⊂⊆∈∉∠∇®©™∏√⋅¬∧∨⇔⇐⇑⇒⇓◊⟨®©™∑", 0xC0)) | {0xF1: "⟩", 0xF2: "∫"}
+WINGDINGS = dict(zip(bytes.fromhex("6c6e6f71769fa7a8d8dfe0e1e2e8fbfcfdfe"), "●■□❑❖•▪◻➢←→↑↓➔✗✓☒☑", strict=True))
+WINGDINGS_2 = dict(zip(bytes.fromhex("4f505253 54a3"), "✗✓☑☒☒☐", strict=True))
+FONTS = {"symbol": SYMBOL, "wingdings": WINGDINGS, "wingdings 2": WINGDINGS_2}
+OF_FONTS = re.compile("[\uf020-\uf0ff]")  # where programs put the places of such a font
+# Around what stands above and below the line; Unicode has them for such use, and no text.
+ABOVE, BELOW = ("\ufdd5", "\ufdd6"), ("\ufdd7", "\ufdd8")
+RAISED = re.compile("([\ufdd5\ufdd7])([^\ufdd5-\ufdd8]*)[\ufdd6\ufdd8](?=(.?))", re.DOTALL)
+AS_WORDS = {"", "st", "nd", "rd", "th", "®", "™", "SM", "TM"}
 OLD_OR_ENCRYPTED = b"\xd0\xcf\x11\xe0"
 
 
@@ -163,14 +178,36 @@ def _cells(row: "_Element") -> "Iterator[_Element]":
 
 
 def _paragraph(node: "_Element", document: _Document) -> str:
-    """The text of a paragraph or of a part of it."""
+    """The text of a paragraph, in which what stands above the line keeps a sign of it: 10^6 is no 106."""
+    text = _inner(node, document).replace("".join(reversed(ABOVE)), "").replace("".join(reversed(BELOW)), "")
+    return re.sub("[\ufdd5-\ufdd8]", "", RAISED.sub(_marked, text))
+
+
+def _marked(found: re.Match[str]) -> str:
+    """As html_text.xsl has it: all but ordinals above the line, and below it what a digit follows."""
+    side, inner, following = found.groups()
+    said = inner.strip()
+    if said in AS_WORDS or (side == BELOW[0] and not following.isdecimal()):
+        return inner
+    if side == BELOW[0]:
+        return inner.replace(said, f"_{{{said}}}")
+    is_long = " " in said or (following.isalnum() and inner == inner.rstrip())
+    return inner.replace(said, f"^{{{said}}}" if is_long else f"^{said}")
+
+
+def _inner(node: "_Element", document: _Document) -> str:
+    """The text of a part of a paragraph."""
     pieces: list[str] = []
     for child in node:
         kind = local_name(child)
         if kind in UNSEEN or (kind == "r" and _is_hidden(child)):
             continue
         if kind == "t":
-            pieces.append(child.text or "")
+            pieces.append(_with_signs(node, child.text or ""))
+        elif kind == "sym":
+            pieces.append(_sign(attribute(child, "font"), attribute(child, "char")))
+        elif str(child.tag).partition("}")[0].endswith("/math"):
+            pieces.append(_formula(child, document))
         elif kind in SIGNS:
             pieces.append(SIGNS[kind])
         elif kind in ("footnoteReference", "endnoteReference"):
@@ -179,9 +216,87 @@ def _paragraph(node: "_Element", document: _Document) -> str:
             pieces.append(f"[{len(document.shown)}]")
         elif kind == "txbxContent":
             pieces += ["\n", *_blocks(child, document), "\n"]
+        elif kind == "r" and (around := _side(child)):
+            pieces += [around[0], _inner(child, document), around[1]]
         else:
-            pieces.append(_paragraph(child, document))
+            pieces.append(_inner(child, document))
     return "".join(pieces)
+
+
+def _side(run: "_Element") -> tuple[str, str] | None:
+    """The signs around a run that stands above or below the line; a note's number has a sign of its own."""
+    side = _find(run, "rPr", "vertAlign")
+    if side is None or _find(run, "footnoteReference") is not None or _find(run, "endnoteReference") is not None:
+        return None
+    return {"superscript": ABOVE, "subscript": BELOW}.get(attribute(side, "val"))
+
+
+def _with_signs(run: "_Element", text: str) -> str:
+    if not OF_FONTS.search(text):
+        return text
+    fonts = _find(run, "rPr", "rFonts")
+    font = (attribute(fonts, "ascii") or attribute(fonts, "hAnsi")) if fonts is not None else ""
+    return OF_FONTS.sub(lambda found: _sign(font, f"{ord(found[0]):x}"), text)
+
+
+def _sign(font: str, written: str) -> str:
+    """The character that a font of signs shows at a place in hexadecimal digits."""
+    try:
+        place = int(written, 16)
+    except ValueError:
+        return "\ufffd"
+    if table := FONTS.get(font.lower()):
+        return table.get(place - 0xF000 if place >= 0xF000 else place, "\ufffd")
+    is_sign = 0x20 <= place < 0xD800 or 0xF8FF < place < 0xFDD0
+    return chr(place) if is_sign else "\ufffd"
+
+
+def _formula(node: "_Element", document: _Document) -> str:
+    """A piece of Word's formulae (ECMA-376, part 1, 22.1) in a line, as jats_text.xsl writes those of MathML."""
+    kind = local_name(node)
+    found: dict[str, list[str]] = {}
+    for child in node:
+        found.setdefault(local_name(child), []).append(_inner(child, document))
+    of = {name: texts[0] for name, texts in found.items()}
+    base, below, above = of.get("e", ""), of.get("sub", ""), of.get("sup", "")
+    limits = (f"_{{{below}}}" if below else "") + (f"^{{{above}}}" if above else "")
+    match kind:
+        case "f":
+            return f"({of.get('num', '')})/({of.get('den', '')})"
+        case "sSup" | "sSub" | "sSubSup":
+            return base + limits
+        case "sPre":
+            return limits + base
+        case "limLow" | "limUpp":
+            return f"{base}{'_' if kind == 'limLow' else '^'}{{{of.get('lim', '')}}}"
+        case "rad":
+            return f"root({of['deg']}, {base})" if of.get("deg") else f"sqrt({base})"
+        case "nary":
+            return f"{_set(node, 'chr', '∫')}{limits} {base}"
+        case "d":
+            inner = _set(node, "sepChr", "|").join(found.get("e", []))
+            return f"{_set(node, 'begChr', '(')}{inner}{_set(node, 'endChr', ')')}"
+        case "acc":
+            return base + _set(node, "chr", "\u0302")
+        case "bar":
+            return base + ("\u0304" if _set(node, "pos", "bot") == "top" else "\u0332")
+        case "eqArr":
+            return "; ".join(found.get("e", []))
+        case "m":
+            return "; ".join(found.get("mr", []))
+        case "mr":
+            return ", ".join(found.get("e", []))
+        case "func":
+            return f"{of.get('fName', '')} {base}"
+        case "t":
+            return node.text or ""
+    return "" if kind.endswith("Pr") else _inner(node, document)
+
+
+def _set(node: "_Element", name: str, default: str) -> str:
+    """What a piece of a formula sets in its properties, which may be nothing at all."""
+    found = _find(node, f"{local_name(node)}Pr", name)
+    return default if found is None else attribute(found, "val")
 
 
 def _is_hidden(run: "_Element") -> bool:

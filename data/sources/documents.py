@@ -90,8 +90,8 @@ def _check_settings(source: SourceConfig, parts: Sequence[Part]) -> None:
             )
     if source.text_is == "html" and (read := sorted(kinds - PLAIN_ROWS)):
         raise DataError(
-            f"{here}: text_is: html is of rows of jsonl, parquet or text, and what is read of {', '.join(read)} is text "
-            f"already, which would lose all that looks like a tag: leave data.sources.{source.name}.text_is out"
+            f"{here}: text_is: html is of rows of jsonl, parquet or text, and what is read of {', '.join(read)} is "
+            f"text already, which would lose all that looks like a tag: leave data.sources.{source.name}.text_is out"
         )
 
 

@@ -19,6 +19,19 @@ def read(content: bytes, config: DocxConfig | None = None) -> object:
     return found
 
 
+MATH = "http://schemas.openxmlformats.org/officeDocument/2006/math"
+
+
+def run(text: str, side: str = "") -> str:
+    look = f'<w:rPr><w:vertAlign w:val="{side}script"/></w:rPr>' if side else ""
+    return f'<w:r>{look}<w:t xml:space="preserve">{text}</w:t></w:r>'
+
+
+def of(text: str) -> str:
+    """A run of a formula."""
+    return f"<m:r><m:t>{text}</m:t></m:r>"
+
+
 TEXT = """Loan agreement
 
 The rate is six percent.[1]
@@ -73,6 +86,27 @@ def test_a_document_saved_on_a_day_may_be_from_any_day_before() -> None:
         (
             "<w:tbl><w:tr><w:tc><w:tbl><w:tr><w:tc><w:p><w:r><w:t>in</w:t></w:r></w:p></w:tc></w:tr></w:tbl></w:tc></w:tr></w:tbl>",
             "in",
+        ),
+        (
+            '<w:p><w:r><w:t xml:space="preserve">5 </w:t><w:sym w:font="Symbol" w:char="F06D"/><w:t>g </w:t>'
+            '<w:sym w:font="Symbol" w:char="F0B3"/><w:sym w:font="Wingdings" w:char="F0FE"/>'
+            '<w:sym w:font="Webdings" w:char="F041"/><w:sym w:font="Arial" w:char="00B5"/><w:sym w:char="x"/></w:r>'
+            '<w:r><w:rPr><w:rFonts w:ascii="Symbol"/></w:rPr><w:t>\uf061</w:t></w:r></w:p>',
+            "5 μg ≥☑\ufffdµ\ufffdα",
+        ),
+        ("<w:p>" + run("2 x 10") + run("-", "super") + run("6", "super") + run(" m") + "</w:p>", "2 x 10^-6 m"),
+        (
+            "<w:p>" + run("10") + run("6", "super") + run("kg at the 4") + run("th", "super") + "</w:p>",
+            "10^{6}kg at the 4th",
+        ),
+        ("<w:p>" + run("H") + run("2", "sub") + run("O, x") + run("1", "sub") + run("2") + "</w:p>", "H2O, x_{1}2"),
+        (
+            f"<w:p>{run('n=')}<m:oMath xmlns:m='{MATH}'><m:f><m:num>{of('1')}</m:num><m:den>{of('20')}</m:den></m:f>"
+            f"{of('·')}<m:sSup><m:e>{of('10')}</m:e><m:sup>{of('6')}</m:sup></m:sSup>{of('+')}<m:rad><m:radPr/><m:deg/>"
+            f"<m:e>{of('2')}</m:e></m:rad>{of('+')}<m:nary><m:naryPr><m:chr m:val='∑'/></m:naryPr>"
+            f"<m:sub>{of('i')}</m:sub><m:sup/><m:e><m:sSub><m:e>{of('x')}</m:e><m:sub>{of('i')}</m:sub></m:sSub></m:e></m:nary>"
+            f"<m:d><m:e>{of('a')}</m:e></m:d></m:oMath></w:p>",
+            "n=(1)/(20)·10^{6}+sqrt(2)+∑_{i} x_{i}(a)",
         ),
         ("", ""),
     ],
