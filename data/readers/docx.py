@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LONGEST_PART = 1 << 26  # bytes of a part as it is unpacked
 MOST_PARTS = 20_000
+MOST_BASES = 16  # styles that a style is based on, one on another
 # What nobody sees: changes that were deleted or moved away, codes of fields, what older programs are given instead.
 UNSEEN = {"del", "moveFrom", "delText", "instrText", "delInstrText", "Fallback", "rPr", "pPr", "annotationRef"}
 SIGNS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "softHyphen": ""}
@@ -46,6 +47,7 @@ class _Document:
 
     numbering: Numbering
     notes: dict[tuple[str, str], str]  # texts by kind and id
+    hidden: dict[str, bool]  # by style, where it or what it is based on says whether its text is hidden
     shown: list[str] = field(default_factory=list)  # notes that were referred to, in this order
 
 
@@ -73,7 +75,9 @@ def _fields(content: bytes, config: DocxConfig) -> dict[str, object]:
         root, core = _part(archive, main), _part(archive, "docProps/core.xml")
     if root is None:
         raise MalformedError(f"unreadable document: no part {main}")
-    document = _Document(numbering_of(parts["numbering"], parts["styles"]), {})
+    if any(local_name(node) == "altChunk" for node in root.iter()):
+        raise MalformedError("files within the document (altChunk): save it in Word, which makes them part of its text")
+    document = _Document(numbering_of(parts["numbering"], parts["styles"]), {}, _hidden_styles(parts["styles"]))
     for kind in ("footnote", "endnote"):
         notes = parts[f"{kind}s"]
         for note in notes if notes is not None else ():
@@ -200,7 +204,7 @@ def _inner(node: "_Element", document: _Document) -> str:
     pieces: list[str] = []
     for child in node:
         kind = local_name(child)
-        if kind in UNSEEN or (kind == "r" and _is_hidden(child)):
+        if kind in UNSEEN or (kind == "r" and _is_hidden(child, document)):
             continue
         if kind == "t":
             pieces.append(_with_signs(node, child.text or ""))
@@ -299,6 +303,27 @@ def _set(node: "_Element", name: str, default: str) -> str:
     return default if found is None else attribute(found, "val")
 
 
-def _is_hidden(run: "_Element") -> bool:
-    hidden = _find(run, "rPr", "vanish")
-    return hidden is not None and attribute(hidden, "val") not in ("0", "false", "off")
+def _is_hidden(run: "_Element", document: _Document) -> bool:
+    """Whether a run says that it is hidden, else its style, else its paragraph's."""
+    if (vanish := _find(run, "rPr", "vanish")) is not None:
+        return attribute(vanish, "val") not in ("0", "false", "off")
+    paragraph = next((node for node in run.iterancestors() if local_name(node) == "p"), None)
+    of_run = _find(run, "rPr", "rStyle")
+    of_paragraph = _find(paragraph, "pPr", "pStyle") if paragraph is not None else None
+    styles = [attribute(style, "val") for style in (of_run, of_paragraph) if style is not None]
+    return next((document.hidden[style] for style in styles if style in document.hidden), False)
+
+
+def _hidden_styles(styles: "_Element | None") -> dict[str, bool]:
+    """What styles say of whether text is hidden, with those that they are based on."""
+    said: dict[str, bool] = {}
+    bases: dict[str, str] = {}
+    for style in styles if styles is not None else ():
+        name, base, vanish = attribute(style, "styleId"), _find(style, "basedOn"), _find(style, "rPr", "vanish")
+        if vanish is not None:
+            said[name] = attribute(vanish, "val") not in ("0", "false", "off")
+        elif base is not None:
+            bases[name] = attribute(base, "val")
+    for _ in range(MOST_BASES):
+        said |= {name: said[base] for name, base in bases.items() if base in said and name not in said}
+    return said

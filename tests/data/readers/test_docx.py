@@ -8,7 +8,7 @@ from data.readers import docx as module
 from data.readers.docx import _fields, read_docx
 from data.readers.numbering import written
 from data.readers.rows import MalformedError
-from tests.data.readers.made import docx
+from tests.data.readers.made import WORD, docx
 from tests.data.readers.samples import DOCUMENT
 
 
@@ -144,6 +144,34 @@ def test_numbers_of_styles_count_too() -> None:
 )
 def test_numbers_as_word_writes_them(number: int, kind: str, text: str) -> None:
     assert written(number, kind) == text
+
+
+@pytest.mark.parametrize(
+    ("look", "is_seen"),
+    [
+        ('<w:rStyle w:val="B"/>', False),
+        ('<w:rStyle w:val="B"/><w:vanish w:val="0"/>', True),
+        ('<w:rStyle w:val="C"/>', True),
+        ("", True),
+    ],
+)
+def test_text_is_hidden_by_its_style_too(look: str, is_seen: bool) -> None:
+    styles = (
+        f'<w:styles xmlns:w="{WORD}"><w:style w:styleId="B"><w:basedOn w:val="A"/></w:style><w:style w:styleId="A">'
+        '<w:rPr><w:vanish/></w:rPr></w:style><w:style w:styleId="C"><w:basedOn w:val="A"/><w:rPr><w:vanish w:val="false"/>'
+        '</w:rPr></w:style><w:style w:styleId="D"><w:basedOn w:val="D"/></w:style></w:styles>'
+    )
+    body = f"<w:p><w:r><w:rPr>{look}</w:rPr><w:t>said</w:t></w:r></w:p>"
+    hidden = '<w:p><w:pPr><w:pStyle w:val="A"/></w:pPr><w:r><w:t>hidden</w:t></w:r></w:p>'
+    found = read(docx(body + hidden, {"word/styles.xml": styles}))
+    assert isinstance(found, dict)
+    assert found["text"] == ("said" if is_seen else "")
+
+
+def test_files_within_a_document_are_named() -> None:
+    found = read(docx('<w:p><w:r><w:t>Before.</w:t></w:r></w:p><w:altChunk xmlns:r="r" r:id="a"/>'))
+    assert isinstance(found, MalformedError)
+    assert str(found).startswith("files within the document (altChunk): ")
 
 
 def bomb() -> bytes:
