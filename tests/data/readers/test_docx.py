@@ -158,8 +158,8 @@ def test_numbers_as_word_writes_them(number: int, kind: str, text: str) -> None:
 def test_text_is_hidden_by_its_style_too(look: str, is_seen: bool) -> None:
     styles = (
         f'<w:styles xmlns:w="{WORD}"><w:style w:styleId="B"><w:basedOn w:val="A"/></w:style><w:style w:styleId="A">'
-        '<w:rPr><w:vanish/></w:rPr></w:style><w:style w:styleId="C"><w:basedOn w:val="A"/><w:rPr><w:vanish w:val="false"/>'
-        '</w:rPr></w:style><w:style w:styleId="D"><w:basedOn w:val="D"/></w:style></w:styles>'
+        '<w:rPr><w:vanish/></w:rPr></w:style><w:style w:styleId="C"><w:basedOn w:val="A"/><w:rPr>'
+        '<w:vanish w:val="false"/></w:rPr></w:style><w:style w:styleId="D"><w:basedOn w:val="D"/></w:style></w:styles>'
     )
     body = f"<w:p><w:r><w:rPr>{look}</w:rPr><w:t>said</w:t></w:r></w:p>"
     hidden = '<w:p><w:pPr><w:pStyle w:val="A"/></w:pPr><w:r><w:t>hidden</w:t></w:r></w:p>'
