@@ -54,13 +54,13 @@ class PdfConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
     """Which date of a PDF counts."""
 
     date: Literal["created", "modified"] | None = None
-    """The day on which the file says that it was made or last changed. None: no date, as that of a scan or of a new
-    version is later than the text, and that of a template earlier."""
+    """The day on which the file says that it was made, or until which it was changed. None: no date, as that of a scan
+    or of a new version is later than the text, and that of a template earlier."""
 
 
 class DocxConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
     """Which date of a Word document counts."""
 
     date: Literal["created", "modified"] | None = None
-    """The day on which the document's properties say that it was made or last changed. None: no date, as a document
-    that was made from another has that one's, and one that was opened and saved today's."""
+    """The day on which the document's properties say that it was made, or all days from then to the last change. None:
+    no date, as a document that was made from another has that one's, and one that was opened and saved today's."""

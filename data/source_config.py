@@ -77,7 +77,8 @@ class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     """Field of a record that holds the text. In this and the other fields, metadata.date is date within metadata; here
     also opinions[*].text is the text of each of the list `opinions`, with blank lines between."""
     text_is: Literal["plain", "html"] = "plain"
-    """What that field holds. html: its text counts, with tables as lines of cells."""
+    """What that field holds. html: its text counts, with tables as lines of cells; of rows of jsonl, parquet, text and
+    hub:// alone, as the other formats have readers that give text."""
     id_field: str = "id"
     """Field that holds the document's id; a record without one is named by its file and line, as all are by ""."""
     date_field: str = "date"
@@ -89,8 +90,8 @@ class SourceConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     a day, month or year, or as a number of seconds or milliseconds since 1970 (UTC). Of a list, whichever fits, where
     `usual` is what is read without this; a date that two of them read differently is malformed."""
     date_kind: DateKind | None = None
-    """What the dates say, of records that do not say it: published, filed, accepted, sent, revised, or crawled, which
-    is an upper bound: the text may be from any time before."""
+    """What the dates say, of records that do not say it: published, filed, accepted, sent, or revised or crawled, which
+    are upper bounds: the text may be from any time before."""
     earliest_date: Day | None = None
     """A record whose date lies wholly before this is malformed, as it cannot be right. None: 1583-01-01, and malformed
     are also days that programs write where they know no date, such as 1900-01-01 and those of January 1970, and epoch

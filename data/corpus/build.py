@@ -107,6 +107,7 @@ def prepare_corpus(config: DataConfig, folder: Path, seed: int, shard: Shard | N
     inputs = _inputs(config, parts, seed, tombstones)
     if is_finished("corpus", folder, inputs):
         report: dict[str, Any] = json.loads((folder / REPORT).read_bytes())
+        _say_other_leak_test(config, report, folder)
         return report if shard is None else {"parts": 0, "staged": 0}
     if unreachable:
         raise unreachable
@@ -156,6 +157,17 @@ def _say_no_longer_forgotten(folder: Path, number: int, tombstones: Path) -> Non
         f"corpus: {tombstones} has {number:,} documents to be forgotten, {folder} was made with {before:,}: {missing} "
         "come back, with their copies and what resembles them: restore the file, and run this again, if they must not"
     )
+
+
+def _say_other_leak_test(config: DataConfig, report: Mapping[str, Any], folder: Path) -> None:
+    """Say where a finished corpus has no leak test that is asked for, or one that is not, as no document changes."""
+    is_asked, is_there = bool(config.cutoff and config.leaks), report.get("leaks") is not None
+    if is_asked != is_there:
+        said = "without the leak test that" if is_asked else "with a leak test, whose findings it still reports, and"
+        asked = "asks for" if is_asked else "asks for none"
+        say(
+            f"corpus: {folder} was made {said} data.leaks {asked}: remove that folder, and run this again, to mend this"
+        )
 
 
 def _summary(results: Mapping[str, Kept]) -> Iterator[str]:

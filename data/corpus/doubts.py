@@ -29,6 +29,7 @@ def doubts(config: DataConfig, results: Mapping[str, Kept], contamination: dict[
     last_dates = {name: max(dates) for name, of_splits in found.items() if (dates := [*filter(None, of_splits)])}
     return [
         *near_copies(config),
+        *unused_leak_test(config),
         *undecoded(results),
         *doubtful(results),
         *swapped_dates(config, results),
@@ -79,6 +80,15 @@ def near_copies(config: DataConfig) -> list[str]:
     return [
         "data.near_duplicates is null: near-copies of held-out text stay in the training text, which flatters what is "
         "measured on it"
+    ]
+
+
+def unused_leak_test(config: DataConfig) -> list[str]:
+    """A line where documents of contradicted dates are to be set aside, and nothing says of which side."""
+    if config.cutoff or config.leaks != "quarantine":
+        return []
+    return [
+        "data.leaks is quarantine, but without a data.cutoff no document's date is compared with its words: set one"
     ]
 
 

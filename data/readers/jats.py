@@ -99,6 +99,8 @@ def _date(meta: etree._Element) -> tuple[Interval | None, DateKind]:
     places = ("pub-date", "history/date", "pub-history/event/date", "pub-history/event/pub-date")
     for date in (found for place in places for found in meta.iterfind(place)):
         kinds = {date.get("pub-type", ""), date.get("date-type", "")} - {""}
+        if (event := date.getparent()) is not None and (kind := event.get("event-type")):
+            kinds.add(kind)
         if kinds & REVISIONS:
             revisions.append(date)
         elif date.tag == "pub-date" and kinds & NO_PUBLICATION:

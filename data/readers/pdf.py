@@ -58,6 +58,8 @@ def _document(content: bytes, config: PdfConfig) -> tuple[dict[str, object], dic
             raise MalformedError(f"needs OCR: none of its {len(pages):,} pages has text")
         raise MalformedError(f"empty document: its {len(pages):,} pages show nothing")
     date = date_of(said.get("CreationDate" if config.date == "created" else "ModDate", "")) if config.date else None
+    if date and config.date == "modified":  # the file may have been made of a text of any day before
+        date = Interval(None, date.last)
     return {
         "text": text_of(with_text),
         "title": said.get("Title") or None,

@@ -42,7 +42,9 @@ def _citation(element: etree._Element) -> dict[str, object]:
     title = next(filter(None, titles), "")
     parts = [_labelled(part) for abstract in article.get("Abstract", ()) for part in abstract.iter("AbstractText")]
     version = body["PMID"][0].get("Version", "1")
-    revised = version.isdecimal() and int(version) > 1
+    is_later = version.isdecimal() and int(version) > 1
+    # A book's chapters are revised in place, without another version; of papers it is the day of the last indexing.
+    revised = is_later or ("Article" not in body and "DateRevised" in body)
     issue = article["Journal"][0].findall("JournalIssue/PubDate") if "Journal" in article else book.get("PubDate", [])
     online = article.get("ArticleDate", []) + article.get("ContributionDate", [])
     date = first_public([*filter(None, map(_days, issue))], [*filter(None, map(_days, online))])
@@ -52,7 +54,7 @@ def _citation(element: etree._Element) -> dict[str, object]:
         date = hull([date, *latest]) if latest else None
     fields: dict[str, object] = {
         "text": "\n\n".join(filter(None, [title, *parts])),
-        "id": f"{pmid}.{version}" if revised else pmid,
+        "id": f"{pmid}.{version}" if is_later else pmid,
         "title": title,
         "url": f"https://pubmed.ncbi.nlm.nih.gov/{pmid}/",
     }

@@ -40,7 +40,8 @@ def interval_of(source: SourceConfig, value: object, kind: DateKind | None = Non
     """The days that a date may mean, whatever it is read from: as it is written, of a time with a zone those in UTC.
 
     Args:
-        kind: what the date says; of a crawl nothing tells how early the text was there.
+        kind: what the date says; of a crawl nothing tells how early the text was there, nor of a revision, but where a
+            reader or record gives both ends.
 
     Raises:
         MalformedError: the date cannot be read, may be another than it looks, or is none that the source can have.
@@ -55,7 +56,8 @@ def interval_of(source: SourceConfig, value: object, kind: DateKind | None = Non
     else:
         interval, form = _read(source, value)
     _check(source, value, interval, form)
-    return Interval(None, interval.last) if kind == "crawled" else interval
+    is_last = kind == "crawled" or (kind == "revised" and not isinstance(value, Interval))
+    return Interval(None, interval.last) if is_last else interval
 
 
 def _check(source: SourceConfig, value: object, interval: Interval, form: str) -> None:

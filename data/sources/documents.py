@@ -12,7 +12,7 @@ from data.errors import DataError
 from data.files import READ_BYTES, file_stamp
 from data.interval import DATE_KINDS, DateKind, Interval
 from data.readers.rows import LeftOut, MalformedError, Rows
-from data.source_config import SourceConfig
+from data.source_config import OF_ONE_FORMAT, SourceConfig
 from data.sources import demo
 from data.sources.dates import interval_of
 from data.sources.fields import EACH, text_at, value_at
@@ -31,6 +31,7 @@ from data.sources.parts import (
 from data.sources.remote import open_remote, remote_files
 from data.sources.token_files import is_token_file, read_token_file, token_stamp
 
+PLAIN_ROWS = {"jsonl", "parquet", "text"}  # the formats whose text is as the file has it
 FIELD_SETTINGS = ("id_field", "date_field", "licence_field", "url_field", "title_field")
 # Of records that programs wrote which knew: the kind of their date, and its ends where there is no date.
 DATE_KIND, ENDS = "date_kind", ("first_date", "last_date")
@@ -65,9 +66,36 @@ def input_parts(source: SourceConfig) -> list[Part]:
     """The parts of a source in reading order.
 
     Raises:
-        DataError: there is nothing at the source's path, or it is none of the known formats; UnreachableError where it
-            is remote and could not be asked.
+        DataError: there is nothing at the source's path, or it is none of the known formats, or settings are of others;
+            UnreachableError where it is remote and could not be asked.
     """
+    parts = _parts(source)
+    _check_settings(source, parts)
+    return parts
+
+
+def _check_settings(source: SourceConfig, parts: Sequence[Part]) -> None:
+    """Raise DataError for settings of a format of which there is no file, and where HTML would be read twice."""
+    here = f"source '{source.name}'"
+    if source.path.startswith(("hub://", "demo://")):
+        kinds = {"parquet"}
+    else:
+        kinds = {str(format_of(part.name, source)) for part in parts if not is_token_file(part.name)}
+    named = ", ".join(sorted(kinds)) or "token files"
+    for setting in OF_ONE_FORMAT:
+        if getattr(source, setting) is not None and not kinds & ({"warc", "wet"} if setting == "warc" else {setting}):
+            raise DataError(
+                f"{here}: data.sources.{source.name}.{setting} is of files of that format, and {source.path} has none, "
+                f"but {named}: set format: {setting} if they are such, or leave the setting out"
+            )
+    if source.text_is == "html" and (read := sorted(kinds - PLAIN_ROWS)):
+        raise DataError(
+            f"{here}: text_is: html is of rows of jsonl, parquet or text, and what is read of {', '.join(read)} is "
+            f"text already, which would lose all that looks like a tag: leave data.sources.{source.name}.text_is out"
+        )
+
+
+def _parts(source: SourceConfig) -> list[Part]:
     scheme, found, name = source.path.partition("://")
     if not found:
         root = root_of(Path(source.path).expanduser())

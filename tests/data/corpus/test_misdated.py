@@ -62,8 +62,31 @@ def test_they_are_set_aside_where_that_is_asked_and_every_record_is_counted(
 
 
 def test_without_a_cutoff_or_where_dates_are_believed_nothing_is_looked_for(
-    documents: tuple[Path, set[str]], tmp_path: Path
+    documents: tuple[Path, set[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert prepared(documents, tmp_path / "corpus", leaks=None)["leaks"] is None
-    whole = config_of(documents[0], near_duplicates=None)
+    whole = config_of(documents[0], near_duplicates=None, leaks="quarantine")
     assert prepare_corpus(whole, tmp_path / "whole", seed=1)["leaks"] is None
+    assert "data.leaks is quarantine, but without a data.cutoff no" in capsys.readouterr().err
+
+
+def test_a_finished_corpus_says_where_its_leak_test_is_not_what_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    records = [
+        {"text": " ".join(f"Town{place}{year} stands." for place in range(40)), "date": f"{year}-02-03"}
+        for year in (2010, 2011, 2013)
+    ]
+    few = write_jsonl(tmp_path / "few.jsonl", records), set[str]()
+    for made, asked, said in (
+        (None, "flag", "was made without the leak test that data.leaks asks for: "),
+        ("flag", None, "was made with a leak test, whose findings it still reports, and data.leaks asks for none: "),
+        ("flag", "flag", ""),
+    ):
+        folder = tmp_path / f"corpus-{made}-{asked}"
+        prepared(few, folder, leaks=made)
+        capsys.readouterr()
+        prepared(few, folder, leaks=asked)
+        err = capsys.readouterr().err
+        assert "is up to date" in err
+        assert (said in err) if said else ("leak test" not in err)

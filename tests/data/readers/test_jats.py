@@ -62,6 +62,16 @@ def pub_date(kind: str, *parts: str) -> str:
             pub_date('pub-type="epub"', "2012", "4", "3") + pub_date('date-type="corrected"', "2014", "2", "1"),
             "revised 2012-04-03 to 2014-02-01",
         ),
+        (
+            pub_date('pub-type="epub"', "2012", "4", "3")
+            + '<pub-history><event event-type="new-version"><date iso-8601-date="2014-02-01"/></event></pub-history>',
+            "revised 2012-04-03 to 2014-02-01",
+        ),
+        (
+            pub_date('pub-type="pmc-release"', "2012", "3", "1") + pub_date('date-type="corrected"', "2014", "2", "1"),
+            "revised until 2014-02-01",
+        ),
+        ('<pub-date pub-type="epub" iso-8601-date="../2012-03-01"/>', "published until 2012-03-01"),
         ("", "None None"),
     ],
 )

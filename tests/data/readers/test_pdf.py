@@ -96,7 +96,7 @@ def test_dates_of_files_count_where_they_are_asked_for(written: str, expected: s
     content = pdf(lines, info=f"/CreationDate ({written}) /ModDate (D:20240101)")
     assert str(fields(content, PdfConfig(date="created"))["date"]) == expected
     modified = fields(content, PdfConfig(date="modified"))
-    assert (str(modified["date"]), modified["date_kind"]) == ("2024-01-01", "revised")
+    assert (str(modified["date"]), modified["date_kind"]) == ("until 2024-01-01", "revised")
 
 
 def test_an_encrypted_document_is_named() -> None:

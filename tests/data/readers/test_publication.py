@@ -27,6 +27,8 @@ def between(first: str, last: str) -> Interval:
         (("", "", "", "1998 Dec-1999 Jan"), "1998-12-01", "1999-01-31"),
         (("", "", "", "1981 Annual"), "1981-01-01", "1981-12-31"),
         (("", "", "", "1976-1977"), "1976-01-01", "1977-12-31"),
+        (("", "", "", "2019 Dec-Jan"), "2018-01-01", "2020-12-31"),  # it ends in 2020, or begins in 2018
+        (("2019", "", "", "Invierno"), "2018-01-01", "2020-12-31"),
     ],
 )
 def test_a_date_in_parts_is_all_the_days_that_it_may_be(parts: tuple[str, ...], first: str, last: str) -> None:

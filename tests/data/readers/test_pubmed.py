@@ -58,6 +58,10 @@ def test_a_citation_without_a_date_has_none_and_one_of_a_book_is_read() -> None:
     ((_, fields),) = rows(book)
     assert isinstance(fields, dict)
     assert (fields["text"], str(fields["date"])) == ("Harbours\n\nAll.", "1993-01-01 to 2001-03-31")
+    revision = b"<DateRevised><Year>2023</Year><Month>06</Month><Day>05</Day></DateRevised></BookDocument>"
+    ((_, fields),) = rows(book.replace(b"</BookDocument>", revision))
+    assert isinstance(fields, dict)
+    assert (fields["id"], str(fields["date"]), fields["date_kind"]) == ("7", "1993-01-01 to 2023-06-05", "revised")
 
 
 def test_damage_and_other_files_are_said() -> None:

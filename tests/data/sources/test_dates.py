@@ -129,6 +129,8 @@ def test_kinds_and_titles_of_records(tmp_path: Path) -> None:
     records: list[dict] = [
         {"text": "a", "date": "2018-12-31", "title": "Of rates"},
         {"text": "b", "date": "2018-12-31", "date_kind": "crawled", "title": {"rendered": "x"}},
+        {"text": "b", "date": "2018-12-31", "date_kind": "revised"},
+        {"text": "b", "first_date": "2018-12-01", "last_date": "2018-12-31", "date_kind": "revised"},
         {"text": "c", "date_kind": "filed", "title": ["One", "Two"]},
         {"text": "d", "date": "2018", "date_kind": "guessed"},
     ]
@@ -137,6 +139,8 @@ def test_kinds_and_titles_of_records(tmp_path: Path) -> None:
     kinds: list[tuple[Interval | None, DateKind | None, str | None]] = [
         (Interval.of_day(DAY), "published", "Of rates"),
         (Interval(None, DAY), "crawled", None),
+        (Interval(None, DAY), "revised", None),
+        (Interval(DAY.replace(day=1), DAY), "revised", None),
         (None, None, "One, Two"),
     ]
     assert [(one.date, one.date_kind, one.title) for one in documents] == kinds

@@ -588,3 +588,29 @@ def test_any_line_is_a_document_or_a_bad_record(tmp_path_factory: pytest.TempPat
     file.write_bytes(line)
     documents, bad = read(file)
     assert len(documents) + len(bad) == sum(bool(part.strip()) for part in line.split(b"\n"))
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("a.txt", {"edgar": {"date": "filed"}}, "edgar is of files of that format, .* but text: set format: edgar"),
+        ("a.jsonl", {"pdf": {"date": "created"}}, "pdf is of files of that format"),
+        ("a.html", {"warc": {}}, "warc is of files of that format"),
+        ("a.html", {"text_is": "html"}, "what is read of html is text already.*: leave data.sources.news.text_is out"),
+        ("a.txt", {"format": "edgar", "text_is": "html"}, "what is read of edgar is text already"),
+    ],
+)
+def test_settings_that_no_file_is_of_are_refused(
+    name: str, changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(lines(RECORDS))
+    with pytest.raises(DataError, match=f"source 'news': .*{message}"):
+        read(tmp_path / name, **changes)
+
+
+def test_settings_of_one_format_may_stand_beside_files_of_others(tmp_path: Path) -> None:
+    for name in ("a.jsonl", "b.wet", "c.txt"):
+        (tmp_path / name).write_bytes(lines(RECORDS))
+    assert len(input_parts(SourceConfig.model_validate({"name": "news", "path": str(tmp_path), "warc": {}}))) == 3
+    source = SourceConfig.model_validate({"name": "news", "path": str(tmp_path / "*.[jt]*"), "text_is": "html"})
+    assert len(input_parts(source)) == 2
