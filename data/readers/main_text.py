@@ -64,7 +64,7 @@ def _main(body: "LexborNode") -> "LexborNode":
     if root.mem_id == body.mem_id:
         _drop(body.css("header"), whole)
     _drop(_named(root, lambda name: bool(AROUND.search(name)) or _is_made_of(name, COMMENTS)), whole)
-    around = _named(root, lambda name: _is_made_of(name, MAY_BE_AROUND))
+    around = [node for node in _named(root, lambda name: _is_made_of(name, MAY_BE_AROUND)) if _size(node) * 2 < whole]
     if _size_of_all(around) * 2 < _size(root):  # else the page calls its content so
         _drop(around, whole)
     _drop(_links(root), whole)

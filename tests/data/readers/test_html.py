@@ -90,6 +90,13 @@ def test_what_is_called_a_frame_and_nothing_else_is_out(name: str) -> None:
     assert "Part 2" not in str(text)
 
 
+def test_a_page_within_an_element_that_is_called_a_frame_has_its_frame_dropped() -> None:
+    menu = section(2, "class=menu", words=5)
+    text = str(fields(f"<body><div class='page widget'>{section(1, '')}</div>{menu}")["text"])
+    assert "Part 1" in text
+    assert "Part 2" not in text
+
+
 @pytest.mark.parametrize("around", ["{}", "<div>{}</div>", "<div><div>{}</div></div>"])
 def test_articles_of_one_level_are_the_main_text_together(around: str) -> None:
     made = [around.format(section(number, "", "article", words)) for number, words in enumerate((20, 40, 30, 2))]
