@@ -14,7 +14,7 @@ from data.corpus.decontaminate import Items
 from data.corpus.deduplicate import DROP_REASONS, Fate
 from data.corpus.near_duplicates import share_found
 from data.corpus.shingles import Hashes
-from data.corpus.split import SPLITS, STRADDLES
+from data.corpus.split import EARLIER, SPLITS, STRADDLES
 from data.corpus.write_kept import Kept
 from data.errors import DataError
 from data.source_config import SourceConfig
@@ -138,9 +138,12 @@ def check_splits(kept: Mapping[str, Kept], config: DataConfig) -> None:
     splits = {split for result in kept.values() for split in result.splits}
     dates = [figures["last_date"] for result in kept.values() for figures in result.splits.values()]
     if "train" not in splits:
+        earlier = sum(result.counts.dropped[EARLIER] for result in kept.values())
+        since = f" Before data.since {config.since}, and so left out, are {earlier:,}: choose an earlier day"
         raise DataError(
             f"no documents to train on: all are of data.cutoff {config.cutoff} or later{_or_straddle(kept)}, or held "
             f"out by data.past_fraction {config.past_fraction:g}; choose a later cutoff or a smaller fraction"
+            + (f".{since}" if earlier else "")
         )
     if config.cutoff and "future" not in splits:
         last = max(filter(None, dates), default="none, as no document has one")

@@ -76,6 +76,10 @@ def _page(document: Any, number: int) -> list[Line] | str:
         page = document[number]
     except pypdfium2.PdfiumError:
         raise MalformedError(f"unreadable document: page {number + 1:,} cannot be read") from None
+    if _has_typed(page):
+        pypdfium2.raw.FPDFPage_Flatten(page, pypdfium2.raw.FLAT_NORMALDISPLAY)
+        page.close()
+        page = document[number]
     text_page = page.get_textpage()
     try:
         count = text_page.count_rects()
@@ -94,6 +98,19 @@ def _page(document: Any, number: int) -> list[Line] | str:
     finally:
         text_page.close()
         page.close()
+
+
+def _has_typed(page: Any) -> bool:
+    """Whether fields of a form or typed text lie on a page: its own text has them once they are made part of it."""
+    import pypdfium2.raw as pdfium
+
+    for index in range(min(pdfium.FPDFPage_GetAnnotCount(page), MOST_PIECES)):
+        annotation = pdfium.FPDFPage_GetAnnot(page, index)
+        kind = pdfium.FPDFAnnot_GetSubtype(annotation) if annotation else None
+        pdfium.FPDFPage_CloseAnnot(annotation)
+        if kind in (pdfium.FPDF_ANNOT_WIDGET, pdfium.FPDF_ANNOT_FREETEXT):
+            return True
+    return False
 
 
 def date_of(written: str) -> Interval | None:

@@ -275,6 +275,7 @@ def date_of(source: SourceConfig, fields: Mapping[str, object]) -> object:
     if (
         value is not None
         or fields.get(ENDS[1]) is None
+        or ENDS[0] not in fields  # a column of another's, such as the last day of a membership
         or source.date_field != SourceConfig.model_fields["date_field"].default
     ):
         return value

@@ -89,5 +89,9 @@ def test_both_sides_of_the_cutoff_are_needed() -> None:
     check_splits({"a": kept("train"), "b": kept("future")}, config)
     with pytest.raises(DataError, match="no documents to train on"):
         check_splits({"a": kept("future")}, config)
+    late = kept("future")
+    late.counts.dropped["before data.since"] = 7
+    with pytest.raises(DataError, match=r"Before data\.since 1999-01-01, and so left out, are 7:"):
+        check_splits({"a": late}, config_of(cutoff="2000-01-01", since="1999-01-01"))
     with pytest.raises(DataError, match="to hold out: the last date is 1999-01-01; choose an earlier cutoff"):
         check_splits({"a": kept("train", day="1999-01-01")}, config)

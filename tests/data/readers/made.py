@@ -8,9 +8,22 @@ Line = tuple[float, float, float, str]
 """From the left and from the bottom of the page and the size of the letters, in points; and the text."""
 
 
-def pdf(pages: Sequence[Sequence[Line]], info: str = "", images: Iterable[int] = ()) -> bytes:
-    """A PDF of pages of 612 × 792 points in Helvetica; those with a number in `images` have a picture too."""
+def pdf(pages: Sequence[Sequence[Line]], info: str = "", images: Iterable[int] = (), typed: str = "") -> bytes:
+    """A PDF of pages of 612 × 792 points in Helvetica; those with a number in `images` have a picture too.
+
+    `typed`: Widget or FreeText, of which each page has one with the words "Filled in".
+    """
     objects = ["<< /Type /Catalog /Pages 2 0 R >>", ""]
+    if typed:
+        shown = "BT /F1 10 Tf 2 4 Td (Filled in) Tj ET"
+        objects.append(
+            "<< /Type /XObject /Subtype /Form /BBox [0 0 200 20] /Resources << /Font << /F1 << /Type /Font /Subtype "
+            f"/Type1 /BaseFont /Helvetica >> >> >> /Length {len(shown)} >>\nstream\n{shown}\nendstream"
+        )
+        objects.append(
+            f"<< /Type /Annot /Subtype /{typed} /FT /Tx /T (a) /V (Filled in) /Contents (Filled in) /F 4 "
+            "/DA (/F1 10 Tf) /Rect [72 400 272 420] /AP << /N 3 0 R >> >>"
+        )
     kids = []
     for number, lines in enumerate(pages):
         content = "".join(
@@ -22,7 +35,8 @@ def pdf(pages: Sequence[Sequence[Line]], info: str = "", images: Iterable[int] =
         kids.append(f"{len(objects) + 1} 0 R")
         objects.append(
             "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Resources << /Font << /F1 << /Type /Font /Subtype "
-            f"/Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >> >> >> /Contents {len(objects)} 0 R >>"
+            f"/Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >> >> >> /Contents {len(objects)} 0 R"
+            + (" /Annots [4 0 R] >>" if typed else " >>")
         )
     objects[1] = f"<< /Type /Pages /Kids [{' '.join(kids)}] /Count {len(kids)} >>"
     objects.append(f"<< {info} >>")

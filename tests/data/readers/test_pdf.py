@@ -151,3 +151,10 @@ def test_a_table_stays_rows() -> None:
         for x, name in ((72, "a"), (200, "b"), (330, "c"))
     ]
     assert [found.text for found in lines_of(pieces)] == [f"{row}a | {row}b | {row}c" for row in range(12)]
+
+
+@pytest.mark.parametrize("kind", ["Widget", "FreeText"])
+def test_what_was_typed_into_a_page_is_read(kind: str) -> None:
+    content = pdf([[(72.0, 700.0, 10.0, "Name of the owner")]], typed=kind)
+    assert fields(content)["text"] == "Name of the owner Filled in"
+    assert "Filled in" in str(fields(pdf([[]], typed=kind))["text"])

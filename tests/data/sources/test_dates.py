@@ -149,6 +149,15 @@ def test_kinds_and_titles_of_records(tmp_path: Path) -> None:
     assert read(tmp_path / "a.jsonl", title_field="head")[1][0].reason.startswith("'head' is no string")
 
 
+def test_a_column_called_last_date_alone_is_no_date(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps({"text": "a", "last_date": "2018-12-31"}))
+    pq.write_table(pa.table({"text": ["a"], "last_date": [DAY]}), tmp_path / "a.parquet")
+    for name in ("a.jsonl", "a.parquet"):
+        documents, bad = read(tmp_path / name)
+        assert not bad
+        assert [(one.date, one.date_kind) for one in documents] == [(None, None)]
+
+
 def test_a_corpus_is_a_source_again(tmp_path: Path) -> None:
     table = pa.table(
         {
