@@ -125,7 +125,7 @@ def leak_warnings(report: Mapping[str, Any] | None) -> list[str]:
             lines.append(
                 f"source '{name}': {source['suspected']:,} of {source['judged']:,} dated training documents use words "
                 f"that came up years after their date, and are {done}: such as {first['id']} with {words}; their dates "
-                "may be wrong, or their text of later (docs/leaks.md; of right dates up to 0.4 % are suspected too)"
+                "may be wrong, or their text of later (docs/leaks.md; of right dates up to 3 % are suspected too)"
             )
     return lines
 
