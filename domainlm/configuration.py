@@ -3,8 +3,13 @@
 import argparse
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import yaml
+
+from data.files import write_atomically
 from data.progress import say
 from domainlm.paths import begun_in, found_elsewhere
 from train.config import RunConfig
@@ -54,3 +59,25 @@ def _name_run(arguments: argparse.Namespace) -> None:
     elif start != Path.cwd():
         say(f"relative paths start in {start}, where the run was begun")
         os.chdir(start)
+
+
+def load_derived(content: Mapping[str, Any], folder: Path, of: str, settings: Sequence[str] = ()) -> RunConfig:
+    """The configuration of a run that a command makes of another, checked as a file of a person is.
+
+    Args:
+        content: as JSON values.
+        folder: the run's.
+        of: what an error is of, as the person knows it; the file that is read is gone by then.
+        settings: changes to its values, as of the command line.
+
+    Raises:
+        ConfigError: the settings contradict each other.
+    """
+    file = folder / "derived.yaml"
+    write_atomically(file, yaml.safe_dump(dict(content), sort_keys=False))
+    try:
+        return load_config(file, settings)
+    except ConfigError as error:
+        raise ConfigError(f"{of}: {str(error).replace(f'{file}: ', '')}") from None
+    finally:
+        file.unlink()

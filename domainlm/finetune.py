@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from tokenizers import Tokenizer
 
 from data.examples.build import Limits, build_examples
@@ -23,6 +22,7 @@ from data.progress import say
 from data.shards.format import read_manifest
 from data.shards.packing import pack_shards
 from data.tokenizer.build import TOKENIZER
+from domainlm.configuration import load_derived
 from model.huggingface_folder import (
     check_replaceable,
     check_weights_as_written,
@@ -37,9 +37,10 @@ from train.checkpoints.folders import Checkpoint, describe_finished, find_checkp
 from train.checkpoints.identity import tokenizer_folder
 from train.checkpoints.trained import load_trained
 from train.config import FinetuneConfig, RunConfig, to_yaml
-from train.config_file import ConfigError, load_config
+from train.config_file import ConfigError
 
 FORMAT = 1
+CANNOT_BE_RUN = "the `finetune` section cannot be run"
 VOCABULARY = ("embedding.weight", "head.weight")
 
 
@@ -176,15 +177,8 @@ def _derive(
         | {"every": max(1, steps // 8), "tasks_every": None, "tokens": None, "baselines": [], "compare": []},
         "monitoring": given["monitoring"] | {"job_type": "finetune"},
     }
-    file = folder / "derived.yaml"
-    write_atomically(file, yaml.safe_dump(content, sort_keys=False))
-    try:
-        derived = load_config(file, [f"{key}={json.dumps(value)}" for key, value in wanted.settings.items()])
-        return _with_trained_marks(derived, chat.added)
-    except ConfigError as error:
-        raise ConfigError(f"the `finetune` section cannot be run: {error}") from None
-    finally:
-        file.unlink()
+    settings = [f"{key}={json.dumps(value)}" for key, value in wanted.settings.items()]
+    return _with_trained_marks(load_derived(content, folder, CANNOT_BE_RUN, settings), chat.added)
 
 
 def _with_trained_marks(derived: RunConfig, added: tuple[int, ...]) -> RunConfig:
@@ -194,8 +188,8 @@ def _with_trained_marks(derived: RunConfig, added: tuple[int, ...]) -> RunConfig
         return derived
     if lora.embeddings == "none":
         raise ConfigError(
-            f"the chat template's marks are {len(added)} new pieces, which the adapter would not train: set "
-            "lora.embeddings to new in `finetune.settings`, or take a template whose marks the tokenizer has"
+            f"{CANNOT_BE_RUN}: the chat template's marks are {len(added)} new pieces, which the adapter would not "
+            "train: set lora.embeddings to new in `finetune.settings`, or take a template whose marks the tokenizer has"
         )
     tokens = tuple(sorted({*lora.tokens, *added}))
     return derived.model_copy(update={"lora": lora.model_copy(update={"embeddings": "none", "tokens": tokens})})

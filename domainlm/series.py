@@ -13,8 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from data.config import DataConfig
 from data.corpus.build import prepare_corpus
 from data.corpus.files import corpus_batches, corpus_files
@@ -26,12 +24,13 @@ from data.progress import say
 from data.shards.format import read_manifest
 from data.source_config import SourceConfig
 from domainlm import stages
+from domainlm.configuration import load_derived
 from evaluation.pages.series import FACTS, write_series
 from evaluation.scores import SCORES, score_model
 from evaluation.series import Member, series_figures, verdict, whole_text
 from train.checkpoints.folders import describe_finished
 from train.config import RunConfig, to_yaml
-from train.config_file import ConfigError, load_config
+from train.config_file import ConfigError
 
 BYTES_PER_TOKEN = 4
 """Of which `evaluation.tokens` is taken to be, for text that each model has in tokens of its own."""
@@ -129,13 +128,13 @@ def _make_run(
 
         export(before, Path(derived["init_from"]), dtype="float32")
     file = place / "config.yaml"
-    run = _load(file, derived)
+    run = load_derived(derived, place, "series")
     _bring_tombstones(config, place)
     stages.prepare(run)
     stages.tokenize(run)
     if before is not None:
         derived["training"] |= _scaled_steps(config, earlier[0], run)
-        run = _load(file, derived)
+        run = load_derived(derived, place, "series")
     write_atomically(file, to_yaml(run))
     return run
 
@@ -192,18 +191,6 @@ def _is_read(text: Path, source: str, since: datetime.date | None, cutoff: datet
                 return True
     say(f"series: {source} has nothing for the model of {cutoff}")
     return False
-
-
-def _load(file: Path, content: Mapping[str, Any]) -> RunConfig:
-    """Checked as a file of a person is; what is wrong is said of the series."""
-    partial = file.with_name("derived.yaml")
-    write_atomically(partial, yaml.safe_dump(dict(content), sort_keys=False))
-    try:
-        return load_config(partial)
-    except ConfigError as error:
-        raise ConfigError(f"series: {str(error).replace(f'{partial}: ', '')}") from None
-    finally:
-        partial.unlink()
 
 
 def _scaled_steps(config: RunConfig, first: RunConfig, run: RunConfig) -> dict[str, Any]:
