@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from domainlm.ladder.arguments import add_ladder
 from domainlm.measure.arguments import add_audit, add_compare, add_questions, add_tasks
 from domainlm.option_values import cutoffs, day, number, path, shard, whole
 
@@ -63,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
         "--prepare", action="store_true", help="make all that its run needs, and no more: `domainlm submit` trains it"
     )
     _add_series(commands)
+    add_ladder(
+        _add(commands, "ladder", "small runs chosen from the planned one, and what they predict of it", "--rungs 4")
+    )
     _add_submit(commands)
     _add_branch(commands)
     _add_examinations(commands)

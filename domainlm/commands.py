@@ -20,12 +20,13 @@ from train.hardware import HardwareConfig
 
 
 def plan(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from domainlm.ladder.prediction import describe_prediction, read_prediction
     from domainlm.plan.build import plan as make_plan
     from domainlm.plan.text import describe
 
-    planned = make_plan(_on_hardware(config, arguments.gpu, arguments.gpus))
-    show(arguments, describe(planned))
-    return asdict(planned)
+    planned, predicted = make_plan(_on_hardware(config, arguments.gpu, arguments.gpus)), read_prediction(config)
+    show(arguments, "\n".join([describe(planned), *describe_prediction(predicted)]))
+    return asdict(planned) | {"ladder": predicted and asdict(predicted)}
 
 
 def _on_hardware(config: RunConfig, gpu: str | None, gpus: int | None) -> RunConfig:
@@ -96,6 +97,15 @@ def series(arguments: argparse.Namespace, config: RunConfig) -> Result:
     go_on_unread()
     result = making.make_series(config, arguments.cutoffs, continued=arguments.continued, prepare=arguments.prepare)
     show(arguments, making.describe(result))
+    return result
+
+
+def ladder(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from domainlm.ladder import make
+
+    go_on_unread()
+    result = make.make_ladder(config, arguments.rungs, arguments.largest, prepare=arguments.prepare)
+    show(arguments, make.describe(result))
     return result
 
 

@@ -1,0 +1,28 @@
+"""The words of `domainlm ladder`."""
+
+import argparse
+
+from domainlm.ladder.rungs import FEWEST, LARGEST_SHARE, MOST
+from domainlm.option_values import number
+
+
+def add_ladder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--rungs",
+        type=int,
+        choices=range(FEWEST, MOST + 1),
+        default=FEWEST + 1,
+        help="small runs (default 4): each has about three times the computation of the one below; more of them "
+        "carry a law with more constants, and test it",
+    )
+    parser.add_argument(
+        "--largest",
+        type=number(0, 0.5),
+        default=LARGEST_SHARE,
+        metavar="SHARE",
+        help="most computation of a rung as a share of the planned run's (default 0.05); all rungs together have about "
+        "one and a half times that",
+    )
+    parser.add_argument(
+        "--prepare", action="store_true", help="train nothing: write the rungs' configurations, for `domainlm submit`"
+    )
