@@ -2,8 +2,12 @@
 
 import argparse
 
-from domainlm.ladder.rungs import FEWEST, LARGEST_SHARE, MOST
 from domainlm.option_values import number
+
+FEWEST, MOST = 3, 5
+"""Rungs of a ladder."""
+LARGEST_SHARE = 1 / 20
+"""Of the planned run's computation, in the largest rung."""
 
 
 def add_ladder(parser: argparse.ArgumentParser) -> None:

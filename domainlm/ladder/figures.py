@@ -132,7 +132,7 @@ def _notes(tests: Sequence[Backtest], laws: Sequence[Name], x: Floats, freedom: 
     times = 1 / float(x[-1])
     notes = [
         f"law: {IN_WORDS[first.name]}, x the share of the planned run's computation; {CONSTANTS[first.name]} constants "
-        f"from {len(x)} rungs, {freedom} degrees of freedom for each text",
+        f"from {len(x)} rungs, {freedom} degree{'s' * (freedom != 1)} of freedom for each text",
         f"test: the rungs below the largest predict that one, {x[-1] / x[-2]:.1f} times the next one's computation, "
         f"within {first.size:.1%}; the planned run has {times:.0f} times the largest rung's",
     ]

@@ -121,7 +121,9 @@ def backtests(x: Floats, y: Floats) -> list[Backtest]:
 
 
 NOT_SHOWN_WRONG = 0.01
-"""Error of the largest rung up to which no law is told from a better one: about what two seeds of a run differ."""
+"""Error of the largest rung up to which no law is told from a better one: three standard deviations over seeds."""
+BY_CHANCE = 0.003
+"""Standard deviation of a rung over seeds, as a share, measured on the demo's smallest: no one rung is a finer test."""
 
 
 def candidates(tests: Sequence[Backtest]) -> list[Name]:
@@ -163,7 +165,7 @@ def predict(laws: Sequence[Name], x: Floats, y: Floats, resampled: Floats | None
 
     Returns:
         `documents`: the middle 95 % of the laws fitted to `resampled`; `rungs`: all fits with one rung left out;
-        `laws`: all of `laws`; `extrapolation`: the backtest's error times `reach`, to both sides.
+        `laws`: all of `laws`; `extrapolation`: the backtest's error times `reach`, to both sides of all of these.
     """
     own = fit(laws[0], x, y[None])
     value = float(own.at(1.0)[0])
@@ -177,8 +179,8 @@ def predict(laws: Sequence[Name], x: Floats, y: Floats, resampled: Floats | None
         doubts["rungs"] = (min(fewer), max(fewer))
     others = [float(fit(name, x, y[None]).at(1.0)[0]) for name in laws]  # the own one among them
     doubts["laws"] = (min(others), max(others))
-    share = abs(backtest) * reach(x)
-    doubts["extrapolation"] = (value * (1 - share), value * (1 + share))
+    share = max(abs(backtest), BY_CHANCE) * reach(x)
+    doubts["extrapolation"] = (min(others) * (1 - share), max(others) * (1 + share))
     return Prediction(value, own, doubts)
 
 

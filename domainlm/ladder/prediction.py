@@ -5,7 +5,6 @@ from typing import Any
 
 from data.errors import DataError
 from data.files import MANIFEST, read_object, value_digest
-from data.shards.format import read_manifest
 from evaluation.pages.ladder import FACTS
 from train.config import RunConfig
 
@@ -82,6 +81,8 @@ def read_prediction(config: RunConfig) -> LadderPrediction | None:
 
 
 def _changed(config: RunConfig, inputs: dict[str, Any]) -> str:
+    from data.shards.format import read_manifest  # loads pyarrow, and a plan may have no ladder
+
     if not (config.shards / MANIFEST).exists():
         return f"of shards that are not here to be compared ({config.shards})"
     if inputs["shards"] != read_manifest(config.shards).digest:

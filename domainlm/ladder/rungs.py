@@ -10,15 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from domainlm.ladder.arguments import FEWEST, LARGEST_SHARE
 from model.config import ModelConfig
 from model.sizes import flop_per_token, parameter_count
 from train.config import RunConfig
 from train.config_file import ConfigError
 from train.schedule import consumed_samples
 
-FEWEST, MOST = 3, 5
-LARGEST_SHARE = 1 / 20
-"""Of the planned run's computation, in the largest rung."""
 SPACING = 3
 """A rung has this many times the computation of the one below, about."""
 BATCH_EXPONENT, RATE_EXPONENT = 0.3271, -0.1250
