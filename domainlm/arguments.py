@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from domainlm.measure.arguments import add_audit, add_compare, add_questions, add_tasks
+from domainlm.mixture.arguments import add_mixture
 from domainlm.option_values import cutoffs, day, number, path, shard, whole
 
 DESCRIPTION = """Pretrain a domain language model from scratch.
@@ -63,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
         "--prepare", action="store_true", help="make all that its run needs, and no more: `domainlm submit` trains it"
     )
     _add_series(commands)
+    add_mixture(
+        _add(commands, "mixture", "small runs over many mixtures: which weight each source should have", "--runs 9")
+    )
     _add_submit(commands)
     _add_branch(commands)
     _add_examinations(commands)

@@ -86,7 +86,7 @@ def best_shares(laws: Law, importance: Floats, low: Floats, high: Floats) -> Flo
         heights = np.exp((laws.slopes * shares[..., None, :]).sum(-1))  # (…, texts)
         gradient = (importance * heights)[..., None] * laws.slopes
         curvature = (importance * heights * size).sum(-1)[..., None]
-        moved = _project(shares - gradient.sum(-2) / (2 * curvature), low, high)
+        moved = _project(shares - gradient.sum(-2) / (2 * np.maximum(curvature, SMALLEST)), low, high)
         if np.abs(moved - shares).max() < 1e-7:
             break
         shares = moved
