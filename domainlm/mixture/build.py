@@ -6,13 +6,12 @@ What is made lies in mixture/ of the run's folder, a folder for each run, which 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from data.config import CANARIES
-from data.files import write_atomically
+from data.files import value_digest, write_atomically
 from data.progress import say
 from data.shards.format import read_manifest
 from domainlm import stages
@@ -111,13 +110,18 @@ def _tokens(config: RunConfig) -> dict[str, int]:
 
 
 def _make_run(config: RunConfig, mixture: Mapping[str, float], asked: Asked, name: str) -> RunConfig:
-    place = config.run_folder / "mixture" / name
-    run = load_derived(_derive(config, mixture, asked, place), place, "mixture", asked.settings)
+    """Its folder has what decides its weights in its name: after a change none stands for another."""
+    folder = config.run_folder / "mixture"
+    run = load_derived(_derive(config, mixture, asked), folder, "mixture", asked.settings)
+    decides = [read_manifest(config.shards).digest, dict(mixture), run.seed, run.init_from]
+    digest = value_digest([*decides, *(part.model_dump(mode="json") for part in (run.model, run.training))])
+    place = folder / f"{name}-{digest[:8]}"
+    run = run.model_copy(update={"name": f"{config.name}-mixture-{name}", "folder": str(place)})
     write_atomically(place / "config.yaml", to_yaml(run))
     return run
 
 
-def _derive(config: RunConfig, mixture: Mapping[str, float], asked: Asked, place: Path) -> dict[str, Any]:
+def _derive(config: RunConfig, mixture: Mapping[str, float], asked: Asked) -> dict[str, Any]:
     """The configuration of one small run, as JSON values: the planned one's, shorter, on the same shards."""
     given, training = config.model_dump(mode="json"), config.training
     steps = asked.steps or max(FEWEST_STEPS, round(SHARE_OF_STEPS * training.steps))
@@ -129,8 +133,6 @@ def _derive(config: RunConfig, mixture: Mapping[str, float], asked: Asked, place
         own = canaries["weight"] / of_all if of_all else tokens[CANARIES] / (sum(tokens.values()) - tokens[CANARIES])
         canaries = canaries | {"weight": own}
     return given | {
-        "name": f"{config.name}-mixture-{place.name}",
-        "folder": str(place),
         "finetune": None,
         "data": given["data"]
         | {"sources": sources, "canaries": canaries, "folder": str(config.data_folder)}
