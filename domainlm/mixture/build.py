@@ -88,7 +88,7 @@ def make_mixture(config: RunConfig, asked: Asked, *, prepare: bool = False) -> d
     if not all(run["trained"] for run in result["runs"]):
         return result
     tried = [_tried(config, run, mixture) for run, mixture in zip(runs, mixtures, strict=True)]
-    return _conclude(config, asked, result, tried, runs[0])
+    return _conclude(config, asked, prepare, result, tried, runs[0])
 
 
 def _configured(config: RunConfig) -> dict[str, float]:
@@ -185,7 +185,7 @@ def _tried(config: RunConfig, run: RunConfig, mixture: Mapping[str, float]) -> T
 
 
 def _conclude(
-    config: RunConfig, asked: Asked, result: dict[str, Any], tried: Sequence[Tried], first: RunConfig
+    config: RunConfig, asked: Asked, prepare: bool, result: dict[str, Any], tried: Sequence[Tried], first: RunConfig
 ) -> dict[str, Any]:
     """Fit, propose, and train and measure what is proposed."""
     domain = {source.name for source in config.data.sources if source.domain}
@@ -199,12 +199,13 @@ def _conclude(
     if not is_configured(weights, tried[0].shares):
         run = _make_run(config, weights, asked, "proposed")
         say("mixture: the proposed one is trained and measured too")
-        if not _train(run, prepare=False):
+        if not _train(run, prepare):
+            result["runs"].append(_described(run, weights, is_trained=False))
             return result
         measured = measured_gain(tried[0], _tried(config, run, weights), aimed, config.seed)
-    for described, run in zip(result["runs"], tried, strict=True):
+    for described, each in zip(result["runs"], tried, strict=True):
         described["bits_per_byte"] = {
-            f"{source}/{split}": run.value(indices) for (source, split), indices in texts_of(run.documents).items()
+            f"{source}/{split}": each.value(indices) for (source, split), indices in texts_of(each.documents).items()
         }
     tokens = consumed_samples(first.training, first.training.steps) * first.model.sequence_length
     complete = (

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domainlm.mixture.law import Law, best_shares, fit
-from domainlm.mixture.swarm import LEAST, default_runs, fewest_runs, rounded, swarm
+from domainlm.mixture.swarm import swarm
 
 CONFIGURED = {"filings": 0.8, "factbook": 0.05, "wikipedia": 0.15}
 TRUE = Law(np.array([1.2, 0.9]), np.array([[-1.2, -0.2, 0.1], [-0.1, -0.2, -1.0]]))
@@ -71,23 +71,3 @@ def test_several_resamples_are_solved_as_each_alone() -> None:
     for number in range(5):
         alone = best_shares(Law(TRUE.floors, slopes[number]), importance, low, high)
         assert together[number] == pytest.approx(alone, abs=1e-4)
-
-
-@pytest.mark.parametrize("sources", [2, 3, 5, 12])
-def test_a_swarm_has_the_configured_mixture_first_and_fits_a_law(sources: int) -> None:
-    configured = {f"s{number}": 1.0 + number for number in range(sources)}
-    mixtures = swarm(configured, default_runs(sources), seed=3)
-    assert mixtures == swarm(configured, default_runs(sources), seed=3)
-    assert mixtures != swarm(configured, default_runs(sources), seed=4)
-    total = sum(configured.values())
-    assert list(mixtures[0].values()) == pytest.approx([weight / total for weight in configured.values()], abs=1e-3)
-    shares = np.array([list(mixture.values()) for mixture in mixtures])
-    assert shares.sum(1) == pytest.approx(np.ones(len(shares)))
-    assert shares[1:].min() >= LEAST - 1e-3
-    assert len(mixtures) >= fewest_runs(sources)
-    assert np.linalg.matrix_rank(shares) == sources
-
-
-def test_shares_are_rounded_to_a_whole() -> None:
-    assert rounded(np.array([0.33333, 0.33333, 0.33334])).tolist() == pytest.approx([0.334, 0.333, 0.333])
-    assert rounded(np.array([0.9999, 0.0001])).tolist() == pytest.approx([0.999, 0.001])
