@@ -170,6 +170,9 @@ class DataConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
     """What happens when a file cannot be read to its end: stop names it; quarantine goes on without its rest."""
     packing: Literal["best_fit", "concatenate"] = "best_fit"
     """best_fit: rows of whole documents where they fit; concatenate: one long text cut every sequence_length tokens."""
+    alpha: float = Field(default=1.0, ge=0, le=1, allow_inf_nan=False)
+    """Sources without weights are mixed by their tokens to this power (α-sampling; Conneau et al. 2020 take 0.3): 1 as
+    much as there is of each, 0 all alike."""
     stages: tuple[StageConfig, ...] = ()
     """Other mixtures from a step on (curriculum, annealing); before the first, the sources' weights hold."""
     reshuffles: dict[PositiveInt, NonNegativeInt] = Field(default_factory=dict)
@@ -211,6 +214,14 @@ class DataConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
             raise ValueError(
                 f"since {self.since} is not before cutoff {self.cutoff}: nothing would be left to train on"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _alpha_stands_for_weights(self) -> Self:
+        if self.alpha != 1 and self.sources[0].weight is not None:
+            raise ValueError(f"alpha {self.alpha:g} and weights of the sources: leave out one of them")
+        if self.alpha != 1 and self.canaries is not None:
+            raise ValueError("alpha would repeat the canaries more often than they say: give the sources weights")
         return self
 
     @model_validator(mode="after")

@@ -7,6 +7,7 @@ from typing import Any
 
 from domainlm.ladder.arguments import add_ladder
 from domainlm.measure.arguments import add_audit, add_compare, add_questions, add_tasks
+from domainlm.mixture.arguments import add_mixture
 from domainlm.option_values import cutoffs, day, number, path, shard, whole
 
 DESCRIPTION = """Pretrain a domain language model from scratch.
@@ -66,6 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_series(commands)
     add_ladder(
         _add(commands, "ladder", "small runs chosen from the planned one, and what they predict of it", "--rungs 4")
+    )
+    add_mixture(
+        _add(commands, "mixture", "small runs over many mixtures: which weight each source should have", "--runs 9")
     )
     _add_submit(commands)
     _add_branch(commands)

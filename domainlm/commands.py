@@ -109,6 +109,16 @@ def ladder(arguments: argparse.Namespace, config: RunConfig) -> Result:
     return result
 
 
+def mixture(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from domainlm.mixture import build as making
+
+    go_on_unread()
+    asked = making.Asked(arguments.runs, arguments.steps, arguments.passes, tuple(arguments.set))
+    result = making.make_mixture(config, asked, prepare=arguments.prepare)
+    show(arguments, making.describe(result))
+    return result
+
+
 def submit(arguments: argparse.Namespace, config: RunConfig) -> Result:
     from domainlm import stages
     from domainlm import submit as slurm

@@ -137,6 +137,7 @@ def _derive(
     steps = wanted.steps or math.ceil(wanted.epochs * rows / wanted.batch_size)
     sources = [one.source().model_dump(mode="json") for one in wanted.examples if not one.held_out]
     of_documents: dict[str, Any] = {
+        "alpha": 1.0,
         "stages": [],
         "reshuffles": {},
         "canaries": None,

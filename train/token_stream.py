@@ -31,6 +31,7 @@ def open_stream(config: RunConfig) -> TokenStream:
         weights or None,
         length,
         config.seed,
+        alpha=data.alpha,
         policy=data.packing,
         stages={consumed_samples(training, stage.from_step - 1): stage.weights for stage in data.stages},
         reshuffles={consumed_samples(training, step - 1): seed for step, seed in data.reshuffles.items()},

@@ -9,7 +9,7 @@ from data.errors import DataError
 from data.files import finished_inputs
 
 # What is decided later, or changes nothing: it may change without making the corpus anew.
-NOT_OF_THE_CORPUS = {"sources", "folder", "workers", "packing", "stages", "reshuffles", "period", "leaks"}
+NOT_OF_THE_CORPUS = {"sources", "folder", "workers", "packing", "alpha", "stages", "reshuffles", "period", "leaks"}
 NOT_OF_THE_CORPUS |= {"shards", "cache", "cache_gigabytes"}
 NOT_OF_A_SOURCE = {"name", "weight", "domain", "maximum_epochs", "origin", "description"}
 

@@ -52,7 +52,7 @@ class TokenStream:
     the file (the end-of-text token, in front of a file's first), and so it does in front of a later piece that goes on
     with a document from another row, where it is not predicted.
 
-    `weights` of None mix the sources in proportion to their tokens. A weight of 0 leaves a source out.
+    `weights` of None mix the sources by their tokens to the power of `alpha`. A weight of 0 leaves a source out.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class TokenStream:
         sequence_length: int,
         seed: int,
         *,
+        alpha: float = 1.0,
         policy: str = "best_fit",
         stages: Mapping[int, Mapping[str, float]] | None = None,
         reshuffles: Mapping[int, int] | None = None,
@@ -83,7 +84,7 @@ class TokenStream:
         self._end_of_text = np.array(self.packing.end_of_text, self._dtype).tobytes()
         present = self.packing.sources
         if weights is None:
-            weights = {source: float(sum(packed.tokens)) for source, packed in present.items()}
+            weights = {source: float(sum(packed.tokens)) ** alpha for source, packed in present.items()}
         self.shares = {0: _shares(weights, list(present))} | {
             first: _shares(changed, list(present)) for first, changed in sorted((stages or {}).items())
         }

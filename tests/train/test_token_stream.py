@@ -32,6 +32,19 @@ def test_stages_and_reshuffles_begin_at_their_step(make_config: Make, make_data:
     assert plan(changed).mixture["news"] == pytest.approx(before / 96)
 
 
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 0.5, 1.0])
+def test_alpha_mixes_sources_by_a_power_of_their_tokens(make_config: Make, make_data: MakeData, alpha: float) -> None:
+    given = make_config()
+    make_data(given)
+    sources = [source | {"weight": None} for source in given.model_dump(mode="json")["data"]["sources"]]
+    stream = open_stream(make_config(data={"sources": sources, "alpha": alpha}))
+    tokens = {name: source.tokens for name, source in read_manifest(given.shards).splits["train"].items()}
+    powers = {name: count**alpha for name, count in tokens.items()}
+    period = sum(stream.shares[0].values())
+    for name, share in stream.shares[0].items():
+        assert share / period == pytest.approx(powers[name] / sum(powers.values()), abs=1 / period)
+
+
 def test_given_shards_of_a_later_cutoff_are_refused(make_config: Make, make_data: MakeData, tmp_path: Path) -> None:
     """What was trained then was recorded with the earlier cutoff, and later text held to be new to the weights."""
     made = make_config()

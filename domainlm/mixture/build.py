@@ -1,0 +1,249 @@
+"""`domainlm mixture`: small runs over many mixtures of one corpus, the law they follow, and a mixture that is measured.
+
+What is made lies in mixture/ of the run's folder, a folder for each run, which is a run as any other on its shards.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from data.config import CANARIES
+from data.files import value_digest, write_atomically
+from data.progress import say
+from data.shards.format import read_manifest
+from domainlm import stages
+from domainlm.configuration import load_derived
+from domainlm.mixture.proposal import (
+    Tried,
+    aims,
+    bounds,
+    is_configured,
+    measured_gain,
+    propose,
+    texts_of,
+    verdict,
+)
+from domainlm.mixture.swarm import default_runs, fewest_runs, rounded, swarm
+from evaluation.pages.mixture import FACTS, write_mixture
+from evaluation.scores import SCORES, score_model
+from train.checkpoints.folders import describe_finished
+from train.config import RunConfig, to_yaml
+from train.config_file import ConfigError
+from train.schedule import consumed_samples
+
+NEARLY_FRESH = 4.0
+"""Passes up to which repeated text is nearly as good as new (Muennighoff et al. 2023): the small runs, which repeat
+less than the planned one, say nothing of more."""
+SHARE_OF_STEPS = 0.1
+FEWEST_STEPS = 20
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How the runs are to be.
+
+    Attributes:
+        runs: mixtures that are tried; None: what the number of sources calls for.
+        steps: of each; None: a tenth of the planned run's.
+        passes: over a source, more than which no mixture is proposed for the planned run.
+        settings: other settings of the small runs, as of the command line, such as a smaller model.
+    """
+
+    runs: int | None = None
+    steps: int | None = None
+    passes: float = NEARLY_FRESH
+    settings: tuple[str, ...] = ()
+
+
+def make_mixture(config: RunConfig, asked: Asked, *, prepare: bool = False) -> dict[str, Any]:
+    """Train what is not trained yet, fit the law, train one run more with what it proposes; reports/mixture.json.
+
+    Args:
+        prepare: train nothing; leave each run ready for `domainlm train` and `submit`.
+
+    Returns:
+        "runs": [{"weights", "folder", "config", "trained"}], "finished"; then also what `propose` gives, "aims",
+        "configured", "measured", "gained_per_million_tokens", "tokens", "verdict", and "page".
+
+    Raises:
+        ConfigError: nothing can be mixed, or a setting of the small runs is wrong.
+        DataError: the shards are missing or damaged.
+        SystemExit: training failed; the ranks have said why.
+    """
+    configured = _configured(config)
+    number = asked.runs or default_runs(len(configured))
+    if number < fewest_runs(len(configured)):
+        raise ConfigError(f"mixture: {len(configured)} sources call for {fewest_runs(len(configured))} runs or more")
+    mixtures = swarm(configured, number, config.seed)
+    runs = [_make_run(config, mixture, asked, f"{place:02d}") for place, mixture in enumerate(mixtures)]
+    result: dict[str, Any] = {"runs": [], "finished": False}
+    for run, mixture in zip(runs, mixtures, strict=True):
+        is_trained = _train(run, prepare)
+        result["runs"].append(_described(run, mixture, is_trained))
+        if not is_trained and not prepare:
+            return result
+    if not all(run["trained"] for run in result["runs"]):
+        return result
+    tried = [_tried(config, run, mixture) for run, mixture in zip(runs, mixtures, strict=True)]
+    return _conclude(config, asked, prepare, result, tried, runs[0])
+
+
+def _configured(config: RunConfig) -> dict[str, float]:
+    """The shares of the sources in the run, without canaries."""
+    if config.data.shards is not None and config.shards_are_remote:
+        raise ConfigError("mixture: the shards are remote: the small runs call for local ones, set data.shards to them")
+    tokens = _tokens(config)
+    if len(config.data.sources) < 2:
+        raise ConfigError("mixture: there is one source, and nothing to mix")
+    given = {source.name: source.weight for source in config.data.sources}
+    weights = {name: tokens[name] ** config.data.alpha if weight is None else weight for name, weight in given.items()}
+    shares = rounded(np.array(list(weights.values())) / sum(weights.values()))
+    return dict(zip(weights, shares.tolist(), strict=True))
+
+
+def _tokens(config: RunConfig) -> dict[str, int]:
+    """Training tokens by source."""
+    return {name: source.tokens for name, source in read_manifest(config.shards).splits["train"].items()}
+
+
+def _make_run(config: RunConfig, mixture: Mapping[str, float], asked: Asked, name: str) -> RunConfig:
+    """Its folder has what decides its weights in its name: after a change none stands for another."""
+    folder = config.run_folder / "mixture"
+    run = load_derived(_derive(config, mixture, asked), folder, "mixture", asked.settings)
+    decides = [read_manifest(config.shards).digest, dict(mixture), run.seed, run.init_from]
+    digest = value_digest([*decides, *(part.model_dump(mode="json") for part in (run.model, run.training))])
+    place = folder / f"{name}-{digest[:8]}"
+    run = run.model_copy(update={"name": f"{config.name}-mixture-{name}", "folder": str(place)})
+    write_atomically(place / "config.yaml", to_yaml(run))
+    return run
+
+
+def _derive(config: RunConfig, mixture: Mapping[str, float], asked: Asked) -> dict[str, Any]:
+    """The configuration of one small run, as JSON values: the planned one's, shorter, on the same shards."""
+    given, training = config.model_dump(mode="json"), config.training
+    steps = asked.steps or max(FEWEST_STEPS, round(SHARE_OF_STEPS * training.steps))
+    sources = [source | {"weight": mixture[source["name"]]} for source in given["data"]["sources"]]
+    canaries = given["data"]["canaries"]
+    if canaries:
+        tokens = _tokens(config)
+        of_all = sum(source.weight or 0 for source in config.data.sources)
+        own = canaries["weight"] / of_all if of_all else tokens[CANARIES] / (sum(tokens.values()) - tokens[CANARIES])
+        canaries = canaries | {"weight": own}
+    return given | {
+        "finetune": None,
+        "data": given["data"]
+        | {"sources": sources, "canaries": canaries, "folder": str(config.data_folder)}
+        | {"alpha": 1.0, "stages": [], "reshuffles": {}},
+        "training": given["training"]
+        | {
+            "steps": steps,
+            "warmup_steps": min(steps - 1, round(training.warmup_steps * steps / training.steps)),
+            "batch_size": list(training.batch_sizes.values())[-1],
+            "save_every": steps,
+            "keep_best": None,
+            "keep_every": None,
+        },
+        "evaluation": given["evaluation"]
+        | {"every": steps, "baselines": [], "compare": [], "tasks": [], "tasks_every": None, "prompts": []},
+        "monitoring": given["monitoring"] | {"group": config.monitoring.group or f"{config.name}-mixture"},
+    }
+
+
+def _train(run: RunConfig, prepare: bool) -> bool:
+    """Whether the run is trained now."""
+    if prepare or describe_finished(run) is not None:
+        return describe_finished(run) is not None
+    return bool(stages.train(run, run.run_folder / "config.yaml", [])["finished"])
+
+
+def _described(run: RunConfig, mixture: Mapping[str, float], is_trained: bool) -> dict[str, Any]:
+    folder = run.run_folder
+    return {
+        "weights": dict(mixture),
+        "folder": str(folder),
+        "config": str(folder / "config.yaml"),
+        "trained": is_trained,
+    }
+
+
+def _tried(config: RunConfig, run: RunConfig, mixture: Mapping[str, float]) -> Tried:
+    """The run's scores on the held-out text."""
+    from domainlm.measure.compare import held_out_text
+    from domainlm.measure.named_model import own_model
+
+    model, trained = own_model(run)
+    text = held_out_text(run, trained.checkpoint, config.evaluation.tokens)
+    if not text.documents:
+        raise ConfigError(f"mixture: {config.name} holds nothing out to measure on: set data.cutoff or past_fraction")
+    scored = score_model(model, text, config.run_folder / "mixture" / SCORES)
+    if scored is None:
+        raise AssertionError("all groups were to be scored")
+    return Tried(mixture, scored.documents)
+
+
+def _conclude(
+    config: RunConfig, asked: Asked, prepare: bool, result: dict[str, Any], tried: Sequence[Tried], first: RunConfig
+) -> dict[str, Any]:
+    """Fit, propose, and train and measure what is proposed."""
+    domain = {source.name for source in config.data.sources if source.domain}
+    aimed = aims(texts_of(tried[0].documents), domain)
+    wanted = consumed_samples(config.training, config.training.steps) * config.model.sequence_length
+    limits = {source.name: min(asked.passes, source.maximum_epochs or asked.passes) for source in config.data.sources}
+    allowed = bounds(tried, _tokens(config), wanted, limits)
+    proposed = propose(tried, aimed, allowed, config.seed)
+    weights = {name: each["value"] for name, each in proposed["weights"].items()}
+    measured = None
+    if not is_configured(weights, tried[0].shares):
+        run = _make_run(config, weights, asked, "proposed")
+        say("mixture: the proposed one is trained and measured too")
+        if not _train(run, prepare):
+            result["runs"].append(_described(run, weights, is_trained=False))
+            return result
+        measured = measured_gain(tried[0], _tried(config, run, weights), aimed, config.seed)
+    for described, each in zip(result["runs"], tried, strict=True):
+        described["bits_per_byte"] = {
+            f"{source}/{split}": each.value(indices) for (source, split), indices in texts_of(each.documents).items()
+        }
+    tokens = consumed_samples(first.training, first.training.steps) * first.model.sequence_length
+    complete = (
+        result
+        | {"finished": True, "aims": [f"{source}/{split}" for source, split in aimed]}
+        | {"configured": dict(tried[0].shares), "tokens": tokens, "passes": asked.passes, "measured": measured}
+        | proposed
+        | {"gained_per_million_tokens": _per_million(proposed["steepness"], tokens)}
+    )
+    complete["verdict"] = verdict(complete)
+    write_atomically(config.reports / FACTS, json.dumps(complete, indent=1))
+    page = write_mixture(complete, config.name, config.reports)
+    say(f"mixture: {page}")
+    return complete | {"page": str(page)}
+
+
+def _per_million(steepness: Mapping[str, Mapping[str, float]], tokens: int) -> dict[str, dict[str, float]]:
+    return {name: {end: value * 1e6 / tokens for end, value in each.items()} for name, each in steepness.items()}
+
+
+def describe(result: Mapping[str, Any]) -> str:
+    """The table that a person reads, or what is still to be trained."""
+    if not result["finished"]:
+        waiting = [run["config"] for run in result["runs"] if not run["trained"]]
+        return "\n".join(
+            ["to be trained, by `domainlm train` or `domainlm submit`; then the same command again:", *waiting]
+        )
+    width = max(6, *(len(name) for name in result["weights"]))
+    lines = [f"{'source':<{width}}  configured  proposed                  a million tokens more of it"]
+    for name, each in result["weights"].items():
+        gained = result["gained_per_million_tokens"][name]
+        lines.append(
+            f"{name:<{width}}  {result['configured'][name]:>10.3f}  {each['value']:>8.3f} "
+            f"({each['low']:.3f} to {each['high']:.3f})  {-gained['value']:+.4f} "
+            f"({-gained['high']:+.4f} to {-gained['low']:+.4f})"
+        )
+    said = ", ".join(result["aims"])
+    lines += ["", f"a million tokens in place of the others', of {result['tokens']:,}: bits per byte on {said}"]
+    worst = max(law["error"] for law in result["laws"])
+    lines.append(f"the law misses a run that it has not seen by up to {worst:.4f} bits per byte (root mean square)")
+    return "\n".join([*lines, "", result["verdict"], "", f"page    {result['page']}"])

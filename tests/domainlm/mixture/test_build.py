@@ -1,0 +1,86 @@
+"""The small runs: on the planned one's shards, each with its mixture, none of them taken for another."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from domainlm.mixture.build import Asked, describe, make_mixture
+from tests.traced import trace
+from train.config import RunConfig
+from train.config_file import ConfigError, load_config
+from train.token_stream import open_stream
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def config(small_run: Write) -> RunConfig:
+    return load_config(small_run("run"))
+
+
+def test_the_runs_share_the_shards_and_have_the_mixtures(config: RunConfig) -> None:
+    result = make_mixture(config, Asked(runs=5, steps=4), prepare=True)
+    assert not result["finished"]
+    runs = [load_config(Path(run["config"])) for run in result["runs"]]
+    for run, described in zip(runs, result["runs"], strict=True):
+        assert run.shards == config.shards
+        assert (run.training.steps, run.model, run.seed) == (4, config.model, config.seed)
+        shares = open_stream(run).shares[0]
+        for name, weight in described["weights"].items():
+            assert shares[name] / sum(shares.values()) == pytest.approx(weight, abs=1e-3)
+    given = {source.name: source.weight or 0 for source in config.data.sources}
+    first = result["runs"][0]["weights"]
+    assert list(first.values()) == pytest.approx([weight / sum(given.values()) for weight in given.values()], abs=1e-3)
+    assert len(describe(result).splitlines()) == 1 + 5
+    assert make_mixture(config, Asked(runs=5, steps=4), prepare=True) == result
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept"),
+    [
+        (Asked(runs=5, steps=6), 0),
+        (Asked(runs=5, steps=4, settings=("model.width=16",)), 0),
+        (Asked(runs=5, steps=4, passes=2.0), 5),
+        (Asked(runs=5, steps=4, settings=("monitoring.notes=again",)), 5),
+    ],
+)
+def test_a_run_that_would_have_other_weights_is_another(config: RunConfig, asked: Asked, kept: int) -> None:
+    def folders(asked: Asked) -> set[str]:
+        return {run["folder"] for run in make_mixture(config, asked, prepare=True)["runs"]}
+
+    assert len(folders(Asked(runs=5, steps=4)) & folders(asked)) == kept
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (Asked(runs=3), "2 sources call for 4 runs or more"),
+        (Asked(settings=("model.widht=16",)), "mixture: model.widht"),
+    ],
+)
+def test_what_cannot_be_tried_is_refused(config: RunConfig, asked: Asked, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make_mixture(config, asked, prepare=True)
+
+
+def test_one_source_is_nothing_to_mix(config: RunConfig) -> None:
+    alone = config.data.model_copy(update={"sources": config.data.sources[:1]})
+    with pytest.raises(ConfigError, match="there is one source, and nothing to mix"):
+        make_mixture(config.model_copy(update={"data": alone}), Asked(), prepare=True)
+
+
+@pytest.mark.slow
+def test_a_mixture_is_proposed_trained_and_measured(config: RunConfig, read_page: Callable[[Path], Any]) -> None:
+    asked = Asked(runs=4, steps=6)
+    result = make_mixture(config, asked)
+    assert result["finished"]
+    assert sum(each["value"] for each in result["weights"].values()) == pytest.approx(1)
+    assert result["tokens"] == 6 * config.training.batch_sizes[0] * config.model.sequence_length
+    assert result["verdict"] in describe(result)
+    page = Path(result["page"])
+    assert [entry for entry in trace(page) if entry[0] != entry[1]] == []
+    read_page(page)
+    again = make_mixture(config, asked)
+    assert again == result
