@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from data.progress import duration
-from domainlm.status.goodput import STARTS, Ledger, account, at
 from evaluation.pages.wording import median_mfu
 from train.checkpoints.folders import (
     CheckpointError,
@@ -24,7 +23,8 @@ from train.checkpoints.folders import (
 from train.checkpoints.identity import check_metrics
 from train.checkpoints.lock import is_locked
 from train.config import RunConfig
-from train.records.journal import REFUSED, SET_ASIDE, read_journal
+from train.records.journal import REFUSED, SET_ASIDE, how_to_go_on, read_journal
+from train.records.ledger import STARTS, Ledger, account, at
 from train.records.metrics import read_metrics
 from train.schedule import consumed_samples
 
@@ -166,7 +166,7 @@ def _state(
             return "failed", lost
         return "finished", f"at step {last['step']}"
     if last["event"] == "stop":
-        return "stopped", f"after step {last['step']}: {last['reason']}; the same command goes on from there"
+        return "stopped", f"after step {last['step']}: {last['reason']}; {how_to_go_on(last)}"
     if last["event"] in ("failure", REFUSED):
         return "failed", str(last["error"])
     if begun is None:
