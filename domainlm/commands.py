@@ -154,6 +154,7 @@ def status(arguments: argparse.Namespace, config: RunConfig) -> Result:
         "goodput": last.ledger.goodput,
         "device_hours": last.ledger.device_hours,
         "money": last.ledger.money,
+        "kilowatt_hours": last.ledger.kilowatt_hours,
     }
 
 

@@ -105,7 +105,9 @@ class HardwareConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
         if self.budget and self.budget.money and not self.price_per_gpu_hour:
             raise ValueError("budget.money needs price_per_gpu_hour: what an hour of one GPU costs")
         if self.budget and self.budget.kilowatt_hours and not self.watts_per_gpu:
-            raise ValueError("budget.kilowatt_hours needs watts_per_gpu: what a GPU draws with its share of the machine")
+            raise ValueError(
+                "budget.kilowatt_hours needs watts_per_gpu: what a GPU draws with its share of the machine"
+            )
         return self
 
     @property

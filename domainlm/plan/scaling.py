@@ -50,8 +50,8 @@ def chinchilla(training_flop: float) -> list[Optimum]:
 def effective_tokens(unique: float, epochs: float) -> float:
     """What repeated tokens are worth in tokens seen once: U (1 + R* (1 - exp(-R / R*))), R = epochs - 1, R* = 15.39.
 
-    Muennighoff et al. 2023, "Scaling Data-Constrained Language Models", equation 5, measured on text that is repeated as
-    the whole corpus. Up to one pass, what was seen.
+    Muennighoff et al. 2023, "Scaling Data-Constrained Language Models", equation 5, measured on text that is repeated
+    as the whole corpus. Up to one pass, what was seen.
     """
     if epochs <= 1:
         return unique * epochs

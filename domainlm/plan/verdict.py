@@ -75,7 +75,11 @@ def worth(texts: Mapping[str, Text]) -> dict[str, float | None]:
 
 
 def verdict(
-    parameters: int, texts: Mapping[str, Text], init_from: str | None = None, domain_to_read: float | None = None
+    parameters: int,
+    texts: Mapping[str, Text],
+    init_from: str | None = None,
+    tokens: int = 0,
+    share: float | None = None,
 ) -> Verdict:
     """Whether training from scratch pays. A run that begins with another model's weights is not asked.
 
@@ -90,12 +94,13 @@ def verdict(
 
     Args:
         texts: what the shards have; empty before there are any.
-        domain_to_read: tokens of the domain that the run will read by its weights, where these say it.
+        tokens: that the run reads.
+        share: the domain's by the weights, where these say it.
     """
     if init_from is not None:
         return Verdict("continue", [f"the run begins with the weights of {init_from}"])
     if not texts:
-        return _before_the_text_is_counted(parameters, domain_to_read)
+        return _before_the_text_is_counted(parameters, tokens, share)
     everything = sum(text.tokens for text in texts.values())
     if everything < SMALLEST_USEFUL_TOKENS:
         return Verdict(
@@ -124,13 +129,14 @@ def of_demonstration(judged: Verdict) -> Verdict:
     )
 
 
-def _before_the_text_is_counted(parameters: int, domain_to_read: float | None) -> Verdict:
+def _before_the_text_is_counted(parameters: int, tokens: int, share: float | None) -> Verdict:
     needed = LEAST_SHARE * TOKENS_PER_PARAMETER * parameters / effective_tokens(1, NEARLY_FRESH_PASSES)
     wanted = [f"training from scratch calls for about {short(needed)} tokens of text or more, general text included"]
-    if domain_to_read is not None:
+    if share is not None:
+        passes = MIXED_PASSES[1] if share <= MIXED_SHARES[1] else NEARLY_FRESH_PASSES
         wanted.append(
-            f"by its weights the run reads {short(domain_to_read)} tokens of the domain: 4 passes over "
-            f"{short(domain_to_read / NEARLY_FRESH_PASSES)}, 50 over {short(domain_to_read / MIXED_PASSES[1])}"
+            f"by its weights {short(tokens * share)} of {short(tokens)} tokens that the run reads are of the domain: "
+            f"{passes} passes over {short(tokens * share / passes)}"
         )
     return Verdict("unknown", ["no shards yet: `domainlm tokenize` counts the text"], wanted)
 
@@ -145,14 +151,15 @@ def _too_little_text(parameters: int, texts: Mapping[str, Text]) -> Verdict | No
     return Verdict(
         "do not",
         [
-            f"{short(everything)} tokens of text are worth {short(available)} at {NEARLY_FRESH_PASSES} passes (Muennighoff "
-            f"et al. 2023); {short(parameters)} parameters call for {short(wanted)} (half of {TOKENS_PER_PARAMETER} each)",
+            f"{short(everything)} tokens of text are worth {short(available)} at {NEARLY_FRESH_PASSES} passes "
+            f"(Muennighoff et al. 2023); {short(parameters)} parameters call for {short(wanted)} (half of "
+            f"{TOKENS_PER_PARAMETER} each)",
             "a general model has learnt from far more, and is trained further on the same text: on court opinions a "
             "model from scratch did not match that (arXiv 2606.28538)",
         ],
         [
-            f"{short(missing)} more tokens of any text, general text too: a domain mixed in at 0.1 to 10 % may be passed "
-            "over 10 to 50 times (arXiv 2603.16177)",
+            f"{short(missing)} more tokens of any text, general text too: a domain mixed in at 0.1 to 10 % may be "
+            "passed over 10 to 50 times (arXiv 2603.16177)",
             f"{short(available / (LEAST_SHARE * TOKENS_PER_PARAMETER))} parameters or fewer",
             "a reason against every general model: licence, provenance of its text, held-out dates that it has seen, "
             "a language or notation that its tokenizer breaks up",
@@ -171,8 +178,8 @@ def _judge_use(parameters: int, texts: Mapping[str, Text]) -> Verdict:
         more = "" if share >= 0.5 else "; beside so much other text repeats may be worth more (arXiv 2605.12715)"
         doubts.append(
             f"{name} is passed over {text.passes:.1f} times: a further pass is worth "
-            f"{worth_of_next_pass(text.passes):.0%} of new text (Muennighoff et al. 2023, on text repeated as the whole "
-            f"corpus; here it is {share:.0%} of what is read){more}"
+            f"{worth_of_next_pass(text.passes):.0%} of new text (Muennighoff et al. 2023, on text repeated as the "
+            f"whole corpus; here it is {share:.0%} of what is read){more}"
         )
         change.append(_lighter(name, NEARLY_FRESH_PASSES / text.passes))
     # Of a mixture's domain this is the least that it may be worth; it is a tenth of all at most.

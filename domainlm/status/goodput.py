@@ -32,7 +32,9 @@ def describe(ledger: Ledger, currency: str = "$") -> list[str]:
     """The ledger as lines of a table."""
     hours, money = ledger.device_hours, ledger.money
     whole = sum(hours.values())
-    rows = [*((cause, hours[cause], MEANING[cause]) for cause in CAUSES), ("in all", whole, "")]
+    energy = ledger.kilowatt_hours
+    drawn = f"{sum(energy.values()):,.4g} kWh at {ledger.watts_per_device:,g} W a device" if energy is not None else ""
+    rows = [*((cause, hours[cause], MEANING[cause]) for cause in CAUSES), ("in all", whole, drawn)]
     lines = []
     for cause, spent, meaning in rows:
         price = f" {currency} {spent * (ledger.price_per_device_hour or 0):>12,.2f}" if money is not None else ""

@@ -43,11 +43,11 @@ def check_budget(config: RunConfig) -> tuple[float, str, float] | None:
     Raises:
         ConfigError: it is spent, or the run was stopped by one that was no smaller.
     """
-    limit = _limit(config.hardware) if config.hardware else None
-    if limit is None:
+    allowed = limit(config.hardware) if config.hardware else None
+    if allowed is None:
         return None
     events = read_journal(config.run_folder)
-    spent, (device_hours, said) = spent_device_hours(config, events), limit
+    spent, (device_hours, said) = spent_device_hours(config, events), allowed
     stopped_at = max((event[STOPPED_BY_BUDGET] for event in events if STOPPED_BY_BUDGET in event), default=0.0)
     if max(spent, stopped_at) >= device_hours:
         raise ConfigError(
@@ -58,8 +58,8 @@ def check_budget(config: RunConfig) -> tuple[float, str, float] | None:
     return device_hours, said, spent
 
 
-def _limit(hardware: HardwareConfig) -> tuple[float, str] | None:
-    """The limit that is reached first, in device-hours and as people have set it."""
+def limit(hardware: HardwareConfig) -> tuple[float, str] | None:
+    """The limit of a budget that is reached first, in device-hours and as people have set it; None without one."""
     given = hardware.budget
     if given is None:
         return None

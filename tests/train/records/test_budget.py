@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from domainlm import commands
+from domainlm import commands, stages
 from domainlm.arguments import parse
 from domainlm.status.read import read_status
-from tests.launched.runs import losses, run_domainlm, run_train
+from tests.launched.runs import losses, run_train
 from train.checkpoints.folders import newest_checkpoint
 from train.config import RunConfig
 from train.config_file import ConfigError, load_config
@@ -86,7 +86,7 @@ def test_what_is_spent_is_refused_and_what_was_raised_goes_on(make_config: MakeC
         if goes_on:
             assert check_budget(raised) == (10, "10 GPU-hours", 8.0)
             continue
-        with pytest.raises(ConfigError, match="Raise hardware.budget to go on"):
+        with pytest.raises(ConfigError, match=r"Raise hardware\.budget to go on"):
             check_budget(raised)
     assert check_budget(make_config()) is None
     assert check_budget(make_config(hardware={"gpu": "A100-80GB"})) is None
@@ -123,12 +123,14 @@ def test_a_run_stops_when_its_budget_is_spent(small_run: Callable[..., Path]) ->
     assert status.ledger.money is not None
     assert sum(status.ledger.money.values()) > 0.5 * money
 
-    for refused in (run_train(file, *rest, budget), run_domainlm("train", file, *rest, budget)):
-        assert refused.returncode == 2
-        assert refused.stderr.startswith(f"error: {said}: ")
-        assert "Raise hardware.budget to go on" in refused.stderr
+    refused = run_train(file, *rest, budget)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith(f"error: {said}: ")
+    assert "Raise hardware.budget to go on" in refused.stderr
     with pytest.raises(ConfigError, match=re.escape(said)):
-        commands.submit(parse(["submit", str(file), "--nodes", "1", "--time", "60"]), config)
+        stages.train(config, file, [*rest, budget])
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        commands.submit(parse(["submit", str(file), "--nodes", "1", "--gpus-per-node", "0", "--time", "60"]), config)
     assert read_journal(config.run_folder)[-1] == stop
     raised = run_train(file, *rest, "hardware.budget.money=20000", f"training.steps={step + 2}")
     assert raised.returncode == 0, raised.stderr
