@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from domainlm.plan.scaling import (
-    BEST_MIXED_PASSES,
     MIXED_PASSES,
     MIXED_SHARES,
     NEARLY_FRESH_PASSES,
+    REUSED_PASSES,
     TOKENS_PER_PARAMETER,
     effective_tokens,
     short,
@@ -213,10 +213,10 @@ def _judge_mixture(texts: Mapping[str, Text]) -> tuple[list[str], list[str], lis
         if text.passes > most:
             doubts.append(f"{name} is passed over {text.passes:.0f} times: beyond {most} no mixture was measured")
             change.append(_lighter(name, most / text.passes))
-        elif text.passes > BEST_MIXED_PASSES[1]:
+        elif text.passes > REUSED_PASSES[1]:
             grounds.append(
-                f"{name} is passed over {text.passes:.0f} times: another study found {BEST_MIXED_PASSES[0]} to "
-                f"{BEST_MIXED_PASSES[1]} best (arXiv 2605.12715), so watch its held-out bits per byte"
+                f"{name} is passed over {text.passes:.0f} times: another study reused such text "
+                f"{REUSED_PASSES[0]} to {REUSED_PASSES[1]} times (arXiv 2605.12715), so watch its held-out bits per byte"
             )
         elif text.passes < least:
             grounds.append(f"{name} is passed over {text.passes:.1f} times: its weight may grow")

@@ -82,7 +82,11 @@ def _returns(status: Status) -> list[tuple[str, str]]:
     rows = []
     for one in status.returns:
         costs = [f"{one.device_hours:.3g} device-hours"] if one.device_hours else []
-        costs += [f"{status.currency} {one.money:,.2f}"] if one.money is not None else []
+        costs += (
+            [f"{status.currency} {format(one.money, ',.2f' if one.money >= 1 else '.3g')}"]
+            if one.money is not None
+            else []
+        )
         costs += [f"{one.kilowatt_hours:.3g} kWh"] if one.kilowatt_hours is not None else []
         spent = ", ".join(costs) or "not to be had, bits per byte do not fall"
         rows.append(("0.01 less", f"{one.text}: {spent} (last {one.evaluations} evaluations)"))

@@ -23,7 +23,7 @@ def test_little_domain_text_beside_enough_general_text_is_no_reason_against_it()
     [
         (2.0, "train", "news is passed over 2.0 times: its weight may grow"),
         (15.0, "train", "the domain is 2.9% of what is read: at 0.1 to 10 % from the first step, passed over 10 to 50"),
-        (40.0, "train", "news is passed over 40 times: another study found 15 to 20 best (arXiv 2605.12715)"),
+        (40.0, "train", "news is passed over 40 times: another study reused such text 15 to 20 times (arXiv"),
         (80.0, "train, but", "news is passed over 80 times: beyond 50 no mixture was measured"),
     ],
 )
