@@ -19,8 +19,7 @@ MIXED_PASSES = (10, 50)
 """Passes over the domain's text at which it did there."""
 
 REUSED_PASSES = (15, 20)
-"""How often another study of mixtures found scarce text reusable; the best number goes by its amount, the budget and the
-model's size (arXiv 2605.12715)."""
+"""How often another study of mixtures found scarce text reusable, by its amount, budget and size (arXiv 2605.12715)."""
 
 TOKENS_PER_PARAMETER = 20
 """What Chinchilla's optimum comes to at budgets of 1e21 to 1e23 FLOP (Hoffmann et al. 2022)."""

@@ -16,6 +16,8 @@ from train.engine.placement import Placement
 WIDTH = 100
 OFFLOADED = {"none": "", "optimizer": "optimizer", "optimizer, parameters": "all"}
 NOT_KNOWN = "not known"
+PARTS = {"states": 8, "gathered": 9, "buckets": 8, "kept": 8, "loss": 8, "host": 7}
+"""Columns of a device's memory, and how wide they are."""
 
 RECOMPUTED: dict[int | str, str] = {0: "", "selective": "selective"}
 
@@ -117,9 +119,8 @@ def _machines(planned: Plan) -> str:
 
 def _memory(planned: Plan) -> list[str]:
     """A line for each placement with the largest micro-batch that fits; the configured and the advised one marked."""
-    columns = ("states", "gathered", "buckets", "kept", "loss", "host")
     head = f"    {'ZeRO':<4} {'offload':<9} {'recompute':<9} {'micro-batch':>12} {'GB':>7} ="
-    lines = [head + "".join(f"{column:>9}" for column in columns)]
+    lines = [head + "".join(f"{column:>{width}}" for column, width in PARTS.items())]
     configured, advised = planned.configured, planned.advice.placement
     for fit in planned.fits:
         marks = ("▸" if fit.placement == configured else " ") + ("★" if fit.placement == advised else " ")
@@ -153,7 +154,9 @@ def _fit(fit: Fit) -> str:
     return (
         f"{placement.zero_stage:<4} {OFFLOADED[placement.offload]:<9} {RECOMPUTED.get(placement.recompute, 'yes'):<9} "
         f"{fit.micro_batch or 'does not fit':>12} {_figure(memory.total):>7} ="
-        + "".join(f"{_figure(part) if part else '':>9}" for part in parts)
+        + "".join(
+            f"{_figure(part) if part else '':>{width}}" for part, width in zip(parts, PARTS.values(), strict=True)
+        )
     )
 
 

@@ -216,7 +216,7 @@ def _judge_mixture(texts: Mapping[str, Text]) -> tuple[list[str], list[str], lis
         elif text.passes > REUSED_PASSES[1]:
             grounds.append(
                 f"{name} is passed over {text.passes:.0f} times: another study reused such text "
-                f"{REUSED_PASSES[0]} to {REUSED_PASSES[1]} times (arXiv 2605.12715), so watch its held-out bits per byte"
+                f"{REUSED_PASSES[0]} to {REUSED_PASSES[1]} times (arXiv 2605.12715), so watch its held-out bits"
             )
         elif text.passes < least:
             grounds.append(f"{name} is passed over {text.passes:.1f} times: its weight may grow")

@@ -52,8 +52,9 @@ def check_budget(config: RunConfig) -> tuple[float, str, float] | None:
     if max(spent, stopped_at) >= device_hours:
         raise ConfigError(
             f"the budget of {said} is spent: {config.run_folder} has taken {spent:,.4g} of {device_hours:,.4g} "
-            "device-hours, and what is left is not enough for a step and its save. Raise hardware.budget to go on, or "
-            "take the newest checkpoint as it is (`domainlm evaluate`, `domainlm export`)"
+            f"device-hours{'' if spent >= device_hours else ', and the rest is too little for a step and its save'}. "
+            "Raise hardware.budget to go on, or take the newest checkpoint as it is (`domainlm evaluate`, "
+            "`domainlm export`)"
         )
     return device_hours, said, spent
 
