@@ -17,6 +17,7 @@ from domainlm.result import Result, show
 from train.config import RunConfig
 from train.config_file import ConfigError
 from train.hardware import HardwareConfig
+from train.records.budget import check_budget
 
 
 def plan(arguments: argparse.Namespace, config: RunConfig) -> Result:
@@ -128,8 +129,10 @@ def submit(arguments: argparse.Namespace, config: RunConfig) -> Result:
     script = slurm.render(config, job, folder)
     if finished := describe_finished(config):
         say(finished)
-    elif not config.shards_are_remote:  # those are fetched where they are trained on
-        stages.check_inputs(config)
+    else:
+        check_budget(config)
+        if not config.shards_are_remote:  # those are fetched where they are trained on
+            stages.check_inputs(config)
     show(arguments, script)
     if arguments.dry_run or finished:
         return {"script": script, "jobs": []}
@@ -171,6 +174,7 @@ def status(arguments: argparse.Namespace, config: RunConfig) -> Result:
         "goodput": last.ledger.goodput,
         "device_hours": last.ledger.device_hours,
         "money": last.ledger.money,
+        "kilowatt_hours": last.ledger.kilowatt_hours,
     }
 
 

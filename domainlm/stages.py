@@ -48,6 +48,7 @@ from train.checkpoints.identity import check_data, check_metrics, read_own
 from train.checkpoints.lock import check_names, check_writable
 from train.config import RunConfig
 from train.config_file import differences
+from train.records.budget import check_budget
 from train.records.mirror import keep_reports
 from train.records.text_read import notes_of_begun
 from train.schedule import doubtful_rate
@@ -149,6 +150,7 @@ def train(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> dic
         say(finished)
         _say_other_settings(config)
         return result
+    check_budget(config)
     if lost := lost_end(config):
         say(f"WARNING: {lost}")
     if doubt := doubtful_rate(config.training):

@@ -1,8 +1,17 @@
 """The hardware that a run is planned for: the `hardware` section, and GPUs as their data sheets describe them."""
 
 from dataclasses import dataclass
+from typing import Self
 
-from pydantic import BaseModel, Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 BF16_PEAKS = {
     "A100": 312e12,
@@ -27,12 +36,35 @@ GPU_MEMORY = {
 }
 """Bytes by the names that `hardware.gpu` takes."""
 
+GPU_WATTS = {"A100": 400, "H100": 700, "H200": 700, "B200": 1000, "L40S": 350, "RTX 4090": 450}
+"""Thermal design power of the form with the fastest clock (SXM), by chip. A GH200's is set by whoever runs it."""
+
+OTHER_FORMS = ("GH200", "GB200", "PCIe", "PCIE", "NVL", "Laptop", "4090 D")
+"""Words in CUDA's names of forms that draw something else than `GPU_WATTS` says."""
+
 USABLE_MEMORY = 0.92
 """Share of a GPU's memory left by the CUDA context, NCCL's buffers and fragmentation."""
 
 
+class BudgetConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """What a run may spend; the first limit that is reached stops it."""
+
+    money: PositiveFloat | None = None
+    """In `hardware.currency`, by `hardware.price_per_gpu_hour`."""
+    kilowatt_hours: PositiveFloat | None = None
+    """By `hardware.watts_per_gpu`."""
+    gpu_hours: PositiveFloat | None = None
+    """Hours of all GPUs together; on a CPU, of its ranks."""
+
+    @model_validator(mode="after")
+    def _has_a_limit(self) -> Self:
+        if self.money is None and self.kilowatt_hours is None and self.gpu_hours is None:
+            raise ValueError("give money, kilowatt_hours or gpu_hours")
+        return self
+
+
 class HardwareConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
-    """What a run will be trained on and at what price: for `domainlm plan`, `status` and `doctor`, not for training."""
+    """What a run will be trained on and at what price, for `domainlm plan`, `status`, `doctor`; its budget stops it."""
 
     gpu: str
     """A100-40GB, A100-80GB, H100-80GB, GH200-96GB, H200-141GB, B200-180GB, L40S-48GB or RTX 4090-24GB."""
@@ -46,6 +78,10 @@ class HardwareConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
     """What an hour of one GPU costs; without it no money is shown."""
     currency: str = "$"
     """Shown before sums of money."""
+    watts_per_gpu: PositiveFloat | None = None
+    """What a GPU draws with its share of the machine and of cooling; without it the plan takes its data sheet's."""
+    budget: BudgetConfig | None = None
+    """What the run may spend before it is stopped in good order. None: no limit."""
     assumed_mfu: float | None = Field(default=None, gt=0, lt=1)
     """Share of the GPUs' peak that useful computation is expected to reach; without it a value from published runs."""
     network_gigabits_per_node: PositiveFloat = 400
@@ -63,6 +99,21 @@ class HardwareConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
         if value not in GPU_MEMORY:
             raise ValueError(f"{value!r} is not a GPU that is known here; known are {', '.join(GPU_MEMORY)}")
         return value
+
+    @model_validator(mode="after")
+    def _budget_can_be_counted(self) -> Self:
+        if self.budget and self.budget.money and not self.price_per_gpu_hour:
+            raise ValueError("budget.money needs price_per_gpu_hour: what an hour of one GPU costs")
+        if self.budget and self.budget.kilowatt_hours and not self.watts_per_gpu:
+            raise ValueError(
+                "budget.kilowatt_hours needs watts_per_gpu: what a GPU draws with its share of the machine"
+            )
+        return self
+
+    @property
+    def watts(self) -> float | None:
+        """What a GPU draws, as given or by its data sheet; None: not known."""
+        return self.watts_per_gpu or board_watts(self.gpu)
 
     def with_gpus(self, gpus: int) -> "HardwareConfig":
         """The same hardware with this many GPUs, on as few machines as they fit.
@@ -110,6 +161,13 @@ def bf16_peak(device_name: str) -> float | None:
         if chip in device_name:
             return BF16_PEAKS[chip]
     return None
+
+
+def board_watts(device_name: str) -> float | None:
+    """Thermal design power under the name that CUDA or `hardware.gpu` gives a GPU; None where it is not known."""
+    if any(word in device_name for word in OTHER_FORMS):
+        return None
+    return next((watts for chip, watts in GPU_WATTS.items() if chip in device_name), None)
 
 
 def planned_machine(hardware: HardwareConfig) -> Machine:

@@ -4,6 +4,8 @@ import os
 from contextlib import nullcontext
 from datetime import timedelta
 
+import psutil
+
 from data.progress import say
 from train import watchdog
 from train.checkpoints import state
@@ -21,6 +23,8 @@ from train.config import RunConfig
 from train.engine import engine
 from train.held_out import evaluate, is_due, tasks_of_run
 from train.process import check_device, find_rank, stated_flops, use_machine
+from train.records.budget import open_budget
+from train.records.journal import STOPPED_BY_BUDGET, how_to_go_on
 from train.records.throughput import Pace, Stragglers, describe_stragglers
 from train.run import Run
 from train.schedule import check_ranks, consumed_samples
@@ -48,6 +52,8 @@ def train(config: RunConfig, stop: StopRequest) -> None:
         if rank.is_first:
             say(finished)
         return
+    if rank.is_first:
+        stop.budget = open_budget(config, rank.world_size, psutil.Process().create_time())
     check_device(config.training)
     engine.check_settings(config.training)
     tasks_of_run(config)  # what cannot be scored is said before anything is trained
@@ -124,11 +130,12 @@ def _finish(run: Run, step: int, stopped: bool) -> None:
     assert run.journal is not None
     if stopped:
         # With it the STOP file is met, whatever the reason was, and the next start takes it away.
-        stamp = stop_stamp(run.config.stop_file)
-        run.journal.event(
-            "stop", step=step, reason=run.stop.reason or "another rank was asked to stop", stop_file=stamp
-        )
-        say(f"stopped after step {step} ({run.stop.reason or 'another rank'}); the same command goes on from there")
+        reason = run.stop.reason or "another rank was asked to stop"
+        stop = {"step": step, "reason": reason, "stop_file": stop_stamp(run.config.stop_file)}
+        if run.stop.spent:
+            stop[STOPPED_BY_BUDGET] = run.stop.spent.device_hours
+        run.journal.event("stop", **stop)
+        say(f"stopped after step {step} ({reason}); {how_to_go_on(stop)}")
         return
     tokens = consumed_samples(run.config.training, step) * run.config.model.sequence_length
     run.journal.event("done", step=step, tokens=tokens)

@@ -1,11 +1,14 @@
-"""When a run is asked to stop: signals, a STOP file, or a time limit that comes near. Loads nothing heavy."""
+"""When a run is asked to stop: signals, a STOP file, a time limit that comes near, a budget. Loads nothing heavy."""
 
 import signal
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from train.records.budget import Budget
 
 END_TIME = "DOMAINLM_END_TIME"
 """Environment variable of a job's time limit, in seconds since 1970."""
@@ -22,16 +25,19 @@ def catchable_signals() -> list[signal.Signals]:
 
 
 class StopRequest:
-    """Remembers that this process was asked to stop: SIGTERM, SIGUSR1, SIGHUP, the first Ctrl-C, a file, a time limit.
+    """Remembers that this process was asked to stop: by SIGTERM, SIGUSR1, SIGHUP, the first Ctrl-C, a file, a limit.
 
-    Signals are caught from its making on. The STOP file, the file of whoever started the ranks and the time limit
-    (seconds since 1970) are rank 0's to watch, once it knows them.
+    Signals are caught from its making on. The STOP file, the file of whoever started the ranks, the time limit and when
+    the budget is spent (both in seconds since 1970) are rank 0's to watch, once it knows them.
     """
 
     def __init__(
         self, stop_file: Path | None = None, end_time: float | None = None, request: Path | None = None
     ) -> None:
         self.stop_file, self.end_time, self.request = stop_file, end_time, request
+        self.budget: Budget | None = None
+        self.spent: Budget | None = None
+        """The budget, once it is why to stop."""
         self._longest: dict[str, float] = {}
         self._reason = ""
         for number in catchable_signals():
@@ -55,11 +61,21 @@ class StopRequest:
             self._reason = f"{self.stop_file} exists"
         elif self.request is not None and self.request.exists():
             self._reason = self.request.read_text("utf-8").strip() or f"{self.request} exists"
-        elif self.end_time is not None:
-            left, needed = self.end_time - time.time(), sum(self._longest.values()) + MARGIN_SECONDS
-            if left < needed:
-                self._reason = f"{left:.0f} s are left of the time limit, a step and its save may need {needed:.0f}"
+        else:
+            self._reason = self._limit_that_is_near()
         return self._reason
+
+    def _limit_that_is_near(self) -> str:
+        now, needed = time.time(), sum(self._longest.values())
+        if self.budget is not None and self.budget.end - now < needed:
+            self.spent = self.budget
+            return f"the budget of {self.budget.said} is spent"
+        if self.end_time is not None and self.end_time - now < needed + MARGIN_SECONDS:
+            return (
+                f"{self.end_time - now:.0f} s are left of the time limit, a step and its save may need "
+                f"{needed + MARGIN_SECONDS:.0f}"
+            )
+        return ""
 
 
 def stop_stamp(stop_file: Path) -> int | None:

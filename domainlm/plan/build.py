@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass, replace
 
-from domainlm.plan.advice import SELECTIVE_COST, Advice, Text, Verdict, advise, of_demonstration, verdict
+from domainlm.plan.advice import SELECTIVE_COST, Advice, advise
 from domainlm.plan.costs import Costs, HostMemory, Saving, Traffic, costs, host_memory, saving, traffic
 from domainlm.plan.placement import Fit, StepMemory, fits, step_memory, trained_count
-from domainlm.plan.scaling import Optimum, chinchilla, effective_tokens, width_for_depth
+from domainlm.plan.scaling import Optimum, chinchilla, width_for_depth
+from domainlm.plan.verdict import Text, Verdict, of_demonstration, verdict, worth
+from domainlm.plan.ways import Law, Way, hours_of_a_hundredth, ways
 from model.sizes import flop_per_token, flop_per_token_of_parameters, kv_cache_bytes, parameter_count
 from train.config import RunConfig
 from train.engine.placement import Placement, Recomputation, configured_placement
 from train.hardware import HardwareConfig, Machine, planned_machine
+from train.records.budget import limit
 from train.schedule import consumed_samples, doubtful_rate
 from train.token_stream import open_stream
 
@@ -19,7 +22,7 @@ class Plan:
     """The arithmetic of a run; what depends on the shards is empty until they exist.
 
     `mixture` is each source's share of the run's samples, over all stages; `effective_tokens` what its tokens, the
-    repeated ones too, are worth in tokens seen once.
+    repeated ones too, are worth in tokens seen once (None: not known).
     """
 
     name: str
@@ -37,7 +40,7 @@ class Plan:
     training_tokens: dict[str, int]
     mixture: dict[str, float]
     epochs: dict[str, float]
-    effective_tokens: dict[str, float]
+    effective_tokens: dict[str, float | None]
     chinchilla: list[Optimum]
     width_for_depth: float
     kv_cache_bytes_per_token: int
@@ -62,10 +65,20 @@ class Plan:
     doubt: str
     """Of the learning rate; empty where there is none."""
     verdict: Verdict
+    ways: list[Way]
+    """From scratch, continued, fine-tuned, with retrieval."""
+    device_hours_of_a_hundredth: dict[str, float]
+    """By source, what 0.01 bits per byte cost at the run's end, as the law has it; empty: not known."""
+    budget: tuple[float, str] | None
+    """Device-hours that the run may spend, and as people have set it."""
 
 
-def plan(config: RunConfig) -> Plan:
-    """Compute the plan of a run; for this machine's CPU passes of the model are timed, else nothing is built."""
+def plan(config: RunConfig, law: Law | None = None) -> Plan:
+    """Compute the plan of a run; for this machine's CPU passes of the model are timed, else nothing is built.
+
+    Args:
+        law: of the run's bits per byte, as fitted to smaller runs of it; None: what it will reach is not known.
+    """
     model, training, hardware = config.model, config.training, config.hardware
     machine = _timed(config, machine_of(config))
     parameters = parameter_count(model)
@@ -77,10 +90,8 @@ def plan(config: RunConfig) -> Plan:
     placement, found = configured_placement(training), fits(config, machine)
     frozen = config.lora is not None
     useful = flop_per_token(model, frozen=frozen)
-    configured = flop_per_token(model, placement.recomputed_blocks(model.layers), frozen=frozen) / useful
-    repeated = flop_per_token(model, model.layers, frozen=frozen) / useful
-    plain = ideal.seconds_per_step / configured
-    computing: dict[Recomputation, float] = {0: plain, "selective": plain * SELECTIVE_COST, 1: plain * repeated}
+    spent = costs(config, hardware, machine, saved.lost_share if saved else 0)
+    judged = text.judged(config)
     return Plan(
         name=config.name,
         parameters=parameters,
@@ -96,7 +107,7 @@ def plan(config: RunConfig) -> Plan:
         training_tokens=text.unique,
         mixture=text.mixture,
         epochs=text.epochs,
-        effective_tokens={name: effective_tokens(text.unique[name], passes) for name, passes in text.epochs.items()},
+        effective_tokens=worth(judged),
         chinchilla=chinchilla(flop_per_token_of_parameters(model, frozen=frozen) * tokens),
         width_for_depth=width_for_depth(model.layers),
         kv_cache_bytes_per_token=kv_cache_bytes(model, batch=1, tokens=1),
@@ -109,17 +120,34 @@ def plan(config: RunConfig) -> Plan:
         host=host_memory(config, machine),
         fits=found,
         traffic=traffic(config, hardware, machine, placement, training.micro_batch),
-        costs=costs(config, hardware, machine, saved.lost_share if saved else 0),
+        costs=spent,
         saving=saved,
         save_every=training.save_every,
-        advice=advise(config, hardware, machine, found, computing, saved),
+        advice=advise(config, hardware, machine, found, _computing(config, ideal.seconds_per_step), saved),
         doubt=doubtful_rate(training),
-        verdict=_verdict(config, parameters, text),
+        verdict=_verdict(config, parameters, judged, tokens),
+        ways=ways(config, spent, tokens, judged, law),
+        device_hours_of_a_hundredth=hours_of_a_hundredth(law, tokens, spent.device_hours),
+        budget=limit(hardware) if hardware else None,
     )
 
 
-def _verdict(config: RunConfig, parameters: int, text: "_RunText") -> Verdict:
-    judged = verdict(parameters, text.judged(config), config.init_from)
+def _computing(config: RunConfig, seconds_per_step: float) -> dict[Recomputation, float]:
+    """Seconds that a step computes, by how much is recomputed; those of the configured way are given."""
+    model, placement, frozen = config.model, configured_placement(config.training), config.lora is not None
+    useful = flop_per_token(model, frozen=frozen)
+    configured = flop_per_token(model, placement.recomputed_blocks(model.layers), frozen=frozen) / useful
+    plain = seconds_per_step / configured
+    repeated = flop_per_token(model, model.layers, frozen=frozen) / useful
+    return {0: plain, "selective": plain * SELECTIVE_COST, 1: plain * repeated}
+
+
+def _verdict(config: RunConfig, parameters: int, texts: dict[str, Text], tokens: int) -> Verdict:
+    weights = {source: source.weight for source in config.data.sources if source.weight is not None}
+    share = None
+    if weights and not config.data.stages:
+        share = sum(weight for source, weight in weights.items() if source.domain) / sum(weights.values())
+    judged = verdict(parameters, texts, config.init_from, tokens, share)
     is_demo = all(source.path.startswith("demo://") for source in config.data.sources)
     return of_demonstration(judged) if is_demo else judged
 

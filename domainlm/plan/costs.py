@@ -1,4 +1,4 @@
-"""What a run costs: seconds of a step, days, GPU-hours, money, checkpoints, and traffic between devices."""
+"""What a run costs: seconds of a step, days, GPU-hours, money, energy, checkpoints, traffic between devices."""
 
 import math
 from dataclasses import dataclass
@@ -44,6 +44,8 @@ class Costs:
     device_hours: float
     """Of all devices together, over those days."""
     money: float | None
+    kilowatt_hours: float | None
+    """None: it is not known what a device draws."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,7 @@ def costs(config: RunConfig, hardware: HardwareConfig | None, machine: Machine, 
         days=days,
         device_hours=hours,
         money=hours * hardware.price_per_gpu_hour if hardware and hardware.price_per_gpu_hour is not None else None,
+        kilowatt_hours=hours * hardware.watts / 1000 if hardware and hardware.watts else None,
     )
 
 

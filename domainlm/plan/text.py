@@ -4,13 +4,20 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from data.progress import duration
-from domainlm.plan.advice import Advice, Verdict, short
+from domainlm.plan.advice import Advice
 from domainlm.plan.build import Plan
 from domainlm.plan.costs import HostMemory, Saving
 from domainlm.plan.placement import Fit
+from domainlm.plan.scaling import short
+from domainlm.plan.verdict import Verdict
+from domainlm.plan.ways import said_tokens
 from train.engine.placement import Placement
 
-WIDTH = 110
+WIDTH = 100
+OFFLOADED = {"none": "", "optimizer": "optimizer", "optimizer, parameters": "all"}
+NOT_KNOWN = "not known"
+PARTS = {"states": 8, "gathered": 9, "buckets": 8, "kept": 8, "loss": 8, "host": 7}
+"""Columns of a device's memory, and how wide they are."""
 
 RECOMPUTED: dict[int | str, str] = {0: "", "selective": "selective"}
 
@@ -33,6 +40,7 @@ def describe(planned: Plan) -> str:
         _heading(f"memory of one {planned.machine.device}, {_machines(planned)}", _memory(planned)),
         _heading("time and money" if planned.hardware else "time", _rows(_time(planned))),
         _heading("advice", _advice(planned)),
+        _heading("ways to a specialist", _ways(planned)),
         _heading(ANSWERS[planned.verdict.answer], _verdict(planned.verdict)),
     ]
     return "\n".join(line for part in parts for line in part)
@@ -43,7 +51,18 @@ def _heading(title: str, lines: Sequence[str]) -> list[str]:
 
 
 def _rows(rows: Iterable[tuple[str, str]]) -> list[str]:
-    return [f"  {name:<24} {value}" for name, value in rows]
+    return [line for name, value in rows for line in _wrapped(value, f"  {name:<24} ", 27)]
+
+
+def _wrapped(text: str, begin: str, indent: int) -> list[str]:
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=begin,
+        subsequent_indent=" " * indent,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
 
 
 def _size(planned: Plan) -> list[tuple[str, str]]:
@@ -85,7 +104,7 @@ def _sources(planned: Plan) -> list[str]:
     for name, passes in planned.epochs.items():
         lines.append(
             f"  {name:<28} {planned.training_tokens[name]:>17,} {planned.mixture[name]:>7.1%} {passes:>7.2f} "
-            f"{planned.effective_tokens[name]:>20,.0f}"
+            + (NOT_KNOWN.rjust(20) if (worth := planned.effective_tokens[name]) is None else f"{worth:>20,.0f}")
         )
     return lines
 
@@ -100,13 +119,12 @@ def _machines(planned: Plan) -> str:
 
 def _memory(planned: Plan) -> list[str]:
     """A line for each placement with the largest micro-batch that fits; the configured and the advised one marked."""
-    columns = ("states", "gathered", "buckets", "kept", "loss", "host")
-    head = f"    {'ZeRO':<5} {'offload':<22} {'recompute':<9} {'micro-batch':>12} {'GB':>9} ="
-    lines = [head + "".join(f"{column:>9}" for column in columns)]
+    head = f"    {'ZeRO':<4} {'offload':<9} {'recompute':<9} {'micro-batch':>12} {'GB':>7} ="
+    lines = [head + "".join(f"{column:>{width}}" for column, width in PARTS.items())]
     configured, advised = planned.configured, planned.advice.placement
     for fit in planned.fits:
         marks = ("▸" if fit.placement == configured else " ") + ("★" if fit.placement == advised else " ")
-        lines.append(f" {marks} {_fit(fit)}")
+        lines.append(f" {marks} {_fit(fit)}".rstrip())
     over = "" if planned.memory.total <= planned.machine.usable_memory else ": DOES NOT FIT"
     lines.append(
         f" ▸  configured; with its micro-batch {planned.micro_batch} it takes {gigabytes(planned.memory.total)}{over}"
@@ -127,22 +145,23 @@ def _host(host: HostMemory) -> list[str]:
         there = "hardware.memory_gigabytes_per_node would say whether it fits"
     else:
         there = f"it has {gigabytes(host.machine)}" + ("" if host.total <= host.machine else ": DOES NOT FIT")
-    return [f"    each machine's own memory: {', '.join(parts)}; {there}"]
+    return _wrapped(f"each machine's own memory: {', '.join(parts)}; {there}", " " * 4, 6)
 
 
 def _fit(fit: Fit) -> str:
     memory, placement = fit.memory, fit.placement
     parts = (memory.states, memory.gathered, memory.buckets, memory.activations, memory.loss, memory.host)
-    offload = "" if placement.offload == "none" else placement.offload
     return (
-        f"{placement.zero_stage:<5} {offload:<22} {RECOMPUTED.get(placement.recompute, 'yes'):<9} "
-        f"{fit.micro_batch or 'does not fit':>12} {_figure(memory.total)} ="
-        + "".join(_figure(part) if part else f"{'':>9}" for part in parts)
+        f"{placement.zero_stage:<4} {OFFLOADED[placement.offload]:<9} {RECOMPUTED.get(placement.recompute, 'yes'):<9} "
+        f"{fit.micro_batch or 'does not fit':>12} {_figure(memory.total):>7} ="
+        + "".join(
+            f"{_figure(part) if part else '':>{width}}" for part, width in zip(parts, PARTS.values(), strict=True)
+        )
     )
 
 
 def _figure(size: int) -> str:
-    return f"{size / 1e9:>9.3f}" if size < 1e10 else f"{size / 1e9:>9.1f}"
+    return f"{size / 1e9:.3f}" if size < 1e10 else f"{size / 1e9:.1f}"
 
 
 def _time(planned: Plan) -> list[tuple[str, str]]:
@@ -173,6 +192,14 @@ def _running(planned: Plan, saved: Saving) -> list[tuple[str, str]]:
     ]
     if costs.money is not None and hardware:
         rows.append(("money", f"{hardware.currency} {costs.money:,.0f}"))
+    if costs.kilowatt_hours is not None and hardware:
+        whose = "watts_per_gpu" if hardware.watts_per_gpu else "the data sheet; machines and cooling come on top"
+        rows.append(("energy", f"{costs.kilowatt_hours:,.0f} kWh at {hardware.watts:,g} W a GPU ({whose})"))
+    if planned.budget:
+        device_hours, said = planned.budget
+        share = device_hours / costs.device_hours
+        over = "" if share >= 1 else f": it stops the run after about {share:.0%} of its tokens"
+        rows.append(("budget", f"{said}, {format(device_hours, _precision(device_hours))} GPU-hours{over}"))
     return [
         *rows,
         (
@@ -226,6 +253,46 @@ def deepspeed_file(placement: Placement) -> str:
     return f"configs/deepspeed/zero{placement.zero_stage}{suffix}.json"
 
 
+def _ways(planned: Plan) -> list[str]:
+    """A column for each way, and below them what each figure is."""
+    hardware, found = planned.hardware, planned.ways
+    hours = "GPU-hours" if hardware else "device-hours"
+    rows: list[tuple[str, list[str]]] = [
+        ("", [way.name for way in found]),
+        ("trained on", [said_tokens(way) for way in found]),
+        (hours, [_known(way.device_hours, _precision(way.device_hours)) for way in found]),
+        ("time", [_days(way.days) for way in found]),
+    ]
+    if hardware and hardware.price_per_gpu_hour is not None:
+        rows.append(("money", [_known(way.money, _precision(way.money), f"{hardware.currency} ") for way in found]))
+    if hardware and hardware.watts:
+        rows.append(("kWh", [_known(way.kilowatt_hours, _precision(way.kilowatt_hours)) for way in found]))
+    sources = dict.fromkeys(source for way in found for source in way.bits_per_byte)
+    for source in sources or [""]:
+        label = f"bits per byte {source}".strip()
+        rows.append((label, [_known(way.bits_per_byte.get(source), ".3f") for way in found]))
+    for source, spent in planned.device_hours_of_a_hundredth.items():
+        rows.append((f"0.01 of {source}", [f"{format(spent, _precision(spent))} h"]))
+    width = max(24, *(len(label) for label, _ in rows))
+    lines = [f"  {label:<{width}} " + " ".join(f"{cell:>16}" for cell in cells) for label, cells in rows]
+    return [line.rstrip() for line in lines] + [line for way in found for line in _item(f"{way.name}: {way.says}")]
+
+
+def _precision(value: float | None) -> str:
+    """Whole numbers, three figures below a hundred."""
+    return ",.0f" if value is None or value >= 100 else ".3g"
+
+
+def _days(days: float | None) -> str:
+    if days is None:
+        return NOT_KNOWN
+    return duration(days * 86_400) if days else "none"
+
+
+def _known(value: float | None, form: str, before: str = "") -> str:
+    return NOT_KNOWN if value is None else before + format(value, form)
+
+
 def _verdict(given: Verdict) -> list[str]:
     lines = [line for reason in given.reasons for line in _item(reason)]
     if given.would_change:
@@ -234,7 +301,7 @@ def _verdict(given: Verdict) -> list[str]:
 
 
 def _item(text: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent="  · ", subsequent_indent="    ", break_on_hyphens=False)
+    return _wrapped(text, "  · ", 4)
 
 
 def gigabytes(size: float) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from data.progress import duration
-from domainlm.status.goodput import STARTS, Ledger, account, at
+from domainlm.status.returns import Returns, returns
 from evaluation.pages.wording import median_mfu
 from train.checkpoints.folders import (
     CheckpointError,
@@ -24,7 +24,9 @@ from train.checkpoints.folders import (
 from train.checkpoints.identity import check_metrics
 from train.checkpoints.lock import is_locked
 from train.config import RunConfig
-from train.records.journal import REFUSED, SET_ASIDE, read_journal
+from train.hardware import board_watts
+from train.records.journal import REFUSED, SET_ASIDE, how_to_go_on, read_journal
+from train.records.ledger import STARTS, Ledger, account, at
 from train.records.metrics import read_metrics
 from train.schedule import consumed_samples
 
@@ -72,6 +74,8 @@ class Status:
     """Of all steps, thinned out for a sparkline."""
     ledger: Ledger
     currency: str
+    returns: list[Returns]
+    """What 0.01 bits per byte of the domain cost now; empty before there are two evaluations."""
 
 
 def read_status(config: RunConfig, now: float | None = None) -> Status:
@@ -81,7 +85,7 @@ def read_status(config: RunConfig, now: float | None = None) -> Status:
         DataError: the journal is damaged.
     """
     now = time.time() if now is None else now
-    folder, hardware = config.run_folder, config.hardware
+    folder = config.run_folder
     events, (lines, others) = read_journal(folder), _own_lines(config)
     steps = [line for line in lines if "loss" in line]
     recent = steps[-RECENT_STEPS:]
@@ -92,7 +96,10 @@ def read_status(config: RunConfig, now: float | None = None) -> Status:
     left = (consumed_samples(config.training, config.training.steps) - consumed_samples(config.training, step)) * (
         config.model.sequence_length
     )
+    price, watts = _rates(config, events)
+    domain = [source.name for source in config.data.sources if source.domain]
     alive = now if state in ("running", "hung?") else now - (silent or 0.0)
+    ledger = account(events, lines, last_sign_of_life=alive, price_per_device_hour=price, watts_per_device=watts)
     return Status(
         name=config.name,
         folder=str(folder),
@@ -113,14 +120,21 @@ def read_status(config: RunConfig, now: float | None = None) -> Status:
         skipped=[_skip(event) for event in events if event["event"] == "skip"],
         stragglers=next((event["slowness"] for event in reversed(events) if event["event"] == "stragglers"), {}),
         losses=thin_out([line["loss"] for line in steps if line["loss"] is not None], SPARKLINE_WIDTH),
-        ledger=account(
-            events,
-            lines,
-            last_sign_of_life=alive,
-            price_per_device_hour=hardware.price_per_gpu_hour if hardware else None,
-        ),
-        currency=hardware.currency if hardware else "$",
+        ledger=ledger,
+        currency=config.hardware.currency if config.hardware else "$",
+        returns=returns(ledger.sessions, lines, domain, price, watts),
     )
+
+
+def _rates(config: RunConfig, events: Sequence[dict[str, Any]]) -> tuple[float | None, float | None]:
+    """What a device costs an hour and the watts it draws, each None where it is not known.
+
+    Power is taken as given, or else by the data sheet of the devices that the run was trained on last.
+    """
+    hardware = config.hardware
+    device = next((event.get("device") for event in reversed(events) if event["event"] in STARTS), None)
+    given = hardware.watts_per_gpu if hardware else None
+    return hardware.price_per_gpu_hour if hardware else None, given or board_watts(device or "")
 
 
 def _own_lines(config: RunConfig) -> tuple[list[dict[str, Any]], list[str]]:
@@ -166,7 +180,7 @@ def _state(
             return "failed", lost
         return "finished", f"at step {last['step']}"
     if last["event"] == "stop":
-        return "stopped", f"after step {last['step']}: {last['reason']}; the same command goes on from there"
+        return "stopped", f"after step {last['step']}: {last['reason']}; {how_to_go_on(last)}"
     if last["event"] in ("failure", REFUSED):
         return "failed", str(last["error"])
     if begun is None:

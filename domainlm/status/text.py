@@ -69,8 +69,27 @@ def _events(status: Status) -> list[tuple[str, str]]:
         figures = "  ".join(f"{source}/{split} {x:.3f}" for source, splits in bits for split, x in splits.items())
         shown = f"bits per byte: {figures}" if figures else NOTHING_HELD_OUT
         rows.append(("evaluated", f"step {status.evaluation['step']:,}, {shown}"))
+        rows += _returns(status)
     if status.skipped:
         rows.append(("spikes", f"{len(status.skipped)}; {status.skipped[-1]}"))
+    return rows
+
+
+def _returns(status: Status) -> list[tuple[str, str]]:
+    """What 0.01 bits per byte less cost now, a line for each text."""
+    if not status.returns and status.evaluation and any(status.evaluation["evaluation"].values()):
+        return [("0.01 less", "what they cost is not known yet: it takes two evaluations")]
+    rows = []
+    for one in status.returns:
+        costs = [f"{one.device_hours:.3g} device-hours"] if one.device_hours else []
+        costs += (
+            [f"{status.currency} {format(one.money, ',.2f' if one.money >= 1 else '.3g')}"]
+            if one.money is not None
+            else []
+        )
+        costs += [f"{one.kilowatt_hours:.3g} kWh"] if one.kilowatt_hours is not None else []
+        spent = ", ".join(costs) or "not to be had, bits per byte do not fall"
+        rows.append(("0.01 less", f"{one.text}: {spent} (last {one.evaluations} evaluations)"))
     return rows
 
 

@@ -178,3 +178,27 @@ def test_a_job_that_is_queued_again_twice_without_progress_ends(
         assert (done.returncode == 0) == expected, done.stdout + done.stderr
         if not expected and queued_again[restart - 1]:
             assert "not queued again: twice it was, and no step after " + (saved[0] or "0") in done.stdout
+
+
+STAND_IN_FOR_A_SPENT_BUDGET = """#!/bin/bash
+touch "$RUN_FOLDER/began"
+echo '{"event": "stop", "time": "now", "step": 3, "budget_device_hours": 2.5}' >>"$RUN_FOLDER/journal.jsonl"
+"""
+
+
+def test_a_job_whose_budget_is_spent_is_not_queued_again(slurm: Callable[..., dict[str, str]], tmp_path: Path) -> None:
+    """The links of a chain that are left, and a job that Slurm itself restarts, begin no rank."""
+    run, variables, command = tmp_path / "run", slurm(STAND_IN_FOR_A_SPENT_BUDGET), ["bash", "slurm/pretrain.sbatch"]
+    for more, says in (
+        ({}, "not queued again: the run's budget is spent; raise hardware.budget"),
+        ({"SLURM_RESTART_COUNT": "1"}, "nothing to do: the run's budget is spent"),
+        ({"CHAIN": "2/3"}, "nothing to do: the run's budget is spent"),
+    ):
+        (run / "began").unlink(missing_ok=True)
+        done = subprocess.run(
+            [*command, "run.yaml"], cwd=CHECKOUT, env=variables | more, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        assert says in done.stdout
+        assert (run / "began").exists() == (not more)
+    assert not (run / "asked-of-slurm").exists()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from train.records.budget import Budget
 from train.stop import MARGIN_SECONDS, SIGNALS, StopRequest, discard_met_request, stop_stamp
 
 
@@ -62,6 +63,18 @@ def test_the_time_limit_leaves_room_for_the_longest_step_and_save() -> None:
     assert stop.reason == "", "90 of 100 seconds are needed"
     stop.took("save", 75)
     assert stop.reason.endswith("s are left of the time limit, a step and its save may need 135")
+
+
+def test_the_budget_leaves_room_for_the_longest_step_and_save() -> None:
+    stop = StopRequest(None, time.time() + 1e6)
+    stop.budget = Budget(2.5, "$ 1,000", time.time() + 100)
+    stop.took("step", 30)
+    stop.took("save", 60)
+    assert stop.reason == ""
+    assert stop.spent is None
+    stop.took("save", 71)
+    assert stop.reason == "the budget of $ 1,000 is spent"
+    assert stop.spent == stop.budget
 
 
 def test_without_a_time_limit_nothing_is_measured_against_it() -> None:

@@ -28,6 +28,8 @@ BRANCH, START, RESUME, SAVING = "branch", "start", "resume", "saving"
 
 Those of older versions lack it, but for `branch`.
 """
+STOPPED_BY_BUDGET = "budget_device_hours"
+"""Of a stop: the budget that was spent."""
 NEEDED = {"save": {"step"}, SAVING: {"step"}, "skip": {"first", "last"}, "spike": {"step"}, "stop": {"step"}}
 """What a start reads of events, by their names."""
 
@@ -101,6 +103,13 @@ def read_journal(run_folder: Path) -> list[dict[str, Any]]:
         before += len(line) + 1
         events.append(event)
     return events
+
+
+def how_to_go_on(stop: Mapping[str, Any]) -> str:
+    """What is to be done after a stop, which the journal has as this event."""
+    if STOPPED_BY_BUDGET in stop:
+        return "with a larger hardware.budget the same command goes on from there"
+    return "the same command goes on from there"
 
 
 def may_be_own(events: Iterable[Mapping[str, Any]], step: int, digest: str) -> bool:

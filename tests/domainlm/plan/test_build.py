@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from data.errors import DataError
-from domainlm.plan.advice import Verdict, of_demonstration
 from domainlm.plan.build import Plan, plan
 from domainlm.plan.scaling import effective_tokens
 from domainlm.plan.text import describe
+from domainlm.plan.verdict import Verdict, of_demonstration
 from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
 from train.token_stream import open_stream
@@ -77,7 +77,7 @@ def test_what_saves_and_generation_take_is_shown(published: Plan) -> None:
     assert published.host.of_steps == 0
     assert published.kv_cache_bytes_per_token == 2 * 70 * 7680 * 2
     assert published.kv_cache_bytes == 2048 * published.kv_cache_bytes_per_token
-    shown = describe(published)
+    shown = " ".join(describe(published).split())
     assert "17.2 GB of copies for saves; hardware.memory_gigabytes_per_node would say whether it fits" in shown
     assert "2,150 kB a token in bf16, 4.4 GB for a text of full length" in shown
 
