@@ -60,7 +60,9 @@ def test_a_run_by_muon_goes_on_at_another_stage_and_on_other_ranks(
     for world, cases in MUON_CASES.items():
         saved |= on_ranks("save", world, config_file, folder, cases)
     for facts in saved.values():
-        assert 0 < facts["bytes"] - facts["planned bytes"] < 16_384, "8 bytes of what Muon trains, 12 of the rest, names"
+        assert 0 < facts["bytes"] - facts["planned bytes"] < 16_384, (
+            "8 bytes of what Muon trains, 12 of the rest, names"
+        )
     pairs = 0
     for world, cases in MUON_CASES.items():
         for case, loads in on_ranks("load", world, config_file, folder, cases).items():
