@@ -1,19 +1,20 @@
 """CPU-seconds of training until the held-out text needs a number of bits per byte: ours beside another build or recipe.
 
     python benchmarks/time_to_quality.py --before COMMIT [--config configs/demo.yaml] [section.key=value ...] [--json]
-    python benchmarks/time_to_quality.py --against "training.optimizer=adamw training.learning_rate=3e-3" [--json]
+    python benchmarks/time_to_quality.py --against "adamw: training.optimizer=adamw" [--json]
 
 Ours is CONFIG of this checkout. `--before` is the file of the same name of another commit, trained by that commit's
-code, which is laid out in a temporary worktree; `--against` is ours with other settings, by this code. Settings in the
-command are for all. All train on the same shards, made once, by `domainlm train` with the ranks that the configuration
-asks for and one thread each, at the same time, so that whatever else the machine does slows all alike; one that ends
-early leaves the others a quieter machine, which is to its own disadvantage.
+code, which is laid out in a temporary worktree; `--against` is ours with other settings, by this code, under a name.
+Settings in the command are for all. All train on the same shards, made once, by `domainlm train` with the ranks that
+the configuration asks for and one thread each, at the same time, so that whatever else the machine does slows all
+alike; one that ends early leaves the others a quieter machine, which is to its own disadvantage.
 
 Counted are the CPU-seconds of all processes of a run (user and system) in its steps: not its start, not its first
 step, which loads and compiles, and not the evaluations, of which there are `--points` spread evenly over each run.
-Between two of them bits per byte are taken as linear in CPU-seconds. Of each of the other's evaluations there is a pair
-of rows: CPU-seconds to that value, ours first; behind them the bits per byte that both have when the shorter of the two
-ends. A schedule is part of a recipe: its last point alone is that of a run that was meant to end there.
+Between two of them bits per byte are taken as linear in CPU-seconds. Of the other's last evaluation, with `--json` of
+each, there is a pair of rows: CPU-seconds to that value, ours first; behind them the bits per byte that both have when
+the shorter of the two ends. A schedule is part of a recipe: its last point alone is that of a run that was meant to end
+there.
 """
 
 import os
@@ -59,7 +60,7 @@ def main() -> None:
     options.add_argument("settings", nargs="*", metavar="section.key=value", help="for all contenders")
     options.add_argument("--config", type=Path, default=Path("configs/demo.yaml"), help="relative to the checkout")
     options.add_argument("--before", metavar="COMMIT", help="another build, with its own file of this name")
-    options.add_argument("--against", action="append", default=[], metavar="SETTINGS", help="ours with other settings")
+    options.add_argument("--against", action="append", default=[], metavar='"NAME: SETTINGS"', help="ours, changed")
     options.add_argument("--data", metavar="FOLDER", help="prepared and tokenized there already, or made there")
     options.add_argument("--points", type=int, default=10, help="evaluations of each run")
     options.add_argument("--tokens", type=int, default=16_000, help="that are scored of each source and split")
@@ -67,17 +68,19 @@ def main() -> None:
     given = options.parse_args()
     if not given.before and not given.against:
         options.error("nothing to stand beside: --before COMMIT, or --against SETTINGS")
-    with tempfile.TemporaryDirectory() as name:
-        scratch = Path(name)
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
         settings = (*given.settings, f"data.folder={given.data or scratch / 'data'}", "monitoring.wandb=false")
         for stage in ("prepare", "tokenize"):
             domainlm(Contender("ours", ROOT, settings), stage, given.config, scratch / "ours").check()
         with checkout(given.before, scratch / "before") as before:
             contenders = [Contender("ours", ROOT, settings)]
             contenders += [Contender(before.name, before.root, settings)] if before else []
-            contenders += [Contender(f"ours with {each}", ROOT, (*settings, *each.split())) for each in given.against]
+            for name, _, changes in (each.partition(":") for each in given.against):
+                contenders.append(Contender(name, ROOT, (*settings, *changes.split())))
             runs = [measure(contenders, given, scratch / str(repeat)) for repeat in range(given.repeats)]
-    rows = [row for name in runs[0][0] for row in rows_of(name, [one.name for one in contenders], runs)]
+    names = [one.name for one in contenders]
+    rows = [row for held_out in runs[0][0] for row in rows_of(held_out, names, runs, every_level=given.json)]
     show(f"{given.config}: CPU-seconds of training to the same bits per byte, ratio theirs / ours", rows, given.json)
 
 
@@ -192,13 +195,16 @@ def bits_at(points: Sequence[Point], seconds: float) -> float:
     return points[-1][1]
 
 
-def rows_of(name: str, contenders: Sequence[str], runs: Sequence[Sequence[Curves]]) -> list[Row]:
+def rows_of(
+    name: str, contenders: Sequence[str], runs: Sequence[Sequence[Curves]], every_level: bool = True
+) -> list[Row]:
     """The rows of one held-out set: ours beside each of the others, level by level, then at the same CPU-seconds."""
     ours = [run[0][name] for run in runs]
     rows = []
     for number, other in enumerate(contenders[1:], start=1):
         theirs = [run[number][name] for run in runs]
-        for point, (_, level) in enumerate(theirs[0][1:], start=1):
+        levels = list(enumerate(bits for _, bits in theirs[0]))
+        for point, level in levels[1:] if every_level else levels[-1:]:
             wanted = [seconds_to(curve, level) for curve in ours]
             taken = tuple(curve[point][0] for curve in theirs)
             reached = tuple(seconds for seconds in wanted if seconds is not None)
