@@ -173,7 +173,7 @@ def write_adapter(config: Any, folder: Path) -> None:
     from model.lora.folder import to_peft
     from model.lora.lora import add_lora
     from model.transformer import Transformer
-    from train.engine.optimizer import trained_parameters
+    from train.engine.layout import trained_parameters
 
     model = Transformer(config.model)
     add_lora(model, config.lora, (), config.seed)

@@ -47,6 +47,17 @@ class SpikesConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     within a window; more are written down and no more than that, for then the level has shifted."""
 
 
+class MuonConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True):
+    """How Muon moves the matrices of the blocks, where `optimizer` is muon; they are decayed by `weight_decay` too."""
+
+    learning_rate: PositiveFloat = 0.02
+    """Highest learning rate of these matrices; it rises and falls as `training.learning_rate` does, which is that of
+    embeddings, head, gains and biases. One rate serves models of all widths: the step of a matrix is scaled by
+    √max(1, rows / columns)."""
+    momentum: float = Field(default=0.95, ge=0, lt=1)
+    """Share of the last momentum in the new one."""
+
+
 class TrainingConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True):
     """How the model is optimised; the defaults are the published recipe's where it has one (arXiv 2303.17564 §3.3)."""
 
@@ -56,6 +67,10 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False
     """Sequences in a global batch; or a warm-up as {steps done: sequences}, such as {0: 1024, 7200: 2048}."""
     micro_batch: PositiveInt
     """Sequences that one rank takes through the model at a time."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """muon: the matrices of the blocks by Muon (`muon`), which learns more of each token; all else by AdamW."""
+    muon: MuonConfig = MuonConfig()
+    """Muon's own settings."""
     learning_rate: PositiveFloat
     """Highest learning rate, reached at the end of the warm-up."""
     minimum_learning_rate: NonNegativeFloat = 0.0
@@ -67,7 +82,7 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False
     decay_fraction: float = Field(default=0.2, gt=0, le=1)
     """Share of the steps over which `wsd` decays."""
     weight_decay: NonNegativeFloat = 0.1
-    """AdamW's decay of matrices; biases and norm gains are never decayed."""
+    """Decay of matrices, times the learning rate; biases and norm gains are never decayed."""
     betas: tuple[float, float] = (0.9, 0.95)
     """AdamW's decay rates of the first and second moment."""
     epsilon: PositiveFloat = 1e-8

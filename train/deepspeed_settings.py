@@ -12,7 +12,7 @@ OWNED_KEYS = {
     "fp16": "training.precision",
     "data_types": "training.precision",
     "communication_data_type": "training.precision",
-    "optimizer": "training.learning_rate, betas, epsilon and weight_decay",
+    "optimizer": "training.optimizer, learning_rate, betas, epsilon and weight_decay",
     "scheduler": "training.schedule",
 }
 """Settings that the framework derives, and the keys that decide them."""

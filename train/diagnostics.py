@@ -13,7 +13,7 @@ import torch.distributed as dist
 
 from data.files import append
 from train.engine import engine
-from train.engine.optimizer import trained_parameters
+from train.engine.layout import trained_parameters
 from train.gradient import Gradient
 from train.run import Run
 

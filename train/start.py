@@ -23,7 +23,8 @@ from train.config_file import differences
 from train.earlier_steps import Past, read_examined, read_history, read_skips
 from train.engine import engine
 from train.engine.initial_weights import texts_read_before
-from train.engine.optimizer import describe_groups, trained_parameters
+from train.engine.layout import trained_parameters
+from train.engine.optimizer import describe_groups
 from train.held_out import is_due
 from train.process import Rank
 from train.ranks import of_first_rank
@@ -170,4 +171,4 @@ def describe(config: RunConfig, rank: Rank, stream: TokenStream, started: engine
         say(shortage)
     if never := why_no_best(config, read_manifest(config.shards).splits):
         say(f"WARNING: {never}")
-    say(describe_groups(started.module, training.weight_decay))
+    say(describe_groups(started.module, training))

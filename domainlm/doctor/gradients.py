@@ -48,7 +48,8 @@ def small_run(config: RunConfig, ranks: int, zero_stage: int | None = None) -> R
         "batch_size": ranks * MICRO_BATCHES * MICRO_BATCH,
         "micro_batch": MICRO_BATCH,
         "gradient_clipping": 0.0,
-        "betas": (0.0, 0.95),  # AdamW's first moment is then the gradient that it was given
+        "betas": (0.0, 0.95),  # AdamW's first moment is then the gradient that it was given,
+        "muon": {"momentum": 0.0},  # and so is Muon's momentum
         "activation_checkpointing": False,
         "compile": False,
         "deepspeed": {**settings, "zero_optimization": zero},

@@ -9,7 +9,6 @@ import torch.distributed as dist
 from domainlm.doctor.gradients import MICRO_BATCH, MICRO_BATCHES, STEPS, TOKENS, VOCABULARY
 from model.transformer import Transformer
 from train.checkpoints import state
-from train.checkpoints.fragments import KINDS
 from train.config import RunConfig
 from train.engine import engine
 from train.engine.initial_weights import set_initial_weights
@@ -82,11 +81,11 @@ def _tokens(first: int, device: torch.device) -> torch.Tensor:
 
 
 def _distances(started: engine.Engine, wanted: dict[str, torch.Tensor]) -> dict[str, float]:
-    """How far what AdamW was given lies from each wanted gradient, as a share of its norm."""
+    """How far what the optimizer was given lies from each wanted gradient, as a share of its norm."""
     names = list(wanted)
     squares = torch.zeros(2, len(names), dtype=torch.float64, device=started.device)
     for fragment, tensors in state.parts(started):
-        gradient = dict(zip(KINDS, tensors, strict=True))["exp_avg"].to(started.device)
+        gradient = tensors[1].to(started.device)  # the first moment, or Muon's momentum
         expected = wanted[fragment.name].flatten()[fragment.start : fragment.stop]
         squares[0, names.index(fragment.name)] += (gradient - expected).square().sum()
         squares[1, names.index(fragment.name)] += expected.square().sum()

@@ -19,7 +19,7 @@ from tests.launched.rank import begin, finish, whole_weight, zero_stage
 from train.checkpoints import fragments, state
 from train.config_file import load_config
 from train.engine import engine
-from train.engine.optimizer import trained_parameters
+from train.engine.layout import trained_parameters
 from train.engine.placement import configured_placement
 from train.hardware import Machine
 from train.run import Run

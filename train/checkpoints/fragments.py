@@ -2,7 +2,7 @@
 
 rank_00000.safetensors   tensors KIND.NAME, one-dimensional fp32: elements start to stop of the flattened parameter
 rank_00000.json          what is in it, while the save is under way; merged into the index when all ranks are done
-index.json               parameter → shape, and which rank's file has which elements
+index.json               parameter → shape, kinds, and which rank's file has which elements
 
 Nothing in them depends on how many ranks there were or how DeepSpeed divided the parameters, so that a run goes on at
 any number of ranks and any ZeRO stage.
@@ -21,8 +21,12 @@ from safetensors import SafetensorError, safe_open
 from data.files import naming, write_atomically
 from train.checkpoints.folders import CheckpointError
 
-KINDS = ("weight", "exp_avg", "exp_avg_sq")
-"""What is kept of each parameter: the fp32 master weight and AdamW's two moments, 12 bytes an element in all."""
+WEIGHT = "weight"
+"""The fp32 master weight, which is kept of each parameter."""
+ADAMW_STATE = ("exp_avg", "exp_avg_sq")
+"""What is kept beside it of one that AdamW trains: two moments, 12 bytes an element in all."""
+MUON_STATE = ("momentum",)
+"""What is kept beside it of one that Muon trains: 8 bytes an element in all."""
 INDEX = "index.json"
 BLOCK_BYTES = 1 << 24
 
@@ -35,6 +39,8 @@ class Fragment(NamedTuple):
     """Of the whole parameter."""
     start: int
     stop: int
+    kinds: tuple[str, ...] = (WEIGHT, *ADAMW_STATE)
+    """What is kept of these elements."""
 
 
 def rank_file(rank: int) -> str:
@@ -54,7 +60,7 @@ def write_rank(
 
     Args:
         fragments: what this rank writes, at most one of each parameter.
-        arrays: float32, one-dimensional: of the first kind for each fragment, then of the second, then of the third.
+        arrays: float32, one-dimensional, in the order of `in_file`.
         optimizer_step: how many steps AdamW has applied: what its bias correction depends on.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -75,19 +81,25 @@ def write_rank(
     write_atomically(folder / record_file(rank), json.dumps(record))
 
 
+def in_file(fragments: Sequence[Fragment]) -> list[tuple[int, str]]:
+    """Number of the fragment and kind of each tensor of a rank's file, in its order: one kind after another."""
+    kinds = dict.fromkeys(kind for fragment in fragments for kind in fragment.kinds)
+    return [(number, kind) for kind in kinds for number, held in enumerate(fragments) if kind in held.kinds]
+
+
 def _blocks(fragments: Sequence[Fragment], arrays: Iterable[np.ndarray]) -> Iterable[memoryview | bytes]:
     """The bytes of a safetensors file: the header's length in 8 bytes, the header, the tensors back to back."""
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     sizes, end = [], 0
-    for kind in KINDS:
-        for name, _, start, stop in fragments:
-            sizes.append(stop - start)
-            header[f"{kind}.{name}"] = {
-                "dtype": "F32",
-                "shape": [stop - start],
-                "data_offsets": [end, end + 4 * sizes[-1]],
-            }
-            end += 4 * sizes[-1]
+    for number, kind in in_file(fragments):
+        held = fragments[number]
+        sizes.append(held.stop - held.start)
+        header[f"{kind}.{held.name}"] = {
+            "dtype": "F32",
+            "shape": [sizes[-1]],
+            "data_offsets": [end, end + 4 * sizes[-1]],
+        }
+        end += 4 * sizes[-1]
     encoded = json.dumps(header).encode()
     encoded += b" " * (-len(encoded) % 8)
     yield len(encoded).to_bytes(8, "little") + encoded
@@ -116,8 +128,8 @@ def merge_records(folder: Path, world_size: int) -> tuple[dict[str, dict[str, An
     records = [json.loads((folder / record_file(rank)).read_bytes()) for rank in range(world_size)]
     parameters: dict[str, Any] = {}
     for rank, record in enumerate(records):
-        for name, shape, start, stop in record["fragments"]:
-            parameter = parameters.setdefault(name, {"shape": shape, "fragments": []})
+        for name, shape, start, stop, kinds in record["fragments"]:
+            parameter = parameters.setdefault(name, {"shape": shape, "kinds": kinds, "fragments": []})
             parameter["fragments"].append((start, stop, rank))
     for name, parameter in parameters.items():
         parameter["fragments"].sort()
@@ -158,6 +170,9 @@ class Reader:
             parameters = json.loads((folder / INDEX).read_bytes())["parameters"]
             self.shapes = {name: tuple(parameter["shape"]) for name, parameter in parameters.items()}
             self._fragments = {name: parameter["fragments"] for name, parameter in parameters.items()}
+            self.kinds = {
+                name: parameter.get("kinds", (WEIGHT, *ADAMW_STATE)) for name, parameter in parameters.items()
+            }
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(
                 f"{folder}: {INDEX} cannot be read ({error}): the checkpoint is damaged or was made by another version"
@@ -170,7 +185,7 @@ class Reader:
         Raises:
             CheckpointError: the checkpoint has no such parameter, has it in another shape, or a file is damaged.
         """
-        name, shape, first, end = fragment
+        name, shape, first, end, _ = fragment
         if self.shapes.get(name) != shape:
             found = f"has shape {list(self.shapes[name])}" if name in self.shapes else "is missing"
             raise CheckpointError(f"{self._folder}: parameter {name} {found}, the model wants {list(shape)}")

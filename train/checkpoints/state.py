@@ -1,23 +1,23 @@
 """What an engine has learnt, whatever its ZeRO stage: the parts that this rank holds, saved and loaded by name.
 
-DeepSpeed keeps fp32 master weights and AdamW's moments in flat tensors, each rank its part: the parameters themselves
-at stage 0, one tensor a parameter group at stages 1 and 2, one a sub-group at stage 3. Weights in bf16 are not state:
-they are the rounded master weights. Neither is what is frozen beside an adapter.
+Weights in bf16 are not state: they are the rounded master weights. Neither is what is frozen beside an adapter.
 """
 
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from train.checkpoints.fragments import KINDS, Fragment, Reader
+from train.checkpoints.fragments import ADAMW_STATE, MUON_STATE, WEIGHT, Fragment, Reader, in_file
 from train.engine.engine import Engine
-from train.engine.optimizer import trained_parameters
+from train.engine.hidden_matrices import is_hidden
+from train.engine.layout import masters, places, torch_optimizer, trained_parameters, whole_shape
+from train.engine.muon import Muon
 
 
 class Part(NamedTuple):
@@ -25,67 +25,43 @@ class Part(NamedTuple):
 
     fragment: Fragment
     tensors: tuple[Tensor, ...]
-    """For each of KINDS the engine's own memory: fp32, one-dimensional."""
+    """For each of the fragment's kinds the engine's own memory: fp32, one-dimensional."""
 
 
 def parts(engine: Engine) -> list[Part]:
     """The engine's state on this rank; at stage 0 every rank has all of it."""
-    return [
-        Part(fragment, tuple(tensor.narrow(0, offset, fragment.stop - fragment.start) for tensor in flat))
-        for fragment, flat, offset in _places(engine)
-    ]
+    flats = [{kind: tensor.view(-1) for kind, tensor in _kept(engine, master).items()} for master in masters(engine)]
+    found = []
+    for name, shape, start, stop, master, offset in places(engine):
+        flat = flats[master]
+        fragment = Fragment(name, shape, start, stop, tuple(flat))
+        found.append(Part(fragment, tuple(tensor.narrow(0, offset, stop - start) for tensor in flat.values())))
+    return found
 
 
-def _places(engine: Engine) -> Iterator[tuple[Fragment, tuple[Tensor, ...], int]]:
-    """Each fragment, the flat tensors of the three kinds that it is in, and where in them it begins."""
-    stage, optimizer, module = engine.zero_optimization_stage(), engine.optimizer, engine.module
-    parameters: list[tuple[str, Any]] = list(trained_parameters(module).items())
-    flats = [_flat_state(engine, master) for master in _masters(engine)]
-    for number, (name, parameter) in enumerate(parameters):
-        if stage == 0:
-            yield Fragment(name, tuple(parameter.shape), 0, parameter.numel()), flats[number], 0
-        elif stage < 3:
-            place = parameter._hp_mapping
-            if place is not None:
-                start, size = place.lp_fragment_address.start, place.lp_fragment_address.numel
-                fragment = Fragment(name, tuple(parameter.shape), start, start + size)
-                yield fragment, flats[place.param_group_index], place.hp_fragment_address.start
-        else:
-            group, offset, size = optimizer.grad_position[optimizer.get_param_id(parameter)]
-            start = optimizer._get_param_partition_rank(parameter) * size
-            stop = min(start + size, parameter.ds_numel)  # behind it is padding
-            if start < stop:
-                yield Fragment(name, tuple(parameter.ds_shape), start, stop), flats[group], offset
-
-
-def _masters(engine: Engine) -> list[Tensor]:
-    """The tensors that AdamW updates."""
-    stage, optimizer = engine.zero_optimization_stage(), engine.optimizer
-    if stage == 0:
-        return list(trained_parameters(engine.module).values())
-    if stage == 3:
-        return list(optimizer.fp32_partitioned_groups_flat)
-    return [group["params"][0] for group in optimizer.optimizer.param_groups]
-
-
-def _adam_state(engine: Engine, master: Tensor) -> dict[str, Tensor]:
-    """AdamW's state of one of its tensors, which it would otherwise begin, just like this, at its first step."""
-    adam = engine.optimizer.optimizer if engine.zero_optimization_stage() > 0 else engine.optimizer
-    state: dict[str, Tensor] = adam.state[master]
+def _kept(engine: Engine, master: Tensor) -> dict[str, Tensor]:
+    """By kind a master and what its optimizer keeps of it, which that would otherwise begin, so, at its first step."""
+    optimizer = torch_optimizer(engine)
+    state: dict[str, Tensor] = optimizer.state[master]
+    kinds = MUON_STATE if isinstance(optimizer, Muon) and optimizer.moves(master) else ADAMW_STATE
     if not state:
-        state["step"] = torch.zeros((), dtype=torch.float32, device=master.device)
-        state |= {kind: torch.zeros_like(master, memory_format=torch.preserve_format) for kind in KINDS[1:]}
-    return state
+        state |= {kind: torch.zeros_like(master, memory_format=torch.preserve_format) for kind in kinds}
+        if kinds == ADAMW_STATE:
+            state["step"] = torch.zeros((), dtype=torch.float32, device=master.device)
+    return {WEIGHT: master.detach()} | {kind: state[kind] for kind in kinds}
 
 
-def _flat_state(engine: Engine, master: Tensor) -> tuple[Tensor, ...]:
-    state = _adam_state(engine, master)
-    return tuple(tensor.detach().view(-1) for tensor in (master, *(state[kind] for kind in KINDS[1:])))
+def _steps_applied(engine: Engine) -> Iterator[Tensor]:
+    """AdamW's counts, one of each of its masters; the first master is AdamW's whatever the optimizer."""
+    for master in masters(engine):
+        _kept(engine, master)
+        if "step" in (state := torch_optimizer(engine).state[master]):
+            yield state["step"]
 
 
 def optimizer_step(engine: Engine) -> int:
-    """How many steps AdamW has applied; steps that were skipped do not count."""
-    return int(_adam_state(engine, _masters(engine)[0])["step"].item())
+    """How many steps the optimizer has applied; steps that were skipped do not count."""
+    return int(next(_steps_applied(engine)).item())
 
 
 def own_parts(engine: Engine) -> list[Part]:
@@ -134,9 +110,9 @@ class Snapshot:
 
 def arrays(saved: list[Part]) -> Iterator[np.ndarray]:
     """The values of parts in the order of a checkpoint's file, one at a time in host memory."""
-    for kind in range(len(KINDS)):
-        for part in saved:
-            yield part.tensors[kind].cpu().numpy()
+    for number, kind in in_file([part.fragment for part in saved]):
+        fragment, tensors = saved[number]
+        yield tensors[fragment.kinds.index(kind)].cpu().numpy()
 
 
 @torch.no_grad()
@@ -152,10 +128,10 @@ def load(engine: Engine, folder: Path, optimizer_step: int) -> None:
     if stage == 3:
         optimizer.checkpoint_event_prologue()  # small parameters, otherwise kept whole, go back to their parts
     for fragment, tensors in parts(engine):
-        for kind, tensor in zip(KINDS, tensors, strict=True):
+        for kind, tensor in zip(fragment.kinds, tensors, strict=True):
             tensor.copy_(torch.from_numpy(reader.read(kind, fragment)))
-    for master in _masters(engine):
-        _adam_state(engine, master)["step"].fill_(optimizer_step)
+    for applied in _steps_applied(engine):
+        applied.fill_(optimizer_step)
     if stage in (1, 2):
         optimizer.update_lp_params()
     elif stage == 3:
@@ -168,7 +144,9 @@ def load(engine: Engine, folder: Path, optimizer_step: int) -> None:
 
 def bytes_to_save(engine: Engine) -> int:
     """Size of the whole checkpoint, of all ranks together."""
-    shapes: list[tuple[int, ...]] = [
-        getattr(p, "ds_shape", p.shape) for p in trained_parameters(engine.module).values()
-    ]
-    return 4 * len(KINDS) * sum(math.prod(shape) for shape in shapes)
+    muon, size = isinstance(torch_optimizer(engine), Muon), 0
+    for name, parameter in trained_parameters(engine.module).items():
+        shape = whole_shape(parameter)
+        kinds = (WEIGHT, *(MUON_STATE if muon and is_hidden(name, shape) else ADAMW_STATE))
+        size += 4 * len(kinds) * math.prod(shape)
+    return size

@@ -15,7 +15,7 @@ from model.pretrained import load_pretrained
 from model.transformer import Transformer
 from train.checkpoints.compatibility import check_architecture
 from train.checkpoints.folders import Checkpoint, DeletedError, find_checkpoint, still_there
-from train.checkpoints.fragments import KINDS, Fragment, Reader
+from train.checkpoints.fragments import WEIGHT, Fragment, Reader
 from train.checkpoints.identity import check_base
 from train.config import RunConfig
 from train.engine.initial_weights import trained_rows
@@ -94,7 +94,7 @@ def load_weights(model: Transformer, folder: Path) -> None:
         reader = Reader(folder)
         for name, parameter in model.named_parameters():
             whole = Fragment(name, tuple(parameter.shape), 0, parameter.numel())
-            parameter.copy_(torch.from_numpy(reader.read(KINDS[0], whole)).view_as(parameter))
+            parameter.copy_(torch.from_numpy(reader.read(WEIGHT, whole)).view_as(parameter))
 
 
 def read_trained(folder: Path) -> dict[str, torch.Tensor]:
@@ -107,4 +107,4 @@ def read_trained(folder: Path) -> dict[str, torch.Tensor]:
     with still_there(folder):
         reader = Reader(folder)
         wholes = [Fragment(name, shape, 0, math.prod(shape)) for name, shape in reader.shapes.items()]
-        return {w.name: torch.from_numpy(reader.read(KINDS[0], w)).view(w.shape) for w in wholes}
+        return {w.name: torch.from_numpy(reader.read(WEIGHT, w)).view(w.shape) for w in wholes}

@@ -24,8 +24,11 @@ from model.block import Block
 from model.transformer import Transformer
 from train.config import RunConfig, TrainingConfig
 from train.config_file import ConfigError, taken_for_numbers
+from train.engine.hidden_matrices import hidden_matrices, is_hidden
 from train.engine.initial_weights import set_initial_weights
-from train.engine.optimizer import build_optimizer, set_hyperparameters, trained_parameters
+from train.engine.layout import masters, places, torch_optimizer, trained_parameters, whole_shape
+from train.engine.muon import Muon
+from train.engine.optimizer import build_optimizer, set_hyperparameters
 from train.schedule import accumulation
 
 Engine: TypeAlias = deepspeed.DeepSpeedEngine
@@ -128,6 +131,16 @@ def build_engine(config: RunConfig, device: torch.device, world_size: int, fresh
     if hasattr(engine.optimizer, "check_overflow"):
         # The loop finds what is not finite before it decides on a step: a second search would cost another collective.
         engine.optimizer.check_overflow = lambda partition_gradients=True: None
+    optimizer = torch_optimizer(engine)
+    if isinstance(optimizer, Muon):
+        shapes = {name: whole_shape(parameter) for name, parameter in trained_parameters(model).items()}
+        hidden = [
+            matrix
+            for name, shape in shapes.items()
+            if is_hidden(name, shape)
+            for matrix in hidden_matrices(config.model, name, (shape[0], shape[1]))
+        ]
+        optimizer.share(hidden, masters(engine), places(engine), engine.zero_optimization_stage() == 0, device)
     return engine
 
 

@@ -1,23 +1,19 @@
-"""AdamW, with weight decay decided by shape.
+"""The optimizer of a run, AdamW or Muon beside it, with weight decay decided by shape.
 
 Decay on a norm's gain is what made BloombergGPT's first run diverge (arXiv 2303.17564, appendix C): only tensors of two
 dimensions or more are decayed, and the groups are printed and tested.
 """
 
 from collections.abc import Iterable
-from typing import Any, TypedDict
+from typing import Any
 
 import torch
 from torch import nn
 
 from train.config import TrainingConfig
-
-
-class ParameterGroup(TypedDict):
-    """One of the optimizer's parameter groups."""
-
-    params: list[nn.Parameter]
-    weight_decay: float
+from train.engine.hidden_matrices import is_hidden
+from train.engine.layout import trained_parameters, whole_shape
+from train.engine.muon import MOMENTUM, Muon
 
 
 def decays(shape: Iterable[int]) -> bool:
@@ -25,46 +21,56 @@ def decays(shape: Iterable[int]) -> bool:
     return len(tuple(shape)) >= 2
 
 
-def trained_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
-    """The parameters that steps change, by name: all, or beside a frozen base those of an adapter."""
-    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-
-
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[ParameterGroup]:
-    """What of a model is trained, in groups that are decayed and not; a tied parameter appears once, a group of none
-    not at all (an adapter has matrices alone)."""
+def parameter_groups(model: nn.Module, training: TrainingConfig) -> list[dict[str, Any]]:
+    """What of a model is trained, in groups that are decayed, not decayed and moved by Muon; a tied parameter appears
+    once, a group of none not at all (an adapter has matrices alone)."""
     decayed: list[nn.Parameter] = []
     kept: list[nn.Parameter] = []
-    for parameter in trained_parameters(model).values():
-        # Under ZeRO-3 a parameter is partitioned and empty; DeepSpeed keeps its whole shape in ds_shape.
-        (decayed if decays(getattr(parameter, "ds_shape", parameter.shape)) else kept).append(parameter)
-    groups: list[ParameterGroup] = [
-        {"params": decayed, "weight_decay": weight_decay},
+    hidden: list[nn.Parameter] = []
+    for name, parameter in trained_parameters(model).items():
+        shape = whole_shape(parameter)
+        if training.optimizer == "muon" and is_hidden(name, shape):
+            hidden.append(parameter)
+        else:
+            (decayed if decays(shape) else kept).append(parameter)
+    groups: list[dict[str, Any]] = [
+        {"params": decayed, "weight_decay": training.weight_decay},
         {"params": kept, "weight_decay": 0.0},
+        {"params": hidden, "weight_decay": training.weight_decay, MOMENTUM: training.muon.momentum},
     ]
     return [group for group in groups if group["params"]]
 
 
 def build_optimizer(model: nn.Module, training: TrainingConfig) -> torch.optim.AdamW:
-    """Fused AdamW over the parameter groups; the loop sets the learning rate before every step."""
-    groups: list[Any] = list(parameter_groups(model, training.weight_decay))
-    return torch.optim.AdamW(groups, lr=training.learning_rate, betas=training.betas, eps=training.epsilon, fused=True)
+    """Fused AdamW over the parameter groups, Muon over that of the hidden matrices; the loop sets rates every step."""
+    kind = Muon if training.optimizer == "muon" else torch.optim.AdamW
+    groups: list[Any] = parameter_groups(model, training)
+    return kind(groups, lr=training.learning_rate, betas=training.betas, eps=training.epsilon, fused=True)
 
 
 def set_hyperparameters(optimizer: torch.optim.Optimizer, training: TrainingConfig, learning_rate: float) -> None:
-    """Write the configuration's values over those that a loaded checkpoint brought along."""
-    # The decayed group is always there, and the first; an adapter has no other.
-    for group, weight_decay in zip(optimizer.param_groups, (training.weight_decay, 0.0), strict=False):
-        group["lr"] = learning_rate
-        group["betas"] = training.betas
-        group["eps"] = training.epsilon
-        group["weight_decay"] = weight_decay
+    """Write the configuration's values over those that a loaded checkpoint brought along.
+
+    Muon's rate is the same share of its highest as `learning_rate` is of AdamW's.
+    """
+    decay = iter((training.weight_decay, 0.0))  # the decayed group is always there, and the first of AdamW's
+    for group in optimizer.param_groups:
+        if MOMENTUM in group:
+            group["lr"] = training.muon.learning_rate * (learning_rate / training.learning_rate)
+            group[MOMENTUM] = training.muon.momentum
+            group["weight_decay"] = training.weight_decay
+        else:
+            group["lr"] = learning_rate
+            group["betas"] = training.betas
+            group["eps"] = training.epsilon
+            group["weight_decay"] = next(decay)
 
 
-def describe_groups(model: nn.Module, weight_decay: float) -> str:
-    """One line for people: how many tensors and elements are decayed, and how many are not."""
+def describe_groups(model: nn.Module, training: TrainingConfig) -> str:
+    """One line for people: how many tensors and elements are decayed, how many are not, which ones Muon moves."""
     parts = []
-    for group in parameter_groups(model, weight_decay):
+    for group in parameter_groups(model, training):
         elements = sum(getattr(parameter, "ds_numel", parameter.numel()) for parameter in group["params"])
-        parts.append(f"{len(group['params'])} tensors ({elements:,} elements) at {group['weight_decay']}")
+        what = f"{len(group['params'])} tensors ({elements:,} elements) at {group['weight_decay']}"
+        parts.append(what + (f", moved by Muon at a rate of {training.muon.learning_rate:g}" * (MOMENTUM in group)))
     return "weight decay: " + ", ".join(parts)
