@@ -17,7 +17,7 @@ import yaml
 
 from data.files import remove, write_atomically
 from data.progress import say
-from train.checkpoints.compatibility import check_journal, check_stream
+from train.checkpoints.compatibility import check_journal, check_stream, optimizer_of
 from train.checkpoints.folders import Checkpoint, find_checkpoint, step_folder, still_there
 from train.checkpoints.identity import check_metrics
 from train.config import NAME, RunConfig, to_yaml
@@ -30,6 +30,12 @@ from train.token_stream import open_stream
 
 DECIDE_BATCHES = ("data.", "seed", "training.batch_size")
 """Beginnings of the keys that decide which batch a step has."""
+
+BEGINS_ANEW = {
+    "muon": "begins anew: Muon's momentum of the blocks' matrices, at zero; AdamW's moments of them are left behind",
+    "adamw": "begins anew: AdamW's moments of the blocks' matrices, at zero; Muon's momentum of them is left behind",
+}
+"""What a branch says that changes the optimizer, by the new one."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,8 @@ def branch(parent: RunConfig, name: str, edit: Edit) -> RunConfig:
     say(f"branch: {config.run_folder} goes on from step {found.step} of {parent.run_folder}")
     for key, (was, now) in changed.items():
         say(f"  {key}: was {was}, now {now}")
+    if optimizer_of(found.manifest["config"]) != config.training.optimizer:
+        say(f"  {BEGINS_ANEW[config.training.optimizer]}; all else goes on as it was")
     return config
 
 

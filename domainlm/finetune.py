@@ -167,6 +167,7 @@ def _derive(
             "steps": steps,
             "batch_size": wanted.batch_size,
             "micro_batch": wanted.micro_batch or config.training.micro_batch,
+            "optimizer": "adamw",  # of Muon's rates for fine-tuning nothing is known here
             "learning_rate": wanted.learning_rate,
             "minimum_learning_rate": 0.0,
             "schedule": "cosine",

@@ -66,6 +66,7 @@ def memory_per_gpu(
     attention_matrix: bool = False,
     chunked_loss: bool = True,
     adapter: Adapter | None = None,
+    by_muon: int = 0,
 ) -> MemoryPerGpu:
     """Bytes that training takes on each of `gpus` GPUs which share the model's state.
 
@@ -79,10 +80,11 @@ def memory_per_gpu(
         chunked_loss: the loss goes through the vocabulary in chunks of tokens, as `model.loss` does.
         adapter: what alone is trained, if not all weights are. What frozen matrices without an update would have kept
             of the blocks is counted all the same.
+        by_muon: of the parameters, those that Muon trains.
     """
     value = _value_bytes(precision)
     trained, frozen = (adapter.trained, adapter.frozen) if adapter else (parameter_count(config), 0)
-    states = state_bytes(trained, gpus, zero_stage, precision, accumulation_bytes)
+    states = state_bytes(trained, gpus, zero_stage, precision, accumulation_bytes, by_muon)
     kept = 0
     if adapter:
         blocks = config.layers - recomputed_blocks + (1 if recomputed_blocks else 0)
@@ -98,12 +100,18 @@ def memory_per_gpu(
 
 
 def state_bytes(
-    parameters: int, gpus: int, zero_stage: int, precision: Precision = "bf16", accumulation_bytes: int = 4
+    parameters: int,
+    gpus: int,
+    zero_stage: int,
+    precision: Precision = "bf16",
+    accumulation_bytes: int = 4,
+    by_muon: int = 0,
 ) -> int:
     """Bytes of weights, gradients, master weights and AdamW's moments on one of `gpus` GPUs (Rajbhandari et al. 2020).
 
     With N parameters, bf16 and gradients of 2 bytes: 16 N at stage 0, 4 N + 12 N / G at 1, 2 N + 14 N / G at 2 and
-    16 N / G at 3. In fp32 the weights are their own master: 16 N at stage 0 too.
+    16 N / G at 3. In fp32 the weights are their own master: 16 N at stage 0 too. Muon keeps one moment of each of the
+    `by_muon` parameters that it trains, 4 bytes fewer.
 
     Raises:
         ValueError: there is no such stage.
@@ -117,7 +125,12 @@ def state_bytes(
         raise ValueError(f"zero_stage={zero_stage} must be 0, 1, 2 or 3")
     divided = sum(size for stage, size in divided_from_stage_on.items() if stage <= zero_stage)
     whole = weights + gradients + optimizer - divided
-    return whole * parameters + -(-divided * parameters // gpus)
+    held_by_all, shared_out = whole * parameters, divided * parameters
+    if zero_stage == 0:
+        held_by_all -= 4 * by_muon
+    else:
+        shared_out -= 4 * by_muon
+    return held_by_all + -(-shared_out // gpus)
 
 
 def _blocks_bytes(

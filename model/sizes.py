@@ -24,6 +24,11 @@ def block_parameters(config: ModelConfig) -> int:
     return _block_matrix_weights(config) + biases + _norm_vectors(config) * normed_widths
 
 
+def hidden_matrix_parameters(config: ModelConfig) -> int:
+    """Parameters of the blocks' matrices, biases left out: what Muon trains."""
+    return config.layers * _block_matrix_weights(config)
+
+
 def flop_per_token(
     config: ModelConfig, recomputed_blocks: int = 0, causal: bool = False, frozen: bool = False
 ) -> float:

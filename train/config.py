@@ -149,6 +149,12 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False
                 "bf16 needs ZeRO stage 1, 2 or 3: at stage 0 DeepSpeed keeps no fp32 master weights of its own kind "
                 "and trains visibly worse; set deepspeed to configs/deepspeed/zero1.json or precision to fp32"
             )
+        ratio = value_of(self.deepspeed, "zero_optimization.offload_optimizer.ratio")
+        if self.optimizer == "muon" and ratio not in (None, 1, 1.0):
+            raise ValueError(
+                f"zero_optimization.offload_optimizer.ratio {ratio} would have part of the matrices updated by AdamW: "
+                "take it out, or set optimizer to adamw"
+            )
         for size in self.batch_sizes.values():
             if size % self.micro_batch:
                 raise ValueError(f"batch_size {size} is not a multiple of micro_batch {self.micro_batch}")
@@ -324,6 +330,8 @@ class RunConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
     def _adapter_has_a_base(self) -> Self:
         if self.lora is not None and self.init_from is None:
             raise ValueError("lora adapts the weights of a base, and there is none: set init_from to its folder")
+        if self.lora is not None and self.training.optimizer == "muon":
+            raise ValueError("lora's small matrices are trained by AdamW alone: set training.optimizer to adamw")
         return self
 
     @model_validator(mode="after")

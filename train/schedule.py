@@ -27,17 +27,27 @@ def learning_rate(training: TrainingConfig, step: int) -> float:
 
 LOWEST_RATE, HIGHEST_RATE = 1e-7, 0.1
 """What AdamW trains transformers with lies well within: 1.2e-5 (GPT-3's largest, fine-tuned) to 2e-2 (the smallest)."""
+LOWEST_MUON_RATE, HIGHEST_MUON_RATE = 1e-5, 1.0
+"""What Muon trains with, its steps scaled as here, lies well within: 1e-3 to 0.1 (Jordan et al. 2024: 0.02)."""
 
 
 def doubtful_rate(training: TrainingConfig) -> str:
-    """What to say of a highest learning rate at which AdamW teaches nothing or diverges; empty of any other."""
-    if LOWEST_RATE <= training.learning_rate <= HIGHEST_RATE:
-        return ""
-    what = "diverges" if training.learning_rate > HIGHEST_RATE else "learns next to nothing"
-    return (
-        f"training.learning_rate is {training.learning_rate:g}, at which AdamW {what}: transformers are trained with "
-        "1e-5 to 1e-2, the larger the lower"
-    )
+    """What to say of highest learning rates at which the optimizer teaches nothing or diverges; empty of any others."""
+    found = []
+    if not LOWEST_RATE <= training.learning_rate <= HIGHEST_RATE:
+        what = "diverges" if training.learning_rate > HIGHEST_RATE else "learns next to nothing"
+        found.append(
+            f"training.learning_rate is {training.learning_rate:g}, at which AdamW {what}: transformers are trained "
+            "with 1e-5 to 1e-2, the larger the lower"
+        )
+    rate = training.muon.learning_rate
+    if training.optimizer == "muon" and not LOWEST_MUON_RATE <= rate <= HIGHEST_MUON_RATE:
+        what = "diverges" if rate > HIGHEST_MUON_RATE else "learns next to nothing"
+        found.append(
+            f"training.muon.learning_rate is {rate:g}, at which Muon {what}: transformers are trained with 1e-3 to "
+            "0.1, whatever their size"
+        )
+    return "; ".join(found)
 
 
 def batch_size(training: TrainingConfig, step: int) -> int:

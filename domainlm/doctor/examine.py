@@ -18,9 +18,8 @@ from domainlm.doctor.machine_checks import check_machine
 from domainlm.doctor.storage_checks import check_storage
 from domainlm.launcher import deepspeed_command, local_ranks, started
 from domainlm.plan.build import machine_of
-from domainlm.plan.costs import host_memory
+from domainlm.plan.costs import checkpoint_bytes, host_memory
 from domainlm.plan.placement import step_memory
-from model.sizes import parameter_count
 from train.config import CHECKOUT, RunConfig, to_yaml
 from train.config_file import load_config
 from train.engine.placement import configured_placement
@@ -45,8 +44,7 @@ def examine(config: RunConfig | None, launch: bool = True) -> list[Finding]:
     findings = check_machine(ranks, host_memory(config, machine).total if config and machine else 0)
     say("storage: writes 128 MB and removes them")
     if config:
-        kept, parameters = config.training.keep_checkpoints, parameter_count(config.model)
-        findings += check_storage(config.run_folder, parameters, kept, nodes)
+        findings += check_storage(config.run_folder, checkpoint_bytes(config), config.training.keep_checkpoints, nodes)
     else:
         findings += check_storage(Path.cwd(), 0, 0, nodes)
     if launch:

@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 from domainlm.doctor.findings import Finding
-from domainlm.plan.costs import CHECKPOINT_BYTES_PER_PARAMETER
 
 SHARED_FILE_SYSTEMS = (
     "nfs",
@@ -30,11 +29,11 @@ PROBE_BYTES = 128 << 20
 SLOW_BYTES_PER_SECOND = 100e6
 
 
-def check_storage(folder: Path, parameters: int, kept_checkpoints: int, nodes: int) -> list[Finding]:
+def check_storage(folder: Path, checkpoint_bytes: int, kept_checkpoints: int, nodes: int) -> list[Finding]:
     """All checks of the file system that `folder` is to be on; leaves nothing behind.
 
     Args:
-        parameters: of the model, from which the room for checkpoints follows; 0: no run is meant.
+        checkpoint_bytes: size of each of the run's checkpoints; 0: no run is meant.
         kept_checkpoints: that the run keeps; there must be room for one more, which is being written.
         nodes: machines of the run.
     """
@@ -45,8 +44,8 @@ def check_storage(folder: Path, parameters: int, kept_checkpoints: int, nodes: i
         return [Finding("storage", "fail", f"{place} cannot be written to", "give the run another folder")]
     with tempfile.TemporaryDirectory(prefix=".doctor-", dir=place) as probe:
         return [
-            check_room(place, parameters, kept_checkpoints),
-            check_speed(Path(probe), parameters),
+            check_room(place, checkpoint_bytes, kept_checkpoints),
+            check_speed(Path(probe), checkpoint_bytes),
             check_renaming(Path(probe)),
             check_locks(Path(probe)),
             check_clock(Path(probe)),
@@ -54,9 +53,9 @@ def check_storage(folder: Path, parameters: int, kept_checkpoints: int, nodes: i
         ]
 
 
-def check_room(place: Path, parameters: int, kept_checkpoints: int) -> Finding:
+def check_room(place: Path, checkpoint_bytes: int, kept_checkpoints: int) -> Finding:
     free = shutil.disk_usage(place).free
-    needed = (kept_checkpoints + 1) * CHECKPOINT_BYTES_PER_PARAMETER * parameters
+    needed = (kept_checkpoints + 1) * checkpoint_bytes
     seen = f"{free / 1e9:,.0f} GB free at {place}, checkpoints take {needed / 1e9:,.1f} GB"
     if free < needed:
         return Finding("room", "fail", seen, "lower training.keep_checkpoints, or give the run another folder")
@@ -65,7 +64,7 @@ def check_room(place: Path, parameters: int, kept_checkpoints: int) -> Finding:
     return Finding("room", "ok", seen)
 
 
-def check_speed(probe: Path, parameters: int) -> Finding:
+def check_speed(probe: Path, checkpoint_bytes: int) -> Finding:
     block = os.urandom(1 << 20)
     begin = time.perf_counter()
     with (probe / "speed").open("wb") as file:
@@ -73,7 +72,7 @@ def check_speed(probe: Path, parameters: int) -> Finding:
             file.write(block)
         os.fsync(file.fileno())
     speed = PROBE_BYTES / (time.perf_counter() - begin)
-    seconds = CHECKPOINT_BYTES_PER_PARAMETER * parameters / speed
+    seconds = checkpoint_bytes / speed
     seen = f"{speed / 1e6:,.0f} MB/s from this machine; a checkpoint from it alone would take {seconds:,.0f} s"
     if speed < SLOW_BYTES_PER_SECOND:
         return Finding("writing", "warn", seen, "saves will be slow: look for a faster file system")

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from domainlm.plan.placement import adapter_of, step_memory, trained_count
+from domainlm.plan.placement import adapter_of, moved_by_muon, step_memory, trained_count
 from model.config import ModelConfig
 from model.sizes import flop_per_token, flop_per_token_of_parameters, parameter_count
 from train.config import RunConfig
@@ -12,7 +12,7 @@ from train.hardware import HardwareConfig, Machine
 from train.schedule import consumed_samples
 
 CHECKPOINT_BYTES_PER_PARAMETER = 12
-"""fp32 master weights and the two moments of AdamW."""
+"""fp32 master weights and the two moments of AdamW; 4 fewer of what Muon trains."""
 
 WEIGHTS_BYTES_PER_PARAMETER = 2
 """An export in bf16."""
@@ -147,7 +147,7 @@ def largest_batch(config: RunConfig) -> int:
 
 def saving(config: RunConfig, hardware: HardwareConfig, machine: Machine, seconds_per_step: float) -> Saving:
     """How large checkpoints are and how often to save, √(2 · save · time between failures) (Young 1974, Daly 2006)."""
-    size = CHECKPOINT_BYTES_PER_PARAMETER * trained_count(config)
+    size = checkpoint_bytes(config)
     seconds = size / (hardware.storage_gigabytes_per_second * 1e9)
     between_failures = hardware.gpu_hours_between_failures * 3600 / machine.devices
     interval = math.sqrt(2 * seconds * between_failures)
@@ -165,16 +165,21 @@ def saving(config: RunConfig, hardware: HardwareConfig, machine: Machine, second
     )
 
 
+def checkpoint_bytes(config: RunConfig) -> int:
+    """Size of a checkpoint of all ranks together."""
+    return CHECKPOINT_BYTES_PER_PARAMETER * trained_count(config) - 4 * moved_by_muon(config)
+
+
 def host_memory(config: RunConfig, machine: Machine) -> HostMemory:
     """What the run as it is configured takes of each machine's own memory.
 
-    The copy for saves is 12 bytes a parameter over the ranks. For GPUs it is in pinned memory, of which torch's
+    The copy for saves is as large as a checkpoint, over the ranks. For GPUs it is in pinned memory, of which torch's
     allocator takes the next power of two.
     """
     step = step_memory(config, machine, configured_placement(config.training), config.training.micro_batch)
     snapshot = 0
     if config.training.asynchronous_saves:
-        snapshot = math.ceil(CHECKPOINT_BYTES_PER_PARAMETER * trained_count(config) / machine.devices)
+        snapshot = math.ceil(checkpoint_bytes(config) / machine.devices)
         if not machine.is_cpu:
             snapshot = 1 << (snapshot - 1).bit_length()
     of_step = step.total if machine.is_cpu else step.host

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from model.memory import Adapter, memory_per_gpu
-from model.sizes import parameter_count
+from model.sizes import hidden_matrix_parameters, parameter_count
 from train.config import RunConfig, TrainingConfig
 from train.config_file import ConfigError
 from train.engine.placement import Offload, Placement, Recomputation
@@ -90,6 +90,11 @@ def trained_count(config: RunConfig) -> int:
     return adapter.trained if adapter else parameter_count(config.model)
 
 
+def moved_by_muon(config: RunConfig) -> int:
+    """Parameters that Muon trains, which have one moment instead of two."""
+    return hidden_matrix_parameters(config.model) if config.training.optimizer == "muon" else 0
+
+
 def step_memory(config: RunConfig, machine: Machine, placement: Placement, micro_batch: int) -> StepMemory:
     """Bytes of a step with gradients accumulated in fp32, as this framework has DeepSpeed do it."""
     model, precision, adapter = config.model, config.training.precision, adapter_of(config)
@@ -103,6 +108,7 @@ def step_memory(config: RunConfig, machine: Machine, placement: Placement, micro
         recomputed_blocks=recomputed_blocks,
         selective=selective,
         adapter=adapter,
+        by_muon=moved_by_muon(config),
     )
     parameters, share = adapter.trained if adapter else parameter_count(model), 1 / machine.devices
     states = whole.states
@@ -112,7 +118,8 @@ def step_memory(config: RunConfig, machine: Machine, placement: Placement, micro
     states += _secondary_copy_bytes(config.training, placement.zero_stage, weights, machine.devices)
     host = 0
     if placement.offload != "none":
-        host = math.ceil(parameters * share * (12 + 4))  # master weights, moments and gradients
+        # master weights, moments and gradients
+        host = math.ceil(share * ((12 + 4) * parameters - 4 * moved_by_muon(config)))
         states -= host
     if placement.offload == "optimizer, parameters":
         moved = math.ceil(weights * share * (2 if precision == "bf16" else 4))

@@ -13,6 +13,7 @@ from train.schedule import consumed_samples
 
 CHANGEABLE_MODEL_KEYS = {"document_masking", "dropout", "z_loss", "exported_class"}
 """Keys of `model` that may change during a run: they belong to the training, not to the weights."""
+OPTIMIZER = "training.optimizer"
 
 
 def check_continues(
@@ -71,6 +72,31 @@ def check_journal(checkpoint: Checkpoint, config: RunConfig) -> None:
             "batches are to be skipped. Put it back; or, if none was skipped, say so, and the run goes on: "
             f"""echo '{{"event": "{LOST}"}}' >> {file}"""
         )
+
+
+def check_optimizer(checkpoint: Checkpoint, config: RunConfig) -> None:
+    """Refuse to go on with another optimizer in place; a branch may change it, and has said what begins anew.
+
+    Raises:
+        CheckpointError: the checkpoint is of another optimizer, and the run no branch that changes it there.
+        DataError: the journal is damaged.
+    """
+    was, now = optimizer_of(checkpoint.manifest["config"]), config.training.optimizer
+    branches = [event for event in read_journal(config.run_folder) if event["event"] == BRANCH]
+    changed_here = any(
+        event["digest"] == checkpoint.digest and event["changes"].get(OPTIMIZER, {}).get("now") == now
+        for event in branches
+    )
+    if was != now and not changed_here:
+        raise CheckpointError(
+            f"{checkpoint.folder} was trained by {was}, {OPTIMIZER} is {now}: set it to {was}, or begin a run with the "
+            f"other one by `domainlm branch CONFIG --from {checkpoint.step} --name NAME --set {OPTIMIZER}={now}`"
+        )
+
+
+def optimizer_of(saved: dict[str, Any]) -> str:
+    """What a checkpoint's configuration was trained by; those of before there was a choice by AdamW."""
+    return str(saved["training"].get("optimizer", "adamw"))
 
 
 def check_architecture(checkpoint: Checkpoint, config: RunConfig) -> None:

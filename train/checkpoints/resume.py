@@ -14,7 +14,7 @@ import torch.distributed as dist
 from data.errors import DataError, refused_file
 from data.progress import say
 from data.stream.stream import TokenStream
-from train.checkpoints.compatibility import check_journal, check_stream
+from train.checkpoints.compatibility import check_journal, check_optimizer, check_stream
 from train.checkpoints.folders import (
     OLDER,
     Checkpoint,
@@ -60,6 +60,7 @@ def find_start(config: RunConfig, rank: Rank, stream: TokenStream) -> tuple[Chec
     if rank.is_first and found.manifest["format"] == OLDER:
         say(f"{found.folder} is of format {OLDER}: damage to its manifest.json could not be told; the next save has it")
     changed = check_stream(found, config, stream)
+    _agree(rank, lambda: check_optimizer(found, config))
     _agree(rank, lambda: check_base(found, config))
     return found, changed
 

@@ -119,7 +119,9 @@ def arrays(saved: list[Part]) -> Iterator[np.ndarray]:
 def load(engine: Engine, folder: Path, optimizer_step: int) -> None:
     """Set the engine's state to a checkpoint's, whatever ranks and ZeRO stage it was saved at (all ranks call this).
 
-    Learning rate, betas, decay and epsilon stay what the configuration says.
+    Learning rate, betas, decay and epsilon stay what the configuration says. What the optimizer keeps of a parameter
+    and the checkpoint has not, because another one has trained it, begins at zero. `optimizer_step` goes on all the
+    same: at its count AdamW's moments of zero make small first steps, at a count of zero they would be full ones.
 
     Raises:
         CheckpointError: a parameter is missing or of another shape, or a file cannot be read.
@@ -129,7 +131,10 @@ def load(engine: Engine, folder: Path, optimizer_step: int) -> None:
         optimizer.checkpoint_event_prologue()  # small parameters, otherwise kept whole, go back to their parts
     for fragment, tensors in parts(engine):
         for kind, tensor in zip(fragment.kinds, tensors, strict=True):
-            tensor.copy_(torch.from_numpy(reader.read(kind, fragment)))
+            if kind in reader.kinds.get(fragment.name, (kind,)):
+                tensor.copy_(torch.from_numpy(reader.read(kind, fragment)))
+            else:
+                tensor.zero_()
     for applied in _steps_applied(engine):
         applied.fill_(optimizer_step)
     if stage in (1, 2):

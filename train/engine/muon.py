@@ -101,9 +101,8 @@ class Muon(torch.optim.AdamW):
             wholes = gather(planned, values, self._replicated)
             steps = {number: self._step_of(number, whole, group["lr"]) for number, whole in wholes.items()}
             returned = scatter(planned, steps, values, self._replicated)
-            for part, step in zip(
-                planned.outgoing, returned.split([p.elements for p in planned.outgoing]), strict=True
-            ):
+            sizes = [part.elements for part in planned.outgoing]
+            for part, step in zip(planned.outgoing, torch.split(returned, sizes), strict=True):
                 weight = _piece(self._masters[part.master], part)
                 weight.mul_(1 - group["lr"] * group["weight_decay"]).sub_(step.to(weight.device))
 

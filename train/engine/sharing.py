@@ -105,7 +105,7 @@ def gather(of_round: Round, values: Tensor, replicated: bool) -> dict[int, Tenso
         received = values.new_empty(sum(of_round.received))
         dist.all_to_all_single(received, values, list(of_round.received), list(of_round.sent))
     pieces: dict[int, list[tuple[int, Tensor]]] = {number: [] for number in of_round.own}
-    for held, piece in zip(incoming, received.split([s.elements for s in incoming]), strict=True):
+    for held, piece in zip(incoming, torch.split(received, [s.elements for s in incoming]), strict=True):
         if held.matrix in pieces:
             pieces[held.matrix].append((held.start, piece))
     return {number: torch.cat([piece for _, piece in sorted(of, key=lambda p: p[0])]) for number, of in pieces.items()}
@@ -116,7 +116,7 @@ def scatter(of_round: Round, wholes: dict[int, Tensor], values: Tensor, replicat
     if replicated:
         returned = torch.zeros_like(values)
         sizes = [held.elements for held in of_round.outgoing]
-        for held, piece in zip(of_round.outgoing, returned.split(sizes), strict=True):
+        for held, piece in zip(of_round.outgoing, torch.split(returned, sizes), strict=True):
             if held.matrix in wholes:
                 piece.copy_(wholes[held.matrix])
         dist.all_reduce(returned)  # of one rank's value and zeros: exact

@@ -17,7 +17,7 @@ def test_a_good_file_system_passes_and_keeps_nothing(tmp_path: Path) -> None:
 
 
 def test_too_little_room(tmp_path: Path) -> None:
-    finding = check_room(tmp_path, 10**15, 2)
+    finding = check_room(tmp_path, 12 * 10**15, 2)
     assert finding.verdict == "fail"
     assert "checkpoints take 36,000,000.0 GB" in finding.seen
 

@@ -11,7 +11,8 @@ from safetensors.numpy import load_file
 
 from train.checkpoints.folders import CheckpointError
 from train.checkpoints.fragments import (
-    KINDS,
+    ADAMW_STATE,
+    WEIGHT,
     Fragment,
     Reader,
     all_written,
@@ -22,6 +23,9 @@ from train.checkpoints.fragments import (
 )
 
 SHAPES = {"head.weight": (7, 5), "norm.weight": (3,), "scalar": ()}
+
+
+KINDS = (WEIGHT, *ADAMW_STATE)
 
 
 def values(name: str, kind: str) -> np.ndarray:

@@ -24,7 +24,7 @@ def training(**changes: object) -> TrainingConfig:
 
 def test_matrices_decay_and_gains_and_biases_do_not() -> None:
     model = Tied()
-    decayed, kept = parameter_groups(model, 0.1)
+    decayed, kept = parameter_groups(model, training(weight_decay=0.1))
     assert {id(p) for p in decayed["params"]} == {id(model.embedding.weight), id(model.linear.weight)}
     assert {id(p) for p in kept["params"]} == {id(model.norm.weight), id(model.norm.bias), id(model.linear.bias)}
     assert (decayed["weight_decay"], kept["weight_decay"]) == (0.1, 0.0)
@@ -40,7 +40,7 @@ def test_partitioned_parameters_are_judged_by_their_whole_shape() -> None:
     model = nn.Linear(3, 3)
     model.weight.data = torch.empty(0)
     model.weight.ds_shape, model.bias.ds_shape = torch.Size((3, 3)), torch.Size((3,))
-    decayed, kept = parameter_groups(model, 0.1)
+    decayed, kept = parameter_groups(model, training(weight_decay=0.1))
     assert decayed["params"] == [model.weight]
     assert kept["params"] == [model.bias]
 
@@ -71,5 +71,6 @@ def test_configuration_overrides_what_a_checkpoint_brought_along() -> None:
 
 def test_groups_are_described_for_people() -> None:
     assert (
-        describe_groups(Tied(), 0.1) == "weight decay: 2 tensors (44 elements) at 0.1, 3 tensors (12 elements) at 0.0"
+        describe_groups(Tied(), training(weight_decay=0.1))
+        == "weight decay: 2 tensors (44 elements) at 0.1, 3 tensors (12 elements) at 0.0"
     )
