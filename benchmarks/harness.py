@@ -153,6 +153,6 @@ def show(title: str, rows: Sequence[Row], as_json: bool) -> None:
     print(f"\n{title}")
     print(f"  {'':<44} {'median':>10} {'least':>10} {'most':>10}  {'unit':<18} ours / it")
     for row in rows:
-        figures = f"{row.median:>10.3g} {min(row.values):>10.3g} {max(row.values):>10.3g}"
+        figures = f"{row.median:>10.4g} {min(row.values):>10.4g} {max(row.values):>10.4g}"
         print(f"  {row.name:<44} {figures}  {row.unit:<18} {row.ratio:.2f}")
     sys.stdout.flush()
