@@ -182,6 +182,7 @@ ELSEWHERE = {
     "data/examples/marks": "data/examples/test_chat",
     "domainlm/commands": "domainlm/test_main",
     "domainlm/result": "domainlm/test_main",
+    "domainlm/ladder/arguments": "domainlm/test_main",
     "domainlm/measure/arguments": "domainlm/test_main",
     "domainlm/measure/commands": "domainlm/test_main",
     "domainlm/measure/compare": "domainlm/test_stages",

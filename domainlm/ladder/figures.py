@@ -119,10 +119,8 @@ def resampled(bits: Floats, sizes: Floats, seed: int) -> Floats | None:
     random = np.random.default_rng(seed)
     if len(bits) > MOST:  # summed in random groups, which have the same variance
         group = random.permutation(len(bits)) % MOST
-        bits, sizes = (
-            np.stack([np.bincount(group, column, MOST) for column in bits.T], axis=1),
-            np.bincount(group, sizes, MOST),
-        )
+        bits = np.stack([np.bincount(group, column, MOST) for column in bits.T], axis=1, dtype=np.float64)
+        sizes = np.bincount(group, sizes, MOST).astype(np.float64)
     counts = random.multinomial(len(bits), np.full(len(bits), 1 / len(bits)), RESAMPLES).astype(np.float64)
     return np.asarray((counts @ bits) / (counts @ sizes)[:, None], np.float64)
 

@@ -114,10 +114,10 @@ class Backtest(NamedTuple):
 
 
 def backtests(x: Floats, y: Floats) -> list[Backtest]:
-    """Of each law that the rungs below the largest can carry, the best first."""
+    """Of each law that the rungs below the largest can carry, the best first; of equals (to 0.1 %) the simpler one."""
     carried: list[Name] = [name for name, constants in CONSTANTS.items() if constants <= len(x) - 1]
     found = [Backtest(name, fit(name, x[:-1], y[:, :-1]).at(float(x[-1])) / y[:, -1] - 1) for name in carried]
-    return sorted(found, key=lambda test: test.size)
+    return sorted(found, key=lambda test: (round(test.size, 3), CONSTANTS[test.name]))
 
 
 NOT_SHOWN_WRONG = 0.01

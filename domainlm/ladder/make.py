@@ -24,7 +24,8 @@ from evaluation.bits_per_byte import DocumentScore
 from evaluation.pages.ladder import FACTS, write_ladder
 from evaluation.scores import SCORES, score_model
 from model.sizes import flop_per_token, parameter_count
-from train.checkpoints.folders import describe_finished
+from train.checkpoints.folders import describe_finished, newest_checkpoint
+from train.checkpoints.identity import read_own
 from train.config import RunConfig, to_yaml
 from train.config_file import ConfigError
 from train.schedule import consumed_samples
@@ -45,7 +46,8 @@ def make_ladder(config: RunConfig, number: int, largest: float, *, prepare: bool
 
     Returns:
         "runs": of each rung its folder, configuration, size and whether it is trained; "finished": whether all are;
-        then also the content of ladder.json, and "page".
+        then also the content of ladder.json ("measured": what the planned run itself needs, if it is trained and
+        evaluated), and "page".
 
     Raises:
         ConfigError: no ladder can be made of such a run.
@@ -146,11 +148,26 @@ def _measure(
     }
     figures = ladder_figures(points, seed=config.seed)
     rungs = [about | {"sources": measured} for about, measured in zip(abouts, figures.pop("measured"), strict=True)]
-    content = {"inputs": inputs, "planned": planned, "rungs": rungs} | figures
+    content = {"inputs": inputs, "planned": planned, "measured": _measured(config), "rungs": rungs} | figures
     write_atomically(config.reports / FACTS, json.dumps(content, indent=1))
     page = write_ladder(content, config.name, config.reports)
     say(f"ladder: {page}")
     return content | {"page": str(page)}
+
+
+def _measured(config: RunConfig) -> dict[str, dict[str, float]]:
+    """What the planned run itself was measured to need, once it is trained and evaluated on this text; else nothing."""
+    if describe_finished(config) is None:
+        return {}
+    found = read_own(config.reports / "evaluate.json", newest_checkpoint(config), config)
+    if found is None or found["step"] != config.training.steps:
+        return {}
+    if found["inputs"].get("tokens") != config.evaluation.tokens:
+        return {}
+    return {
+        source: {split: figure["bits_per_byte"] for split, figure in splits.items()}
+        for source, splits in found["sources"].items()
+    }
 
 
 def _computation(size: dict[str, Any]) -> float:
@@ -186,5 +203,9 @@ def describe(result: dict[str, Any]) -> str:
         for split, found in splits.items():
             own = "".join(f"{rung['sources'][source][split]:>8.3f}" for rung in rungs)
             span = f"({found['low']:.3f} to {found['high']:.3f})"
-            lines.append(f"{f'{source} / {split}':<36}{own} {found['bits_per_byte']:>12.3f} {span}")
+            measured = result["measured"].get(source, {}).get(split)
+            beside = (
+                "" if measured is None else f"  measured {measured:.3f}, {found['bits_per_byte'] / measured - 1:+.1%}"
+            )
+            lines.append(f"{f'{source} / {split}':<36}{own} {found['bits_per_byte']:>12.3f} {span}{beside}")
     return "\n".join([*lines, "", *result["notes"], "", f"page    {result['page']}"])

@@ -134,8 +134,8 @@ def _rung(config: RunConfig, model: ModelConfig, share: float, ranks: int) -> Ru
 def scaled_batch(size: int, share: float) -> int:
     """Sequences of a batch for this share of computation, with three binary digits, so that ranks can divide it."""
     wanted = size * share**BATCH_EXPONENT
-    unit: int = 2 ** max(0, math.floor(math.log2(max(1.0, wanted))) - 2)
-    return max(1, round(wanted / unit)) * unit
+    unit = 1 << max(0, math.floor(math.log2(max(1.0, wanted))) - 2)
+    return int(max(1, round(wanted / unit)) * unit)
 
 
 def derive(config: RunConfig, rung: Rung, folder: str) -> dict[str, Any]:

@@ -58,11 +58,16 @@ def _predicted(content: Mapping[str, Any]) -> Table:
         rows.append(Row(source, 0, []))
         for split, found in splits.items():
             at = (FACTS, "sources", source, split)
-            cells = [figure(found[key], ".3f", pointer(*at, key)) for key in ("bits_per_byte", "low", "high")]
+            ends = ("bits_per_byte", "low", "high")
+            cells: list[str] = [figure(found[key], ".3f", pointer(*at, key)) for key in ends]
             cells.append(figure(found["backtest"], "+.1%", pointer(*at, "backtest")))
+            measured = content["measured"].get(source, {}).get(split)
+            cells.append(
+                "–" if measured is None else figure(measured, ".3f", pointer(FACTS, "measured", source, split))
+            )
             cells.append(figure(found["documents"], ",d", pointer(*at, "documents")))
             rows.append(Row(split, 1, cells))
-    return Table(["bits per byte", "from", "to", "error of the largest rung", "documents"], rows)
+    return Table(["bits per byte", "from", "to", "error of the largest rung", "measured", "documents"], rows)
 
 
 def _doubts(content: Mapping[str, Any]) -> Table:

@@ -51,6 +51,7 @@ NUMBERS = {
     ),
     "branch --name other": ("--from",),
     "generate": ("--tokens", "--temperature", "--top-k", "--top-p", "--seed", "--checkpoint"),
+    "ladder": ("--largest",),
     "audit": ("--passages", "--samples"),
     "export": ("--checkpoint", "--shard-gigabytes"),
     "trace": ("--step",),
