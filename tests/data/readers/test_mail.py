@@ -84,7 +84,7 @@ def test_unknown_encodings_are_read_as_well_as_may_be() -> None:
 
 
 def test_letters_of_japan_are_read_by_their_escapes() -> None:
-    letter = "Subject: a\nContent-Type: text/plain; charset=iso-2022-jp\n\n".encode() + "判決".encode("iso2022_jp")
+    letter = b"Subject: a\nContent-Type: text/plain; charset=iso-2022-jp\n\n" + "判決".encode("iso2022_jp")
     assert only(letter)["text"] == "判決"
 
 
