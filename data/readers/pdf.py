@@ -68,9 +68,7 @@ def _document(content: bytes, config: PdfConfig) -> tuple[dict[str, object], dic
         raise MalformedError(f"empty document: its {len(pages):,} pages show nothing")
     text = text_of(with_text)
     if len(text) <= LONGEST_STAND_IN and STAND_INS.search(" ".join(text.split())):
-        raise MalformedError(
-            "text elsewhere: its page says that a form (XFA) or a portfolio is to be opened by Acrobat"
-        )
+        raise MalformedError("text elsewhere: its page says that a form (XFA) or a portfolio needs Acrobat")
     date = date_of(said.get("CreationDate" if config.date == "created" else "ModDate", "")) if config.date else None
     if date and config.date == "modified":  # the file may have been made of a text of any day before
         date = Interval(None, date.last)

@@ -112,7 +112,8 @@ def test_a_document_saved_on_a_day_may_be_from_any_day_before() -> None:
             "<w:p><w:r><w:fldChar w:fldCharType='begin'><w:ffData><w:checkBox><w:default w:val='0'/><w:checked/>"
             "</w:checkBox></w:ffData></w:fldChar></w:r><w:r><w:t xml:space='preserve'> Yes </w:t><w:fldChar><w:ffData>"
             "<w:checkBox><w:default w:val='0'/></w:checkBox></w:ffData></w:fldChar><w:t xml:space='preserve'> No </w:t>"
-            "<w:fldChar><w:ffData><w:ddList><w:result w:val='1'/><w:listEntry w:val='Alpha'/><w:listEntry w:val='Beta'/>"
+            "<w:fldChar><w:ffData>"
+            "<w:ddList><w:result w:val='1'/><w:listEntry w:val='Alpha'/><w:listEntry w:val='Beta'/>"
             "</w:ddList></w:ffData></w:fldChar></w:r></w:p>",
             "☒ Yes ☐ No Beta",
         ),
