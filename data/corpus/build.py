@@ -173,12 +173,19 @@ def _say_other_leak_test(config: DataConfig, report: Mapping[str, Any], folder: 
 def _summary(results: Mapping[str, Kept]) -> Iterator[str]:
     """What became of each source, and how much each split has."""
     for name, result in results.items():
-        yield f"{name}: {balance(result)}"
+        yield f"{name}: {balance(result)}{_dated(result)}"
         yield from (f"{name}: {line}" for line in empty_files(result))
     for split in SPLITS:
         found = [result.splits[split] for result in results.values() if split in result.splits]
         documents, characters = (sum(figures[unit] for figures in found) for unit in ("documents", "characters"))
         yield f"{split}: {documents:,} documents, {characters:,} characters"
+
+
+def _dated(result: Kept) -> str:
+    """Of which days a source's documents are: the first look at a wrong epoch, century or unit."""
+    firsts, lasts = ([split[which] for split in result.splits.values()] for which in ("first_date", "last_date"))
+    first, last = min(filter(None, firsts), default=None), max(filter(None, lasts), default=None)
+    return f"; dates {first or 'open'} to {last}" if last else ""
 
 
 def _parts(config: DataConfig, folder: Path) -> tuple[dict[str, list[Part]], UnreachableError | None]:

@@ -11,6 +11,7 @@ from data.sources.dates import MAYBE_NO_DATES
 from data.sources.documents import BadRecord
 
 SAMPLES = 3  # of each reason
+EARLIEST = 4  # days that are kept of those that dates are
 TOUCHED = 20  # documents named for each evaluation item
 COUNTERS = (
     "dropped",
@@ -20,6 +21,7 @@ COUNTERS = (
     "altered",
     "days",
     "zeros",
+    "earliest",
     "boilerplate",
     "touched",
     "common",
@@ -59,6 +61,8 @@ class Counts:
     doubts: Counter[str] = field(default_factory=Counter)  # texts of which something may not be meant, by what it is
     longest: int = 0  # characters of the longest text
     longest_texts: int = 0  # of which so many are as long
+    longest_quads: int = 0  # and of the one with the most bytes, four of them together, as a cut may part a character
+    longest_quads_texts: int = 0
     undecoded: int = 0  # texts with a replacement character, U+FFFD
     met: Counter[str] = field(default_factory=Counter)  # parts with a value in the field that a setting names
     boilerplate: Counter[str] = field(default_factory=Counter)  # lines of all documents, by expression
@@ -66,6 +70,9 @@ class Counts:
     altered: Counter[str] = field(default_factory=Counter)  # texts of all documents, by what was replaced or taken out
     days: Counter[str] = field(default_factory=Counter)  # dates that are one day by month and day, such as 12-31
     zeros: Counter[str] = field(default_factory=Counter)  # dates of MAYBE_NO_DATES, such as 2000-01-01
+    earliest: Counter[str] = field(
+        default_factory=Counter
+    )  # dates that are one of the EARLIEST days, such as 1940-01-01
     characters: int = 0  # of the documents as they were read
     line_characters: int = 0  # of them, that went with lines that were taken out of texts that were left
     removed_lines: int = 0  # from what is kept
@@ -98,8 +105,16 @@ class Counts:
         self.undated += date is None
         if date and date.first == date.last:
             self.days[f"{date.last:%m-%d}"] += 1
+            day = date.last.isoformat()
+            if day in self.earliest or len(self.earliest) < EARLIEST or day < max(self.earliest):
+                self.earliest[day] += 1
+                self._keep_earliest()
         if date in MAYBE_NO_DATES:
             self.zeros[str(date)] += 1
+
+    def _keep_earliest(self) -> None:
+        for day in sorted(self.earliest)[EARLIEST:]:
+            del self.earliest[day]
 
     def quarantine(self, record: BadRecord) -> None:
         reason = kind_of(record)
@@ -132,6 +147,12 @@ class Counts:
             self.longest, self.longest_texts = characters, 0
         self.longest_texts += texts if characters == self.longest else 0
 
+    def measure_bytes(self, quads: int, texts: int = 1) -> None:
+        """Count texts of a length in bytes, of which four are one quad."""
+        if quads > self.longest_quads:
+            self.longest_quads, self.longest_quads_texts = quads, 0
+        self.longest_quads_texts += texts if quads == self.longest_quads else 0
+
     def merge(self, other: Self) -> None:
         self.read += other.read
         self.undated += other.undated
@@ -142,12 +163,14 @@ class Counts:
         self.lost_records += other.lost_records
         self.removed_lines += other.removed_lines
         self.measure(other.longest, other.longest_texts)
+        self.measure_bytes(other.longest_quads, other.longest_quads_texts)
         self.characters += other.characters
         self.line_characters += other.line_characters
         self.empty_files += other.empty_files
         self.empty_first = (self.empty_first + other.empty_first)[:SAMPLES]
         for name in COUNTERS:
             getattr(self, name).update(getattr(other, name))
+        self._keep_earliest()
         self.offenders = (self.offenders + other.offenders)[:SAMPLES]
         for reason, samples in other.samples.items():
             self.samples[reason] = (self.samples.get(reason, []) + samples)[:SAMPLES]

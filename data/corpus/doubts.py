@@ -16,6 +16,7 @@ from data.corpus.write_kept import Kept
 
 UNDECODED = 0.01  # share of a source's texts
 LEAST_DATES = 100  # of as many, by chance, one is above the 12th but for a probability of (12 / 30.4) ** 100
+LONELY = datetime.timedelta(days=731)  # from a day to the next one of all dates
 LEAST_CUT = 10  # texts of the same, greatest length
 MOST_OF_ONE_DAY = 0.5  # share of a source's dates
 FIRSTS = [f"{month:02}-01" for month in range(1, 13)]
@@ -34,6 +35,7 @@ def doubts(config: DataConfig, results: Mapping[str, Kept], contamination: dict[
         *doubtful(results),
         *swapped_dates(config, results),
         *zero_dates(config, results),
+        *lonely_dates(config, results),
         *coarse_dates(config, results),
         *dates_to_come(last_dates, datetime.datetime.now(datetime.UTC).date()),
         *straddling(config, results),
@@ -69,6 +71,12 @@ def doubtful(kept: Mapping[str, Kept]) -> list[str]:
             lines.append(
                 f"{name}: {counts.longest_texts:,} of {counts.read:,} texts have {counts.longest:,} characters, and "
                 "none has more: they may have been cut there: look at their ends"
+            )
+        elif counts.longest_quads_texts >= LEAST_CUT and counts.longest_quads_texts > NO_SMALL_SHARE * counts.read:
+            most = 4 * counts.longest_quads
+            lines.append(
+                f"{name}: {counts.longest_quads_texts:,} of {counts.read:,} texts have {most - 3:,} to {most:,} bytes, "
+                "and none has more: they may have been cut there: look at their ends"
             )
     return lines
 
@@ -118,6 +126,27 @@ def zero_dates(config: DataConfig, kept: Mapping[str, Kept]) -> list[str]:
         for day, count in sorted(kept[source.name].counts.zeros.items())
         if count > NO_SMALL_SHARE * dates
     ]
+
+
+def lonely_dates(config: DataConfig, kept: Mapping[str, Kept]) -> list[str]:
+    """The sources of which no small share of the dates is a day years before all others, a line each.
+
+    Systems have days of their own for no date, such as 1940-01-01, which no list knows.
+    """
+    lines = []
+    for source in config.sources:
+        counts = kept[source.name].counts
+        days = sorted(counts.earliest)
+        for day, following in itertools.pairwise(days) if source.earliest_date is None else ():
+            count, gap = counts.earliest[day], datetime.date.fromisoformat(following) - datetime.date.fromisoformat(day)
+            if counts.days.total() >= LEAST_DATES and count > NO_SMALL_SHARE * counts.days.total() and gap > LONELY:
+                lines.append(
+                    f"source '{source.name}': {count:,} of {counts.days.total():,} dates are {day}, and none of the "
+                    f"{gap.days // 365:,} years from then on: it may stand for no date: look at some, and set "
+                    f"data.sources.{source.name}.earliest_date: a later day makes them malformed, an earlier one says "
+                    "that they are meant"
+                )
+    return lines
 
 
 def coarse_dates(config: DataConfig, kept: Mapping[str, Kept]) -> list[str]:

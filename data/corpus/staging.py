@@ -231,6 +231,7 @@ def _count_raw(text: str, source: SourceConfig, counts: Counts) -> None:
     elif doubt := doubt_about(text):
         counts.doubts[doubt] += 1
     counts.measure(len(text))
+    counts.measure_bytes(-(-byte_length(text) // 4))
     counts.undecoded += "\ufffd" in text
     if counts.read == ALL_BAD:
         check_encoded(source, counts)

@@ -13,13 +13,14 @@ from data.interval import Interval
 from data.readers.dates import interval_of
 from data.readers.isolated import isolated_whole
 from data.readers.numbering import Numbering, attribute, local_name, numbering_of
-from data.readers.rows import MalformedError, Rows
+from data.readers.rows import LeftOut, MalformedError, Rows
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
 LONGEST_PART = 1 << 26  # bytes of a part as it is unpacked
 MOST_PARTS = 20_000
+OFF = ("0", "false", "off")
 MOST_BASES = 16  # styles that a style is based on, one on another
 # What nobody sees: changes that were deleted or moved away, codes of fields, what older programs are given instead.
 UNSEEN = {"del", "moveFrom", "delText", "instrText", "delInstrText", "Fallback", "rPr", "pPr", "annotationRef"}
@@ -38,6 +39,8 @@ OF_FONTS = re.compile("[\uf020-\uf0ff]")  # where programs put the places of suc
 ABOVE, BELOW = ("\ufdd5", "\ufdd6"), ("\ufdd7", "\ufdd8")
 RAISED = re.compile("([\ufdd5\ufdd7])([^\ufdd5-\ufdd8]*)[\ufdd6\ufdd8](?=(.?))", re.DOTALL)
 AS_WORDS = {"", "st", "nd", "rd", "th", "®", "™", "SM", "TM"}
+# What is not text, by the end of the name that a drawing has for its kind.
+DRAWN = {"diagram": "SmartArt diagram", "chart": "chart", "picture": "picture"}
 OLD_OR_ENCRYPTED = b"\xd0\xcf\x11\xe0"
 
 
@@ -52,11 +55,18 @@ class _Document:
 
 
 def read_docx(file: "io.BufferedReader[Any]", name: str, config: DocxConfig) -> Rows:
-    """The document that a file is."""
-    yield 1, isolated_whole(_fields, file, config)
+    """The document that a file is, and what is in it that is no text."""
+    found = isolated_whole(_fields, file, config)
+    if isinstance(found, MalformedError):
+        yield 1, found
+        return
+    fields, left_out = found
+    for kind in left_out:
+        yield 1, LeftOut(kind)
+    yield 1, fields
 
 
-def _fields(content: bytes, config: DocxConfig) -> dict[str, object]:
+def _fields(content: bytes, config: DocxConfig) -> tuple[dict[str, object], list[str]]:
     if content.startswith(OLD_OR_ENCRYPTED):
         raise MalformedError("encrypted, or of Word before 2007: no DOCX")
     try:
@@ -92,7 +102,21 @@ def _fields(content: bytes, config: DocxConfig) -> dict[str, object]:
     if kind == "revised" and date:  # what was saved then was written at any time from the first day on
         begun = created.first if created else None
         date = Interval(begun if begun and begun <= date.last else None, date.last)
-    return {"text": text, "title": said.get("title") or None, "date": date, "date_kind": kind if date else None}
+    fields = {"text": text, "title": said.get("title") or None, "date": date, "date_kind": kind if date else None}
+    return fields, list(_left_out(root))
+
+
+def _left_out(node: "_Element") -> Iterator[str]:
+    """The kinds of what a document shows that is no text of its own."""
+    for child in node:
+        kind = local_name(child)
+        drawn = DRAWN.get(child.get("uri", "").rpartition("/")[2]) if kind == "graphicData" else None
+        if kind == "object":
+            yield "embedded object"
+        elif drawn or kind == "imagedata":
+            yield drawn or "picture"
+        elif kind not in UNSEEN:
+            yield from _left_out(child)
 
 
 def _main_part(archive: zipfile.ZipFile) -> str:
@@ -218,6 +242,8 @@ def _inner(node: "_Element", document: _Document) -> str:
             text = document.notes.get((kind.removesuffix("Reference"), attribute(child, "id")), "")
             document.shown.append(f"[{len(document.shown) + 1}] {text}")
             pieces.append(f"[{len(document.shown)}]")
+        elif kind == "ffData":
+            pieces.append(_chosen(child))
         elif kind == "txbxContent":
             pieces += ["\n", *_blocks(child, document), "\n"]
         elif kind == "r" and (around := _side(child)):
@@ -225,6 +251,19 @@ def _inner(node: "_Element", document: _Document) -> str:
         else:
             pieces.append(_inner(child, document))
     return "".join(pieces)
+
+
+def _chosen(field: "_Element") -> str:
+    """What a box or a list of a form shows, which, unlike typed text, stands in no run."""
+    if (box := _find(field, "checkBox")) is not None:
+        state = next((found for name in ("checked", "default") if (found := _find(box, name)) is not None), None)
+        return "☐" if state is None or attribute(state, "val") in OFF else "☒"
+    if (choices := _find(field, "ddList")) is not None:
+        entries = [attribute(entry, "val") for entry in choices if local_name(entry) == "listEntry"]
+        result = next((found for name in ("result", "default") if (found := _find(choices, name)) is not None), None)
+        place = attribute(result, "val") if result is not None else "0"
+        return "".join(entries[int(place) : int(place) + 1]) if place.isdecimal() else ""
+    return ""
 
 
 def _side(run: "_Element") -> tuple[str, str] | None:
@@ -306,7 +345,7 @@ def _set(node: "_Element", name: str, default: str) -> str:
 def _is_hidden(run: "_Element", document: _Document) -> bool:
     """Whether a run says that it is hidden, else its style, else its paragraph's."""
     if (vanish := _find(run, "rPr", "vanish")) is not None:
-        return attribute(vanish, "val") not in ("0", "false", "off")
+        return attribute(vanish, "val") not in OFF
     paragraph = next((node for node in run.iterancestors() if local_name(node) == "p"), None)
     of_run = _find(run, "rPr", "rStyle")
     of_paragraph = _find(paragraph, "pPr", "pStyle") if paragraph is not None else None
@@ -321,7 +360,7 @@ def _hidden_styles(styles: "_Element | None") -> dict[str, bool]:
     for style in styles if styles is not None else ():
         name, base, vanish = attribute(style, "styleId"), _find(style, "basedOn"), _find(style, "rPr", "vanish")
         if vanish is not None:
-            said[name] = attribute(vanish, "val") not in ("0", "false", "off")
+            said[name] = attribute(vanish, "val") not in OFF
         elif base is not None:
             bases[name] = attribute(base, "val")
     for _ in range(MOST_BASES):

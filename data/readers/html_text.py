@@ -5,14 +5,19 @@ stays whole, over however many tags it is written.
 """
 
 import functools
+import itertools
 import re
 from pathlib import Path
 
 from lxml import etree
 
+from data.readers.numbering import written
 from data.readers.rows import MalformedError
 
 PARAGRAPH, LINE, CELL, SPACE, BREAK = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3", "\ufdd4"  # of html_text.xsl
+_NUMBERS = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
+_UNNUMBERED = re.compile(r"list-style(?:-type)?\s*:[^;]*\bnone\b", re.I)
+_HAS_A_MARK = re.compile(r"\s*(?:\(?(?:\w|[0-9]{1,3}|[ivxlcIVXLC]{1,6})[.)]|[0-9]+(?:\.[0-9]+)+)(?:\s|$)")
 _HIDDEN = re.compile(rb"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.I)
 _LONGEST_STYLE = 40  # bytes of a declaration that hides, with its spaces
 _TAG = re.compile(rb"<[a-zA-Z][^\s<>/]*")
@@ -55,10 +60,32 @@ def html_text(markup: str) -> str:
         raise MalformedError(f"unreadable HTML: {fatal[0].strip()}")
     for element in [*root.iter("ix:header"), *_hidden()(root)]:
         element.tag = "hidden"
+    for numbered in root.iter("ol"):
+        _number(numbered)
     try:
         return lines_of(str(_stylesheet()(root)))
     except etree.XSLTError as error:
         raise MalformedError(f"unreadable HTML: {error}") from None
+
+
+def _number(ordered: etree._Element) -> None:
+    """Write the numbers of a list before its items, as a browser does, unless these have marks of their own."""
+    items = [item for item in ordered if item.tag == "li"]
+    is_none = _UNNUMBERED.search(ordered.get("style", "")) is not None
+    step = -1 if ordered.get("reversed") is not None else 1
+    number = _whole(ordered.get("start"), len(items) if step < 0 else 1)
+    kind = _NUMBERS.get(ordered.get("type", ""), "decimal")
+    for item in items:
+        number = _whole(item.get("value"), number)
+        if is_none or not _HAS_A_MARK.match("".join(itertools.islice(item.itertext(), 20))):
+            mark = "-" if is_none else f"{written(number, kind if number > 0 else 'decimal')}."
+            item.text = f"{mark} {item.text or ''}"
+        number += step
+
+
+def _whole(said: str | None, default: int) -> int:
+    found = re.fullmatch(r"\s*(-?[0-9]{1,6})\s*", said or "")
+    return int(found[1]) if found else default
 
 
 def _check_tags(content: bytes) -> None:

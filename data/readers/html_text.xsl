@@ -4,8 +4,8 @@
 <xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">
   <xsl:output method="text" encoding="UTF-8"/>
 
-  <xsl:template match="hidden|head|script|style|noscript|template|svg|select|textarea|button|iframe|object"/>
-  <xsl:template match="hidden|style|noscript|template|svg|select|textarea|button|iframe|object" mode="cell"/>
+  <xsl:template match="hidden|head|script|style|noscript|template|svg|select|textarea|button|iframe|object|del"/>
+  <xsl:template match="hidden|del|style|noscript|template|svg|select|textarea|button|iframe|object" mode="cell"/>
 
   <xsl:template match="p|h1|h2|h3|h4|h5|h6|table|ul|ol|dl|blockquote|pre">
     <xsl:text>&#xFDD0;</xsl:text><xsl:apply-templates/><xsl:text>&#xFDD0;</xsl:text>
@@ -15,6 +15,9 @@
   </xsl:template>
   <xsl:template match="br"><xsl:text>&#xFDD4;</xsl:text></xsl:template>
   <xsl:template match="hr"><xsl:text>&#xFDD1;</xsl:text></xsl:template>
+  <xsl:template match="ol/li" priority="1"><xsl:text>&#xFDD1;</xsl:text><xsl:apply-templates/><xsl:text>&#xFDD1;</xsl:text></xsl:template>
+  <xsl:template match="q"><xsl:text>“</xsl:text><xsl:apply-templates/><xsl:text>”</xsl:text></xsl:template>
+  <xsl:template match="q" mode="cell"><xsl:text>“</xsl:text><xsl:apply-templates mode="cell"/><xsl:text>”</xsl:text></xsl:template>
   <xsl:template match="li"><xsl:text>&#xFDD1;- </xsl:text><xsl:apply-templates/><xsl:text>&#xFDD1;</xsl:text></xsl:template>
 
   <!-- A cell is one line, unless it is the only one of its row or holds a table: then it lays out the page. -->

@@ -14,7 +14,7 @@
     <xsl:apply-templates select="front//article-title | front-stub//article-title | body | back"/>
   </xsl:template>
 
-  <xsl:template match="p | title | article-title | subtitle | abstract | sec | caption | table-wrap | table | fig | boxed-text | disp-quote | list | def-list | disp-formula | ack | app | table-wrap-foot | statement | verse-group | supplementary-material">
+  <xsl:template match="p | title | article-title | subtitle | abstract | sec | caption | table-wrap | table | fig | boxed-text | disp-quote | list | def-list | disp-formula | ack | app | table-wrap-foot | statement | verse-group | supplementary-material | preformat | code">
     <xsl:text>&#xFDD0;</xsl:text><xsl:apply-templates/><xsl:text>&#xFDD0;</xsl:text>
   </xsl:template>
   <xsl:template match="tr | def-item | verse-line | fn | ref | speech | disp-formula-group">

@@ -1,5 +1,6 @@
 """Mail: the letters of an mbox file, or the one that an .eml file is, and the days on which they may have been sent."""
 
+import codecs
 import contextlib
 import datetime
 import email
@@ -32,6 +33,10 @@ TIME = re.compile(r"\w{3} \w{3} +\d\d? \d\d?:.*")
 NO_TIMES = (datetime.date(1970, 1, 1), datetime.date(2001, 9, 17))
 QUOTED_FROM = re.compile(rb"^>(?=>*From )", re.MULTILINE)
 TEXTS = ("text/plain", "text/html")
+# A plain alternative that only says where the letter is to be seen: it is short, and the page has far more words.
+LONGEST_NOTICE = 1_000  # characters
+TIMES_THE_WORDS = 4
+NO_WORDS = re.compile(r"<(style|script|head)\b.*?</\1\s*>|<[^>]*>|&\w+;", re.DOTALL | re.IGNORECASE)
 
 
 def read_mail(file: "io.BufferedReader[Any]", name: str) -> Rows:
@@ -58,7 +63,7 @@ def _letters(file: "io.BufferedReader[Any]") -> Iterator[bytes | MalformedError]
     """
     lines: list[bytes] = []
     size = 0
-    line = file.readline(LONGEST_LINE)
+    line = file.readline(LONGEST_LINE).removeprefix(codecs.BOM_UTF8)
     is_mbox = line.startswith(FROM)
     lacks_times = is_mbox and not ENVELOPE.match(line)
     is_after_blank = True
@@ -113,7 +118,7 @@ def _letter(content: bytes) -> tuple[dict[str, object], list[str]]:
 
 
 def _parts(letter: email.message.Message) -> tuple[list[str], list[str]]:
-    """The texts of a letter in order, of alternatives the plain one, and the kinds of all other parts."""
+    """The texts of a letter in order, of alternatives the best, and the kinds of all other parts."""
     texts: list[str] = []
     enclosed: list[str] = []
     left: list[email.message.Message] = [letter]
@@ -133,10 +138,30 @@ def _parts(letter: email.message.Message) -> tuple[list[str], list[str]]:
 
 
 def _best(alternatives: list[email.message.Message]) -> list[email.message.Message]:
-    """The first that is plain text, else the last that holds any; a part without a word in it is none."""
+    """The first that is plain text, else the last that holds any; a part without a word in it is none.
+
+    Plain text that is a notice beside a page, such as that it cannot be shown, is none either.
+    """
     held = [(part, [kind for inner in part.walk() if (kind := _kind_with_text(inner))]) for part in alternatives]
     plain = [part for part, kinds in held if "text/plain" in kinds and "text/html" not in kinds]
+    pages = [part for part, kinds in held if "text/html" in kinds]
+    if plain and pages and _is_notice(plain[0], pages[-1]):
+        return pages[-1:]
     return plain[:1] or [part for part, kinds in held if kinds][-1:] or alternatives[-1:]
+
+
+def _is_notice(plain: email.message.Message, page: email.message.Message) -> bool:
+    said = " ".join(_raw(part) for part in plain.walk() if _kind_with_text(part))
+    if len(said) > LONGEST_NOTICE:
+        return False
+    shown = " ".join(_raw(part) for part in page.walk() if _kind_with_text(part))
+    return len(NO_WORDS.sub(" ", shown).split()) > TIMES_THE_WORDS * len(said.split())
+
+
+def _raw(part: email.message.Message) -> str:
+    """The text of a part, near enough to count its words."""
+    payload = part.get_payload(decode=True)
+    return payload.decode("utf-8", "replace") if isinstance(payload, bytes) else ""
 
 
 def _kind_with_text(part: email.message.Message) -> str | None:

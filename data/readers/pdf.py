@@ -15,9 +15,17 @@ MOST_PAGES = 20_000
 MOST_PIECES = 20_000  # of a page
 WITHOUT_TEXT = "page without text: it needs OCR"
 BLANK = "blank page"
+ATTACHED = "attached file"
 # What fonts give that do not say which letters their signs are: no letters, but private ones, controls, or U+FFFD.
 NO_LETTERS = re.compile("[\ufffd\ue000-\uf8ff\x00\x01\x03-\x08\x0e-\x1f]")
 MOST_WITHOUT_LETTERS = 0.3  # of a page's text
+# What stands on the page of a file whose text lies elsewhere: in a form of XFA, or in files that it holds.
+STAND_INS = re.compile(
+    r"If this message is not eventually replaced with the proper contents of the document"
+    r"|For the best experience, open this PDF portfolio in"
+)
+LONGEST_STAND_IN = 3_000  # characters
+FIRST_YEAR = 1993  # of PDF; Distiller wrote 2000 as 19100, which would be 1910
 DATE = re.compile(r"(?:D:)?(\d{4})(\d\d)?(\d\d)?(?:(\d\d)(\d\d)(\d\d)?)?(?:Z|([+-])(\d\d)'?(\d\d)?)?")
 
 
@@ -35,7 +43,7 @@ def read_pdf(file: "io.BufferedReader[Any]", name: str, config: PdfConfig) -> Ro
 
 
 def _document(content: bytes, config: PdfConfig) -> tuple[dict[str, object], dict[str, int]]:
-    """The fields of a document, and how many of its pages are left out, by kind. Raises MalformedError."""
+    """The fields of a document, and how many of its pages and files are left out, by kind. Raises MalformedError."""
     import pypdfium2
 
     try:
@@ -48,20 +56,24 @@ def _document(content: bytes, config: PdfConfig) -> tuple[dict[str, object], dic
         if len(document) > MOST_PAGES:
             raise MalformedError(f"too large: {len(document):,} pages, above {MOST_PAGES:,}")
         said = document.get_metadata_dict()
+        attached = pypdfium2.raw.FPDFDoc_GetAttachmentCount(document)
         pages = [_page(document, number) for number in range(len(document))]
     finally:
         document.close()
-    left_out = {kind: pages.count(kind) for kind in (WITHOUT_TEXT, BLANK)}
+    left_out = {kind: pages.count(kind) for kind in (WITHOUT_TEXT, BLANK)} | {ATTACHED: attached}
     with_text = [page for page in pages if not isinstance(page, str)]
     if not with_text:
         if left_out[WITHOUT_TEXT]:
             raise MalformedError(f"needs OCR: none of its {len(pages):,} pages has text")
         raise MalformedError(f"empty document: its {len(pages):,} pages show nothing")
+    text = text_of(with_text)
+    if len(text) <= LONGEST_STAND_IN and STAND_INS.search(" ".join(text.split())):
+        raise MalformedError("text elsewhere: its page says that a form (XFA) or a portfolio needs Acrobat")
     date = date_of(said.get("CreationDate" if config.date == "created" else "ModDate", "")) if config.date else None
     if date and config.date == "modified":  # the file may have been made of a text of any day before
         date = Interval(None, date.last)
     return {
-        "text": text_of(with_text),
+        "text": text,
         "title": said.get("Title") or None,
         "date": date,
         "date_kind": ("published" if config.date == "created" else "revised") if date else None,
@@ -114,9 +126,12 @@ def _has_typed(page: Any) -> bool:
 
 
 def date_of(written: str) -> Interval | None:
-    """The day of a date of PDF, such as D:20190314120000+01'00'; in UTC where it has a zone."""
+    """The day of a date of PDF, such as D:20190314120000+01'00'; in UTC where it has a zone.
+
+    None of before there was PDF.
+    """
     found = DATE.match(written)
-    if not found:
+    if not found or int(found[1]) < FIRST_YEAR:
         return None
     year, month, day, hour, minute, _, sign, hours, minutes = found.groups()
     if not day:

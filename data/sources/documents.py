@@ -15,7 +15,7 @@ from data.readers.rows import LeftOut, MalformedError, Rows
 from data.source_config import OF_ONE_FORMAT, SourceConfig
 from data.sources import demo
 from data.sources.dates import interval_of
-from data.sources.fields import EACH, text_at, value_at
+from data.sources.fields import EACH, lacking, text_at, value_at
 from data.sources.formats import DAMAGE, format_of, reader
 from data.sources.hub import hub_dataset, hub_rows, hub_shards
 from data.sources.local import local_files, root_of
@@ -149,6 +149,8 @@ def read_part(
             if met is not None and found:
                 met.update(found)
                 unmet = {setting: name for setting, name in unmet.items() if setting not in met}
+            if left_out is not None and isinstance(fields, Mapping) and (number := lacking(fields, source.text_field)):
+                left_out[f"item without {source.text_field}"] += number
             yield document
 
 

@@ -9,7 +9,11 @@ import warnings
 _HTML = re.compile(r"\s*<(?:!doctype\s+html|(?:html|head|body|div|p|span|table|font|center|h[1-6])[\s>])", re.I)
 _ESCAPED_HTML = re.compile(r"&lt;/?(?:p|div|br|span|a)\b", re.I)
 _ESCAPED_NEWLINE = re.compile(r"\\n(?!(?:abla|eq?|ewline|i|oindent|ot|u)(?![a-z]))")  # and no command of LaTeX
-_ESCAPED_CHARACTER = re.compile(r"\\u[0-9a-fA-F]{4}")
+# As JSON, Python, R and Office (SharePoint's and Excel's XML) write them.
+_ESCAPED_CHARACTER = re.compile(
+    r"\\u[0-9a-fA-F]{4}|\\x[89a-fA-F][0-9a-fA-F]|<U\+[0-9A-F]{4,8}>|_x[0-9A-F]{4}_(?![A-Za-z])"
+)
+_XML = re.compile(r"\s*<(?:\?xml\s|[A-Za-z][\w.-]*:[\w.-]+[\s>])")
 _TAG = re.compile(r"</[A-Za-z][\w:.-]*\s*>|<(?:br|BR)\s*/?>")
 _ENTITY = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,30}|#[0-9]{2,7}|#[xX][0-9A-Fa-f]{2,6});")
 _URL_CODE = re.compile("%[0-9A-F]{2}")
@@ -27,6 +31,18 @@ MOST_PRIVATE = 0.02  # of a text's characters; fewer are bullets
 _CELL = r'"?[\w. -]{1,40}"?'
 _HEAD = re.compile(rf"{_CELL}([\t,;|]){_CELL}(?:\1{_CELL})*(?=\r?\n.)")  # of a table
 TEXT_COLUMNS = {"text", "body", "content"}
+# What stands above each of the documents that LexisNexis and Factiva deliver in one file.
+_DELIVERED = re.compile(r"^[ \t]*(?:[0-9]+ of [0-9]+ DOCUMENTS?|Document [A-Z][A-Za-z0-9]{20,30})[ \t]*\r?$", re.M)
+_STATEMENT = re.compile(r"\s*(?:INSERT (?:IGNORE )?INTO|REPLACE INTO|COPY|CREATE TABLE)\s[^\n]*[(`\"]", re.I)
+_TEASER = re.compile(r"(?:\[(?:…|\.{3}|&#8230;|\+[0-9,]+ chars|truncated)\]|…|\.{3}|[Rr]ead more(?: ?[»›>])?)\Z")
+_LOST_LETTER = re.compile(r"\?(?<=[^\W\d_]\?)\?*[^\W\d_A-Z]+(?![\w/=&?:])")  # begins with its sign, for speed
+_REREAD = ("ï¿½", "锟斤拷")  # U+FFFD in UTF-8, read as Windows-1252 and as GBK
+_OF_OTHER_SCRIPTS = re.compile(
+    "[À-ÖØ-öø-ÿ](?<![A-Za-z].)[À-ÖØ-öø-ÿ]{4,}(?![A-Za-z])"
+)  # as Cyrillic is in Latin-1: no words have so many
+_SPACED = re.compile(r"(?:[^\W\d_] ){20}")
+SPACED_WITHIN = 400  # characters
+_ESCAPED_JAPANESE = re.compile(r"\$[B@](?:[!-~]{2})+?\([BJ]")  # ISO-2022-JP without its escapes
 _MESSAGE = re.compile(r"^From \S+ .*[0-9]{2}:[0-9]{2}.* [0-9]{4}\r?$", re.M)
 _BYTES = re.compile(r"b'[^\n]*'|b\"[^\n]*\"")
 
@@ -80,6 +96,10 @@ def doubt_about(text: str) -> str | None:
         return "are HTML, of which a model learns the tags: extract the text if they are not meant"
     if (head := _HEAD.match(text)) and TEXT_COLUMNS & {cell.strip('" ').lower() for cell in head[0].split(head[1])}:
         return "are tables, with a text in each row: write each as a record of its own, such as a line of .jsonl"
+    if ("DOCUMENT" in text or "\nDocument " in text) and _has_several(_DELIVERED, text):
+        return "are deliveries of several documents (1 of 50 DOCUMENTS): write each as a record of its own"
+    if _STATEMENT.match(text) and text.rstrip().endswith((";", "\\.")):
+        return "are statements of SQL: write the texts that they hold"
     if text.startswith("From ") and _has_several(_MESSAGE, text):
         return "are mailboxes of several messages: write each as a record of its own"
     beginning = text[:40].lstrip()
@@ -91,14 +111,15 @@ def doubt_about(text: str) -> str | None:
         return "are JSON, or as Python prints it, of which a model learns quotes and names: extract the text"
     if "&" in text and _ESCAPED_HTML.search(text):
         return "have escaped tags of HTML in them (&lt;p&gt;): undo the escapes and extract the text if not meant"
-    if "<" in text and _has_several(_TAG, text):
+    is_xml = text[:1] in "<\n \t" and _XML.match(text) and text.rstrip().endswith(">")
+    if is_xml or ("<" in text and _has_several(_TAG, text)):
         return "have tags of HTML or XML in them (</p>, <br>), which a model learns: extract the text if not meant"
     if "&" in text and _has_several(_ENTITY, text):
         return "have entities of HTML in them (&nbsp;, &#8217;) in place of characters: undo them if not meant"
     if "\\" in text and "\n" not in text.strip() and _has_several(_ESCAPED_NEWLINE, text):
         return "have \\n in place of newlines: undo the escapes"
-    if "\\" in text and _has_several(_ESCAPED_CHARACTER, text):
-        return "have escapes in place of characters (\\u2019): undo them if not meant"
+    if any(sign in text for sign in ("\\", "<U+", "_x")) and _has_several(_ESCAPED_CHARACTER, text):
+        return "have escapes in place of characters (\\u2019, <U+2019>, _x000D_): undo them if not meant"
     if "%" in text and text.count(" ") < text.count("%20") + text.count("+") and _has_several(_URL_CODE, text):
         return "are encoded as in addresses of the web (%20, %2C): decode them"
     if ("=\n" in text or "=\r\n" in text) and _SOFT_LINE_END.search(text) and _QUOTED_BYTE.search(text):
@@ -107,8 +128,30 @@ def doubt_about(text: str) -> str | None:
         return f"have words above {LONGEST_WORD} characters, or lines, of base64 in them: decode them or take them out"
     if "(cid:" in text and _has_several(_UNMAPPED, text):
         return "have (cid:…) in place of characters, which a reader of PDF did not know: extract the text otherwise"
+    if "?" in text and _has_several(_LOST_LETTER, text):
+        return "have question marks within words (client?s), where a program could not write a character: export anew"
+    if "$" in text and _has_several(_ESCAPED_JAPANESE, text):
+        return "are Japanese in ISO-2022-JP that lost its escapes ($B…(B): decode the originals"
+    if _SPACED.search(text[:SPACED_WITHIN]):
+        return "have a space behind each letter: extract the text otherwise"
+    if not text.isascii() and (found := _in_other_characters(text)):
+        return found
+    if _TEASER.search(text.rstrip()[-20:]):
+        return "end in … or [...], as teasers and cut texts do: look at their ends"
     if not text.isascii() and len(_PRIVATE.findall(text)) > MOST_PRIVATE * len(text):
         return "have characters of private use, which are a font's own (U+E000 to U+F8FF): extract the text otherwise"
+    return None
+
+
+def _in_other_characters(text: str) -> str | None:
+    """What of a text outside of ASCII shows that it was decoded by an encoding that it does not have."""
+    if any(sign in text for sign in _REREAD):
+        return "have ï¿½ or 锟斤拷, which were replacement characters, in place of what was lost: decode the originals"
+    if _has_several(_OF_OTHER_SCRIPTS, text):
+        return (
+            "have words of accented letters alone (ïîñòàíîâèë), as Cyrillic, Greek or Thai that was read in a Western "
+            "encoding: decode the originals"
+        )
     return None
 
 

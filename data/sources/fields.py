@@ -27,6 +27,11 @@ def text_at(fields: Mapping[str, object], name: str, is_html: bool) -> str | Non
     return "\n\n".join(texts) if texts else None
 
 
+def lacking(fields: Mapping[str, object], name: str) -> int:
+    """Of the items that `name` looks for in a record's lists, how many lack what it names."""
+    return sum(text is None for text in _each(fields, name)) if EACH in name else 0
+
+
 def _each(value: object, name: str) -> Iterator[object]:
     """What stands at a place within each item of the lists on the way there."""
     outer, each, inner = name.partition(EACH)

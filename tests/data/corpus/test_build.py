@@ -334,6 +334,40 @@ def test_dates_that_may_have_day_and_month_swapped_are_said(tmp_path: Path, caps
     assert "source 'swapped': none of 120 dates in '%m/%d/%Y' has a day above 12: it may be the month" in said[0]
 
 
+def test_a_day_years_before_all_others_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As 1940-01-01, which is the least day of some systems; not that of an old document, nor each year's last."""
+    records = [
+        record(1000 + index, date="1940-01-01" if index < 4 else f"2005-{1 + index % 12:02}-{1 + index % 28:02}")
+        for index in range(200)
+    ]
+    file = write_jsonl(tmp_path / "a.jsonl", records)
+    said = "source 'source_0': 4 of 200 dates are 1940-01-01, and none of the 65 years from then on"
+    for earliest in (None, "1900-01-01"):
+        source = {"name": "source_0", "path": str(file), "earliest_date": earliest}
+        prepare_corpus(config_of(file, sources=[source]), tmp_path / "corpus", seed=1)
+        output = capsys.readouterr().err
+        assert (said in output) == (earliest is None)
+        assert "; dates 1940-01-01 to 2005-12-" in output
+    for dates in (["1940-01-01"], [f"{year}-12-31" for year in range(1990, 2000) for _ in range(3)]):
+        write_jsonl(file, [*[record(1 + place, date=day) for place, day in enumerate(dates)], *records[4:]])
+        prepare_corpus(config_of(file), tmp_path / "corpus", seed=1)
+        assert "years from then on" not in capsys.readouterr().err
+
+
+def test_texts_that_were_cut_at_a_number_of_bytes_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As columns of databases are, where characters have one byte or more; not lengths as they come."""
+    for cut, is_said in ((400, True), (4_000, False)):
+        texts = [
+            " ".join(f"Gr{'é' if word < index else 'e'}ss{(7 + index) ** word % 997}" for word in range(70 + index % 9))
+            for index in range(60)
+        ]
+        cut_off = [text.encode()[:cut].decode(errors="ignore") for text in texts]
+        records = [record(index) | {"text": text} for index, text in enumerate(cut_off)]
+        file = write_jsonl(tmp_path / "a.jsonl", records)
+        prepare_corpus(config_of(file, near_duplicates=None), tmp_path / "corpus", seed=1)
+        assert ("60 of 60 texts have 397 to 400 bytes, and none has more" in capsys.readouterr().err) == is_said
+
+
 def test_dates_of_a_day_that_may_stand_for_no_date_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     records = [
         record(1000 + index, date="2001-01-01" if index < 3 else f"2005-01-{1 + index % 28:02}") for index in range(200)

@@ -1,3 +1,4 @@
+import datetime
 from collections import Counter
 from functools import partial
 
@@ -5,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.corpus.counts import SAMPLES, Counts, by_reason, merged
+from data.interval import Interval
 from data.sources.documents import BadRecord
 
 
@@ -24,6 +26,21 @@ def test_lost_files_count_by_their_bytes_and_no_record_of_theirs_counts_twice() 
     assert counts.bad_fraction == 0.02 + 0.05
     counts.lost["c"] = 940
     assert counts.bad_fraction == 1.0
+
+
+def test_the_earliest_days_are_counted_whatever_the_parts() -> None:
+    days = [f"{year}-01-0{1 + year % 3}" for year in range(1990, 2010) for _ in range(year % 7)]
+    days = days[::3] + days[1::3] + days[2::3]
+
+    def counted(some: list[str]) -> Counts:
+        counts = Counts()
+        for day in some:
+            counts.count_date(Interval.of_day(datetime.date.fromisoformat(day)))
+        return counts
+
+    expected = Counter({day: days.count(day) for day in sorted(set(days))[:4]})
+    for parts in (1, 2, 5):
+        assert merged(counted(days[part::parts]) for part in range(parts)).earliest == expected
 
 
 def test_samples_are_few_and_made_only_where_they_are_taken() -> None:

@@ -7,14 +7,14 @@ from data.format_config import DocxConfig
 from data.readers import docx as module
 from data.readers.docx import _fields, read_docx
 from data.readers.numbering import written
-from data.readers.rows import MalformedError
+from data.readers.rows import LeftOut, MalformedError
 from tests.data.readers.made import WORD, docx
 from tests.data.readers.samples import DOCUMENT
 
 
 def read(content: bytes, config: DocxConfig | None = None) -> object:
     file = io.BufferedReader(io.BytesIO(content))  # type: ignore[arg-type]
-    [(line, found)] = read_docx(file, "a.docx", config or DocxConfig())
+    *_, (line, found) = read_docx(file, "a.docx", config or DocxConfig())
     assert line == 1
     return found
 
@@ -108,6 +108,15 @@ def test_a_document_saved_on_a_day_may_be_from_any_day_before() -> None:
             f"<m:d><m:e>{of('a')}</m:e></m:d></m:oMath></w:p>",
             "n=(1)/(20)·10^{6}+sqrt(2)+∑_{i} x_{i}(a)",
         ),
+        (
+            "<w:p><w:r><w:fldChar w:fldCharType='begin'><w:ffData><w:checkBox><w:default w:val='0'/><w:checked/>"
+            "</w:checkBox></w:ffData></w:fldChar></w:r><w:r><w:t xml:space='preserve'> Yes </w:t><w:fldChar><w:ffData>"
+            "<w:checkBox><w:default w:val='0'/></w:checkBox></w:ffData></w:fldChar><w:t xml:space='preserve'> No </w:t>"
+            "<w:fldChar><w:ffData>"
+            "<w:ddList><w:result w:val='1'/><w:listEntry w:val='Alpha'/><w:listEntry w:val='Beta'/>"
+            "</w:ddList></w:ffData></w:fldChar></w:r></w:p>",
+            "☒ Yes ☐ No Beta",
+        ),
         ("", ""),
     ],
 )
@@ -115,6 +124,18 @@ def test_parts_of_documents(body: str, text: str) -> None:
     found = read(docx(body))
     assert isinstance(found, dict)
     assert found["text"] == text
+
+
+def test_what_is_no_text_is_counted() -> None:
+    drawings = "".join(
+        f'<w:drawing><a:graphic xmlns:a="a"><a:graphicData uri="http://a.org/2006/{kind}"/></a:graphic></w:drawing>'
+        for kind in ("diagram", "chart", "picture", "main")
+    )
+    body = f'<w:p><w:r>{drawings}<w:object><v:imagedata xmlns:v="v"/></w:object></w:r></w:p>'
+    file = io.BufferedReader(io.BytesIO(docx(body)))  # type: ignore[arg-type]
+    *left_out, _ = read_docx(file, "a.docx", DocxConfig())
+    kinds = ["SmartArt diagram", "chart", "picture", "embedded object"]
+    assert left_out == [(1, LeftOut(kind)) for kind in kinds]
 
 
 def test_numbers_of_styles_count_too() -> None:

@@ -27,6 +27,17 @@ from data.readers.rows import MalformedError
         ("<ix:header><ix:hidden>facts</ix:hidden></ix:header><ix:nonFraction>7</ix:nonFraction>8", "78"),
         ("&lt;b&gt; &amp; &nbsp; &eacute; &nosuch; &#x2014;", "<b> & é &nosuch; —"),
         ("\0a\0", "a"),
+        (
+            "<p>Pay <del>ten</del><ins>twenty</ins> <s>now</s><table><tr><td>a<del>b</del><td>c</table>",
+            "Pay twenty now\n\na | c",
+        ),
+        ("<p>He said <q>no</q>.<table><tr><td><q>a</q><td>c</table>", "He said “no”.\n\n“a” | c"),
+        ("<ol><li>a<li>b<ul><li>c</ul></ol>", "1. a\n2. b\n\n- c"),
+        ("<ol type=a start=3><li>one<li value=27>two<li>three</ol>", "c. one\naa. two\nbb. three"),
+        ("<ol type=I><li>one<li><b>two</b></ol><ol reversed><li>b<li>a</ol>", "I. one\nII. two\n\n2. b\n1. a"),
+        ("<ol type=i start=0><li>one<li>two</ol>", "0. one\ni. two"),
+        ("<ol><li>(a) own<li>1.2 own<li>II. own<li>A word</ol>", "(a) own\n1.2 own\nII. own\n4. A word"),
+        ("<ol style='list-style-type: none'><li>one</ol><ol><li hidden>x<li>y</ol>", "- one\n\n1. y"),
     ],
 )
 def test_what_a_reader_sees(markup: str, text: str) -> None:

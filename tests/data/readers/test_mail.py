@@ -79,6 +79,17 @@ def test_what_is_no_letter_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_unknown_encodings_are_read_as_well_as_may_be() -> None:
     found = only(b"Subject: =?no-such?q?a?=\nContent-Type: text/plain; charset=no-such\n\nsch\xc3\xb6n")
     assert found["text"] == "schön"
+    [(_, refused)] = rows(b"Subject: a\nContent-Type: text/plain; charset=no-such\n\nsch\xf6n")
+    assert str(refused) == "unknown encoding: no-such is said, and it is no UTF-8"
+
+
+def test_letters_of_japan_are_read_by_their_escapes() -> None:
+    letter = b"Subject: a\nContent-Type: text/plain; charset=iso-2022-jp\n\n" + "判決".encode("iso2022_jp")
+    assert only(letter)["text"] == "判決"
+
+
+def test_a_mark_of_the_byte_order_before_a_letter_is_passed_over() -> None:
+    assert only(b"\xef\xbb\xbfSubject: a\n\nwords")["text"] == "words"
 
 
 LETTER = "{}\nSubject: {}\nDate: {}\n\nwords of {}\n"
@@ -130,6 +141,8 @@ def test_an_envelope_never_makes_a_letter_older_than_its_sender_says(envelope: s
 PLAIN, BLANK = "text/plain\n\nplain words", "text/plain; charset=utf-8\n\n\u00a0\n \n"
 PAGE, CALENDAR = "text/html\n\n<p>words of a page", "text/calendar\n\nBEGIN:VCALENDAR"
 FILE = "text/plain\nContent-Disposition: attachment; filename=a.txt\n\na file"
+NOTICE = "text/plain\n\nThis letter is a page: see it at https://example.org/17"
+LONG_PAGE = "text/html\n\n<style>" + "p {color: red} " * 99 + "</style><p>" + "words of a page " * 20
 RELATED = "multipart/related; boundary=in\n\n--in\nContent-Type: text/html\n\n<p>words of a page\n--in--\n"
 
 
@@ -145,6 +158,8 @@ RELATED = "multipart/related; boundary=in\n\n--in\nContent-Type: text/html\n\n<p
         ((FILE, PAGE), "words of a page"),
         ((PLAIN, CALENDAR), "plain words"),
         ((CALENDAR,), ""),
+        ((NOTICE, LONG_PAGE), ("words of a page " * 20).strip()),
+        ((NOTICE, LONG_PAGE.replace("words of a page ", "") + "four words are few"), NOTICE.partition("\n\n")[2]),
     ],
 )
 def test_of_alternatives_one_with_text_in_it_is_read(alternatives: tuple[str, ...], text: str) -> None:

@@ -87,6 +87,8 @@ def test_a_page_of_signs_that_are_no_letters_needs_ocr() -> None:
         ("20190314", "2019-03-14"),
         ("D:2019", "2019-01-01 to 2019-12-31"),
         ("D:20191432", "None"),
+        ("D:19101010112000", "None"),  # of 2001, by Distiller
+        ("D:1990", "None"),
         ("today", "None"),
     ],
 )
@@ -97,6 +99,19 @@ def test_dates_of_files_count_where_they_are_asked_for(written: str, expected: s
     assert str(fields(content, PdfConfig(date="created"))["date"]) == expected
     modified = fields(content, PdfConfig(date="modified"))
     assert (str(modified["date"]), modified["date_kind"]) == ("until 2024-01-01", "revised")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "If this message is not eventually replaced with the proper contents of the document, your PDF",
+        "For the best experience, open this PDF portfolio in Acrobat X or later.",
+    ],
+)
+def test_a_page_that_stands_for_text_elsewhere_is_no_text(said: str) -> None:
+    [found] = rows(pdf([[(72.0, 700.0, 10.0, "Please wait..."), (72.0, 650.0, 10.0, said)]]))
+    assert isinstance(found, MalformedError)
+    assert str(found).startswith("text elsewhere")
 
 
 def test_an_encrypted_document_is_named() -> None:

@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from data.readers.rows import MalformedError
 from data.source_config import SourceConfig
 from data.sources.documents import BadRecord, input_parts, read_part
-from data.sources.fields import text_at
+from data.sources.fields import lacking, text_at
 
 CASE = {
     "name": "Harbour v. Mill",
@@ -44,6 +45,16 @@ def test_fields_within_objects_and_lists(name: str, text: str | None) -> None:
 def test_what_is_no_text_says_so(name: str, reason: str) -> None:
     with pytest.raises(MalformedError, match=reason):
         text_at(CASE, name, False)
+
+
+def test_items_without_the_field_are_counted(tmp_path: Path) -> None:
+    assert [lacking(CASE, name) for name in ("casebody.data.opinions[*].text", "pages[*][*].t", "name")] == [1, 0, 0]
+    file = tmp_path / "a.jsonl"
+    file.write_text(json.dumps({"s": [{"text": "One."}, {"body": "Two."}, {"text": "Three."}]}) + "\n")
+    source = SourceConfig(name="cases", path=str(file), text_field="s[*].text")
+    left_out: Counter[str] = Counter()
+    [document] = read_part(source, input_parts(source)[0], lambda record: None, left_out=left_out)
+    assert (document.text, left_out) == ("One.\n\nThree.", {"item without s[*].text": 1})
 
 
 def test_html_within_json_becomes_text(tmp_path: Path) -> None:
