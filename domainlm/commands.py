@@ -129,6 +129,7 @@ def submit(arguments: argparse.Namespace, config: RunConfig) -> Result:
     script = slurm.render(config, job, folder)
     if finished := describe_finished(config):
         say(finished)
+        stages.say_other_settings(config)
     else:
         check_budget(config)
         if not config.shards_are_remote:  # those are fetched where they are trained on
@@ -199,6 +200,7 @@ def evaluate(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
 
 def generate(arguments: argparse.Namespace, config: RunConfig) -> Result:
+    from domainlm.configuration import is_made_of_examples
     from domainlm.generate import continue_in_order, load_writer, sample_settings
 
     given = {
@@ -225,6 +227,8 @@ def generate(arguments: argparse.Namespace, config: RunConfig) -> Result:
         asked = asked or list(config.evaluation.prompts)
     if not asked and not talks:
         raise ConfigError("there is no prompt: give --prompt TEXT, or lines on standard input")
+    if not arguments.chat and is_made_of_examples(config):
+        say("generate: this model was tuned on turns, and continues plain text here: --chat asks it as it has learnt")
     writer, output = load_writer(config, arguments.checkpoint, chat=arguments.chat), sys.stdout
     if talks:
         from domainlm.conversation import converse

@@ -37,6 +37,7 @@ from train.config import RunConfig
 from train.config_file import ConfigError
 from train.engine.initial_weights import trained_rows
 from train.records.journal import RESUME, START, read_journal
+from train.records.text_read import BEGUN
 
 ExportDtype = Literal["float32", "bfloat16"]
 FORMAT = 3
@@ -238,6 +239,8 @@ def _check_place(folder: Path, earlier: dict[str, Any], found: Checkpoint, writt
 def _facts(config: RunConfig, found: Checkpoint, class_name: str, dtype: str) -> CardFacts:
     data_card, evaluation = (read_own(file, found, config) for file in _reports(config))
     events = read_journal(config.run_folder)
+    begun = [event["folder"] for event in events if event["event"] == BEGUN]
+    config_of = found.manifest["config"] | ({"init_from": begun[-1]} if begun else {})  # it may name another by now
     sessions = [event for event in events if event["event"] in (START, RESUME) and "versions" in event]
     return CardFacts(
         class_name=class_name,
@@ -246,7 +249,7 @@ def _facts(config: RunConfig, found: Checkpoint, class_name: str, dtype: str) ->
         end_of_text=_end_of_text(found),
         step=found.step,
         tokens=int(found.manifest["samples"]) * config.model.sequence_length,
-        config=found.manifest["config"],
+        config=config_of,
         data_digest=str(found.manifest["data_digest"]),
         environment=sessions[-1] if sessions else None,
         events=events,

@@ -7,6 +7,7 @@ a run as any other.
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ from train.checkpoints.identity import tokenizer_folder
 from train.checkpoints.trained import load_trained
 from train.config import FinetuneConfig, RunConfig, to_yaml
 from train.config_file import ConfigError
+from train.records.journal import read_journal
+from train.records.text_read import BEGUN
 
 FORMAT = 1
 CANNOT_BE_RUN = "the `finetune` section cannot be run"
@@ -75,6 +78,7 @@ def make_finetuning(config: RunConfig) -> tuple[RunConfig, dict[str, Any]]:
         raise ConfigError("there is no `finetune` section: docs/finetune.md says what it holds")
     folder = Path(wanted.folder) if wanted.folder else config.run_folder / "finetune" / wanted.name
     base = _base(config, wanted)
+    _check_began_so(folder, base)
     template = Path(wanted.template) if wanted.template else None
     if template and not template.is_file():
         raise ConfigError(f"finetune.template: no such file: {template}")
@@ -127,6 +131,25 @@ def _base(config: RunConfig, wanted: FinetuneConfig) -> Base:
     return Base(
         found, found.folder, tokenizer_folder(found, config), config.tokenizer.end_of_text, saved["name"], record
     )
+
+
+def _check_began_so(folder: Path, base: Base) -> None:
+    """Raise ConfigError where the fine-tuning has begun, with other weights than are asked for now."""
+    begun = [event for event in read_journal(folder) if event["event"] == BEGUN]
+    record = read_record(folder / "start" / Path(begun[-1]["folder"]).name) if begun else {}
+    asked = json.loads(json.dumps(base.record))
+    if record and {key: record.get(key) for key in asked} != asked:
+        was, now = (_said(one) for one in (record, asked))
+        raise ConfigError(
+            f"finetune: {folder} began with {was}, and {now} is asked for now: `domainlm train {folder}` goes on with "
+            "what it began with; for the other give finetune.name another"
+        )
+
+
+def _said(record: Mapping[str, Any]) -> str:
+    if "checkpoint" in record:
+        return f"step {record['step']} of {record['run']} (checkpoint {record['checkpoint']})"
+    return f"weights of the digests {', '.join(record.get('weights', {}).values())}"
 
 
 def _derive(

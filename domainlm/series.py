@@ -28,7 +28,8 @@ from domainlm.configuration import load_derived
 from evaluation.pages.series import FACTS, write_series
 from evaluation.scores import SCORES, score_model
 from evaluation.series import Member, series_figures, verdict, whole_text
-from train.checkpoints.folders import describe_finished
+from train.checkpoints.folders import describe_finished, newest_checkpoint
+from train.checkpoints.identity import check_data
 from train.config import RunConfig, to_yaml
 from train.config_file import ConfigError
 
@@ -213,6 +214,8 @@ def _measure(config: RunConfig, text: Path, runs: Mapping[datetime.date, RunConf
     limit = config.evaluation.tokens and config.evaluation.tokens * BYTES_PER_TOKEN
     held_out = whole_text(text, limit)
     members = []
+    for run in runs.values():
+        check_data(newest_checkpoint(run), run)  # one that was trained before the text changed, or in another series
     for cutoff, run in runs.items():
         model = replace(own_model(run)[0], tokenizer_digest=None)  # the text is in no tokenizer's ids
         scored = score_model(model, held_out, config.run_folder / "series" / SCORES)

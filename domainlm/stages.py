@@ -21,7 +21,7 @@ from data.shards.format import read_manifest
 from data.shards.megatron import export_megatron
 from data.shards.packing import pack_shards
 from data.tokenizer.build import build_tokenizer
-from domainlm.configuration import check_made_of_documents
+from domainlm.configuration import check_made_of_documents, is_made_of_examples
 from domainlm.status.goodput import to_spending
 from domainlm.status.read import read_status
 from evaluation.baselines import measure_baselines
@@ -35,7 +35,7 @@ from evaluation.pages.tokenizer import write_tokenizer_page
 from evaluation.pages.wording import NOTHING_HELD_OUT, base_model
 from evaluation.scores import SCORES, score_model
 from model.sizes import parameter_count
-from train.checkpoints.compatibility import check_architecture
+from train.checkpoints.compatibility import check_architecture, check_stream
 from train.checkpoints.folders import (
     Checkpoint,
     CheckpointError,
@@ -44,7 +44,7 @@ from train.checkpoints.folders import (
     newest_checkpoint,
     saved_steps,
 )
-from train.checkpoints.identity import check_data, check_metrics, read_own
+from train.checkpoints.identity import check_base, check_data, check_metrics, read_own, tokenizer_folder
 from train.checkpoints.lock import check_names, check_writable
 from train.config import RunConfig
 from train.config_file import differences
@@ -148,7 +148,7 @@ def train(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> dic
     check_names(config.run_folder)
     if finished := describe_finished(config):  # no rank needs to start for that
         say(finished)
-        _say_other_settings(config)
+        say_other_settings(config)
         return result
     check_budget(config)
     if lost := lost_end(config):
@@ -169,19 +169,24 @@ def train(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> dic
 
 
 def check_inputs(config: RunConfig) -> None:
-    """Name what is wrong with shards or initial weights here once, before ranks are started or a job waits for nodes.
+    """Name what no rank could begin with here once, before ranks are started or a job waits for nodes.
 
     Raises:
+        CheckpointError: the run has saved, and cannot go on from that with this configuration.
         ConfigError: `init_from` cannot be taken.
         DataError: the shards are missing, or not those of this configuration.
     """
     from train.engine.initial_weights import check_initial_weights  # loads torch
 
-    open_stream(config)
-    check_initial_weights(config, fresh=not saved_steps(config.checkpoints))
+    stream, has_saved = open_stream(config), bool(saved_steps(config.checkpoints))
+    check_initial_weights(config, fresh=not has_saved)
+    if has_saved:
+        found = newest_checkpoint(config)
+        check_stream(found, config, stream)
+        check_base(found, config)
 
 
-def _say_other_settings(config: RunConfig) -> None:
+def say_other_settings(config: RunConfig) -> None:
     """Name the settings that a finished run was not trained with, of those that decide what it has learnt."""
     trained = newest_checkpoint(config).manifest["config"]
     changed = differences(trained, json.loads(config.model_dump_json()))
@@ -220,7 +225,7 @@ def evaluate(config: RunConfig, shard: Shard | None = None) -> dict[str, Any]:
     counts = count_documents(scored.documents) if config.evaluation.tokens else None
     measured = measure_baselines(config.corpus, config.reports, baselines, documents=counts) if baselines else {}
     domain = {source.name for source in config.data.sources if source.domain}
-    labelled = held_out_labels(config.data_folder, config.tokenizer_folder)
+    labelled = held_out_labels(config.data_folder, tokenizer_folder(trained.checkpoint, config))
     result = {
         "step": trained.step,
         "baselines": {},
@@ -291,7 +296,8 @@ def report(config: RunConfig) -> dict[str, Any]:
         say(f"WARNING: {lacking}")
     from domainlm.generate import continue_texts, load_writer, sample_settings
 
-    continued, _ = continue_texts(load_writer(config), config.evaluation.prompts, sample_settings(config))
+    writer = load_writer(config, chat=is_made_of_examples(config))
+    continued, _ = continue_texts(writer, config.evaluation.prompts, sample_settings(config))
     samples = [{"prompt": one.prompt, "text": one.text} for one in continued]
     write_atomically(config.reports / "samples.json", json.dumps(samples, indent=1, ensure_ascii=False))
     status = read_status(config)

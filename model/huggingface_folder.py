@@ -176,16 +176,16 @@ def damaged_files(folder: Path, record: Mapping[str, Any]) -> list[str]:
 
 
 def check_weights_as_written(folder: Path) -> None:
-    """Raise ValueError where files of weights are not as the record of an export says; reads all of them.
+    """Raise ValueError where weights, or what they are read with, are not as the record of an export says.
 
-    A folder without a record, of another program, says nothing of its own.
+    Reads all of them. A folder without a record, of another program, says nothing of its own.
     """
-    record = read_record(folder)
-    described = {name: about for name, about in record.get("files", {}).items() if name.endswith(".safetensors")}
+    files, decisive = read_record(folder).get("files", {}), (CONFIG, ADAPTER_SETTINGS, "tokenizer.json", INDEX)
+    described = {name: about for name, about in files.items() if name.endswith(".safetensors") or name in decisive}
     if wrong := damaged_files(folder, {"files": described}):
         raise ValueError(
             f"{folder}: missing, or not as {RECORD} says that it was written: {', '.join(wrong)}: export it again; "
-            f"or, if you have changed the weights yourself, remove {RECORD}"
+            f"or, if you have changed it yourself, remove {RECORD}, and with it what is known of the text that was read"
         )
 
 

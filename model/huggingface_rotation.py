@@ -54,7 +54,13 @@ def read_rotation(theirs: Mapping[str, Any], name: str, kinds: Sequence[LayerKin
         scaling = _scaling(said, theirs)
         if scaling is not None and "sliding" in kinds:
             raise ValueError("its rotations are scaled in layers that slide, and this model scales full ones only")
-        return {"rope_theta": said.get("rope_theta", theirs.get("rope_theta", theta)), "rope_scaling": scaling}
+        bases = {one["rope_theta"] for one in (said, theirs) if one.get("rope_theta") is not None}
+        if len(bases) > 1:
+            raise ValueError(
+                f"its rope_theta is {theirs['rope_theta']}, and {said['rope_theta']} in its rope_parameters:"
+                " transformers up to 4 reads the first, 5 the second; make them equal"
+            )
+        return {"rope_theta": bases.pop() if bases else theta, "rope_scaling": scaling}
     by_kind = theirs.get("rope_parameters") or {}
     if other := by_kind.keys() - {"full_attention", "sliding_attention"}:
         raise ValueError(f"its rope_parameters have {', '.join(sorted(other))} beside those of its kinds of layers")

@@ -10,8 +10,17 @@ from tokenizers import AddedToken, Tokenizer
 from data.errors import DataError
 from data.examples.chat import DESCRIPTION, OF_THE_END, TEMPLATE, load_chat, make_chat
 from data.examples.records import Turn
-from data.files import atomic_write, begin_stage, file_digest, finish_stage, is_finished, write_atomically
+from data.files import (
+    atomic_write,
+    begin_stage,
+    changed_files,
+    file_digest,
+    finish_stage,
+    is_finished,
+    write_atomically,
+)
 from data.lock import only_writer
+from data.progress import say
 from data.readers.rows import MalformedError
 from data.tokenizer.build import REPORT, TOKENIZER, load_tokenizer
 
@@ -60,7 +69,9 @@ def build_chat_tokenizer(
         "template": template.read_text("utf-8") if template else None,
         "marks": list(marks),
     }
-    if not is_finished("chat tokenizer", folder, inputs):
+    if changed := changed_files(folder):
+        say(f"chat tokenizer: {', '.join(changed)} in {folder} is not as it was written, redoing it")
+    if changed or not is_finished("chat tokenizer", folder, inputs):
         with only_writer(folder):
             begin_stage(folder, [TOKENIZER, DESCRIPTION, TEMPLATE, REPORT])
             _write(given, end_of_text, folder, inputs["template"], marks)

@@ -2,6 +2,7 @@
 
 import datetime
 import textwrap
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -59,10 +60,31 @@ def open_search(config: RunConfig) -> Search:
     return _open(config, _embedder(config))
 
 
+def current_search(config: RunConfig) -> Callable[[], Search]:
+    """The index as it is whenever it is asked for: opened anew where the corpus, or what is to be forgotten, changes.
+
+    Both raise DataError and ConfigError, as `open_search` does.
+    """
+    search = open_search(config)
+    made = _wanted(config, search.embedder)
+
+    def current() -> Search:
+        nonlocal search, made
+        if (now := _wanted(config, search.embedder)) != made:
+            search, made = open_search(config), now
+        return search
+
+    return current
+
+
+def _wanted(config: RunConfig, embedder: Embedder | None) -> dict[str, Any]:
+    """What the index has to be made of."""
+    digest = embedder.digest if embedder else None
+    return index_inputs(config.data, config.corpus, config.retrieval.passage_words, digest)
+
+
 def _open(config: RunConfig, embedder: Embedder | None) -> Search:
-    settings, digest = config.retrieval, embedder.digest if embedder else None
-    wanted = index_inputs(config.data, config.corpus, settings.passage_words, digest)
-    index = open_index(index_folder(config), wanted)
+    index, settings = open_index(index_folder(config), _wanted(config, embedder)), config.retrieval
     return Search(index, settings.chosen, embedder, settings.least_similarity)
 
 

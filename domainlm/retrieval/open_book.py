@@ -9,7 +9,7 @@ from data.progress import say
 from data.retrieval.prompt import OpenBook, open_book
 from data.retrieval.search import Bound, Search
 from domainlm.generate import GenerationSettings, Writer, continue_in_order
-from domainlm.retrieval.index import NOTHING, describe_passage, describe_source, open_search
+from domainlm.retrieval.index import NOTHING, current_search, describe_passage, describe_source
 from train.config import RunConfig
 
 CLOSED = f"{NOTHING} in the corpus: answered without passages (closed-book)"
@@ -21,10 +21,10 @@ Find: TypeAlias = Callable[[Writer, Sequence[Turn], str, int], OpenBook]
 
 def finder(config: RunConfig, number: int, bound: Bound) -> Find:
     """Finds up to `number` passages in the run's index. Raises DataError: the index is not that of the corpus."""
-    search = open_search(config)
+    current = current_search(config)
 
     def find(writer: Writer, earlier: Sequence[Turn], question: str, new_tokens: int) -> OpenBook:
-        return book_for(writer, search, question, number, bound, new_tokens, earlier)
+        return book_for(writer, current(), question, number, bound, new_tokens, earlier)
 
     return find
 

@@ -30,6 +30,7 @@ class Answer:
     """What is said of continuations in OpenAI's form, of chats or of completions."""
 
     model: str
+    step: int
     is_chat: bool
     questions: Sequence[Question]
     prompt_tokens: int
@@ -78,7 +79,14 @@ class Answer:
         return self._head("chat.completion.chunk" if self.is_chat else "text_completion") | {"choices": list(choices)}
 
     def _head(self, kind: str) -> dict[str, Any]:
-        return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
+        """The fingerprint is the step of the weights that answer: they stay those of the server's start."""
+        return {
+            "id": self.id,
+            "object": kind,
+            "created": self.created,
+            "model": self.model,
+            "system_fingerprint": f"step-{self.step}",
+        }
 
     def _usage(self, continuations: Sequence[Continuation]) -> dict[str, int]:
         written = sum(done.tokens for done in continuations)

@@ -202,7 +202,7 @@ async def _answer(
     encoded = [_encode(writer, prompt) for prompt in prompts]
     settings = _settings(served, asked, max(map(len, encoded)))
     pieces = served.worker.run(lambda tell: continue_texts(writer, prompts, settings, tell, encoded)[0])
-    answer = Answer(served.name, isinstance(asked, ChatRequest), questions, sum(map(len, encoded)))
+    answer = Answer(served.name, writer.step, isinstance(asked, ChatRequest), questions, sum(map(len, encoded)))
     begin = time.perf_counter()
     if asked.stream:
         try:

@@ -15,7 +15,7 @@ from data.errors import DataError
 from data.examples.records import Turn
 from data.progress import say
 from domainlm.generate import Writer, load_writer, sample_settings
-from domainlm.retrieval.index import bound_of, open_search
+from domainlm.retrieval.index import bound_of, current_search
 from domainlm.retrieval.open_book import book_for, cited
 from domainlm.serve.answers import Question
 from domainlm.serve.api import Retrieve, Served, make_app
@@ -107,7 +107,7 @@ def serve(config: RunConfig, place: Place, limits: Limits, step: int | None = No
 def _retrieve(config: RunConfig, wanted: bool) -> Retrieve | None:
     """How passages come before a question; None, and said why, where there is no index and none is wanted."""
     try:
-        search = open_search(config)
+        current = current_search(config)
     except (DataError, ConfigError) as error:
         if wanted:
             raise
@@ -117,7 +117,7 @@ def _retrieve(config: RunConfig, wanted: bool) -> Retrieve | None:
     def retrieve(
         writer: Writer, earlier: Sequence[Turn], text: str, number: int, date: datetime.date | None, free: int
     ) -> Question:
-        book = book_for(writer, search, text, number, bound_of(config, date), free, earlier)
+        book = book_for(writer, current(), text, number, bound_of(config, date), free, earlier)
         prompt = (*earlier, Turn("user", book.prompt)) if earlier else book.prompt
         return Question(prompt, cited(book))
 

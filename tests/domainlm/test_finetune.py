@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 
 from data.errors import DataError
 from data.shards.format import read_manifest
+from domainlm.export import _facts
 from domainlm.finetune import make_finetuning
 from domainlm.generate import continue_texts, load_writer, sample_settings
 from domainlm.trace import trace_step
@@ -24,7 +25,8 @@ from model.pretrained import load_pretrained
 from model.transformer import Transformer
 from tests.conftest import WORDS
 from tests.launched.runs import assert_same_run, lines, metrics, run_to_the_end
-from train.checkpoints.folders import saved_steps, step_folder
+from train.checkpoints.folders import find_checkpoint, saved_steps, step_folder
+from train.checkpoints.identity import to_carry
 from train.checkpoints.trained import load_trained
 from train.config import RunConfig
 from train.config_file import ConfigError, load_config
@@ -197,10 +199,47 @@ def test_evaluation_report_and_the_same_command_again(
     assert "has begun, its weights are those of its own checkpoints" in err
     assert "⟦" in out
     kept = (folder / "config.yaml").read_bytes()
+    *_, earlier, last = saved_steps(base.checkpoints)
+    code, _, err = command_line("finetune", tmp_path / "base.yaml", f"finetune.checkpoint={earlier}")
+    assert code == 2
+    assert f"{folder} began with step {last} of small (checkpoint " in err
+    assert f"step {earlier} of small (checkpoint " in err
+    assert f"`domainlm train {folder}` goes on with what it began with" in err
     code, _, err = command_line("finetune", tmp_path / "base.yaml", "finetune.learning_rate=0.5")
     assert code == 0, err
     assert "was trained with training.learning_rate " in err
     assert (folder / "config.yaml").read_bytes() == kept
+
+
+def test_it_is_asked_as_it_has_learnt_or_that_is_said(finetuned: RunConfig, command_line: CommandLine) -> None:
+    words = ("generate", finetuned.run_folder, "--prompt", "say rate 90", "--tokens", "4", "--temperature", "0")
+    plain, asked = command_line(*words), command_line(*words, "--chat")
+    assert "this model was tuned on turns, and continues plain text here: --chat" in plain[2]
+    assert "--chat" not in asked[2]
+    prompts = ("evaluation.prompts=[say rate 90]", "evaluation.temperature=0", "evaluation.new_tokens=4")
+    assert command_line("report", finetuned.run_folder, *prompts)[0] == 0
+    [sample] = json.loads((finetuned.reports / "samples.json").read_bytes())
+    assert asked[1].strip() == f"{sample['prompt']}▸{sample['text']}".strip()
+
+
+def test_a_template_that_was_edited_leaves_with_no_checkpoint(
+    base: RunConfig, finetuned: RunConfig, command_line: CommandLine, tmp_path: Path
+) -> None:
+    """The next save carried it, and the export asked in another way than was learnt."""
+    folder = shutil.copytree(finetuned.run_folder, tmp_path / "desk")
+    template = folder / "tokenizer" / "chat_template.jinja"
+    right = template.read_text()
+    template.write_text(right.replace("<|assistant|>", "<|xssistant|>"))
+    own = (f"data.shards={folder}/shards", f"tokenizer.path={folder}/tokenizer")
+    moved = load_config(folder / "config.yaml", [f"folder={folder}", *own])
+    with pytest.raises(DataError, match=r"chat_template.jinja is not as it was written, and checkpoints would carry"):
+        to_carry(moved, open_stream(moved))
+    (tmp_path / "base.yaml").write_text(json.dumps(base.model_dump(mode="json")))
+    code, _, err = command_line("finetune", tmp_path / "base.yaml", "--prepare", f"finetune.folder={folder}")
+    assert code == 0, err
+    assert "chat_template.jinja in" in err
+    assert template.read_text() == right
+    assert to_carry(moved, open_stream(moved))
 
 
 def test_it_is_served_without_passages(finetuned: RunConfig, capsys: pytest.CaptureFixture[str]) -> None:
@@ -267,6 +306,16 @@ def test_transformers_asks_as_we_do_and_stops_at_the_turns_end(
     assert code == 0, err
     [sample] = json.loads(out.splitlines()[-1])["samples"]
     assert sample["ended_by"] in ("end of turn", "length")
+
+
+def test_the_card_names_what_the_run_began_with(finetuned: RunConfig, tmp_path: Path) -> None:
+    """It named what init_from said when the step was saved, which a resume may have changed."""
+    folder = shutil.copytree(finetuned.run_folder, tmp_path / "desk", ignore=shutil.ignore_patterns("reports"))
+    copied = finetuned.model_copy(update={"folder": str(folder)})
+    found = find_checkpoint(copied, None)
+    edited = found.manifest["config"] | {"init_from": "models/another"}
+    facts = _facts(copied, replace(found, manifest=found.manifest | {"config": edited}), "", "float32")
+    assert facts.config["init_from"] == finetuned.init_from
 
 
 def test_what_cannot_be_fine_tuned_is_said_in_one_line(
@@ -388,5 +437,8 @@ def test_it_begins_with_an_export_too(
     tokenizer = Tokenizer.from_file(str(tmp_path / "export" / "tokenizer.json"))
     tokenizer.add_tokens(["another piece"])
     tokenizer.save(str(tmp_path / "export" / "tokenizer.json"))
+    with pytest.raises(ConfigError, match=r"not as domainlm.json says that it was written: tokenizer.json"):
+        make_finetuning(base.model_copy(update={"finetune": changed}))
+    (tmp_path / "export" / "domainlm.json").unlink()
     with pytest.raises(ConfigError, match="has ids up to 400, the model only 400 rows"):
         make_finetuning(base.model_copy(update={"finetune": changed}))

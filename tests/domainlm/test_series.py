@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from data.corpus.files import corpus_batches, corpus_files
 from data.corpus.tombstones import TOMBSTONES, Request, forget
 from data.interval import Interval
 from domainlm.option_values import cutoffs
-from domainlm.series import describe, make_series
+from domainlm.series import _measure, describe, make_series
+from tests.domainlm.test_trace import save
+from train.checkpoints.folders import CheckpointError
 from train.config import RunConfig
 from train.config_file import ConfigError, load_config
 
@@ -119,6 +122,15 @@ def test_what_is_to_be_forgotten_is_in_no_corpus_of_a_series(
         left = read(other.run_folder / "series" / place / "corpus", "train")
         assert left
         assert f"news/{row['id']}" not in left
+
+
+def test_a_model_of_other_text_is_in_no_matrix(config: RunConfig, prepared: dict[str, Any]) -> None:
+    """The finished runs of another series, or of the text before it changed, were measured as those of this one."""
+    run = load_config(Path(prepared["runs"]["2014-01-01"]["config"]))
+    save(run, run.training.steps, shards_digest="another")
+    with pytest.raises(CheckpointError, match=r"was not trained on what lies in .*held-out documents included"):
+        _measure(config, config.run_folder / "series" / "text" / "corpus", {CUTOFFS[1]: run})
+    shutil.rmtree(run.checkpoints)
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from domainlm.arguments import parse
 from domainlm.submit import SCRIPT, describe, job_from, new_folder, render, slurm_seconds, submit, write_in
 from tests.domainlm.test_trace import save
 from tests.launched.runs import run_domainlm
-from train.checkpoints.folders import mark_finished
+from train.checkpoints.folders import CheckpointError, mark_finished
 from train.config import CHECKOUT, RunConfig
 from train.config_file import ConfigError, load_config
 
@@ -172,10 +172,19 @@ def test_what_no_rank_could_begin_with_waits_for_no_nodes(
     with pytest.raises(ConfigError, match=r"init_from: .*nothing"):
         commands.submit(arguments, wrong)
     config = load_config(file)
+    save(config, 1)
+    for setting, said in (
+        ("model.layers=3", "model.layers was 2, now 3"),
+        ("seed=5", "the data (shards, mixture, sequence length or seed) was"),
+    ):
+        with pytest.raises(CheckpointError, match=re.escape(said)):
+            commands.submit(arguments, load_config(file, [setting]))
     save(config, config.training.steps)
     mark_finished(run, config.training.steps, 1)
     assert commands.submit(arguments, config)["jobs"] == []
     assert "already finished" in capsys.readouterr().err
+    commands.submit(arguments, load_config(file, ["model.layers=3"]))
+    assert "was trained with model.layers 2, not 3" in capsys.readouterr().err
     assert not (run / "submitted").exists()
 
 

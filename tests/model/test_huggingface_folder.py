@@ -7,6 +7,7 @@ import time
 
 import pytest
 import torch
+import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, trainers
@@ -194,6 +195,20 @@ def test_weights_that_are_not_as_they_were_written_are_refused(families, random_
         check_weights_as_written(folder)
     (folder / RECORD).unlink()
     check_weights_as_written(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
+def test_what_weights_are_read_with_is_as_it_was_written_too(families, random_model, tmp_path, name):
+    folder = export(random_model(families["llama"]), tmp_path / "export")
+    (folder / "tokenizer.json").write_text("{}")
+    record = json.loads((folder / RECORD).read_text())
+    record["files"]["tokenizer.json"] = {"bytes": 2, "digest": xxhash.xxh3_128(b"{}").hexdigest()}
+    (folder / RECORD).write_text(json.dumps(record))
+    check_weights_as_written(folder)
+    with (folder / name).open("a") as file:
+        file.write(" ")
+    with pytest.raises(ValueError, match=f"not as domainlm.json says that it was written: {name}: export it again"):
+        check_weights_as_written(folder)
 
 
 def test_a_model_that_is_no_export_of_ours_is_left_alone(families, random_model, tmp_path):

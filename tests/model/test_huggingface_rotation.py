@@ -81,6 +81,12 @@ REFUSED = [
     ("Llama", ["full"], {"rope_scaling": YARN | {"low_freq_factor": 1.0}}, "of rope_type yarn have low_freq_factor"),
     ("Llama", ["full"], {"rope_parameters": {"partial_rotary_factor": 0.5}}, "partial_rotary_factor is below 1"),
     ("Llama", ["full"], {"rope_parameters": {"full_attention": {}}}, "of rope_type default, and have full_attention"),
+    (
+        "Llama",
+        ["full"],
+        {"rope_theta": 1e4, "rope_parameters": {"rope_theta": 5e5}},
+        "its rope_theta is 10000.0, and 5",
+    ),
     ("Qwen3", KINDS, {"rope_scaling": YARN}, "scaled in layers that slide"),
     ("Olmo3", KINDS, {"rope_theta": 10000.0}, "by rope_theta 10000.0 and 500000.0"),
     ("Olmo3", KINDS, {"rope_parameters": {"rope_theta": 1e4}}, "its rope_parameters have rope_theta beside"),

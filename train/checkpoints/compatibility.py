@@ -35,6 +35,9 @@ def check_continues(
     manifest = checkpoint.manifest
     changed = differences(manifest["config"], config.model_dump(mode="json"))
     refused = _changes_of_architecture(checkpoint, config)
+    begun, begins = (one.get("init_from") for one in (manifest["config"], config.model_dump()))
+    if (begun is None) != (begins is None):  # where both name a folder, it may be the same at another place
+        refused.append(f"init_from was {begun}, now {begins}, though no weights are read any more")
     for what, old, new in (
         ("the tokenizer", manifest["tokenizer_digest"], tokenizer_digest),
         ("data.cutoff", manifest["config"]["data"]["cutoff"], config.model_dump(mode="json")["data"]["cutoff"]),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data.errors import DataError
-from data.files import MANIFEST, file_digest, new_digest, read_object, stage_digest
+from data.files import MANIFEST, changed_files, file_digest, new_digest, read_object, stage_digest
 from data.shards.format import Manifest, read_manifest
 from data.stream.stream import TokenStream
 from data.tokenizer.build import DESCRIPTIONS, REPORT, TOKENIZER
@@ -60,6 +60,11 @@ def to_carry(config: RunConfig, stream: TokenStream) -> Carried:
     paths = [folder / name for name in (TOKENIZER, REPORT, *DESCRIPTIONS, MANIFEST)]
     if not paths[0].exists():
         return Carried(facts, {})
+    if changed := changed_files(folder, (TOKENIZER, *DESCRIPTIONS)):
+        raise DataError(
+            f"{folder}: {', '.join(changed)} is not as it was written, and checkpoints would carry it: put back what "
+            "was there, or run again what made it (`domainlm tokenize`, of a fine-tuning `domainlm finetune`)"
+        )
     files = {path.name: path.read_bytes() for path in paths if path.exists()}
     if new_digest(files[TOKENIZER]).hexdigest() != manifest.tokenizer_digest:
         raise DataError(f"{paths[0]} was replaced while the run began: start again")

@@ -17,6 +17,9 @@ from train.config import RunConfig
 SMALLEST_IS_BEST = ("train/loss", "evaluation/*")
 """Figures of which W&B's summary keeps the smallest."""
 
+IDENTITY = "wandb_id"
+"""In the run's folder: its id there, and where the folder lay."""
+
 FINISH_SECONDS = 300.0
 """How long the end of a run may wait for W&B's server; what is not uploaded by then lies in the run's folder."""
 
@@ -93,9 +96,6 @@ def _start(config: RunConfig, environment: Mapping[str, Any], mode: str) -> Any:
     import wandb
 
     sys.argv[1:] = map(without_secrets, sys.argv[1:])  # which W&B writes down
-    identity = config.run_folder / "wandb_id"
-    if not identity.exists():
-        write_atomically(identity, secrets.token_hex(4))
     monitoring = config.monitoring
     started: Any = wandb.init(
         project=monitoring.project,
@@ -104,7 +104,7 @@ def _start(config: RunConfig, environment: Mapping[str, Any], mode: str) -> Any:
         name=config.name,
         notes=monitoring.notes,
         tags=list(monitoring.tags),
-        id=identity.read_text("utf-8").strip(),
+        id=identity_of(config.run_folder),
         resume="allow",
         mode=cast(Any, mode),
         dir=str(config.run_folder),
@@ -117,6 +117,20 @@ def _start(config: RunConfig, environment: Mapping[str, Any], mode: str) -> Any:
         ),
     )
     return started
+
+
+def identity_of(folder: Path) -> str:
+    """The id of the run of a folder: its own also where the folder is a copy of one that is still there."""
+    folder = folder.resolve()
+    file = folder / IDENTITY
+    own, *place = file.read_text("utf-8").splitlines() if file.exists() else [secrets.token_hex(4)]
+    origin = Path(place[0]) if place else folder
+    theirs = origin / IDENTITY
+    if origin != folder and theirs.exists() and not theirs.samefile(file) and own in theirs.read_text("utf-8"):
+        own = secrets.token_hex(4)
+        say(f"W&B: {folder} is a copy of {origin}, which is still there: this run gets an id of its own, {own}")
+    write_atomically(file, f"{own}\n{folder}\n")
+    return own
 
 
 def keep_reports(config: RunConfig) -> None:

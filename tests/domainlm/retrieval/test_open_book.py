@@ -1,5 +1,6 @@
 """Conversations with passages: what is searched for, what the model reads of what was said, what is forgotten."""
 
+import datetime
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -8,9 +9,11 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
+from data.corpus.tombstones import TOMBSTONES, Request, forget
+from data.errors import DataError
 from data.examples.chat import make_chat
 from data.examples.records import Turn
-from data.retrieval.search import Bound
+from data.retrieval.search import Bound, Passage
 from domainlm.conversation import converse, remembered
 from domainlm.generate import GenerationSettings, Writer, continue_texts
 from domainlm.retrieval.index import open_search, retrieve
@@ -82,6 +85,29 @@ def test_a_follow_up_is_searched_with_the_question_before_it_and_cites_its_own_p
         assert served.citations == sample["citations"]
         assert f"{sample['question']}▸{sample['text']}\n[1] " in output.getvalue()
         turns += [Turn("user", sample["question"]), Turn("assistant", sample["text"])]
+
+
+def test_who_has_begun_to_ask_is_not_shown_what_is_forgotten_meanwhile(run: Path, writer: Writer) -> None:
+    """A server, and a conversation, went on citing it until they were started again."""
+    config = load_config(run)
+    retrieve(config, None, 1, Bound())
+    find, ask_server = finder(config, 1, Bound()), passages_of(config, wanted=True)
+    assert ask_server
+
+    def found() -> Passage:
+        question = "harbour traffic recovered"
+        (cited,) = find(writer, (), question, 8).citations
+        assert [one["id"] for one in ask_server(writer, (), question, 1, None, 8).citations or ()] == [cited.passage.id]
+        return cited.passage
+
+    first = found()
+    wanted = [Request(first.source, first.id, first.text)]
+    forget(config.corpus.parent / TOMBSTONES, wanted, config.data.near_duplicates, datetime.date(2024, 1, 1))
+    for ask in (lambda: find(writer, (), "harbour", 8), lambda: ask_server(writer, (), "harbour", 1, None, 8)):
+        with pytest.raises(DataError, match="changed: tombstones"):
+            ask()
+    retrieve(config, None, 1, Bound())
+    assert found().id != first.id
 
 
 def test_what_has_no_room_is_forgotten_from_the_beginning(writer: Writer, capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,6 +30,15 @@ def test_continuing_is_refused_with_named_differences(make_config: Make) -> None
         check_continues(saved, make_config(training={"batch_size": 4}), "d", "t")
 
 
+def test_a_run_that_has_saved_does_not_begin_with_other_weights(make_config: Make) -> None:
+    """They are not read any more, and yet the model card named them as where the model came from."""
+    saved = saved_at_4(make_config())
+    with pytest.raises(CheckpointError, match=r"init_from was None, now a/b, though no weights are read any more"):
+        check_continues(saved, make_config(init_from="a/b"), "d", "t")
+    moved = check_continues(saved_at_4(make_config(init_from="a/b")), make_config(init_from="c/b"), "d", "t")
+    assert moved == {"init_from": {"was": "a/b", "now": "c/b"}}
+
+
 def test_a_run_does_not_end_before_the_step_that_it_has_reached(make_config: Make) -> None:
     """It would be written down as finished, at a learning rate that was never lowered."""
     saved = saved_at_4(make_config())

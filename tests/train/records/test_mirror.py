@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from wandb.proto import wandb_internal_pb2
 
 from tests.launched.runs import run_program
 from train.config import RunConfig
-from train.records.mirror import Mirror, keep_reports
+from train.records.mirror import Mirror, identity_of, keep_reports
 
 Make = Callable[..., RunConfig]
 SCRIPT = (
@@ -91,7 +92,7 @@ def test_the_offline_file_has_what_users_look_for(make_config: Make) -> None:
     keep_reports(config)
 
     runs = [record.run for record in offline(config) if record.HasField("run")]
-    identity = (config.run_folder / "wandb_id").read_text()
+    identity = (config.run_folder / "wandb_id").read_text().splitlines()[0]
     assert {run.run_id for run in runs} == {identity}, "one run over all resumes"
     run = runs[0]
     assert (run.project, run.run_group, run.display_name) == ("finance", "ablations", "small")
@@ -114,6 +115,27 @@ def test_the_offline_file_has_what_users_look_for(make_config: Make) -> None:
     assert reports == {("small-reports", "report")}
 
 
+def test_a_copied_run_has_an_id_of_its_own_and_a_moved_one_keeps_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The curves of two runs became one."""
+    first, copied, moved = (tmp_path / name for name in ("first", "copied", "moved"))
+    first.mkdir()
+    own = identity_of(first)
+    assert identity_of(first) == own
+    shutil.copytree(first, copied)
+    other = identity_of(copied)
+    assert other != own
+    assert f"{copied} is a copy of {first}, which is still there" in capsys.readouterr().err
+    assert [identity_of(copied), identity_of(first)] == [other, own]
+    first.rename(moved)
+    assert identity_of(moved) == own
+    (tmp_path / "link").symlink_to(moved)
+    assert identity_of(tmp_path / "link") == own, "the same folder by another name"
+    (moved / "wandb_id").write_text(own)  # as older versions wrote it
+    assert identity_of(moved) == own
+
+
 def test_wandb_sync_takes_the_offline_file(make_config: Make) -> None:
     config = make_config(monitoring={"wandb": True})
     config.run_folder.mkdir()
@@ -122,7 +144,7 @@ def test_wandb_sync_takes_the_offline_file(make_config: Make) -> None:
     mirror.finish()
     command = [str(Path(sys.executable).with_name("wandb")), "sync", "--dry-run", str(config.run_folder / "wandb")]
     shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    assert (config.run_folder / "wandb_id").read_text() in shown.stdout + shown.stderr
+    assert (config.run_folder / "wandb_id").read_text().splitlines()[0] in shown.stdout + shown.stderr
 
 
 def test_reports_are_kept_by_choice_only(make_config: Make) -> None:
