@@ -155,7 +155,7 @@ def train(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> dic
         say(f"WARNING: {doubt}")
     say("training: starting the ranks")  # before what takes seconds to load, and they more
     from domainlm import launcher
-    from train.process import check_device
+    from train.engine.machine import check_device
 
     check_device(config.training)
     check_inputs(config)
@@ -173,9 +173,11 @@ def check_inputs(config: RunConfig) -> None:
         ConfigError: `init_from` cannot be taken.
         DataError: the shards are missing, or not those of this configuration.
     """
+    open_stream(config)
+    if config.init_from is None and config.lora is None:
+        return
     from train.engine.initial_weights import check_initial_weights  # loads torch
 
-    open_stream(config)
     check_initial_weights(config, fresh=not saved_steps(config.checkpoints))
 
 

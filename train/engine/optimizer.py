@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from train.config import TrainingConfig
+from train.engine.eager import EagerAdamW
 
 
 class ParameterGroup(TypedDict):
@@ -45,10 +46,10 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[ParameterGro
     return [group for group in groups if group["params"]]
 
 
-def build_optimizer(model: nn.Module, training: TrainingConfig) -> torch.optim.AdamW:
+def build_optimizer(model: nn.Module, training: TrainingConfig) -> EagerAdamW:
     """Fused AdamW over the parameter groups; the loop sets the learning rate before every step."""
     groups: list[Any] = list(parameter_groups(model, training.weight_decay))
-    return torch.optim.AdamW(groups, lr=training.learning_rate, betas=training.betas, eps=training.epsilon, fused=True)
+    return EagerAdamW(groups, lr=training.learning_rate, betas=training.betas, eps=training.epsilon, fused=True)
 
 
 def set_hyperparameters(optimizer: torch.optim.Optimizer, training: TrainingConfig, learning_rate: float) -> None:
