@@ -21,7 +21,8 @@ from benchmarks.harness import Row, compare, parser, show
 from train.checkpoints import fragments, state
 from train.config_file import load_config
 from train.engine import engine
-from train.process import find_rank, name_accelerator, use_machine
+from train.engine.machine import name_accelerator
+from train.process import find_rank, use_machine
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "demo.yaml"
 

@@ -35,7 +35,8 @@ def ours(folder: Path, steps: int, name: str) -> dict[str, Any]:
     from train.config_file import load_config
     from train.earlier_steps import Past
     from train.engine import engine
-    from train.process import find_rank, name_accelerator, use_machine
+    from train.engine.machine import name_accelerator
+    from train.process import find_rank, use_machine
     from train.run import Run
     from train.step import take_step
     from train.stop import StopRequest

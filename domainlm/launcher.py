@@ -15,13 +15,12 @@ from types import FrameType
 from typing import Any
 
 import psutil
-import torch
 
 from data.progress import say
 from train.checkpoints.folders import describe_finished
 from train.checkpoints.lock import check_unlocked
 from train.config import CHECKOUT, RunConfig
-from train.process import free_port, name_accelerator
+from train.engine.machine import free_port, gpus, name_accelerator
 from train.records.journal import read_journal
 from train.stop import REQUEST, catchable_signals
 
@@ -145,4 +144,4 @@ def _devices(ranks: int) -> list[str]:
 
 def local_ranks(config: RunConfig) -> int:
     """Ranks on this machine: as configured, or one a GPU, or one."""
-    return config.training.local_ranks or max(1, torch.cuda.device_count())
+    return config.training.local_ranks or max(1, gpus())

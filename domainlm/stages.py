@@ -157,7 +157,7 @@ def train(config: RunConfig, config_file: Path, overrides: Sequence[str]) -> dic
         say(f"WARNING: {doubt}")
     say("training: starting the ranks")  # before what takes seconds to load, and they more
     from domainlm import launcher
-    from train.process import check_device
+    from train.engine.machine import check_device
 
     check_device(config.training)
     check_inputs(config)
@@ -176,10 +176,11 @@ def check_inputs(config: RunConfig) -> None:
         ConfigError: `init_from` cannot be taken.
         DataError: the shards are missing, or not those of this configuration.
     """
-    from train.engine.initial_weights import check_initial_weights  # loads torch
-
     stream, has_saved = open_stream(config), bool(saved_steps(config.checkpoints))
-    check_initial_weights(config, fresh=not has_saved)
+    if config.init_from is not None or config.lora is not None:
+        from train.engine.initial_weights import check_initial_weights  # loads torch
+
+        check_initial_weights(config, fresh=not has_saved)
     if has_saved:
         found = newest_checkpoint(config)
         check_stream(found, config, stream)

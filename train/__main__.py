@@ -55,8 +55,8 @@ def main() -> int:
         show_stacks_on_request()  # on SIGUSR2
         if _rank() == "0":
             _watch(config, stop)
-        # After the configuration is known to be good: these load torch and DeepSpeed.
-        from train.process import name_accelerator
+        # After the configuration is known to be good: what follows loads torch and DeepSpeed.
+        from train.engine.machine import name_accelerator
 
         name_accelerator()
         from train.loop import train

@@ -21,8 +21,9 @@ from train.checkpoints.resume import find_start, go_back
 from train.checkpoints.saving import Saver, warn_of_space
 from train.config import RunConfig
 from train.engine import engine
+from train.engine.machine import check_device
 from train.held_out import evaluate, is_due, tasks_of_run
-from train.process import check_device, find_rank, stated_flops, use_machine
+from train.process import find_rank, stated_flops, use_machine
 from train.records.budget import open_budget
 from train.records.journal import STOPPED_BY_BUDGET, how_to_go_on
 from train.records.throughput import Pace, Stragglers, describe_stragglers

@@ -3,7 +3,6 @@
 import ctypes
 import os
 import re
-import socket
 import sys
 import time
 from collections.abc import Mapping, MutableMapping
@@ -12,9 +11,8 @@ from dataclasses import dataclass
 import psutil
 import torch
 
-from train.config import TrainingConfig
 from train.config_file import ConfigError
-from train.deepspeed_settings import needs_gpu
+from train.engine.machine import free_port
 from train.hardware import Machine, bf16_peak
 
 
@@ -100,13 +98,6 @@ def _checked(rank: Rank) -> Rank:
     return rank
 
 
-def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 def use_machine(rank: Rank) -> torch.device:
     """Set this process up for speed; returns the device that it trains on.
 
@@ -134,19 +125,6 @@ def _keep_freed_memory() -> None:
         library.mallopt(mmap_max, 0)
         library.mallopt(trim_threshold, 2**31 - 1)
         library.mallopt(top_pad, 64 << 20)
-
-
-def name_accelerator() -> None:
-    """Tell DeepSpeed that a machine without a GPU is meant: it looks when it is imported, and warns when not told."""
-    if not torch.cuda.is_available():
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")
-
-
-def check_device(training: TrainingConfig) -> None:
-    """Raises ConfigError where the run needs a GPU and there is none."""
-    needed = needs_gpu(training.deepspeed)
-    if needed and not torch.cuda.is_available():
-        raise ConfigError(f"training.deepspeed: `{needed}` works on CUDA GPUs alone, and there is none: take it out")
 
 
 def stated_flops(device: torch.device) -> float | None:

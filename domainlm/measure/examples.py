@@ -32,7 +32,8 @@ def write_examples(
         since: of documents of this day and later; None for all.
 
     Returns:
-        {"file", "examples", "with_passages", "kinds": {kind: how many}, "documents": of how many}.
+        {"file", "examples", "with_passages", "without_room": for which passages were found that no row has room for,
+        "row": its tokens, None without passages, "kinds": {kind: how many}, "documents": of how many}.
 
     Raises:
         DataError: there are no training documents to ask about, the tokenizer is missing, or there is no index.
@@ -42,18 +43,21 @@ def write_examples(
     domain = {source.name for source in config.data.sources if source.domain}
     documents = training_documents(config.corpus, domain, since)
     kinds: Counter[str] = Counter()
-    asked_about, with_passages = set(), 0
+    asked_about, with_passages, without_room = set(), 0, 0
     file.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(file) as out:
-        for record in make_examples(documents, items, shown, config.seed):
+        for record, found in make_examples(documents, items, shown, config.seed):
             kinds[record["kind"]] += 1
             asked_about.add(record["document"])
             with_passages += bool(record["passages"])
+            without_room += bool(found and not record["passages"])
             out.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
     return {
         "file": str(file),
         "examples": kinds.total(),
         "with_passages": with_passages,
+        "without_room": without_room,
+        "row": shown.room + MARKS if shown else None,
         "kinds": dict(kinds),
         "documents": len(asked_about),
     }
@@ -78,7 +82,11 @@ def _passages(config: RunConfig, most: int) -> Passages:
 
 def describe(result: dict[str, Any]) -> str:
     kinds = ", ".join(f"{number:,} {kind}" for kind, number in result["kinds"].items())
+    too_long = (
+        f"; {result['without_room']:,} more would have some, but not even a sentence of them fits beside the question "
+        f"into a row of {result['row']:,} tokens: set finetune.sequence_length higher"
+    )
     return (
         f"{result['file']}: {result['examples']:,} examples of {result['documents']:,} training documents ({kinds}), "
-        f"{result['with_passages']:,} with passages"
+        f"{result['with_passages']:,} with passages{too_long if result['without_room'] else ''}"
     )

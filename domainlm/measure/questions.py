@@ -16,7 +16,7 @@ from domainlm.retrieval.index import index_folder, open_search
 from evaluation.general_model import Dtype
 from evaluation.questions.answers import Answers, answer, tasks
 from evaluation.questions.build import ITEMS, Questions, make_questions
-from evaluation.questions.open_book import WITHOUT, Found, OpenAnswers, answer_open, in_all, look_up, open_tasks
+from evaluation.questions.open_book import MASKED, WITHOUT, Found, OpenAnswers, answer_open, in_all, look_up, open_tasks
 from evaluation.questions.ways import compare_ways
 from train.checkpoints.identity import check_data
 from train.config import RunConfig
@@ -239,6 +239,9 @@ def _with_passages(kind: str, of_models: Sequence[Mapping[str, Any]]) -> Iterato
     yield _line(
         "  questions with a passage", "", (f"{found:.0%}, in the window {shown:.0%}" for found, shown in shares)
     )
+    if kind in MASKED:
+        said = ((task["right_in_passages"]["value"], task["wrong_in_passages"]["value"]) for task in of_models)
+        yield _line("  which has the answer", "", (f"{right:.1%}, a wrong one {wrong:.1%}" for right, wrong in said))
 
 
 def _line(label: str, numbers: str, cells: Iterable[str]) -> str:

@@ -67,7 +67,7 @@ def training_documents(corpus: Path, domain: Collection[str], since: datetime.da
 
 def make_examples(
     documents: dict[str, list[Document]], most: int, passages: Passages | None, seed: int
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[tuple[dict[str, Any], int]]:
     """A record for each question, to be read as a pair: the prompt, maybe behind passages, and the right answer.
 
     Args:
@@ -76,7 +76,7 @@ def make_examples(
 
     Returns:
         {"id", "date": the last day of the latest document that has a part in it, "kind", "document", "prompt",
-        "response", "passages": the ids of their documents}, in random order.
+        "response", "passages": the ids of their documents}, in random order; beside each, how many passages were found.
     """
     items: list[Item] = []
     for kind in KINDS:
@@ -86,11 +86,12 @@ def make_examples(
     chance = Random(value_digest([seed, "examples"]))
     for item in progress(chance.sample(items, len(items)), "examples", unit="questions"):
         is_open = chance.random() < 0.5
-        book = OpenBook(item.prompt, ())
+        book, found = OpenBook(item.prompt, ()), []
         if passages and is_open and item.kind not in WITHOUT:
-            book = book_for(passages.encode, passages.room, item, _find(passages, item))
+            found = _find(passages, item)
+            book = book_for(passages.encode, passages.room, item, found)
         parts = [dates[item.source, id_] for id_ in (item.document, *item.others[: item.kind == "order"])]
-        yield {
+        record = {
             "id": item.id,
             "date": max((date.last.isoformat() for date in parts if date), default=None),
             "kind": item.kind,
@@ -99,6 +100,7 @@ def make_examples(
             "response": item.choices[item.answer],
             "passages": [cited.passage.id for cited in book.citations],
         }
+        yield record, len(found)
 
 
 def _find(passages: Passages, item: Item) -> list[Any]:

@@ -194,7 +194,7 @@ def _values(place: _Place, find: Find, near: Near) -> Iterator[_Draft]:
             if wrong is None:
                 continue
             fills = [document[span], *wrong]
-            if not any(_stands_in(fill, f"{prompt} {ending}") for fill in fills):
+            if not any(stands_in(fill, f"{prompt} {ending}") for fill in fills):
                 yield _masked(prompt, fills, ending, ())
                 break
 
@@ -211,7 +211,8 @@ def _masked(prompt: str, fills: Sequence[str], ending: str, others: Sequence[Doc
     return _Draft(bare, [f"{prompt[len(bare) :]}{fill}{ending}" for fill in fills], others)
 
 
-def _stands_in(fill: str, text: str) -> bool:
+def stands_in(fill: str, text: str) -> bool:
+    """Whether a text has what may fill a gap, as words and numbers of its own."""
     return re.search(rf"(?<![\w.,]){re.escape(fill)}(?![\w]|[.,]\d)", text) is not None
 
 

@@ -23,11 +23,14 @@ from evaluation.language_model import LanguageModel
 from evaluation.questions.answers import Answers, folder_of, item_credits, keep, kept, score
 from evaluation.questions.build import Questions
 from evaluation.questions.items import Item, Kind
+from evaluation.questions.make import stands_in
 from evaluation.questions.score import accuracy, count_documents, difference
 
-FORMAT = 1
+FORMAT = 2
 WITHOUT: Mapping[str, str] = {"order": "nothing but its choices, two whole texts, could be looked up by"}
 """Kinds that are not asked with passages, and why."""
+MASKED: tuple[Kind, ...] = ("name", "number", "date")
+"""Kinds whose choices differ in what fills a gap, which a passage may say."""
 SURE = 0.05
 """Below it the sign test speaks of a difference."""
 EQUAL = 1e-9
@@ -56,17 +59,31 @@ class OpenAnswers:
     Attributes:
         nats: of every choice.
         shown: passages that its prompt had room for.
+        said: whether these have what fills the gap, for each choice; nothing for kinds without a gap.
     """
 
     nats: Mapping[Kind, Sequence[Sequence[float]]]
     shown: Mapping[Kind, Sequence[int]]
+    said: Mapping[Kind, Sequence[Sequence[bool]]]
 
 
 def query(item: Item) -> str:
     """What a reader sees before any choice is taken: the prompt, and the words in which all choices end."""
+    return " ".join([item.prompt, *_shared_ending(item)])
+
+
+def _shared_ending(item: Item) -> list[str]:
     endings = zip(*(reversed(choice.split()) for choice in item.choices), strict=False)
     shared = [words[0] for words in itertools.takewhile(lambda words: len(set(words)) == 1, endings)]
-    return " ".join([item.prompt, *reversed(shared)])
+    return shared[::-1]
+
+
+def said_by(book: OpenBook, item: Item) -> list[bool]:
+    """Whether the passages that a reader is shown have what fills the gap, for each choice of an item of MASKED."""
+    behind = len(_shared_ending(item))
+    fills = [" ".join(words[: len(words) - behind]) for words in (choice.split() for choice in item.choices)]
+    text = "\n".join(citation.shown for citation in book.citations)
+    return [stands_in(fill.strip(".,;:"), text) for fill in fills]
 
 
 def look_up(questions: Questions, search: Search, most: int, index: str) -> Found:
@@ -98,12 +115,12 @@ def answer_open(closed: Answers, questions: Questions, found: Found, folder: Pat
         folder: where the answers of all models are kept.
     """
     place = folder_of(closed.model, questions, folder, found=found.digest)
-    nats, shown = {}, {}
+    nats, shown, said = {}, {}, {}
     for kind, passages in found.passages.items():
-        nats[kind], shown[kind] = _answer(
+        nats[kind], shown[kind], said[kind] = _answer(
             closed.model, questions.items[kind], passages, closed.nats[kind], place / f"{kind}.json"
         )
-    return OpenAnswers(nats, shown)
+    return OpenAnswers(nats, shown, said)
 
 
 def _answer(
@@ -112,17 +129,18 @@ def _answer(
     found: Sequence[Sequence[Passage]],
     closed: Sequence[Sequence[float]],
     file: Path,
-) -> tuple[list[list[float]], list[int]]:
+) -> tuple[list[list[float]], list[int], list[list[bool]]]:
     if before := kept(file, items):
-        return before["nats"], before["shown"]
+        return before["nats"], before["shown"], before["said"]
     room = model.window + 1  # the last token is predicted and not read
     books = [book_for(model.encode, room, item, passages) for item, passages in zip(items, found, strict=True)]
     asked = [(book.prompt, item.choices) for item, book in zip(items, books, strict=True) if book.citations]
     opened = iter(score(model, asked, f"{file.stem} with passages, {model.name}"))
     nats = [next(opened) if book.citations else list(own) for book, own in zip(books, closed, strict=True)]
     shown = [len(book.citations) for book in books]
-    keep(file, items, nats=nats, shown=shown)
-    return nats, shown
+    said = [said_by(book, item) if item.kind in MASKED else [] for book, item in zip(books, items, strict=True)]
+    keep(file, items, nats=nats, shown=shown, said=said)
+    return nats, shown, said
 
 
 def book_for(encode: Callable[[str], Sequence[int]], room: int, item: Item, passages: Sequence[Passage]) -> OpenBook:
@@ -151,8 +169,9 @@ def open_tasks(
 
     Returns:
         {task: {"open_book": accuracy with passages, "open_less_closed": less that without, paired, "passages_found" and
-        "passages_shown": shares of questions for which there was one, and in whose prompt one had room,
-        "open_book_difference" from the other model}}, {"value", "low", "high"} each.
+        "passages_shown": shares of questions for which there was one, and in whose prompt one had room, of MASKED kinds
+        "right_in_passages" and "wrong_in_passages": shares for which what was shown has the right answer, and has a
+        wrong one (the mean of them), "open_book_difference" from the other model}}, {"value", "low", "high"} each.
     """
     tasks = {}
     for kind, passages in found.passages.items():
@@ -164,6 +183,11 @@ def open_tasks(
             "passages_found": accuracy(items, [float(bool(each)) for each in passages], seed),
             "passages_shown": accuracy(items, [float(each > 0) for each in opened.shown[kind]], seed),
         }
+        if kind in MASKED:
+            said = list(zip(items, opened.said[kind], strict=True))
+            figures["right_in_passages"] = accuracy(items, [float(each[item.answer]) for item, each in said], seed)
+            wrong = [(sum(each) - each[item.answer]) / (len(each) - 1) for item, each in said]
+            figures["wrong_in_passages"] = accuracy(items, wrong, seed)
         if first is not None:
             figures["open_book_difference"] = difference(items, right, item_credits(items, first.nats[kind]), seed)
         tasks[f"questions/{kind}"] = {name: as_json(figure) for name, figure in figures.items()}

@@ -16,7 +16,7 @@ import traceback
 from pathlib import Path
 
 from train.config import RunConfig
-from train.process import name_accelerator
+from train.engine.machine import name_accelerator
 
 name_accelerator()
 from train.checkpoints.folders import find_latest  # noqa: E402

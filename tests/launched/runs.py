@@ -18,7 +18,7 @@ from tests.launched.forks import Forked, fork
 from train.checkpoints.trained import load_trained
 from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
-from train.process import free_port
+from train.engine.machine import free_port
 from train.records.journal import read_journal
 
 SCRIPTS = Path(__file__).parent

@@ -14,7 +14,7 @@ from train.config import CHECKOUT, RunConfig
 from train.config_file import ConfigError, load_config
 from train.deepspeed_settings import OWNED_KEYS, REFUSED_KEYS, REMOVED_KEYS, own_settings
 from train.engine.engine import check_settings, deepspeed_config
-from train.process import check_device
+from train.engine.machine import check_device
 
 SHIPPED = sorted((CHECKOUT / "configs" / "deepspeed").glob("*.json"))
 DEMO = CHECKOUT / "configs" / "demo.yaml"

@@ -7,7 +7,7 @@ import torch
 
 from tests.launched.runs import run_python
 from train.config_file import ConfigError
-from train.process import Rank, find_rank, free_port, peak_flops, stated_flops
+from train.process import Rank, find_rank, peak_flops, stated_flops
 
 
 def test_launcher_variables_decide() -> None:
@@ -70,13 +70,6 @@ def test_a_bare_allocation_is_one_rank() -> None:
     assert find_rank(environment) == Rank(0, 0, 1)
     assert environment["WORLD_SIZE"] == "1"
     assert 0 < int(environment["MASTER_PORT"]) < 65536
-
-
-def test_free_port_can_be_listened_on() -> None:
-    import socket
-
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", free_port()))
 
 
 def test_no_data_sheet_says_what_a_cpu_can_reach() -> None:

@@ -16,6 +16,7 @@ from deepspeed.runtime import compiler
 from deepspeed.runtime.bf16_optimizer import BF16_Optimizer
 from deepspeed.runtime.config import DeepSpeedConfig
 from deepspeed.runtime.zero.linear import zero3_linear_wrap
+from deepspeed.runtime.zero.utils import ZERO_SUPPORTED_OPTIMIZERS
 from deepspeed.utils import safe_get_local_grad
 from torch import nn
 
@@ -24,6 +25,7 @@ from model.block import Block
 from model.transformer import Transformer
 from train.config import RunConfig, TrainingConfig
 from train.config_file import ConfigError, taken_for_numbers
+from train.engine.eager import EagerAdamW
 from train.engine.hidden_matrices import hidden_matrices, is_hidden
 from train.engine.initial_weights import set_initial_weights
 from train.engine.layout import masters, places, torch_optimizer, trained_parameters, whole_shape
@@ -46,6 +48,9 @@ def connect(device: torch.device, timeout: timedelta = timedelta(minutes=30)) ->
     __compatible_ops__["deepspeed_shm_comm"] = False
     # It would load all of torch's compiler, a second of every start, to decorate its Muon, which nothing here uses.
     compiler.compile = lambda: lambda function: function
+    # Else DeepSpeed would warn of it, and it is torch's, which it knows.
+    if EagerAdamW not in ZERO_SUPPORTED_OPTIMIZERS:
+        ZERO_SUPPORTED_OPTIMIZERS.append(EagerAdamW)
     if not dist.is_initialized():
         # DeepSpeed looks for garbage again and again while it starts: what is loaded by now never becomes any.
         gc.freeze()
@@ -116,7 +121,8 @@ def build_engine(config: RunConfig, device: torch.device, world_size: int, fresh
     else:
         with torch.device("meta"):
             model = Transformer(config.model)
-        model.to_empty(device=device)
+        # As `to_empty`, which would load sympy to give a tensor of no device the strides of one.
+        model._apply(lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype, device=device))
         set_initial_weights(model, config, fresh)
     model.set_training(config.training.activation_checkpointing, config.training.compile)
     if config.training.zero_stage == 3 and config.training.compile:

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from train.engine.eager import EagerAdamW
 from train.engine.hidden_matrices import HiddenMatrix
 from train.engine.layout import Place
 from train.engine.orthogonal import orthogonalise
@@ -29,7 +30,7 @@ MOMENTUM = "momentum"
 """Of a parameter group: the share m, and that Muon moves it. Of the state of its tensors: M."""
 
 
-class Muon(torch.optim.AdamW):
+class Muon(EagerAdamW):
     """Moves the tensors of groups that have a `momentum` by Muon, those of the others as AdamW does.
 
     DeepSpeed calls `step` for one group or sub-group at a time, on all ranks in the same order.

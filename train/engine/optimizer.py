@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from train.config import TrainingConfig
+from train.engine.eager import EagerAdamW
 from train.engine.hidden_matrices import is_hidden
 from train.engine.layout import trained_parameters, whole_shape
 from train.engine.muon import MOMENTUM, Muon
@@ -41,9 +42,9 @@ def parameter_groups(model: nn.Module, training: TrainingConfig) -> list[dict[st
     return [group for group in groups if group["params"]]
 
 
-def build_optimizer(model: nn.Module, training: TrainingConfig) -> torch.optim.AdamW:
+def build_optimizer(model: nn.Module, training: TrainingConfig) -> EagerAdamW:
     """Fused AdamW over the parameter groups, Muon over that of the hidden matrices; the loop sets rates every step."""
-    kind = Muon if training.optimizer == "muon" else torch.optim.AdamW
+    kind = Muon if training.optimizer == "muon" else EagerAdamW
     groups: list[Any] = parameter_groups(model, training)
     return kind(groups, lr=training.learning_rate, betas=training.betas, eps=training.epsilon, fused=True)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from domainlm.measure.examples import describe
 from evaluation.figures import as_json
 from evaluation.intervals import ratio_interval
 from tests.launched.runs import run_to_the_end
@@ -101,6 +102,15 @@ def _check_ways(ways: dict[str, Any], shown: str, config: RunConfig) -> None:
             assert each["difference"] == as_json(ratio_interval(gains, counts, config.seed))
         else:
             assert each["difference"]["value"] == 0
+
+
+def test_it_is_said_why_examples_have_no_passages() -> None:
+    made = {"file": "e.jsonl", "examples": 40, "with_passages": 0, "row": 64, "kinds": {"name": 40}, "documents": 9}
+    assert "fits" not in describe(made | {"without_room": 0, "row": None})
+    assert describe(made | {"without_room": 19}).endswith(
+        "0 with passages; 19 more would have some, but not even a sentence of them fits beside the question into a row "
+        "of 64 tokens: set finetune.sequence_length higher"
+    )
 
 
 @pytest.mark.parametrize(

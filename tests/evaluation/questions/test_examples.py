@@ -3,6 +3,7 @@
 import datetime
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,8 @@ def hash_of(name: str) -> int:
 def records(data: tuple[Path, Search], byte_model: Callable[..., LanguageModel]) -> list[dict[str, Any]]:
     corpus, search = data
     documents = training_documents(corpus, {"news", "notes"}, None)
-    return list(make_examples(documents, 24, Passages(search, 2, byte_model().encode, ROOM), seed=3))
+    made = make_examples(documents, 24, Passages(search, 2, byte_model().encode, ROOM), seed=3)
+    return [record for record, _ in made]
 
 
 def test_nothing_held_out_has_a_part_in_them(data: tuple[Path, Search], records: list[dict[str, Any]]) -> None:
@@ -111,11 +113,14 @@ def test_the_same_seed_gives_the_same_and_since_leaves_out_what_is_older(
     corpus, search = data
     documents = training_documents(corpus, {"news", "notes"}, None)
     passages = Passages(search, 2, byte_model().encode, ROOM)
-    assert list(make_examples(documents, 24, passages, seed=3)) == records
-    assert list(make_examples(documents, 24, passages, seed=4)) != records
+    assert [record for record, _ in make_examples(documents, 24, passages, seed=3)] == records
+    assert [record for record, _ in make_examples(documents, 24, passages, seed=4)] != records
+    narrow = list(make_examples(documents, 24, replace(passages, room=60), seed=3))
+    assert not any(record["passages"] for record, _ in narrow)
+    assert sum(found > 0 for _, found in narrow) >= sum(bool(record["passages"]) for record in records)
     since = datetime.date(2014, 1, 1)
     late = training_documents(corpus, {"news", "notes"}, since)
     assert all(each.date and each.date.lies_from(since) for found in late.values() for each in found)
-    assert all(record["date"] >= "2014" for record in make_examples(late, 9, None, seed=3))
+    assert all(record["date"] >= "2014" for record, _ in make_examples(late, 9, None, seed=3))
     with pytest.raises(DataError, match="no training documents of 2018-06-01 and later to ask about"):
         training_documents(corpus, {"news"}, datetime.date(2018, 6, 1))

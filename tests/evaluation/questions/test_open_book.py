@@ -163,6 +163,8 @@ def test_a_model_that_copies_is_right_where_a_passage_of_the_day_tells_it(
             task["open_book"]["value"] - without[f"questions/{kind}"]["accuracy"]["value"]
         )
         assert task["passages_found"]["value"] == task["passages_shown"]["value"] == 1
+        assert task["right_in_passages"]["value"] >= sum(is_told) / len(items)
+        assert task["wrong_in_passages"]["value"] < 0.2, "what is written a day later is not shown"
     assert together["verdict"].startswith("with 3 passages better: +")
     assert together["items"] == sum(map(len, told.items.values()))
 
@@ -173,6 +175,8 @@ def test_a_model_that_copies_is_wrong_where_passages_are(
     search = planted(told, tmp_path / "wrong", 1, 0)
     _, _, found, together = asked(copier, told, search, tmp_path / "answers")
     assert all(task["open_book"]["value"] < 0.1 for task in found.values())
+    assert all(task["right_in_passages"]["value"] < 0.3 for task in found.values())
+    assert all(0.25 < task["wrong_in_passages"]["value"] < 0.6 for task in found.values()), "one of three is there"
     assert together["verdict"].startswith("with 3 passages worse: -")
 
 
@@ -192,6 +196,7 @@ def test_passages_that_nobody_finds_or_has_room_for_change_nothing(
     for task in figures.values():
         assert task["passages_found"]["value"] == 1
         assert task["passages_shown"]["value"] == task["open_less_closed"]["value"] == 0
+        assert task["right_in_passages"]["value"] == task["wrong_in_passages"]["value"] == 0
     assert together["verdict"] == "no passage fits beside a question into the 100 tokens that it reads at once"
 
 
@@ -276,7 +281,7 @@ def test_what_is_answered_with_passages_is_kept_by_index_and_number(
         answer_open(closed, told, other, tmp_path / "answers")
         assert len(calls) > before
     kept = next(file for file in tmp_path.glob("answers/*/date.json") if b"shown" in file.read_bytes())
-    kept.write_text('{"items": [], "nats": [], "shown": []}', "utf-8")
+    kept.write_text('{"items": [], "nats": [], "shown": [], "said": []}', "utf-8")
     assert answer_open(closed, told, found, tmp_path / "answers") == first
 
 
@@ -314,7 +319,11 @@ def test_where_nothing_is_gained_a_verdict_seldom_says_so(item: Callable[..., It
         after = np.where(chance.random(54) < 0.1, ~before, before)
         closed, opened = ([[0.0, 1.0] if right else [1.0, 0.0] for right in each] for each in (before, after))
         made = in_all(
-            Answers(copier, {"name": closed}), OpenAnswers({"name": opened}, {"name": [1] * 54}), found, questions, 0
+            Answers(copier, {"name": closed}),
+            OpenAnswers({"name": opened}, {"name": [1] * 54}, {"name": [[]] * 54}),
+            found,
+            questions,
+            0,
         )
         spoken += "no difference shown" not in made["verdict"]
         intervals += made["difference"]["low"] * made["difference"]["high"] > 0
