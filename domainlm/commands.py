@@ -25,7 +25,9 @@ def plan(arguments: argparse.Namespace, config: RunConfig) -> Result:
     from domainlm.plan.build import plan as make_plan
     from domainlm.plan.text import describe
 
-    planned, predicted = make_plan(_on_hardware(config, arguments.gpu, arguments.gpus)), read_prediction(config)
+    predicted = read_prediction(config)
+    law = predicted.at if predicted and predicted.sources else None
+    planned = make_plan(_on_hardware(config, arguments.gpu, arguments.gpus), law)
     show(arguments, "\n".join([describe(planned), *describe_prediction(predicted)]))
     return asdict(planned) | {"ladder": predicted and asdict(predicted)}
 

@@ -203,6 +203,7 @@ ELSEWHERE = {
     "train/checkpoints/trained": "domainlm/test_stages",
     "train/config": "train/test_config_file",
     "train/engine/engine": "train/test_training",
+    "domainlm/ladder/small_runs": "domainlm/mixture/test_build",
     "domainlm/mixture/arguments": "domainlm/mixture/test_build",
     "train/engine/placement": "domainlm/plan/test_placement",
     "train/gradient": "train/spikes/test_spikes",

@@ -6,34 +6,27 @@ run's own shards, and scores/.
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from data.errors import DataError
 from data.files import write_atomically
 from data.progress import say
 from data.shards.format import read_manifest
-from domainlm import stages
-from domainlm.configuration import check_made_of_documents, load_derived
+from domainlm.configuration import check_made_of_documents
 from domainlm.ladder.figures import Point, ladder_figures
 from domainlm.ladder.prediction import identity
 from domainlm.ladder.rungs import Rung, choose_rungs, derive
+from domainlm.ladder.small_runs import check_held_out, config_file, scores, small_run, train
 from domainlm.plan.scaling import effective_tokens
-from evaluation.bits_per_byte import DocumentScore
 from evaluation.pages.ladder import FACTS, write_ladder
-from evaluation.scores import SCORES, score_model
 from model.sizes import flop_per_token, parameter_count
 from train.checkpoints.folders import describe_finished, newest_checkpoint
 from train.checkpoints.identity import read_own
-from train.config import RunConfig, to_yaml
+from train.config import RunConfig
 from train.config_file import ConfigError
 from train.schedule import consumed_samples
 from train.token_stream import open_stream
 
 FOLDER = "ladder"
-DIGITS = 8
-"""Of the digest in a rung's folder: a rung of other settings has another folder."""
 
 
 def make_ladder(config: RunConfig, number: int, largest: float, *, prepare: bool = False) -> dict[str, Any]:
@@ -56,8 +49,7 @@ def make_ladder(config: RunConfig, number: int, largest: float, *, prepare: bool
     """
     _check(config)
     planned = _size(config)
-    if not any(read_manifest(config.shards).splits.get(split) for split in ("past", "future")):
-        raise DataError(f"ladder: {config.shards} holds no text out to measure: set data.cutoff or data.past_fraction")
+    check_held_out(config, "ladder")
     from domainlm.launcher import local_ranks  # loads torch
 
     rungs = choose_rungs(config, number, largest, local_ranks(config))
@@ -69,7 +61,7 @@ def make_ladder(config: RunConfig, number: int, largest: float, *, prepare: bool
         if about["trained"] or prepare:
             continue
         say(f"ladder: rung {place} of {len(runs)}: {about['parameters']:,} parameters, {about['steps']:,} steps")
-        about["trained"] = stages.train(run, Path(about["config"]), [])["finished"]
+        about["trained"] = train(run, prepare)
         if not about["trained"]:
             break
     if not all(about["trained"] for about in result["runs"]):
@@ -88,20 +80,14 @@ def _check(config: RunConfig) -> None:
 
 def _prepare(config: RunConfig, rung: Rung) -> RunConfig:
     """The rung's run, its configuration written; text, tokenizer and shards are the planned run's."""
-    parent = config.run_folder / FOLDER
-    derived = derive(config, rung, str(parent / "rung"))
-    run = load_derived(derived, parent, "ladder")
-    run = run.model_copy(update={"folder": str(parent / f"{rung.parameters}-{identity(run)[:DIGITS]}")})
-    if not describe_finished(run):
-        write_atomically(run.run_folder / "config.yaml", to_yaml(run))
-    return run
+    return small_run(derive(config, rung), config.run_folder / FOLDER, str(rung.parameters), "ladder")
 
 
 def _about(run: RunConfig, planned: dict[str, Any]) -> dict[str, Any]:
     size = _size(run)
     return size | {
         "folder": str(run.run_folder),
-        "config": str(run.run_folder / "config.yaml"),
+        "config": str(config_file(run)),
         "steps": run.training.steps,
         "trained": describe_finished(run) is not None,
         "layers": run.model.layers,
@@ -138,7 +124,7 @@ def _measure(
 ) -> dict[str, Any]:
     """Score every rung on the planned run's held-out text; write ladder.json and its page."""
     points = [
-        Point(_computation(about) / _computation(planned), *_scores(config, run))
+        Point(_computation(about) / _computation(planned), *scores(config, run, config.run_folder / FOLDER))
         for run, about in zip(runs, abouts, strict=True)
     ]
     inputs = {
@@ -173,18 +159,6 @@ def _measured(config: RunConfig) -> dict[str, dict[str, float]]:
 def _computation(size: dict[str, Any]) -> float:
     """FLOP, with repeated tokens counted as what they are worth."""
     return float(size["flop"] * size["effective_tokens"] / size["tokens"])
-
-
-def _scores(config: RunConfig, run: RunConfig) -> tuple[list[DocumentScore], str]:
-    from domainlm.measure.compare import held_out_text  # these load torch
-    from domainlm.measure.named_model import own_model
-
-    model, trained = own_model(run)
-    text = held_out_text(run, trained.checkpoint, config.evaluation.tokens)
-    scored = score_model(replace(model, name=run.run_folder.name), text, config.run_folder / FOLDER / SCORES)
-    if scored is None:
-        raise AssertionError("all groups were to be scored")
-    return scored.documents, trained.checkpoint.digest
 
 
 def describe(result: dict[str, Any]) -> str:

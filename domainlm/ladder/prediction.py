@@ -1,6 +1,6 @@
 """What ladder.json has of the planned run, for whoever plans it, compared with the run as it is planned now."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from data.errors import DataError
@@ -22,6 +22,13 @@ class Predicted:
     bits_per_byte: float
     low: float
     high: float
+    floor: float
+    scale: float
+    exponent: float
+
+    def at(self, share: float) -> float:
+        """Of a run with this share of the planned one's computation and as many tokens a parameter."""
+        return float(self.floor + self.scale * share**-self.exponent)
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,17 @@ class LadderPrediction:
     stale: str = ""
     """Why the ladder is none of this plan's."""
 
+    def at(self, share: float) -> dict[str, float]:
+        """Bits per byte of every SOURCE / SPLIT, as `Predicted.at`."""
+        return {
+            f"{source} / {split}": found.at(share)
+            for source, splits in self.sources.items()
+            for split, found in splits.items()
+        }
+
+
+_FIELDS = [each.name for each in fields(Predicted)]
+
 
 def identity(config: RunConfig) -> str:
     """Digest of what decides the loss of a run on given shards."""
@@ -50,7 +68,7 @@ def identity(config: RunConfig) -> str:
             "training": training,
             "weights": weights,
             "canaries": (data["canaries"] or {}).get("weight"),
-            **{key: data[key] for key in ("stages", "reshuffles", "packing")},
+            **{key: data[key] for key in ("alpha", "stages", "reshuffles", "packing")},
         }
     )
 
@@ -65,10 +83,7 @@ def read_prediction(config: RunConfig) -> LadderPrediction | None:
             return LadderPrediction(stale=f"{file} is {changed}: `domainlm ladder` makes a new one")
         return LadderPrediction(
             {
-                source: {
-                    split: Predicted(*(float(found[key]) for key in ("bits_per_byte", "low", "high")))
-                    for split, found in splits.items()
-                }
+                source: {split: Predicted(*(float(found[key]) for key in _FIELDS)) for split, found in splits.items()}
                 for source, splits in content["sources"].items()
             },
             float(content["rungs"][-1]["share"]),

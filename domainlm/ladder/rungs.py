@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from domainlm.ladder.arguments import FEWEST, LARGEST_SHARE
+from domainlm.ladder.small_runs import without_the_rest
 from model.config import ModelConfig
 from model.sizes import flop_per_token, parameter_count
 from train.config import RunConfig
@@ -138,27 +139,13 @@ def scaled_batch(size: int, share: float) -> int:
     return int(max(1, round(wanted / unit)) * unit)
 
 
-def derive(config: RunConfig, rung: Rung, folder: str) -> dict[str, Any]:
+def derive(config: RunConfig, rung: Rung) -> dict[str, Any]:
     """The configuration of a rung's run, as JSON values: the planned run's text, its own size and schedule."""
-    given = config.model_dump(mode="json")
-    data = given["data"]
-    stages = [stage | {"from_step": first} for stage, first in zip(data["stages"], rung.stages, strict=True)]
-    cache = data["cache"] or str(config.run_folder / "shard-cache") if config.shards_are_remote else None
-    return given | {
+    stages = [
+        stage.model_dump(mode="json") | {"from_step": first}
+        for stage, first in zip(config.data.stages, rung.stages, strict=True)
+    ]
+    return without_the_rest(config, "ladder", rung.training, {"stages": stages}) | {
         "name": f"{config.name}-rung-{rung.parameters}",
-        "folder": folder,
-        "finetune": None,
-        "data": data | {"folder": str(config.data_folder), "stages": stages, "reshuffles": {}, "cache": cache},
         "model": rung.model.model_dump(mode="json"),
-        "training": given["training"] | rung.training,
-        "evaluation": given["evaluation"]
-        | {
-            "every": rung.training["steps"],
-            "tasks": [],
-            "tasks_every": None,
-            "baselines": [],
-            "compare": [],
-            "prompts": [],
-        },
-        "monitoring": given["monitoring"] | {"group": config.monitoring.group or f"{config.name}-ladder"},
     }

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from data.config import CANARIES
-from data.files import value_digest, write_atomically
+from data.files import write_atomically
 from data.progress import say
 from data.shards.format import read_manifest
-from domainlm import stages
-from domainlm.configuration import load_derived
+from domainlm.configuration import check_made_of_documents
+from domainlm.ladder.small_runs import check_held_out, config_file, scores, small_run, train, without_the_rest
 from domainlm.mixture.proposal import (
     Tried,
     aims,
@@ -28,12 +28,11 @@ from domainlm.mixture.proposal import (
 )
 from domainlm.mixture.swarm import default_runs, fewest_runs, rounded, swarm
 from evaluation.pages.mixture import FACTS, write_mixture
-from evaluation.scores import SCORES, score_model
-from train.checkpoints.folders import describe_finished
-from train.config import RunConfig, to_yaml
+from train.config import RunConfig
 from train.config_file import ConfigError
 from train.schedule import consumed_samples
 
+FOLDER = "mixture"
 NEARLY_FRESH = 4.0
 """Passes up to which repeated text is nearly as good as new (Muennighoff et al. 2023): the small runs, which repeat
 less than the planned one, say nothing of more."""
@@ -73,7 +72,9 @@ def make_mixture(config: RunConfig, asked: Asked, *, prepare: bool = False) -> d
         DataError: the shards are missing or damaged.
         SystemExit: training failed; the ranks have said why.
     """
+    check_made_of_documents(config, "mixture")
     configured = _configured(config)
+    check_held_out(config, "mixture")
     number = asked.runs or default_runs(len(configured))
     if number < fewest_runs(len(configured)):
         raise ConfigError(f"mixture: {len(configured)} sources call for {fewest_runs(len(configured))} runs or more")
@@ -81,7 +82,7 @@ def make_mixture(config: RunConfig, asked: Asked, *, prepare: bool = False) -> d
     runs = [_make_run(config, mixture, asked, f"{place:02d}") for place, mixture in enumerate(mixtures)]
     result: dict[str, Any] = {"runs": [], "finished": False}
     for run, mixture in zip(runs, mixtures, strict=True):
-        is_trained = _train(run, prepare)
+        is_trained = train(run, prepare)
         result["runs"].append(_described(run, mixture, is_trained))
         if not is_trained and not prepare:
             return result
@@ -110,78 +111,51 @@ def _tokens(config: RunConfig) -> dict[str, int]:
 
 
 def _make_run(config: RunConfig, mixture: Mapping[str, float], asked: Asked, name: str) -> RunConfig:
-    """Its folder has what decides its weights in its name: after a change none stands for another."""
-    folder = config.run_folder / "mixture"
-    run = load_derived(_derive(config, mixture, asked), folder, "mixture", asked.settings)
-    decides = [read_manifest(config.shards).digest, dict(mixture), run.seed, run.init_from]
-    digest = value_digest([*decides, *(part.model_dump(mode="json") for part in (run.model, run.training))])
-    place = folder / f"{name}-{digest[:8]}"
-    run = run.model_copy(update={"name": f"{config.name}-mixture-{name}", "folder": str(place)})
-    write_atomically(place / "config.yaml", to_yaml(run))
-    return run
+    return small_run(
+        _derive(config, mixture, asked) | {"name": f"{config.name}-mixture-{name}"},
+        config.run_folder / FOLDER,
+        name,
+        "mixture",
+        asked.settings,
+    )
 
 
 def _derive(config: RunConfig, mixture: Mapping[str, float], asked: Asked) -> dict[str, Any]:
-    """The configuration of one small run, as JSON values: the planned one's, shorter, on the same shards."""
-    given, training = config.model_dump(mode="json"), config.training
+    """The configuration of one small run, as JSON values: the planned one's, shorter."""
+    training = config.training
     steps = asked.steps or max(FEWEST_STEPS, round(SHARE_OF_STEPS * training.steps))
-    sources = [source | {"weight": mixture[source["name"]]} for source in given["data"]["sources"]]
-    canaries = given["data"]["canaries"]
-    if canaries:
-        tokens = _tokens(config)
-        of_all = sum(source.weight or 0 for source in config.data.sources)
-        own = canaries["weight"] / of_all if of_all else tokens[CANARIES] / (sum(tokens.values()) - tokens[CANARIES])
-        canaries = canaries | {"weight": own}
-    return given | {
-        "finetune": None,
-        "data": given["data"]
-        | {"sources": sources, "canaries": canaries, "folder": str(config.data_folder)}
-        | {"alpha": 1.0, "stages": [], "reshuffles": {}},
-        "training": given["training"]
-        | {
-            "steps": steps,
-            "warmup_steps": min(steps - 1, round(training.warmup_steps * steps / training.steps)),
-            "batch_size": list(training.batch_sizes.values())[-1],
-            "save_every": steps,
-            "keep_best": None,
-            "keep_every": None,
-        },
-        "evaluation": given["evaluation"]
-        | {"every": steps, "baselines": [], "compare": [], "tasks": [], "tasks_every": None, "prompts": []},
-        "monitoring": given["monitoring"] | {"group": config.monitoring.group or f"{config.name}-mixture"},
+    sources = [source.model_dump(mode="json") | {"weight": mixture[source.name]} for source in config.data.sources]
+    shorter = {
+        "steps": steps,
+        "warmup_steps": min(steps - 1, round(training.warmup_steps * steps / training.steps)),
+        "batch_size": list(training.batch_sizes.values())[-1],
+        "save_every": steps,
+        "keep_every": None,
     }
+    mixed: dict[str, Any] = {"sources": sources, "alpha": 1.0, "stages": []}
+    if config.data.canaries:
+        mixed["canaries"] = config.data.canaries.model_dump(mode="json") | {"weight": _canaries_share(config)}
+    return without_the_rest(config, "mixture", shorter, mixed)
 
 
-def _train(run: RunConfig, prepare: bool) -> bool:
-    """Whether the run is trained now."""
-    if prepare or describe_finished(run) is not None:
-        return describe_finished(run) is not None
-    return bool(stages.train(run, run.run_folder / "config.yaml", [])["finished"])
+def _canaries_share(config: RunConfig) -> float:
+    """Their weight beside shares that add up to 1, as much as they have of the planned run."""
+    tokens, weighed = _tokens(config), sum(source.weight or 0 for source in config.data.sources)
+    own = config.data.canaries.weight if config.data.canaries else None
+    return own / weighed if own else tokens[CANARIES] / (sum(tokens.values()) - tokens[CANARIES])
 
 
 def _described(run: RunConfig, mixture: Mapping[str, float], is_trained: bool) -> dict[str, Any]:
-    folder = run.run_folder
     return {
         "weights": dict(mixture),
-        "folder": str(folder),
-        "config": str(folder / "config.yaml"),
+        "folder": str(run.run_folder),
+        "config": str(config_file(run)),
         "trained": is_trained,
     }
 
 
 def _tried(config: RunConfig, run: RunConfig, mixture: Mapping[str, float]) -> Tried:
-    """The run's scores on the held-out text."""
-    from domainlm.measure.compare import held_out_text
-    from domainlm.measure.named_model import own_model
-
-    model, trained = own_model(run)
-    text = held_out_text(run, trained.checkpoint, config.evaluation.tokens)
-    if not text.documents:
-        raise ConfigError(f"mixture: {config.name} holds nothing out to measure on: set data.cutoff or past_fraction")
-    scored = score_model(model, text, config.run_folder / "mixture" / SCORES)
-    if scored is None:
-        raise AssertionError("all groups were to be scored")
-    return Tried(mixture, scored.documents)
+    return Tried(mixture, scores(config, run, config.run_folder / FOLDER)[0])
 
 
 def _conclude(
@@ -199,7 +173,7 @@ def _conclude(
     if not is_configured(weights, tried[0].shares):
         run = _make_run(config, weights, asked, "proposed")
         say("mixture: the proposed one is trained and measured too")
-        if not _train(run, prepare):
+        if not train(run, prepare):
             result["runs"].append(_described(run, weights, is_trained=False))
             return result
         measured = measured_gain(tried[0], _tried(config, run, weights), aimed, config.seed)

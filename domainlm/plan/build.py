@@ -127,7 +127,7 @@ def plan(config: RunConfig, law: Law | None = None) -> Plan:
         doubt=doubtful_rate(training),
         verdict=_verdict(config, parameters, judged, tokens),
         ways=ways(config, spent, tokens, judged, law),
-        device_hours_of_a_hundredth=hours_of_a_hundredth(law, tokens, spent.device_hours),
+        device_hours_of_a_hundredth=hours_of_a_hundredth(law, spent.device_hours),
         budget=limit(hardware) if hardware else None,
     )
 

@@ -12,6 +12,7 @@ from domainlm.plan.scaling import short
 from domainlm.plan.verdict import Verdict
 from domainlm.plan.ways import said_tokens
 from train.engine.placement import Placement
+from train.hardware import HardwareConfig
 
 WIDTH = 100
 OFFLOADED = {"none": "", "optimizer": "optimizer", "optimizer, parameters": "all"}
@@ -272,10 +273,22 @@ def _ways(planned: Plan) -> list[str]:
         label = f"bits per byte {source}".strip()
         rows.append((label, [_known(way.bits_per_byte.get(source), ".3f") for way in found]))
     for source, spent in planned.device_hours_of_a_hundredth.items():
-        rows.append((f"0.01 of {source}", [f"{format(spent, _precision(spent))} h"]))
+        rows.append((f"0.01 less {source}", [_spent(spent, hardware)]))
     width = max(24, *(len(label) for label, _ in rows))
     lines = [f"  {label:<{width}} " + " ".join(f"{cell:>16}" for cell in cells) for label, cells in rows]
     return [line.rstrip() for line in lines] + [line for way in found for line in _item(f"{way.name}: {way.says}")]
+
+
+def _spent(hours: float, hardware: HardwareConfig | None) -> str:
+    """Device-hours, and what of money and energy is known of them."""
+    parts = [f"{hours:{_precision(hours)}} h"]
+    if hardware and hardware.price_per_gpu_hour is not None:
+        money = hours * hardware.price_per_gpu_hour
+        parts.append(f"{hardware.currency} {money:{_precision(money)}}")
+    if hardware and hardware.watts:
+        energy = hours * hardware.watts / 1_000
+        parts.append(f"{energy:{_precision(energy)}} kWh")
+    return ", ".join(parts)
 
 
 def _precision(value: float | None) -> str:

@@ -18,10 +18,10 @@ from train.config_file import load_config
 from train.schedule import consumed_samples
 
 Law = Callable[[float], Mapping[str, float]]
-"""Tokens that the planned model is trained on → bits per byte of the held-out text by source."""
+"""Share of the planned run's computation, in model and text alike → bits per byte of each held-out text."""
 
 LAST_PART = 0.1
-"""Share of a run's tokens, at its end, over which the fall of its bits per byte is taken."""
+"""Share of a run's computation, at its end, over which the fall of its bits per byte is taken."""
 
 CONTINUED = (
     "of the gain on 400 M tokens of SEC filings most came in the first 200 M (arXiv 2512.12384, 1 and 3 B parameters); "
@@ -78,7 +78,7 @@ def ways(config: RunConfig, planned: Costs, tokens: int, texts: Mapping[str, Tex
             planned.days * share,
             None if planned.money is None else planned.money * share,
             None if planned.kilowatt_hours is None else planned.kilowatt_hours * share,
-            dict(law(of)) if law and name == "scratch" else {},
+            dict(law(1.0)) if law and name == "scratch" else {},
         )
 
     examples, flop_of_examples = _examples(config)
@@ -91,7 +91,7 @@ def ways(config: RunConfig, planned: Costs, tokens: int, texts: Mapping[str, Tex
         continued, flop, reckoned = tokens, run / tokens, "this run; "
     begun = "this run" if config.init_from is None else "this model from random weights on as many tokens"
     if law is None:
-        begun += "; what it reaches is known once a law is fitted to smaller runs of it, not from published ones"
+        begun += "; `domainlm ladder` predicts what it reaches from smaller runs of it; published laws do not"
     counted = "" if examples else "`domainlm finetune` counts the examples of the `finetune` section; it "
     trains_nothing = 0.0
     return [
@@ -124,14 +124,14 @@ def _examples(config: RunConfig) -> tuple[int | None, float]:
     return tokens, flop_per_token(derived.model, frozen=derived.lora is not None)
 
 
-def hours_of_a_hundredth(law: Law | None, tokens: float, device_hours: float) -> dict[str, float]:
-    """Device-hours for which 0.01 bits per byte are had at the end of a run, by source, as a law has it.
+def hours_of_a_hundredth(law: Law | None, device_hours: float) -> dict[str, float]:
+    """Device-hours for which 0.01 bits per byte are had at the size of a run, by held-out text, as a law has it.
 
-    Sources whose bits per byte it sees fall no more are left out, and without a law all.
+    Texts whose bits per byte it sees fall no more are left out, and without a law all.
     """
     if law is None:
         return {}
-    end, before = law(tokens), law((1 - LAST_PART) * tokens)
+    end, before = law(1.0), law(1 - LAST_PART)
     fallen = {source: before[source] - bits for source, bits in end.items()}
     return {source: 0.01 * LAST_PART * device_hours / fall for source, fall in fallen.items() if fall > 0}
 

@@ -84,3 +84,11 @@ def test_a_ladder_of_other_text_or_a_damaged_one_is_ignored_with_a_word(config: 
         found = read_prediction(config)
         assert found is not None
         assert "cannot be read" in found.stale
+
+
+def test_the_plan_shows_what_is_predicted_and_what_a_hundredth_costs(config: RunConfig) -> None:
+    found = read_prediction(config)
+    assert found is not None
+    bank = found.sources["bank"]["future"]
+    assert found.at(1.0)["bank / future"] == pytest.approx(bank.bits_per_byte)
+    assert found.at(0.5)["bank / future"] == pytest.approx(bank.floor + bank.scale * 2**bank.exponent)

@@ -16,8 +16,8 @@ Make = Callable[..., RunConfig]
 FILE = CHECKOUT / "configs" / "bloomberggpt-50b.yaml"
 
 
-def power_law(tokens: float) -> dict[str, float]:
-    return {"domain": 0.5 + 30 * tokens**-0.2, "general": 0.9}
+def power_law(share: float) -> dict[str, float]:
+    return {"domain / future": 0.5 + 0.3 * share**-0.2, "general / past": 0.9}
 
 
 def test_before_the_text_is_counted_only_this_run_has_a_price() -> None:
@@ -81,15 +81,18 @@ def test_a_prepared_fine_tuning_is_counted(make_config: Make, tmp_path: Path) ->
 
 def test_a_law_says_what_is_reached_and_what_the_last_of_it_costs() -> None:
     planned = plan(load_config(FILE), power_law)
-    assert planned.ways[0].bits_per_byte == power_law(planned.tokens)
+    assert planned.ways[0].bits_per_byte == power_law(1.0)
     assert not any(way.bits_per_byte for way in planned.ways[1:])
     hours = planned.device_hours_of_a_hundredth
-    fall = power_law(0.9 * planned.tokens)["domain"] - power_law(planned.tokens)["domain"]
-    assert hours == {"domain": pytest.approx(0.01 * 0.1 * planned.costs.device_hours / fall)}, "general falls no more"
+    fall = 0.3 * (0.9**-0.2 - 1)
+    assert hours == {"domain / future": pytest.approx(0.01 * 0.1 * planned.costs.device_hours / fall)}, (
+        "general is flat"
+    )
     shown = describe(planned)
-    assert f"{power_law(planned.tokens)['domain']:.3f}" in shown
-    assert f"{hours['domain']:,.0f} h" in shown
-    assert hours_of_a_hundredth(None, 1e9, 100.0) == {}
+    assert "0.800" in shown
+    spent = hours["domain / future"]
+    assert f"{spent:,.0f} h, $ {4.0966 * spent:,.0f}, {0.4 * spent:,.0f} kWh" in shown
+    assert hours_of_a_hundredth(None, 100.0) == {}
 
 
 def test_a_budget_that_ends_the_run_early_is_named() -> None:
