@@ -79,7 +79,10 @@ def _number(ordered: etree._Element) -> None:
         number = _whole(item.get("value"), number)
         if is_none or not _HAS_A_MARK.match("".join(itertools.islice(item.itertext(), 20))):
             mark = "-" if is_none else f"{written(number, kind if number > 0 else 'decimal')}."
-            item.text = f"{mark} {item.text or ''}"
+            first = item
+            while not (first.text or "").strip() and len(first) and first[0].tag in ("p", "div"):
+                first = first[0]
+            first.text = f"{mark} {first.text or ''}"
         number += step
 
 

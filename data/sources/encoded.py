@@ -13,6 +13,10 @@ _ESCAPED_NEWLINE = re.compile(r"\\n(?!(?:abla|eq?|ewline|i|oindent|ot|u)(?![a-z]
 _ESCAPED_CHARACTER = re.compile(
     r"\\u[0-9a-fA-F]{4}|\\x[89a-fA-F][0-9a-fA-F]|<U\+[0-9A-F]{4,8}>|_x[0-9A-F]{4}_(?![A-Za-z])"
 )
+# What tokenizers and chat templates put into text: before words, and around texts.
+_WORD_MARKS = (" Ġ", " ▁", " ##")
+_WORD_MARK = re.compile(r" (?:Ġ|▁|##)(?=\w)")
+_AROUND_TEXTS = ("[SEP]", "[CLS]", "[PAD]", "<|im_start|>", "<|im_end|>", "<|eot_id|>", "[/INST]")
 _XML = re.compile(r"\s*<(?:\?xml\s|[A-Za-z][\w.-]*:[\w.-]+[\s>])")
 _TAG = re.compile(r"</[A-Za-z][\w:.-]*\s*>|<(?:br|BR)\s*/?>")
 _ENTITY = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,30}|#[0-9]{2,7}|#[xX][0-9A-Fa-f]{2,6});")
@@ -118,6 +122,8 @@ def doubt_about(text: str) -> str | None:
         return "have entities of HTML in them (&nbsp;, &#8217;) in place of characters: undo them if not meant"
     if "\\" in text and "\n" not in text.strip() and _has_several(_ESCAPED_NEWLINE, text):
         return "have \\n in place of newlines: undo the escapes"
+    if found := _marked_by_programs(text):
+        return found
     if any(sign in text for sign in ("\\", "<U+", "_x")) and _has_several(_ESCAPED_CHARACTER, text):
         return "have escapes in place of characters (\\u2019, <U+2019>, _x000D_): undo them if not meant"
     if "%" in text and text.count(" ") < text.count("%20") + text.count("+") and _has_several(_URL_CODE, text):
@@ -140,6 +146,17 @@ def doubt_about(text: str) -> str | None:
         return "end in … or [...], as teasers and cut texts do: look at their ends"
     if not text.isascii() and len(_PRIVATE.findall(text)) > MOST_PRIVATE * len(text):
         return "have characters of private use, which are a font's own (U+E000 to U+F8FF): extract the text otherwise"
+    return None
+
+
+def _marked_by_programs(text: str) -> str | None:
+    """What of a text tokenizers, chat templates and hospitals' systems have put into it."""
+    if text.rstrip().endswith("</s>") or any(mark in text for mark in _AROUND_TEXTS):
+        return "have marks of a tokenizer or chat template in them ([SEP], <|im_end|>, </s>): take them out"
+    if any(mark in text for mark in _WORD_MARKS) and _has_several(_WORD_MARK, text):
+        return "have a tokenizer's marks before words ( Ġthe,  ▁the,  ##ing): undo them"
+    if text.startswith("MSH|"):
+        return "are messages of HL7, of which a model learns the segments: extract the text"
     return None
 
 

@@ -35,6 +35,7 @@ from data.readers.rows import MalformedError
         ("<ol><li>a<li>b<ul><li>c</ul></ol>", "1. a\n2. b\n\n- c"),
         ("<ol type=a start=3><li>one<li value=27>two<li>three</ol>", "c. one\naa. two\nbb. three"),
         ("<ol type=I><li>one<li><b>two</b></ol><ol reversed><li>b<li>a</ol>", "I. one\nII. two\n\n2. b\n1. a"),
+        ("<ol type=a><li>\n<p>one</p><p>two</p><li><div><p>three</p></div></ol>", "a. one\n\ntwo\n\nb. three"),
         ("<ol type=i start=0><li>one<li>two</ol>", "0. one\ni. two"),
         ("<ol><li>(a) own<li>1.2 own<li>II. own<li>A word</ol>", "(a) own\n1.2 own\nII. own\n4. A word"),
         ("<ol style='list-style-type: none'><li>one</ol><ol><li hidden>x<li>y</ol>", "- one\n\n1. y"),
