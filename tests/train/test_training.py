@@ -93,6 +93,28 @@ def test_every_zero_stage_and_world_size_trains_the_same_run(small_run: Callable
     assert whole["losses"] != pytest.approx(results[2, muon[0]]["losses"], rel=1e-6)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_muon_on_four_ranks(small_run: Callable[..., Path], tmp_path: Path) -> None:
+    """Four micro-batches are added in another order on four ranks than on one: the last bits of sums differ."""
+    config_file = small_run("four", steps=10, batch_size=4, micro_batch=1, optimizer="muon")
+    cases = [
+        f"{stage}:{precision}:1.0"
+        for stage in range(4)
+        for precision in ("fp32", "bf16")
+        if stage or precision == "fp32"
+    ]
+    seen: dict[int, dict[str, Any]] = {}
+    for world_size in (1, 4):
+        run_script("compare_stages", config_file, tmp_path / "out.json", *cases, ranks=world_size)
+        seen[world_size] = json.loads((tmp_path / "out.json").read_text())
+    for case in cases:
+        one, four = seen[1][case], seen[4][case]
+        assert one["initial"] == four["initial"], case
+        assert four["losses"] == pytest.approx(one["losses"], rel=1e-5 if "fp32" in case else 1e-3), case
+        assert four["losses"][-1] < four["losses"][0]
+
+
 def test_switches_of_the_model_in_the_engine(small_run: Callable[..., Path], tmp_path: Path) -> None:
     """Document masks, recomputation and compiled blocks, under ZeRO-1 and where ZeRO-3 gathers parameters by hooks."""
     masked, compiled = "model.document_masking=true", "training.compile=true"
