@@ -73,7 +73,7 @@ TEX = '<annotation encoding="application/x-tex">\\frac{1}{x}</annotation>'
 def test_formulae_stay_in_their_sentence(formula: str, text: str) -> None:
     assert html_text(f"<p>It is {formula} mg.</p>") == f"It is {text} mg."
     assert html_text(f"<table><tr><td>It is {formula} mg.<td>x</table>") == f"It is {text} mg. | x"
-    whole = fields_of_page(f"<p>It is {formula} mg.</p>".encode(), HtmlConfig(), None)
+    whole, _ = fields_of_page(f"<p>It is {formula} mg.</p>".encode(), HtmlConfig(), None)
     assert whole["text"] == f"It is {text} mg."
 
 
