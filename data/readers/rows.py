@@ -21,7 +21,7 @@ class LeftOut(NamedTuple):
     """
 
     kind: str
-    count: int = 1
+    amount: int = 1
 
 
 # The line, from 1, or the row in files that have no lines; and its fields, or anything else that was there in their
