@@ -13,6 +13,7 @@ from data.corpus.counts import merged
 from data.corpus.report import NO_SMALL_SHARE
 from data.corpus.split import STRADDLES, dates_to_come
 from data.corpus.write_kept import Kept
+from data.readers.main_text import MOSTLY_AROUND
 
 UNDECODED = 0.01  # share of a source's texts
 LEAST_DATES = 100  # of as many, by chance, one is above the 12th but for a probability of (12 / 30.4) ** 100
@@ -39,6 +40,7 @@ def doubts(config: DataConfig, results: Mapping[str, Kept], contamination: dict[
         *coarse_dates(config, results),
         *dates_to_come(last_dates, datetime.datetime.now(datetime.UTC).date()),
         *straddling(config, results),
+        *mostly_around(results),
         *removed_text(results),
         *unmatched_boilerplate(config, results),
         *short_items(config, contamination),
@@ -204,6 +206,16 @@ def straddling(config: DataConfig, kept: Mapping[str, Kept]) -> list[str]:
         "January loses least"
         for name, result in kept.items()
         if (number := result.counts.dropped[STRADDLES]) > NO_SMALL_SHARE * result.counts.read
+    ]
+
+
+def mostly_around(kept: Mapping[str, Kept]) -> list[str]:
+    """The sources of which no small share of the pages are taken for menus and the like above all, a line each."""
+    return [
+        f"source '{name}': more than half of {number:,} of {result.counts.read:,} pages is left out, as menus, "
+        f"comments and the like: look at some of them, and set `text: whole` for data.sources.{name} where it is text"
+        for name, result in kept.items()
+        if (number := result.counts.left_out[MOSTLY_AROUND]) > NO_SMALL_SHARE * result.counts.read
     ]
 
 

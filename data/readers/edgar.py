@@ -92,7 +92,9 @@ def _pieces(file: "io.BufferedReader[Any]") -> Iterator[_Piece]:
             return
         other = held.find(BEGIN, 0, place) if inside else -1
         end, mark = (other, BEGIN) if other >= 0 else (place, END if inside else BEGIN)
-        yield _Piece(inside, bytes(held[:end]), end + dropped)
+        with memoryview(held) as view:
+            content = bytes(view[:end])
+        yield _Piece(inside, content, end + dropped)
         del held[: end + len(mark)]
         searched, dropped, inside = 0, 0, mark is BEGIN
         number += inside
@@ -120,8 +122,9 @@ def _record(piece: _Piece, header: Header, settings: EdgarConfig, row: int, ids:
     if piece.size > LONGEST_DOCUMENT:
         raise MalformedError(f"record too long: above {LONGEST_DOCUMENT:,} bytes")
     end = piece.content.rfind(b"</TEXT>")
-    body = _decoded(piece.content[begin : end if end >= begin else None])
-    fields: dict[str, object] = {"text": html_text(body) if HTML.search(body, 0, HTML_WITHIN) else _plain(body)}
+    body = _utf8(piece.content[begin : end if end >= begin else None])
+    is_html = HTML.search(beginning, 0, HTML_WITHIN)
+    fields: dict[str, object] = {"text": html_text(body) if is_html else _plain(body.decode())}
     if header.accession:
         number = _value(head, "SEQUENCE")
         name = f"{header.accession}:{number}"
@@ -143,9 +146,13 @@ def _plain(text: str) -> str:
 
 
 def _decoded(content: bytes) -> str:
+    return _utf8(content).decode()
+
+
+def _utf8(content: bytes) -> bytes:
     """EDGAR takes ASCII and a part of ISO 8859-1, whatever a page says of itself; what filers send is more."""
     try:
-        text = content.decode()
+        content.decode()
     except UnicodeDecodeError:
-        text = content.decode("cp1252", "replace")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+        content = content.decode("cp1252", "replace").encode()
+    return content.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in content else content

@@ -13,7 +13,7 @@ from data.readers.encodings import declared_encoding, decoded
 from data.readers.html_text import html_text
 from data.readers.isolated import isolated
 from data.readers.main_text import shown
-from data.readers.rows import MalformedError, Rows
+from data.readers.rows import LeftOut, MalformedError, Rows
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborHTMLParser
@@ -37,24 +37,38 @@ def read_html(file: "io.BufferedReader[Any]", name: str, config: HtmlConfig) -> 
     Raises:
         DataError: the library that reads pages is not installed.
     """
-    content = file.read(LONGEST_PAGE + 1)
-    yield 1, page(content, config)
+    found = page(file.read(LONGEST_PAGE + 1), config)
+    if isinstance(found, MalformedError):
+        yield 1, found
+        return
+    fields, left_out = found
+    for kind, count in left_out.items():
+        yield 1, LeftOut(kind, count)
+    yield 1, fields
 
 
-def page(content: bytes, config: HtmlConfig, encoding: str | None = None) -> dict[str, object] | MalformedError:
-    """The fields of a page; `encoding` is what its server said. Raises DataError as `read_html`."""
+def page(
+    content: bytes, config: HtmlConfig, encoding: str | None = None
+) -> tuple[dict[str, object], dict[str, int]] | MalformedError:
+    """The fields of a page, and what is left out of it, by kind; `encoding` is what its server said.
+
+    Raises DataError as `read_html`.
+    """
     if len(content) > LONGEST_PAGE:
         return MalformedError(f"record too long: a page above {LONGEST_PAGE:,} bytes", len(content))
     return isolated(fields_of_page, content, config, encoding)
 
 
-def fields_of_page(content: bytes, config: HtmlConfig, encoding: str | None) -> dict[str, object]:
+def fields_of_page(
+    content: bytes, config: HtmlConfig, encoding: str | None
+) -> tuple[dict[str, object], dict[str, int]]:
     """As `page`, in this process."""
     from selectolax.lexbor import LexborHTMLParser
 
     tree = LexborHTMLParser(decoded(content, encoding, declared_encoding(content)), scripting=True)
     fields = _metadata(tree, config)
-    return {"text": html_text(shown(tree, config.text))} | fields
+    markup, left_out = shown(tree, config.text)
+    return {"text": html_text(markup)} | fields, left_out
 
 
 def _metadata(tree: "LexborHTMLParser", config: HtmlConfig) -> dict[str, object]:

@@ -13,40 +13,35 @@ from lxml import etree
 
 from data.readers.numbering import written
 from data.readers.rows import MalformedError
+from data.short_tags import shortened
 
 PARAGRAPH, LINE, CELL, SPACE, BREAK = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3", "\ufdd4"  # of html_text.xsl
 _NUMBERS = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
 _UNNUMBERED = re.compile(r"list-style(?:-type)?\s*:[^;]*\bnone\b", re.I)
 _HAS_A_MARK = re.compile(r"\s*(?:\(?(?:\w|[0-9]{1,3}|[ivxlcIVXLC]{1,6})[.)]|[0-9]+(?:\.[0-9]+)+)(?:\s|$)")
-_HIDDEN = re.compile(rb"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.I)
-_LONGEST_STYLE = 40  # bytes of a declaration that hides, with its spaces
-_TAG = re.compile(rb"<[a-zA-Z][^\s<>/]*")
-# A tag with what is quoted in it. libxml2 compares each attribute with all before it: 100,000 take half a minute.
-_WHOLE_TAG = re.compile(rb"""<[a-zA-Z](?:[^>"']+|"[^"]*"|'[^']*'|["'])*+""")
-_QUOTED = re.compile(rb"""=\s*(?:"[^"]*"|'[^']*')""")
 _OF_MATHML = re.compile(rb"(</?)(?:m|mml):(?=m[a-z]|semantics|annotation)")  # with a prefix, as in XHTML
-LONG_TAG, MOST_ATTRIBUTES = 50_000, 10_000
 # These begin with the sign that they are about, to be found at the speed of memory. What stands in a cell of its own:
 # a currency, bracket or percent sign beside the figure that it belongs to, a bullet before its text.
 _BEFORE_A_FIGURE = re.compile(f"{CELL}(?<=[$€£¥(]{CELL})(?=[-–—(.0-9])")
 _BEHIND_A_FIGURE = re.compile(f"{CELL}(?<=[-–—)0-9]{CELL})(?=[)%])")
 _BEHIND_A_BULLET = re.compile(f"{CELL}(?<=[{PARAGRAPH}{LINE}{BREAK} ][•·▪■□☐☑☒*–—-]{CELL})")
-_STRUCTURE = re.compile(f"[{PARAGRAPH}{LINE}{BREAK}{CELL}][{PARAGRAPH}{LINE}{BREAK}{CELL} ]*")
+_STRUCTURE = re.compile(f"([{PARAGRAPH}{LINE}{BREAK}{CELL}][{PARAGRAPH}{LINE}{BREAK}{CELL} ]*)")
 
 
-def html_text(markup: str) -> str:
-    """The text of a page.
+def html_text(markup: str | bytes) -> str:
+    """The text of a page; of bytes, which are UTF-8.
 
     Time and memory are in proportion to the page's length, about 20 times of which are held: bound it.
 
-    Raises MalformedError where not all of it can be read: more than 2,048 elements in one another, or a tag of more
-    than 10,000 attributes, or words in them.
+    Raises MalformedError where not all of it can be read: more than 2,048 elements in one another.
     """
     # HTML has no entities that expand, and what huge_tree allows beside depth is bounded by the length of the page.
     parser = etree.HTMLParser(encoding="utf-8", huge_tree=True, no_network=True, remove_comments=True, remove_pis=True)
-    content = markup.encode("utf-8", "replace").replace(b"\0", b"")
-    _check_tags(content)
-    content = _OF_MATHML.sub(rb"\1", _with_hidden(content))
+    content = markup.encode("utf-8", "replace") if isinstance(markup, str) else markup
+    content = content.replace(b"\0", b"")
+    if b":math" in content:
+        content = _OF_MATHML.sub(rb"\1", content)
+    content = shortened(content)
     try:
         root = etree.fromstring(content, parser)
     except etree.LxmlError as error:  # of a page without anything
@@ -58,7 +53,7 @@ def html_text(markup: str) -> str:
     fatal = [error.message for error in parser.error_log if error.level == etree.ErrorLevels.FATAL]
     if fatal:
         raise MalformedError(f"unreadable HTML: {fatal[0].strip()}")
-    for element in [*root.iter("ix:header"), *_hidden()(root)]:
+    for element in _hidden()(root):
         element.tag = "hidden"
     for numbered in root.iter("ol"):
         _number(numbered)
@@ -91,35 +86,9 @@ def _whole(said: str | None, default: int) -> int:
     return int(found[1]) if found else default
 
 
-def _check_tags(content: bytes) -> None:
-    """Raise MalformedError for a tag of more than MOST_ATTRIBUTES, which white space or slashes set apart."""
-    for tag in _WHOLE_TAG.findall(content) if len(content) > LONG_TAG else ():
-        if len(tag) > LONG_TAG and len(tag.split()) + _QUOTED.sub(b"", tag).count(b"/") > MOST_ATTRIBUTES:
-            raise MalformedError(f"unreadable HTML: a tag of more than {MOST_ATTRIBUTES:,} attributes")
-
-
-def _with_hidden(content: bytes) -> bytes:
-    """Give elements the attribute `hidden` whose styles hide them: far fewer are looked at than have a style."""
-    pieces, done = [], 0
-    lowered = content.lower()
-    for word in (b"none", b"hidden"):
-        place = lowered.find(word)
-        while place >= 0:
-            if found := _HIDDEN.search(content, max(0, place + len(word) - _LONGEST_STYLE), place + len(word)):
-                tag = _TAG.match(content, content.rfind(b"<", 0, found.start()))
-                if tag and content.find(b">", tag.end(), found.start()) < 0:
-                    pieces.append(tag.end())
-            place = lowered.find(word, place + len(word))
-    whole = []
-    for end in sorted(set(pieces)):
-        whole += [content[done:end], b" hidden=''"]
-        done = end
-    return b"".join([*whole, content[done:]])
-
-
 @functools.cache
 def _hidden() -> etree.XPath:
-    return etree.XPath("//*[@hidden]")
+    return etree.XPath("//@hidden/..")
 
 
 @functools.cache
@@ -133,17 +102,19 @@ def lines_of(marked: str) -> str:
     for space in "\t\r\n\f\xa0":
         text = text.replace(space, " ")
     text = re.sub("  +", " ", text)
-    text = text.replace(f" {CELL}", CELL).replace(f"{CELL} ", CELL)
-    text = re.sub(f"{CELL}{CELL}+", CELL, text)
+    text = CELL.join(filter(None, (cell.strip(" ") for cell in text.split(CELL))))
     text = _BEHIND_A_FIGURE.sub("", _BEFORE_A_FIGURE.sub("", text))
     text = _BEHIND_A_BULLET.sub(" ", text)
-    text = _STRUCTURE.sub(_written, _BEHIND_A_BULLET.sub(" ", text).strip(f"{PARAGRAPH}{LINE}{BREAK}{CELL} "))
-    return text.replace(" \n", "\n").replace(SPACE, " ")
+    text = _BEHIND_A_BULLET.sub(" ", text).strip(f"{PARAGRAPH}{LINE}{BREAK}{CELL} ")
+    pieces = _STRUCTURE.split(text)
+    written = {signs: _written(signs) for signs in set(pieces[1::2])}
+    pieces[::2] = [words.rstrip(" ") for words in pieces[::2]]
+    pieces[1::2] = map(written.__getitem__, pieces[1::2])
+    return "".join(pieces).replace(SPACE, " ")
 
 
-def _written(signs: re.Match[str]) -> str:
+def _written(signs: str) -> str:
     """What signs that follow one another become: the strongest of them counts, and two breaks part paragraphs."""
-    run = signs[0]
-    if PARAGRAPH in run or run.count(BREAK) > 1:
+    if PARAGRAPH in signs or signs.count(BREAK) > 1:
         return "\n\n"
-    return "\n" if LINE in run or BREAK in run else " | "
+    return "\n" if LINE in signs or BREAK in signs else " | "

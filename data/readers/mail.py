@@ -180,7 +180,8 @@ def _text(part: email.message.Message, kind: str) -> str:
     charset = part.get_param("charset")
     encoding = charset if isinstance(charset, str) else None
     if kind == "text/html":
-        return str(fields_of_page(content, HtmlConfig(text="whole"), encoding)["text"])
+        fields, _ = fields_of_page(content, HtmlConfig(text="whole"), encoding)
+        return str(fields["text"])
     return decoded(content, encoding).replace("\r\n", "\n").strip("\n")
 
 

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+# What is left out of a page, counted without white space; and a page of which that is more than half.
+AROUND_MAIN = "characters around the main text of pages"
+MOSTLY_AROUND = "pages of which more than half is taken for such"
 NEVER_SHOWN = (
     "script:not([type^='math/tex']), style, noscript, template, svg, iframe, object, button, select, input, textarea, "
     "dialog, [hidden], [style*='display:none' i], [style*='display: none' i], [style*='visibility:hidden' i], "
@@ -43,14 +46,27 @@ SHARE_OF_LINKS = 0.7  # of a block's text from which on it is a list of ways els
 MAY_BE_LINKS = {"ul", "ol", "dl", "td", "div", "section", "p"}
 
 
-def shown(tree: "LexborHTMLParser", extent: Literal["main", "whole"]) -> str:
-    """The HTML of what a page shows, or of its main text alone; the tree is taken apart for it."""
+def shown(tree: "LexborHTMLParser", extent: Literal["main", "whole"]) -> tuple[str, dict[str, int]]:
+    """The HTML of what a page shows, or of its main text alone, and what is left out of it, by kind.
+
+    The tree is taken apart for it.
+    """
     body = tree.body
     if body is None:
-        return ""
+        return "", {}
     for node in reversed(body.css(NEVER_SHOWN)):  # what lies in others before them
         node.decompose()
-    return str((_main(body) if extent == "main" else body).html)
+    if extent == "whole":
+        return str(body.html), {}
+    whole = _characters(body)
+    main = _main(body)
+    lost = whole - _characters(main)
+    counts = {AROUND_MAIN: lost, MOSTLY_AROUND: int(2 * lost > whole)}
+    return str(main.html), {kind: count for kind, count in counts.items() if count}
+
+
+def _characters(node: "LexborNode") -> int:
+    return sum(map(len, node.text().split()))
 
 
 def _main(body: "LexborNode") -> "LexborNode":

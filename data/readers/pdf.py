@@ -37,8 +37,7 @@ def read_pdf(file: "io.BufferedReader[Any]", name: str, config: PdfConfig) -> Ro
         return
     fields, pages = found
     for kind, count in pages.items():
-        for _ in range(count):
-            yield 1, LeftOut(kind)
+        yield 1, LeftOut(kind, count)
     yield 1, fields
 
 
@@ -60,10 +59,12 @@ def _document(content: bytes, config: PdfConfig) -> tuple[dict[str, object], dic
         pages = [_page(document, number) for number in range(len(document))]
     finally:
         document.close()
-    left_out = {kind: pages.count(kind) for kind in (WITHOUT_TEXT, BLANK)} | {ATTACHED: attached}
+    left_out = {kind: count for kind in (WITHOUT_TEXT, BLANK) if (count := pages.count(kind))}
+    if attached:
+        left_out[ATTACHED] = attached
     with_text = [page for page in pages if not isinstance(page, str)]
     if not with_text:
-        if left_out[WITHOUT_TEXT]:
+        if WITHOUT_TEXT in left_out:
             raise MalformedError(f"needs OCR: none of its {len(pages):,} pages has text")
         raise MalformedError(f"empty document: its {len(pages):,} pages show nothing")
     text = text_of(with_text)

@@ -15,9 +15,13 @@ class MalformedError(Exception):
 
 
 class LeftOut(NamedTuple):
-    """A part of a file that is no record by its format's settings, such as a picture: counted by kind, never read."""
+    """A part of a file that is no record by its format's settings, such as a picture: counted by kind, never read.
+
+    What a reader leaves out of a record counts too, in the unit that its kind names.
+    """
 
     kind: str
+    amount: int = 1
 
 
 # The line, from 1, or the row in files that have no lines; and its fields, or anything else that was there in their

@@ -38,7 +38,8 @@ def read_warc(file: "io.BufferedReader[Any]", name: str, config: WarcConfig) -> 
             yield number, content
             continue
         try:
-            yield number, _row(headers, content, config)
+            for found in _rows(headers, content, config):
+                yield number, found
         except MalformedError as error:
             yield number, error
 
@@ -99,29 +100,37 @@ def _content(file: "io.BufferedReader[Any]", headers: dict[str, str]) -> bytes |
     return content if unwanted is None else unwanted
 
 
-def _row(headers: dict[str, str], content: bytes, config: WarcConfig) -> object:
+def _rows(headers: dict[str, str], content: bytes, config: WarcConfig) -> Iterator[object]:
+    """What is left out of a record's page, and its fields; or why it has none."""
     kind = headers.get("content-type", "")
     if headers["warc-type"].lower() == "response":
         if not kind.lower().startswith("application/http"):
-            return LeftOut("response of another protocol than HTTP")
+            yield LeftOut("response of another protocol than HTTP")
+            return
         response = response_of(content)
         if response.status not in config.statuses:
-            return LeftOut(f"status {response.status}")
+            yield LeftOut(f"status {response.status}")
+            return
         kind, content = response.headers.get("content-type", ""), body_of(response, LONGEST_PAGE)
     media_type = kind.partition(";")[0].strip().lower()
     charset = CHARSET.search(kind)
     encoding = charset[1] if charset else None
     if media_type in PAGES or (not media_type and LOOKS_LIKE_A_PAGE.match(content)):
         extraction = HtmlConfig(text=config.text, date="revised" if config.date == "revised" else "published")
-        fields = page(content, extraction, encoding)
-        if isinstance(fields, MalformedError):
-            return fields
+        found = page(content, extraction, encoding)
+        if isinstance(found, MalformedError):
+            yield found
+            return
+        fields, left_out = found
+        for what, count in left_out.items():
+            yield LeftOut(what, count)
     elif media_type == "text/plain":
         fields = {"text": decoded(content, encoding)}
     else:
         first = media_type.partition("/")[0]
-        return LeftOut(f"content of type {first if first in KINDS else 'unknown'}" + ("/…" if first in KINDS else ""))
-    return fields | {
+        yield LeftOut(f"content of type {first if first in KINDS else 'unknown'}" + ("/…" if first in KINDS else ""))
+        return
+    yield fields | {
         "id": headers.get("warc-record-id", "").strip("<> ") or None,
         "url": headers.get("warc-target-uri", "").strip("<> ") or None,
         **_dates(fields, headers, config),

@@ -138,7 +138,7 @@ def read_part(
     for line, fields in read_rows(source, part, _wanted(source)):
         if isinstance(fields, LeftOut):
             if left_out is not None:
-                left_out[fields.kind] += 1
+                left_out[fields.kind] += fields.amount
             continue
         try:
             document = _document(source, part.name, line, fields)

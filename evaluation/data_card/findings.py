@@ -39,14 +39,14 @@ def common_table(contamination: Contamination | None) -> Table:
 
 
 def left_out_table(report: CorpusReport) -> Table:
-    """Parts of publishers' files that are no records, by source and kind, the most first."""
+    """Parts of publishers' files that are no records, or left out of these, by source and kind, the most first."""
     rows = []
     for name, source in report.sources.items():
         if source.left_out:
             rows.append(Row(name, 0, []))
         for kind, number in sorted(source.left_out.items(), key=lambda entry: (-entry[1], entry[0])):
             rows.append(Row(kind, 1, [figure(number, ",d", fact("sources", name, "left_out", kind))]))
-    return Table(["parts"], rows)
+    return Table(["number"], rows)
 
 
 def leaks_table(report: CorpusReport) -> Table:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from data.readers.main_text import AROUND_MAIN
 from tests.data.readers.made import docx, pdf, response, warc
 from tests.data.readers.pages import pages
 from tests.data.readers.samples import CRAWL, DOCUMENT, LETTERS, PAPER
@@ -20,10 +21,11 @@ SOURCES: dict[str, dict[str, Any]] = {
     "mail": {"path": "mail"},
 }
 LEFT_OUT = {
-    "html": {},
+    "html": {AROUND_MAIN: 7_151},
     "pdf": {"blank page": 1, "page without text: it needs OCR": 1},
     "docx": {},
     "warc": {
+        AROUND_MAIN: 510,
         "content of type image/…": 1,
         "record of type request": 1,
         "record of type revisit": 1,

@@ -3,10 +3,11 @@ from pathlib import Path
 
 from data.config import DecontaminationConfig
 from data.corpus.decontaminate import load_items
-from data.corpus.doubts import contamination_warnings, short_items
+from data.corpus.doubts import contamination_warnings, mostly_around, short_items
 from data.corpus.report import (
     contamination_report,
 )
+from data.readers.main_text import AROUND_MAIN, MOSTLY_AROUND
 from tests.data.corpus.test_report import config_of, kept
 
 
@@ -44,6 +45,15 @@ def test_evaluation_items_of_which_too_much_is_met_are_named(tmp_path: Path) -> 
     assert f"item {other} shares words with 180 of 200 training documents of source news: 0 of them removed" in second
     assert f"what more than 10 training documents have was found, which counts as a common phrase: 1: {other};" in third
     assert contamination_warnings(None) == []
+
+
+def test_a_source_of_pages_of_which_much_is_taken_for_menus_is_named() -> None:
+    site, filings = kept(documents=100), kept(documents=100)
+    for result, number in ((site, 2), (filings, 1)):  # exactly 1 %, and that is not more
+        result.counts.read = 100
+        result.counts.left_out.update({AROUND_MAIN: 4_000, MOSTLY_AROUND: number})
+    [line] = mostly_around({"site": site, "filings": filings})
+    assert "'site': more than half of 2 of 100 pages is left out" in line
 
 
 def test_evaluation_items_that_are_not_looked_for_are_said(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import pytest
 from data.format_config import HtmlConfig
 from data.interval import Interval
 from data.readers.html import LONGEST_PAGE, page, read_html
-from data.readers.rows import MalformedError
+from data.readers.main_text import AROUND_MAIN, MOSTLY_AROUND
+from data.readers.rows import LeftOut, MalformedError
 from data.written_dates import of_month
 from tests.data.readers.pages import Page, pages
 
@@ -17,8 +18,8 @@ LEAST_MEAN_F1 = 0.995
 
 def fields(html: str | bytes, config: HtmlConfig | None = None, encoding: str | None = None) -> dict[str, object]:
     found = page(html.encode() if isinstance(html, str) else html, config or HtmlConfig(), encoding)
-    assert isinstance(found, dict), found
-    return found
+    assert isinstance(found, tuple), found
+    return found[0]
 
 
 def token_f1(text: str, expected: str) -> float:
@@ -52,6 +53,21 @@ def test_what_is_not_shown_is_out_and_whole_keeps_the_rest() -> None:
         <p hidden>No</p><template><p>No</p></template><noscript>No</noscript><button>No</button>"""
     assert fields(html)["text"] == "Seen"
     assert fields(html, HtmlConfig(text="whole"))["text"] == "Menu\n\nSeen"
+
+
+@pytest.mark.parametrize(
+    ("html", "left_out"),
+    [
+        ("<p>Seen here</p><p hidden>No</p>", {}),
+        ("<nav>A menu</nav><p>Seen here</p><p hidden>No</p>", {AROUND_MAIN: 5}),
+        ("<nav>Menu one</nav><nav>Menu two</nav><nav>Menu 3</nav><p>Seen text", {AROUND_MAIN: 19, MOSTLY_AROUND: 1}),
+        ("", {}),
+    ],
+)
+def test_what_is_left_out_of_a_page_is_counted(html: str, left_out: dict[str, int]) -> None:
+    found = [row for _, row in read_html(io.BufferedReader(io.BytesIO(html.encode())), "a.html", HtmlConfig())]
+    assert found[:-1] == [LeftOut(kind, count) for kind, count in left_out.items()]
+    assert page(html.encode(), HtmlConfig(text="whole")) == (fields(html, HtmlConfig(text="whole")), {})
 
 
 def test_a_page_that_is_called_like_its_frame_keeps_its_text() -> None:
