@@ -35,7 +35,7 @@ from evaluation.pages.tokenizer import write_tokenizer_page
 from evaluation.pages.wording import NOTHING_HELD_OUT, base_model
 from evaluation.scores import SCORES, score_model
 from model.sizes import parameter_count
-from train.checkpoints.compatibility import check_architecture, check_stream
+from train.checkpoints.compatibility import check_architecture, check_journal, check_stream
 from train.checkpoints.folders import (
     Checkpoint,
     CheckpointError,
@@ -183,6 +183,8 @@ def check_inputs(config: RunConfig) -> None:
         check_initial_weights(config, fresh=not has_saved)
     if has_saved:
         found = newest_checkpoint(config)
+        check_journal(found, config)
+        check_metrics(config)
         check_stream(found, config, stream)
         check_base(found, config)
 

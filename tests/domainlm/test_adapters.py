@@ -22,6 +22,7 @@ from train.checkpoints.resume import find_start
 from train.checkpoints.trained import load_trained, read_trained
 from train.config import RunConfig
 from train.config_file import load_config
+from train.engine.initial_weights import check_initial_weights
 from train.process import Rank
 from train.token_stream import open_stream
 
@@ -164,7 +165,11 @@ def test_an_adapter_alone_is_refused_wherever_a_model_is_named(
 
 
 def test_another_run_begins_with_the_adapter(
-    adapted: Path, command_line: CommandLine, write_small_config: Callable[..., Path], tmp_path: Path
+    adapted: Path,
+    command_line: CommandLine,
+    write_small_config: Callable[..., Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Its first loss is the one that the adapter's run would have; one of another base is refused."""
     command_line("export", adapted, "--adapter", "--out", tmp_path / "adapter")
@@ -189,6 +194,11 @@ def test_another_run_begins_with_the_adapter(
     assert code == 2
     assert "is an adapter of the base" in said
     assert not (tmp_path / "third" / "checkpoints").exists()
+    (tmp_path / "adapter" / RECORD).unlink()  # and an adapter of somebody else, which has no digest of its base
+    unknown = load_config(further, [f"init_from={other_base}", f"folder={tmp_path / 'third'}"])
+    check_initial_weights(unknown, fresh=True)
+    said = capsys.readouterr().err
+    assert f"says that it is an adapter of {content['init_from']}, and init_from is {other_base}" in said
     dist.init_process_group("gloo", init_method=f"file://{tmp_path / 'meeting'}", rank=0, world_size=1)
     try:
         config = load_config(adapted, [f"init_from={other_base}"])

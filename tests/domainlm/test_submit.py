@@ -173,6 +173,9 @@ def test_what_no_rank_could_begin_with_waits_for_no_nodes(
         commands.submit(arguments, wrong)
     config = load_config(file)
     save(config, 1)
+    with pytest.raises(CheckpointError, match="does not say how the run began"):
+        commands.submit(arguments, config)
+    (run / "journal.jsonl").write_text('{"event": "journal lost"}\n')  # what the refusal says
     for setting, said in (
         ("model.layers=3", "model.layers was 2, now 3"),
         ("seed=5", "the data (shards, mixture, sequence length or seed) was"),

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from data.files import file_digest, finished_inputs, read_object
+from data.progress import say
 from data.shards.format import read_manifest
 from data.tokenizer.build import TOKENIZER
-from model.huggingface_folder import RECORD, check_weights_as_written
+from evaluation.pages.wording import base_model
+from model.huggingface_folder import ADAPTER_SETTINGS, RECORD, check_weights_as_written
 from model.initialise import Gather, Spelled, initialise
 from model.lora.folder import check_adapter, load_adapter
 from model.lora.lora import add_lora, check_rank
@@ -113,8 +115,17 @@ def check_initial_weights(config: RunConfig, fresh: bool) -> None:
                 _check_adapter(config)
                 if config.lora.adapter is not None:
                     check_weights_as_written(Path(config.lora.adapter))
+                    _say_base_of_another(config, Path(config.lora.adapter))
         except ValueError as error:
             raise ConfigError(f"lora: {error}") from None
+
+
+def _say_base_of_another(config: RunConfig, adapter: Path) -> None:
+    """A line where an adapter of another program names another base than the run's: no digest tells whether it is."""
+    named = read_object(adapter / ADAPTER_SETTINGS).get("base_model_name_or_path")
+    theirs, ours = (base_model({"init_from": folder}) for folder in (named, config.init_from))
+    if "base" not in _said(adapter / RECORD) and theirs not in (None, ours):
+        say(f"WARNING: {adapter} says that it is an adapter of {named}, and init_from is {config.init_from}")
 
 
 def texts_read_before(config: RunConfig) -> list[dict[str, Any]]:
