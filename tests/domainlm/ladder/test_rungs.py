@@ -24,8 +24,7 @@ def tokens(config: RunConfig) -> int:
 
 def rungs_of(config: RunConfig, number: int, folder: Path, *, largest: float = 0.05, ranks: int = 1) -> list[RunConfig]:
     return [
-        load_derived(derive(config, rung), folder, "ladder")
-        for rung in choose_rungs(config, number, largest, ranks)
+        load_derived(derive(config, rung), folder, "ladder") for rung in choose_rungs(config, number, largest, ranks)
     ]
 
 
