@@ -16,16 +16,19 @@ def _words(*words: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     )
 
 
-# Attributes that make an element hidden, then those that html_text.xsl asks for.
-_ATTRIBUTES = _words("hidden", "style", "alt", "alttext", "aria-hidden", "class", "display", "encoding", "id", "type")
-_OF_HIDING, _OF_STYLE = 0, 1
+# Attributes that make an element hidden, then those that text depends on: of html_text.xsl, of the numbers of lists.
+_ATTRIBUTES = _words(
+    *("hidden", "style", "reversed"),
+    *("alt", "alttext", "aria-hidden", "class", "display", "encoding", "id", "type", "start", "value"),
+)
+_OF_HIDING, _OF_STYLE, _OF_ORDER = 0, 1, 2
 # Elements whose content is as it is written; one that no reader sees; and with the first those that are asked.
 _ELEMENTS = _words(
     *("script", "style", "title", "textarea", "iframe", "noembed", "noframes", "xmp", "plaintext"),
     "ix:header",
-    *("annotation", "img", "math", "nobr", "span"),
+    *("ol", "li", "annotation", "img", "math", "nobr", "span"),
 )
-_SCRIPT, _FACTS = 0, 9
+_SCRIPT, _FACTS, _LIST = 0, 9, 10
 _PROPERTIES, _VALUES = _words("display", "visibility"), _words("none", "hidden")
 
 
@@ -82,10 +85,12 @@ def _shorten_tag(page: Any, place: int, short: Any, filled: int) -> tuple[int, i
             is_hidden = True
         elif attribute == _OF_STYLE:
             is_hidden = is_hidden or _hides(page, begin, end)
-        elif is_asked and attribute > 0 and begin < end and not _is_quote(page[begin]) and not had >> attribute & 1:
+        is_whole = attribute == _OF_ORDER or (begin < end and not _is_quote(page[begin]))
+        is_read = attribute > _OF_STYLE or (attribute == _OF_STYLE and element == _LIST)
+        if is_asked and is_read and is_whole and not had >> attribute & 1:
             had |= 1 << attribute
             short[filled] = 0x20
-            filled = _copy(page, name, at, short, filled + 1)
+            filled = _copy(page, name, name_end if attribute == _OF_ORDER else at, short, filled + 1)
     if is_hidden:
         filled = _write(b" hidden", short, filled)
     filled = _write(b" />" if is_closed else b">", short, filled)
