@@ -11,6 +11,7 @@ from model.lora.config import LoraConfig
 from model.lora.lora import add_lora, measure_adapter
 from model.memory import (
     LOSS_CHUNK_TOKENS,
+    Precision,
     block_activation_bytes,
     loss_bytes,
     memory_per_gpu,
@@ -243,3 +244,10 @@ def test_the_chunk_is_that_of_the_loss():
     logits = 4 * 4 * 64 * 500
     assert loss_bytes(config, 4, "fp32") == 4 * 4 * 64 * 96 + 4 * 500 * 96 + logits
     assert loss_bytes(config, 64, "fp32") == 4 * 64 * 64 * 96 + 4 * 500 * 96 + 4 * LOSS_CHUNK_TOKENS * 500
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_muon_keeps_one_moment_of_what_it_trains(precision: Precision) -> None:
+    for stage, share in ((0, 1), (1, 8), (2, 8), (3, 8)):
+        adamw, muon = (state_bytes(1_000_000, 8, stage, precision, by_muon=trained) for trained in (0, 800_000))
+        assert adamw - muon == 4 * 800_000 // share

@@ -15,7 +15,7 @@ from model.transformer import Transformer
 from tests.models import LLAMA, shape
 from tests.train.engine.test_orthogonal import by_polynomials
 from train.config import TrainingConfig
-from train.config_file import load_config
+from train.config_file import ConfigError, load_config
 from train.engine import sharing
 from train.engine.hidden_matrices import HiddenMatrix, hidden_matrices, is_hidden
 from train.engine.layout import Place
@@ -184,3 +184,5 @@ def test_what_muon_does_not_go_with_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match=r"offload_optimizer.ratio 0.5 would have part of the matrices updated by Ada"):
         training(deepspeed={"zero_optimization": zero})
     training(deepspeed={"zero_optimization": zero}, optimizer="adamw")
+    with pytest.raises(ConfigError, match=r"lora's small matrices are trained by AdamW alone: set training.optimizer"):
+        load_config("configs/demo.yaml", ["training.optimizer=muon", "init_from=base", "lora={rank: 4}"])
