@@ -82,11 +82,13 @@ def _passages(config: RunConfig, most: int) -> Passages:
 
 def describe(result: dict[str, Any]) -> str:
     kinds = ", ".join(f"{number:,} {kind}" for kind, number in result["kinds"].items())
-    too_long = (
-        f"; {result['without_room']:,} more would have some, but not even a sentence of them fits beside the question "
-        f"into a row of {result['row']:,} tokens: set finetune.sequence_length higher"
-    )
+    too_long = ""
+    if result["without_room"]:
+        too_long = (
+            f"; {result['without_room']:,} more would have some, but not even a sentence of them fits beside the "
+            f"question into a row of {result['row']:,} tokens: set finetune.sequence_length higher"
+        )
     return (
         f"{result['file']}: {result['examples']:,} examples of {result['documents']:,} training documents ({kinds}), "
-        f"{result['with_passages']:,} with passages{too_long if result['without_room'] else ''}"
+        f"{result['with_passages']:,} with passages{too_long}"
     )
