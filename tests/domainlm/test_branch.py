@@ -11,7 +11,9 @@ import yaml
 
 from domainlm.branch import Edit, branch, read_edit
 from tests.launched.runs import losses, metrics, run_train
+from train.checkpoints.compatibility import check_optimizer
 from train.checkpoints.folders import CheckpointError, find_latest, saved_steps
+from train.checkpoints.fragments import Reader
 from train.config import CHECKOUT, RunConfig
 from train.config_file import ConfigError, load_config
 from train.earlier_steps import Skip, read_skips
@@ -99,6 +101,34 @@ def test_a_branch_shares_the_checkpoint_and_starts_its_own_records(parent: RunCo
     assert again == made, "safe to repeat"
     with pytest.raises(ConfigError, match="holds another run: give the branch another --name"):
         branch(parent, "shared", Edit(8, ("training.learning_rate=2e-3",)))
+
+
+def test_a_branch_changes_the_optimizer_and_back(parent: RunConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the other one keeps of the blocks' matrices begins at zero, and that is said; in place it is refused."""
+    before = find_latest(parent.checkpoints)
+    assert before
+    with pytest.raises(
+        CheckpointError, match=r"trained by adamw, training.optimizer is muon: set it to adamw, or begin"
+    ):
+        check_optimizer(before, load_config(parent.run_folder / "config.yaml", ["training.optimizer=muon"]))
+    by_muon = branch(parent, "muon", Edit(8, ("training.optimizer=muon", "training.muon.learning_rate=0.01")))
+    assert "begins anew: Muon's momentum of the blocks' matrices, at zero" in capsys.readouterr().err
+    ended = train(by_muon.run_folder / "config.yaml", "training.steps=10")
+    assert [metric["step"] for metric in metrics(ended).values()] == list(range(1, 11))
+    saved = find_latest(ended.checkpoints)
+    assert saved
+    kinds = Reader(saved.folder).kinds
+    assert set(kinds["blocks.0.attention.output.weight"]) == {"weight", "momentum"}
+    assert set(kinds["embedding.weight"]) == {"weight", "exp_avg", "exp_avg_sq"}
+    assert saved.manifest["optimizer_step"] == 10, "AdamW's count goes on"
+    back = branch(ended, "back", Edit(10, ("training.optimizer=adamw", "training.steps=12")))
+    assert "begins anew: AdamW's moments of the blocks' matrices, at zero" in capsys.readouterr().err
+    last = losses(train(back.run_folder / "config.yaml"))
+    assert len(last) == 12
+    assert max(last[8:]) < last[0], "it goes on learning"
+    with pytest.raises(CheckpointError, match=r"trained by muon, training.optimizer is adamw"):
+        check_optimizer(saved, load_config(ended.run_folder / "config.yaml", ["training.optimizer=adamw"]))
+    check_optimizer(saved, load_config(back.run_folder / "config.yaml"))
 
 
 def test_another_seed_is_another_order_of_what_is_unread(parent: RunConfig) -> None:

@@ -19,8 +19,12 @@ from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_st
 
 from tests.launched.rank import begin, finish
 from train.checkpoints import fragments, state
+from train.checkpoints.fragments import ADAMW_STATE, MUON_STATE
 from train.config_file import load_config
 from train.engine import engine
+from train.engine.hidden_matrices import is_hidden
+from train.engine.layout import torch_optimizer, whole_shape
+from train.engine.muon import Muon
 from train.process import Rank
 from train.run import Run
 from train.step import take_step
@@ -49,12 +53,13 @@ def state_digest(started: engine.Engine) -> str:
         # DeepSpeed tells its accessors where the moments are at the first step, before the second group has any.
         started.optimizer._hp_optimizer_states_linked = False
         started.optimizer._lazy_init_hp_params_optimizer_state()
+    muon = isinstance(torch_optimizer(started), Muon)
     for name, parameter in sorted(started.module.named_parameters()):
+        kinds = MUON_STATE if muon and is_hidden(name, whole_shape(parameter)) else ADAMW_STATE
         values = [safe_get_full_fp32_param(parameter)]
-        values += [safe_get_full_optimizer_state(parameter, kind) for kind in ("exp_avg", "exp_avg_sq")]
+        values += [safe_get_full_optimizer_state(parameter, kind) for kind in kinds]
         if values[0] is None:  # stage 0 in fp32: there is nothing to gather
-            state = started.optimizer.state[parameter]
-            values = [parameter, state["exp_avg"], state["exp_avg_sq"]]
+            values = [parameter, *(started.optimizer.state[parameter][kind] for kind in kinds)]
         for value in values:
             whole.update(name.encode() + value.detach().float().cpu().numpy().tobytes())
     return whole.hexdigest()
@@ -75,6 +80,8 @@ def save(run: Run, folder: Path) -> dict[str, Any]:
     return {
         "state": state_digest(run.engine),
         "optimizer step": optimizer_step,
+        "bytes": sum(file.stat().st_size for file in folder.glob("*.safetensors")),
+        "planned bytes": state.bytes_to_save(run.engine),
         "low precision": low_precision_digest(run),
         "before": before,
         "after": losses(run, SAVED + 1, AFTER),

@@ -100,6 +100,15 @@ def test_a_rate_that_trains_nothing_is_said(rate: float, said: str) -> None:
     assert (said in doubtful_rate(config)) if said else doubtful_rate(config) == ""
 
 
+@pytest.mark.parametrize(
+    ("rate", "said"), [(0.02, ""), (1e-3, ""), (3.0, "Muon diverges"), (1e-6, "Muon learns next to nothing")]
+)
+def test_muons_rate_is_its_own(rate: float, said: str) -> None:
+    assert doubtful_rate(training(muon={"learning_rate": rate})) == "", "AdamW has no use for it"
+    config = training(optimizer="muon", muon={"learning_rate": rate})
+    assert (said in doubtful_rate(config)) if said else doubtful_rate(config) == ""
+
+
 @given(
     changes=st.dictionaries(st.integers(1, 60), st.integers(1, 9), max_size=4),
     first=st.integers(1, 9),

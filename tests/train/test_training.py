@@ -50,17 +50,24 @@ def test_every_zero_stage_and_world_size_trains_the_same_run(small_run: Callable
     clipped = [f"{stage}:fp32:1.0" for stage in range(4)] + [f"{stage}:bf16:1.0" for stage in range(1, 4)]
     unclipped = [f"{stage}:bf16:0.0:training.steps=10" for stage in range(1, 4)]
     dropped = "1:fp32:1.0:model.dropout=0.3:training.steps=8"
+    by_muon = "0.0:training.optimizer=muon:training.steps=8"
+    muon = [f"{stage}:fp32:{by_muon}" for stage in range(4)] + [f"{stage}:bf16:{by_muon}" for stage in range(1, 4)]
+    muon += [
+        "0:fp32:1.0:training.optimizer=muon:training.steps=8",
+        "2:fp32:1.0:training.optimizer=muon:training.steps=8",
+    ]
     seen: dict[int, dict[str, Any]] = {}
     for world_size in (1, 2):
         out = tmp_path / f"world{world_size}.json"
         # From the first ZeRO-3 on a process computes products by another function: stages 1 and 2 come first.
-        run_script("compare_stages", config_file, out, *unclipped, *clipped, dropped, ranks=world_size)
+        cases = sorted([*unclipped, *clipped, dropped, *muon], key=lambda case: case.startswith("3"))
+        run_script("compare_stages", config_file, out, *cases, ranks=world_size)
         seen[world_size] = json.loads(out.read_text())
     results = {(world, case): result for world, cases_seen in seen.items() for case, result in cases_seen.items()}
 
     for precision, reference in (("fp32", results[1, "0:fp32:1.0"]), ("bf16", results[1, "1:bf16:1.0"])):
         for (_, case), result in results.items():
-            if precision in case:
+            if precision in case and case not in muon:
                 assert result["initial"] == reference["initial"], "initial weights, zero.Init included"
             if case.endswith(f"{precision}:1.0"):
                 assert result["losses"] == pytest.approx(reference["losses"], rel=1e-4 if precision == "fp32" else 1e-3)
@@ -76,6 +83,36 @@ def test_every_zero_stage_and_world_size_trains_the_same_run(small_run: Callable
     assert one != pytest.approx(results[1, "0:fp32:1.0"]["losses"][:8], rel=1e-3), "something is dropped"
     bit_equal = {result["final"] for (_, case), result in results.items() if case in unclipped}
     assert len(bit_equal) == 1, "bf16 with fp32 accumulation, to the bit, at any stage, at one rank and at two"
+    for precision in ("fp32", "bf16"):
+        of_muon = [result for (_, case), result in results.items() if case in muon and f":{precision}:0.0" in case]
+        assert len(of_muon) == 2 * (4 if precision == "fp32" else 3)
+        assert len({result["final"] for result in of_muon}) == 1, f"Muon in {precision}, to the bit, likewise"
+        assert of_muon[0]["losses"][-1] < of_muon[0]["losses"][0]
+    whole, shared = (results[2, case] for case in muon[-2:])
+    assert whole["losses"] == pytest.approx(shared["losses"], rel=1e-5), "it is the gradient that is clipped"
+    assert whole["losses"] != pytest.approx(results[2, muon[0]]["losses"], rel=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_muon_on_four_ranks(small_run: Callable[..., Path], tmp_path: Path) -> None:
+    """Four micro-batches are added in another order on four ranks than on one: the last bits of sums differ."""
+    config_file = small_run("four", steps=10, batch_size=4, micro_batch=1, optimizer="muon")
+    cases = [
+        f"{stage}:{precision}:1.0"
+        for stage in range(4)
+        for precision in ("fp32", "bf16")
+        if stage or precision == "fp32"
+    ]
+    seen: dict[int, dict[str, Any]] = {}
+    for world_size in (1, 4):
+        run_script("compare_stages", config_file, tmp_path / "out.json", *cases, ranks=world_size)
+        seen[world_size] = json.loads((tmp_path / "out.json").read_text())
+    for case in cases:
+        one, four = seen[1][case], seen[4][case]
+        assert one["initial"] == four["initial"], case
+        assert four["losses"] == pytest.approx(one["losses"], rel=1e-5 if "fp32" in case else 1e-3), case
+        assert four["losses"][-1] < four["losses"][0]
 
 
 def test_switches_of_the_model_in_the_engine(small_run: Callable[..., Path], tmp_path: Path) -> None:

@@ -12,10 +12,12 @@ from safetensors.numpy import load_file
 from train.checkpoints.folders import CheckpointError
 from train.checkpoints.fragments import (
     ADAMW_STATE,
+    MUON_STATE,
     WEIGHT,
     Fragment,
     Reader,
     all_written,
+    in_file,
     merge_records,
     rank_file,
     record_file,
@@ -23,8 +25,6 @@ from train.checkpoints.fragments import (
 )
 
 SHAPES = {"head.weight": (7, 5), "norm.weight": (3,), "scalar": ()}
-
-
 KINDS = (WEIGHT, *ADAMW_STATE)
 
 
@@ -91,6 +91,30 @@ def test_a_rank_file_is_plain_safetensors(tmp_path: Path) -> None:
     assert (tmp_path / rank_file(0)).stat().st_size == 8 + header + 12 * 17, "12 bytes an element"
 
 
+def test_of_each_parameter_is_kept_what_its_optimizer_keeps(tmp_path: Path) -> None:
+    kept = {"head.weight": (WEIGHT, *MUON_STATE), "norm.weight": KINDS}
+    fragments = [Fragment(name, SHAPES[name], 0, int(np.prod(SHAPES[name])), kinds) for name, kinds in kept.items()]
+    given = {(part.name, kind): np.full(part.stop, 10 * i + j) for i, part in enumerate(fragments)
+             for j, kind in enumerate(part.kinds)}  # fmt: skip
+    write_rank(tmp_path, 0, fragments, [given[fragments[n].name, kind] for n, kind in in_file(fragments)], 9)
+    assert (tmp_path / rank_file(0)).stat().st_size < 8 * 35 + 12 * 3 + 1000
+    merge_records(tmp_path, 1)
+    reader = Reader(tmp_path)
+    assert {name: tuple(kinds) for name, kinds in reader.kinds.items()} == kept
+    for part in fragments:
+        for kind in part.kinds:
+            assert reader.read(kind, part).tolist() == given[part.name, kind].tolist()
+
+
+def test_an_index_of_before_there_was_a_choice_is_of_adamw(tmp_path: Path) -> None:
+    write(tmp_path, 0, [Fragment("norm.weight", (3,), 0, 3)])
+    merge_records(tmp_path, 1)
+    index = json.loads((tmp_path / "index.json").read_text())
+    del index["parameters"]["norm.weight"]["kinds"]
+    (tmp_path / "index.json").write_text(json.dumps(index))
+    assert tuple(Reader(tmp_path).kinds["norm.weight"]) == KINDS
+
+
 def test_parts_that_are_missing_or_twice_there_are_refused(tmp_path: Path) -> None:
     for name, second in (("gap", 11), ("overlap", 9)):
         write(tmp_path / name, 0, [Fragment("head.weight", (7, 5), 0, 10)])
@@ -137,5 +161,5 @@ def test_an_array_of_another_size_is_refused(tmp_path: Path) -> None:
 def test_a_record_says_what_the_file_holds(tmp_path: Path) -> None:
     write(tmp_path, 3, [Fragment("norm.weight", (3,), 1, 3)])
     record = json.loads((tmp_path / record_file(3)).read_text())
-    assert record["fragments"] == [["norm.weight", [3], 1, 3]]
+    assert record["fragments"] == [["norm.weight", [3], 1, 3, list(KINDS)]]
     assert record["bytes"] == (tmp_path / rank_file(3)).stat().st_size
