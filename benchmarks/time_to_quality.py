@@ -156,6 +156,8 @@ def curves(contender: Contender, given: Any, folder: Path) -> Curves:
             break
         time.sleep(SECONDS_BETWEEN_LOOKS)
     started.check()
+    if not lines or lines[-1]["step"] < config.training.steps:
+        raise RuntimeError(f"{contender.name} was stopped before its last step, see {started.said}")
     final = ", ".join(f"{name} {points[-1][1]:.3f}" for name, points in found.items())
     say(f"{contender.name}: {config.training.steps} steps in {of_steps:.0f} CPU-seconds: {final}")
     return found
@@ -180,15 +182,22 @@ def named(evaluation: Mapping[str, Mapping[str, float]]) -> Iterator[tuple[str, 
 
 
 def seconds_to(points: Sequence[Point], bits: float) -> float | None:
-    """CPU-seconds at which a curve first has this value or a lower one; None where it never does."""
+    """CPU-seconds at which a curve first has this value or a lower one; None where it never does.
+
+    Those of its first point, though it may have been there earlier, where that has it: nothing is known of before.
+    """
+    if points[0][1] <= bits:
+        return points[0][0]
     for (earlier, higher), (later, lower) in pairwise(points):
         if lower <= bits:
-            return later - (later - earlier) * max(0.0, (bits - lower) / (higher - lower))
+            return later - (later - earlier) * (bits - lower) / (higher - lower)
     return None
 
 
 def bits_at(points: Sequence[Point], seconds: float) -> float:
-    """The value of a curve at a time; its last one behind its end."""
+    """The value of a curve at a time, of its first point before that, of its last one behind its end."""
+    if seconds <= points[0][0]:
+        return points[0][1]
     for (earlier, higher), (later, lower) in pairwise(points):
         if seconds <= later:
             return lower + (higher - lower) * (later - seconds) / (later - earlier)

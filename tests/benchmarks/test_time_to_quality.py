@@ -19,6 +19,11 @@ def test_the_first_time_counts_where_a_curve_rises_again() -> None:
     assert seconds_to([(0.0, 3.0), (10.0, 2.0), (20.0, 2.5), (30.0, 1.0)], 2.25) == pytest.approx(7.5)
 
 
+def test_nothing_is_made_up_of_the_time_before_the_first_evaluation() -> None:
+    assert seconds_to(OURS[1:], 2.75) == 10.0
+    assert bits_at(OURS[1:], 1.0) == 2.0
+
+
 @pytest.mark.parametrize(("seconds", "bits"), [(0.0, 3.0), (5.0, 2.5), (15.0, 1.75), (99.0, 1.5)])
 def test_bits_at_a_time_and_behind_the_end(seconds: float, bits: float) -> None:
     assert bits_at(OURS, seconds) == pytest.approx(bits)
