@@ -14,7 +14,7 @@ from data.shards.format import read_manifest
 from domainlm.configuration import check_made_of_documents
 from domainlm.ladder.figures import Point, ladder_figures
 from domainlm.ladder.prediction import identity
-from domainlm.ladder.rungs import Rung, choose_rungs, derive
+from domainlm.ladder.rungs import Rung, choose_rungs, derive, rate_notes
 from domainlm.ladder.small_runs import check_held_out, config_file, scores, small_run, train
 from domainlm.plan.scaling import effective_tokens
 from evaluation.pages.ladder import FACTS, write_ladder
@@ -133,6 +133,7 @@ def _measure(
         "checkpoints": [point.checkpoint for point in points],
     }
     figures = ladder_figures(points, seed=config.seed)
+    figures["notes"] += rate_notes(config)
     rungs = [about | {"sources": measured} for about, measured in zip(abouts, figures.pop("measured"), strict=True)]
     content = {"inputs": inputs, "planned": planned, "measured": _measured(config), "rungs": rungs} | figures
     write_atomically(config.reports / FACTS, json.dumps(content, indent=1))

@@ -139,6 +139,14 @@ def scaled_batch(size: int, share: float) -> int:
     return int(max(1, round(wanted / unit)) * unit)
 
 
+def rate_notes(config: RunConfig) -> list[str]:
+    """Which rates do not go by the exponents above: no published one is of Muon's."""
+    if config.training.optimizer != "muon":
+        return []
+    rate = config.training.muon.learning_rate
+    return [f"rates: Muon's is {rate:g} in every rung, as in the planned run; AdamW's goes by the rung's computation"]
+
+
 def derive(config: RunConfig, rung: Rung) -> dict[str, Any]:
     """The configuration of a rung's run, as JSON values: the planned run's text, its own size and schedule."""
     stages = [

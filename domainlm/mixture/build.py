@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from data.config import CANARIES
 from data.files import write_atomically
 from data.progress import say
@@ -26,7 +24,7 @@ from domainlm.mixture.proposal import (
     texts_of,
     verdict,
 )
-from domainlm.mixture.swarm import default_runs, fewest_runs, rounded, swarm
+from domainlm.mixture.swarm import default_runs, fewest_runs, swarm
 from evaluation.pages.mixture import FACTS, write_mixture
 from train.config import RunConfig
 from train.config_file import ConfigError
@@ -38,6 +36,12 @@ NEARLY_FRESH = 4.0
 less than the planned one, say nothing of more."""
 SHARE_OF_STEPS = 0.1
 FEWEST_STEPS = 20
+ITS_OWN = {
+    "data": "all runs have the planned run's text, each in a mixture of its own: set it in the configuration",
+    "folder": "each run has a folder of its own in mixture/ of the planned run's",
+    "training.steps": "give --steps, by which warm-up and saves go too",
+}
+"""Settings that are not the small runs' alone, and what to do instead."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def make_mixture(config: RunConfig, asked: Asked, *, prepare: bool = False) -> d
 
     Returns:
         "runs": [{"weights", "folder", "config", "trained"}], "finished"; then also what `propose` gives, "aims",
-        "configured", "measured", "gained_per_million_tokens", "tokens", "verdict", and "page".
+        "configured", "measured", "gained_by_a_hundredth" (of the tokens), "tokens", "verdict", and "page".
 
     Raises:
         ConfigError: nothing can be mixed, or a setting of the small runs is wrong.
@@ -73,11 +77,17 @@ def make_mixture(config: RunConfig, asked: Asked, *, prepare: bool = False) -> d
         SystemExit: training failed; the ranks have said why.
     """
     check_made_of_documents(config, "mixture")
+    for setting in asked.settings:
+        for key, instead in ITS_OWN.items():
+            if f"{setting.split('=')[0].strip()}.".startswith(f"{key}."):
+                raise ConfigError(f"mixture: --set {setting}: {instead}")
     configured = _configured(config)
     check_held_out(config, "mixture")
     number = asked.runs or default_runs(len(configured))
     if number < fewest_runs(len(configured)):
         raise ConfigError(f"mixture: {len(configured)} sources call for {fewest_runs(len(configured))} runs or more")
+    if config.data.stages:
+        say("mixture: data.stages are left out: what is called configured is the mixture of the sources' own weights")
     mixtures = swarm(configured, number, config.seed)
     runs = [_make_run(config, mixture, asked, f"{place:02d}") for place, mixture in enumerate(mixtures)]
     result: dict[str, Any] = {"runs": [], "finished": False}
@@ -101,8 +111,7 @@ def _configured(config: RunConfig) -> dict[str, float]:
         raise ConfigError("mixture: there is one source, and nothing to mix")
     given = {source.name: source.weight for source in config.data.sources}
     weights = {name: tokens[name] ** config.data.alpha if weight is None else weight for name, weight in given.items()}
-    shares = rounded(np.array(list(weights.values())) / sum(weights.values()))
-    return dict(zip(weights, shares.tolist(), strict=True))
+    return {name: weight / sum(weights.values()) for name, weight in weights.items()}
 
 
 def _tokens(config: RunConfig) -> dict[str, int]:
@@ -187,7 +196,7 @@ def _conclude(
         | {"finished": True, "aims": [f"{source}/{split}" for source, split in aimed]}
         | {"configured": dict(tried[0].shares), "tokens": tokens, "passes": asked.passes, "measured": measured}
         | proposed
-        | {"gained_per_million_tokens": _per_million(proposed["steepness"], tokens)}
+        | {"gained_by_a_hundredth": _by_a_hundredth(proposed["steepness"])}
     )
     complete["verdict"] = verdict(complete)
     write_atomically(config.reports / FACTS, json.dumps(complete, indent=1))
@@ -196,8 +205,9 @@ def _conclude(
     return complete | {"page": str(page)}
 
 
-def _per_million(steepness: Mapping[str, Mapping[str, float]], tokens: int) -> dict[str, dict[str, float]]:
-    return {name: {end: value * 1e6 / tokens for end, value in each.items()} for name, each in steepness.items()}
+def _by_a_hundredth(steepness: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """A part and no number of tokens: of those a short run may not have as many, and a slope does not reach so far."""
+    return {name: {end: value / 100 for end, value in each.items()} for name, each in steepness.items()}
 
 
 def describe(result: Mapping[str, Any]) -> str:
@@ -208,16 +218,16 @@ def describe(result: Mapping[str, Any]) -> str:
             ["to be trained, by `domainlm train` or `domainlm submit`; then the same command again:", *waiting]
         )
     width = max(6, *(len(name) for name in result["weights"]))
-    lines = [f"{'source':<{width}}  configured  proposed                  a million tokens more of it"]
+    lines = [f"{'source':<{width}}  configured  proposed                     1 % of the tokens more of it"]
     for name, each in result["weights"].items():
-        gained = result["gained_per_million_tokens"][name]
+        gained = result["gained_by_a_hundredth"][name]
         lines.append(
-            f"{name:<{width}}  {result['configured'][name]:>10.3f}  {each['value']:>8.3f} "
-            f"({each['low']:.3f} to {each['high']:.3f})  {-gained['value']:+.4f} "
+            f"{name:<{width}}  {result['configured'][name]:>#10.3g}  {each['value']:>#8.3g} "
+            f"({each['low']:#.3g} to {each['high']:#.3g})  {-gained['value']:+.4f} "
             f"({-gained['high']:+.4f} to {-gained['low']:+.4f})"
         )
     said = ", ".join(result["aims"])
-    lines += ["", f"a million tokens in place of the others', of {result['tokens']:,}: bits per byte on {said}"]
+    lines += ["", f"1 % of {result['tokens']:,} tokens, in place of the others': bits per byte on {said}"]
     worst = max(law["error"] for law in result["laws"])
     lines.append(f"the law misses a run that it has not seen by up to {worst:.4f} bits per byte (root mean square)")
     return "\n".join([*lines, "", result["verdict"], "", f"page    {result['page']}"])

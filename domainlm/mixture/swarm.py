@@ -10,6 +10,7 @@ Floats = npt.NDArray[np.float64]
 LEAST = 0.01
 """Share that every source has in every mixture that is tried."""
 DECIMALS = 3
+"""Of a share; one below 0.01 has as many digits."""
 DRAWN = 256
 """Sets of mixtures of which the most telling is taken."""
 
@@ -32,11 +33,11 @@ def swarm(configured: Mapping[str, float], runs: int, seed: int) -> list[dict[st
     slopes best (D-optimality; Fedorov, Theory of Optimal Experiments, 1972).
 
     Args:
-        configured: weights of the sources, all above 0; they need not add up to 1.
+        configured: weights of the sources, all above 0; they need not add up to 1, and are not rounded.
         runs: mixtures in all.
 
     Returns:
-        Shares that add up to 1, with three decimals.
+        Shares that add up to 1.
     """
     names = list(configured)
     own = np.array(list(configured.values()), np.float64)
@@ -47,12 +48,13 @@ def swarm(configured: Mapping[str, float], runs: int, seed: int) -> list[dict[st
     sets = LEAST + (1 - LEAST * len(own)) * sets
     whole = np.concatenate([np.broadcast_to(own, (DRAWN, 1, len(own))), sets], axis=1)
     told = np.linalg.slogdet(whole.transpose(0, 2, 1) @ whole)[1]
-    return [dict(zip(names, rounded(shares).tolist(), strict=True)) for shares in whole[int(np.argmax(told))]]
+    drawn = [rounded(shares) for shares in sets[int(np.argmax(told))]]
+    return [dict(zip(names, shares.tolist(), strict=True)) for shares in (own, *drawn)]
 
 
 def rounded(shares: Floats) -> Floats:
-    """Shares with three decimals that add up to 1, none of them 0: the largest takes what is left."""
-    result = np.maximum(np.round(shares, DECIMALS), 10.0**-DECIMALS)
+    """Shares with three decimals, below 0.01 three digits, that add up to 1: the largest takes what is left."""
+    result = np.array([float(f"{share:.{DECIMALS}g}") if share < 0.01 else round(share, DECIMALS) for share in shares])
     largest = int(np.argmax(result))
-    result[largest] = np.round(result[largest] + 1 - result.sum(), DECIMALS)
+    result[largest] = round(1 - np.delete(result, largest).sum(), 12)  # without what sums in binary leave over
     return result

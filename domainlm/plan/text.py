@@ -200,7 +200,8 @@ def _running(planned: Plan, saved: Saving) -> list[tuple[str, str]]:
         device_hours, said = planned.budget
         share = device_hours / costs.device_hours
         over = "" if share >= 1 else f": it stops the run after about {share:.0%} of its tokens"
-        rows.append(("budget", f"{said}, {format(device_hours, _precision(device_hours))} GPU-hours{over}"))
+        in_hours = "" if "GPU-hours" in said else f", {format(device_hours, _precision(device_hours))} GPU-hours"
+        rows.append(("budget", f"{said}{in_hours}{over}"))
     return [
         *rows,
         (

@@ -41,7 +41,7 @@ def _of(result: Mapping[str, Any], written: str, *path: str | int) -> Figure | s
 
 def _weights_plot(result: Mapping[str, Any]) -> Plot:
     def bar(label: str, length: float, *path: str) -> Bar:
-        shown = figure(length, ".3f", pointer(FACTS, *path))
+        shown = figure(length, "#.3g", pointer(FACTS, *path))
         return Bar(label, [Segment(label, length, shown)], [shown], strong=label == "proposed")
 
     groups = {
@@ -76,10 +76,10 @@ def _curves_plot(result: Mapping[str, Any]) -> Plot:
 def _proposed(result: Mapping[str, Any]) -> Table:
     rows = []
     for name in result["weights"]:
-        gained = [_of(result, "+.4f", "gained_per_million_tokens", name, end) for end in ("value", "low", "high")]
-        ends = [_of(result, ".3f", "weights", name, end) for end in ("value", "low", "high")]
-        rows.append(Row(name, 0, [_of(result, ".3f", "configured", name), *ends, *gained]))
-    return Table(["configured", "proposed", "from", "to", "a million tokens more bring", "from", "to"], rows)
+        gained = [_of(result, "+.4f", "gained_by_a_hundredth", name, end) for end in ("value", "low", "high")]
+        ends = [_of(result, "#.3g", "weights", name, end) for end in ("value", "low", "high")]
+        rows.append(Row(name, 0, [_of(result, "#.3g", "configured", name), *ends, *gained]))
+    return Table(["configured", "proposed", "from", "to", "1 % more brings", "from", "to"], rows)
 
 
 def _tried(result: Mapping[str, Any]) -> Table:
@@ -89,7 +89,7 @@ def _tried(result: Mapping[str, Any]) -> Table:
             "configured" if not place else f"run {place}",
             0,
             [
-                *(_of(result, ".3f", "runs", place, "weights", name) for name in names),
+                *(_of(result, "#.3g", "runs", place, "weights", name) for name in names),
                 *(_of(result, ".3f", "runs", place, "bits_per_byte", text) for text in texts),
             ],
         )

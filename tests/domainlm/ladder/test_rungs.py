@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from domainlm.configuration import load_derived
-from domainlm.ladder.rungs import BATCH_EXPONENT, RATE_EXPONENT, choose_rungs, derive, scaled_batch, shapes_below
+from domainlm.ladder.rungs import (
+    BATCH_EXPONENT,
+    RATE_EXPONENT,
+    choose_rungs,
+    derive,
+    rate_notes,
+    scaled_batch,
+    shapes_below,
+)
 from model.sizes import flop_per_token, parameter_count
 from train.config import RunConfig
 from train.config_file import ConfigError, differences, load_config
@@ -117,3 +125,10 @@ def test_narrower_models_share_keys_among_as_many_heads() -> None:
 def test_a_plan_that_is_too_small_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"only 2 models of this kind, with heads of 32.*raise --largest"):
         choose_rungs(load_config("configs/demo.yaml", ["model.width=160", "model.heads=5"]), 4)
+
+
+def test_muon_s_rate_is_the_plan_s_and_said(tmp_path: Path) -> None:
+    config = load_config("configs/bbg-1.3b.yaml", ["training.optimizer=muon", "training.muon.learning_rate=0.03"])
+    assert {run.training.muon.learning_rate for run in rungs_of(config, 3, tmp_path, ranks=8)} == {0.03}
+    assert "Muon's is 0.03 in every rung" in rate_notes(config)[0]
+    assert rate_notes(load_config("configs/bbg-1.3b.yaml")) == []

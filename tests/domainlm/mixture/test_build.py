@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from data.config import StageConfig
 from domainlm.mixture.build import Asked, describe, make_mixture
 from tests.traced import trace
 from train.config import RunConfig
@@ -32,7 +33,7 @@ def test_the_runs_share_the_shards_and_have_the_mixtures(config: RunConfig) -> N
             assert shares[name] / sum(shares.values()) == pytest.approx(weight, abs=1e-3)
     given = {source.name: source.weight or 0 for source in config.data.sources}
     first = result["runs"][0]["weights"]
-    assert list(first.values()) == pytest.approx([weight / sum(given.values()) for weight in given.values()], abs=1e-3)
+    assert list(first.values()) == pytest.approx([weight / sum(given.values()) for weight in given.values()])
     assert len(describe(result).splitlines()) == 1 + 5
     assert make_mixture(config, Asked(runs=5, steps=4), prepare=True) == result
 
@@ -58,11 +59,22 @@ def test_a_run_that_would_have_other_weights_is_another(config: RunConfig, asked
     [
         (Asked(runs=3), "2 sources call for 4 runs or more"),
         (Asked(settings=("model.widht=16",)), "mixture: model.widht"),
+        (Asked(settings=("data.sources.0.weight=0.5",)), "each in a mixture of its own"),
+        (Asked(settings=("data={shards: other}",)), "all runs have the planned run's text"),
+        (Asked(settings=("folder=elsewhere",)), "a folder of its own in mixture/"),
+        (Asked(settings=("training.steps=9",)), "give --steps"),
     ],
 )
 def test_what_cannot_be_tried_is_refused(config: RunConfig, asked: Asked, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make_mixture(config, asked, prepare=True)
+
+
+def test_stages_that_are_left_out_are_named(config: RunConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    later = StageConfig(from_step=2, weights={source.name: 1.0 for source in config.data.sources})
+    staged = config.model_copy(update={"data": config.data.model_copy(update={"stages": (later,)})})
+    make_mixture(staged, Asked(runs=4, steps=4), prepare=True)
+    assert "data.stages are left out" in capsys.readouterr().err
 
 
 def test_one_source_is_nothing_to_mix(config: RunConfig) -> None:

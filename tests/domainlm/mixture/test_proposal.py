@@ -137,4 +137,7 @@ def test_a_gain_is_shown_only_where_its_interval_is_above_nothing(swarmed: list[
 def test_mixtures_that_hardly_differ_are_one() -> None:
     assert is_configured({"a": 0.503, "b": 0.497}, {"a": 0.5, "b": 0.5})
     assert not is_configured({"a": 0.51, "b": 0.49}, {"a": 0.5, "b": 0.5})
-    assert verdict({"measured": None}).startswith("The configured mixture is as good as any")
+    assert not is_configured({"a": 0.004, "b": 0.996}, {"a": 0.0004, "b": 0.9996})
+    assert verdict({"measured": None}).startswith(
+        "By the law no mixture is better than the configured one, within what was tried and may be repeated"
+    )

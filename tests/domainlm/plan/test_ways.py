@@ -99,3 +99,5 @@ def test_a_budget_that_ends_the_run_early_is_named() -> None:
     shown = describe(plan(load_config(FILE, ["hardware.budget.money=1000000"])))
     assert "$ 1,000,000, 244,105 GPU-hours: it stops the run after about 38% of its tokens" in " ".join(shown.split())
     assert "it stops the run" not in describe(plan(load_config(FILE, ["hardware.budget.money=3000000"])))
+    in_hours = describe(plan(load_config(FILE, ["hardware.budget.gpu_hours=900000"])))
+    assert [line.split() for line in in_hours.splitlines() if "budget" in line] == [["budget", "900,000", "GPU-hours"]]

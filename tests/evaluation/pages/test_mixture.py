@@ -25,7 +25,7 @@ def figures(low: float | None) -> dict[str, Any]:
         "aims": ["filings/future"],
         "configured": {"filings": 0.8, "web": 0.2},
         "weights": {name: ends(0.5) for name in names},
-        "gained_per_million_tokens": {name: ends(0.01) for name in names},
+        "gained_by_a_hundredth": {name: ends(0.01) for name in names},
         "runs": runs,
         "laws": [{"source": "filings", "split": "future", "documents": 40, "error": 0.003}],
         "curves": {
