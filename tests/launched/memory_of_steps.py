@@ -25,6 +25,7 @@ from train.process import find_rank
 from train.schedule import accumulation, learning_rate
 
 M_MMAP_THRESHOLD = -3
+ZERO_3 = "training.deepspeed={zero_optimization: {stage: 3}}"
 
 
 def resident(name: str) -> int:
@@ -62,7 +63,7 @@ def main(out: str, case: str) -> None:
             f"model.vocabulary_size={vocabulary}",
             f"tokenizer.vocabulary_size={vocabulary}",
             f"model.sequence_length={length}",
-            "training.deepspeed={zero_optimization: {stage: 3}}",
+            ZERO_3,
             f"training.precision={precision}",
             f"training.activation_checkpointing={recompute}",
             f"training.batch_size={int(micro_batch) * int(os.environ['WORLD_SIZE'])}",
@@ -75,7 +76,10 @@ def main(out: str, case: str) -> None:
     device = torch.device("cpu")
     engine.connect(device, timedelta(minutes=5))
     # A small engine first: what libraries load once is no part of the model's memory.
-    small = load_config(CHECKOUT / "configs" / "demo.yaml", ["training.batch_size=4", "training.micro_batch=2"])
+    small = load_config(
+        CHECKOUT / "configs" / "demo.yaml",
+        ["training.batch_size=4", "training.micro_batch=2", ZERO_3, f"training.precision={precision}"],
+    )
     train_steps(small, device, rank.world_size, [small.model.sequence_length])
     before = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # VmHWM begins anew

@@ -254,10 +254,10 @@ def test_what_the_last_digits_depend_on_is_compared_with_the_last_session(undist
     events, rank = read_journal(undisturbed.run_folder), Rank(0, 0, 2)
     here = surroundings(rank, torch.device("cpu"))
     assert changed_surroundings(events, here) == []
-    other = {"threads": 7, "host": "elsewhere", "instructions": "AVX512", "versions": here["versions"] | {"torch": "3"}}
+    other = {"threads": 7, "host": "elsewhere", "instructions": "VSX", "versions": here["versions"] | {"torch": "3"}}
     said = changed_surroundings([*events, {"event": "stop"}], here | other)
     assert [line.partition(";")[0] for line in said] == [
-        f"resuming with another set of the CPU's instructions: was {here['instructions']}, now AVX512",
+        f"resuming with another set of the CPU's instructions: was {here['instructions']}, now VSX",
         f"resuming with another number of threads: was {here['threads']}, now 7",
         f"resuming with another torch: was {here['versions']['torch']}, now 3",
     ]

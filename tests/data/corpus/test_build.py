@@ -224,7 +224,7 @@ def test_every_setting_is_an_input_but_those_that_change_nothing_in_a_corpus(tmp
     of_a_source = {name.removeprefix("sources.source_0.") for name in inputs if name.startswith("sources.")}
     nothing_made = {"name", "weight", "domain", "maximum_epochs", "origin", "description"}
     assert of_a_source == {*SourceConfig.model_fields, "files"} - nothing_made
-    later = {"period", "packing", "stages", "reshuffles", "leaks"}
+    later = {"period", "packing", "alpha", "stages", "reshuffles", "leaks"}
     elsewhere = {"folder", "workers", "shards", "cache", "cache_gigabytes"}
     own = {"format", "seed", "near_duplicates.algorithm", "decontamination.files"}
     assert {name for name in inputs if not name.startswith("sources.")} == {

@@ -32,7 +32,7 @@ def compared(item: Callable[..., Item], byte_model: Callable[..., LanguageModel]
         asked = [
             (
                 Answers(replace(byte_model(), name=name), {"name": closed, "order": of_order}),
-                OpenAnswers({"name": opened}, {"name": [1] * 200}),
+                OpenAnswers({"name": opened}, {"name": [1] * 200}, {"name": [[]] * 200}),
             )
             for name, closed, opened in zip(("base", "tuned"), nats[::2], nats[1::2], strict=True)
         ]
