@@ -18,6 +18,7 @@ SOURCES: dict[str, dict[str, Any]] = {
     "pdf": {"path": "pdf/*.pdf", "pdf": {"date": "created"}},
     "docx": {"path": "docx", "docx": {"date": "modified"}},
     "warc": {"path": "warc/*.warc.gz"},
+    "wet": {"path": "wet/*.warc.wet.gz"},
     "mail": {"path": "mail"},
 }
 LEFT_OUT = {
@@ -32,9 +33,10 @@ LEFT_OUT = {
         "record of type warcinfo": 1,
         "status 404": 1,
     },
+    "wet": {"record of type warcinfo": 1},
     "mail": {"attachment of type image/…": 2},
 }
-COUNTS = {"html": 33, "pdf": 3, "docx": 3, "warc": 38, "mail": 3}
+COUNTS = {"html": 33, "pdf": 3, "docx": 3, "warc": 38, "wet": 12, "mail": 3}
 QUARANTINED = {
     "pdf": {"needs OCR": 1, "unreadable document": 1},
     "docx": {"encrypted, or of Word before 2007": 1},
@@ -63,6 +65,23 @@ def _write(folder: Path) -> None:
     # each record packed on its own, as crawls are
     files["warc/crawl.warc.gz"] = b"".join(gzip.compress(warc(record), mtime=0) for record in later)
     files["warc/more.warc.gz"] = gzip.compress(CRAWL, mtime=0)
+    texts = [
+        (
+            {
+                "WARC-Type": "conversion",
+                "Content-Type": "text/plain",
+                "WARC-Date": f"20{n:02d}-02-03T04:05:06Z",
+                "WARC-Record-ID": f"<urn:uuid:{n}>",
+            },
+            f"Ruling {n} of the land registry, entered on folio {n}.\n".encode() * 3,
+        )
+        for n in range(12)
+    ]
+    info: tuple[dict[str, str], bytes] = (
+        {"WARC-Type": "warcinfo", "Content-Type": "application/warc-fields"},
+        b"software: one\r\n",
+    )
+    files["wet/crawl.warc.wet.gz"] = b"".join(gzip.compress(warc(record), mtime=0) for record in (info, *texts))
     files["mail/letters.mbox"] = LETTERS
     files["mail/one.eml"] = (
         LETTERS.partition(b"\n\nFrom joe")[0].partition(b"\n")[2].replace(b"first@", b"again@") + b"\n"
@@ -111,6 +130,7 @@ def test_sums_agree_and_nothing_is_silent(report: dict[str, Any]) -> None:
         "pdf": {"published"},
         "docx": {"revised"},
         "warc": {"crawled"},
+        "wet": {"crawled"},
         "mail": {"sent"},
     }
     # Pages that were there before the cutoff are older; of the others nobody knows on which side of it they began.
