@@ -83,6 +83,7 @@ def make_mixture(config: RunConfig, asked: Asked, *, prepare: bool = False) -> d
                 raise ConfigError(f"mixture: --set {setting}: {instead}")
     configured = _configured(config)
     check_held_out(config, "mixture")
+    _check_aims(config)
     number = asked.runs or default_runs(len(configured))
     if number < fewest_runs(len(configured)):
         raise ConfigError(f"mixture: {len(configured)} sources call for {fewest_runs(len(configured))} runs or more")
@@ -112,6 +113,22 @@ def _configured(config: RunConfig) -> dict[str, float]:
     given = {source.name: source.weight for source in config.data.sources}
     weights = {name: tokens[name] ** config.data.alpha if weight is None else weight for name, weight in given.items()}
     return {name: weight / sum(weights.values()) for name, weight in weights.items()}
+
+
+def _check_aims(config: RunConfig) -> None:
+    """Say what the proposal will leave out of sight. Raises ConfigError: that is the whole of the domain."""
+    splits = read_manifest(config.shards).splits
+    held_out = {name for split in ("past", "future") for name in splits.get(split, {})}
+    domain = {source.name for source in config.data.sources if source.domain}
+    if not domain:
+        say("mixture: no source has domain: true, so that the mean of all held-out texts is to be least")
+    elif not domain & held_out:
+        raise ConfigError(
+            f"mixture: no text of the domain ({', '.join(sorted(domain))}) is held out, by which to choose: set "
+            "data.cutoff or data.past_fraction so that some is"
+        )
+    elif unseen := sorted(domain - held_out):
+        say(f"WARNING: mixture: no text of {', '.join(unseen)} is held out: what it needs is not asked for")
 
 
 def _tokens(config: RunConfig) -> dict[str, int]:

@@ -53,11 +53,11 @@ def texts_of(documents: Sequence[DocumentScore]) -> Texts:
 
 
 def aims(texts: Texts, domain: set[str]) -> list[tuple[str, str]]:
-    """The texts whose mean is to be least: of the domain's sources (of all, where none is marked), after the cutoff
-    where there is such text, and else those drawn by chance."""
+    """The texts whose mean is to be least: of each of the domain's sources (of all, where none is marked) that of after
+    the cutoff where it has such text, and else that drawn by chance."""
     own = [text for text in texts if not domain or text[0] in domain]
-    later = [text for text in own if text[1] == "future"]
-    return later or own
+    later = {source for source, split in own if split == "future"}
+    return [(source, split) for source, split in own if split == "future" or source not in later]
 
 
 def bounds(

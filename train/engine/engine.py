@@ -48,8 +48,8 @@ def connect(device: torch.device, timeout: timedelta = timedelta(minutes=30)) ->
     __compatible_ops__["deepspeed_shm_comm"] = False
     # It would load all of torch's compiler, a second of every start, to decorate its Muon, which nothing here uses.
     compiler.compile = lambda: lambda function: function
-    # Else DeepSpeed would warn of them: it asks for the very class, not for what they are kinds of.
-    ZERO_SUPPORTED_OPTIMIZERS.extend({EagerAdamW, Muon}.difference(ZERO_SUPPORTED_OPTIMIZERS))
+    # Else DeepSpeed would warn of them as untested: the one is torch's, and both are tested here at every stage.
+    ZERO_SUPPORTED_OPTIMIZERS.extend(kind for kind in (EagerAdamW, Muon) if kind not in ZERO_SUPPORTED_OPTIMIZERS)
     if not dist.is_initialized():
         # DeepSpeed looks for garbage again and again while it starts: what is loaded by now never becomes any.
         gc.freeze()

@@ -1,5 +1,7 @@
 """The small runs: on the planned one's shards, each with its mixture, none of them taken for another."""
 
+import dataclasses
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 import pytest
 
 from data.config import StageConfig
+from data.shards.format import read_manifest, write_manifest
 from domainlm.mixture.build import Asked, describe, make_mixture
 from tests.traced import trace
 from train.config import RunConfig
@@ -75,6 +78,30 @@ def test_stages_that_are_left_out_are_named(config: RunConfig, capsys: pytest.Ca
     staged = config.model_copy(update={"data": config.data.model_copy(update={"stages": (later,)})})
     make_mixture(staged, Asked(runs=4, steps=4), prepare=True)
     assert "data.stages are left out" in capsys.readouterr().err
+
+
+def test_a_domain_without_held_out_text_is_known_before_anything_is_trained(
+    config: RunConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(config.shards, tmp_path / "shards")
+    manifest = read_manifest(config.shards)
+    splits = {
+        split: {name: shards for name, shards in sources.items() if split == "train" or name != "news"}
+        for split, sources in manifest.splits.items()
+    }
+    write_manifest(tmp_path / "shards", dataclasses.replace(manifest, splits=splits))
+
+    def prepared(domain: set[str]) -> None:
+        sources = tuple(each.model_copy(update={"domain": each.name in domain}) for each in config.data.sources)
+        data = config.data.model_copy(update={"sources": sources, "shards": str(tmp_path / "shards")})
+        make_mixture(config.model_copy(update={"data": data}), Asked(runs=4, steps=4), prepare=True)
+
+    with pytest.raises(ConfigError, match=r"no text of the domain \(news\) is held out"):
+        prepared({"news"})
+    prepared({"news", "general"})
+    assert "WARNING: mixture: no text of news is held out" in capsys.readouterr().err
+    prepared(set())
+    assert "no source has domain: true" in capsys.readouterr().err
 
 
 def test_one_source_is_nothing_to_mix(config: RunConfig) -> None:

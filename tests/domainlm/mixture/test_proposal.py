@@ -102,6 +102,9 @@ def test_what_is_aimed_at_is_the_domains_text_of_later(swarmed: list[Tried]) -> 
     texts = texts_of(swarmed[0].documents)
     assert aims(texts, {"filings"}) == [("filings", "future")]
     assert aims(texts, {"web"}) == [("web", "past")]
+    assert aims(texts, {"filings", "web"}) == [("filings", "future"), ("web", "past")], (
+        "a part of the domain has no dates"
+    )
     assert aims({text: indices for text, indices in texts.items() if text[1] == "past"}, set()) == [TEXTS[0], TEXTS[2]]
 
 
