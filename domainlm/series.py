@@ -25,6 +25,7 @@ from data.shards.format import read_manifest
 from data.source_config import SourceConfig
 from domainlm import stages
 from domainlm.configuration import load_derived
+from domainlm.result import still_to_train
 from evaluation.pages.series import FACTS, write_series
 from evaluation.scores import SCORES, score_model
 from evaluation.series import Member, series_figures, verdict, whole_text
@@ -238,10 +239,7 @@ def _measure(config: RunConfig, text: Path, runs: Mapping[datetime.date, RunConf
 def describe(result: Mapping[str, Any]) -> str:
     """The matrix that a person reads, or what is still to be trained."""
     if not result["finished"]:
-        waiting = [run["config"] for run in result["runs"].values() if not run["trained"]]
-        return "\n".join(
-            ["to be trained, by `domainlm train` or `domainlm submit`; then the same command again:", *waiting]
-        )
+        return still_to_train(result["runs"].values())
     width = max(7, *(len(period) for period in result["periods"])) if result["periods"] else 7
     lines = [f"{'bits per byte':<14}" + "".join(f"{period:>{width + 1}}" for period in result["periods"])]
     for cutoff, row, read in zip(result["cutoffs"], result["bits_per_byte"], result["read"], strict=True):

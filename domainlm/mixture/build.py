@@ -25,6 +25,7 @@ from domainlm.mixture.proposal import (
     verdict,
 )
 from domainlm.mixture.swarm import default_runs, fewest_runs, swarm
+from domainlm.result import still_to_train
 from evaluation.pages.mixture import FACTS, write_mixture
 from train.config import RunConfig
 from train.config_file import ConfigError
@@ -230,10 +231,7 @@ def _by_a_hundredth(steepness: Mapping[str, Mapping[str, float]]) -> dict[str, d
 def describe(result: Mapping[str, Any]) -> str:
     """The table that a person reads, or what is still to be trained."""
     if not result["finished"]:
-        waiting = [run["config"] for run in result["runs"] if not run["trained"]]
-        return "\n".join(
-            ["to be trained, by `domainlm train` or `domainlm submit`; then the same command again:", *waiting]
-        )
+        return still_to_train(result["runs"])
     width = max(6, *(len(name) for name in result["weights"]))
     lines = [f"{'source':<{width}}  configured  proposed                     1 % of the tokens more of it"]
     for name, each in result["weights"].items():

@@ -14,9 +14,9 @@ Floats = npt.NDArray[np.float64]
 
 FLOORS = np.linspace(0.0, 0.98, 50)
 """Floors that are tried, as parts of the least value seen."""
-SMALLEST = 1e-6
-"""What a value stands above its floor at least, where noise puts it below."""
 DESCENTS = 2_000
+FLAT = 1e-6
+"""Curvature of a law that no share changes: its descent stays where it is."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,8 @@ def fit(shares: Floats, values: Floats) -> tuple[Law, Floats]:
     missed = values[:, None] - floors[..., None] - np.exp(left_out)
     best = (missed**2).sum(-1).argmin(-1)
     texts = np.arange(len(values))
-    return at_floors(shares, values, floors[texts, best]), missed[texts, best]
-
-
-def at_floors(shares: Floats, values: Floats, floors: Floats) -> Law:
-    """The laws (…) of values (…, runs) whose floors (…) are known."""
-    above = np.log(np.maximum(values - floors[..., None], SMALLEST))
-    return Law(floors, above @ np.linalg.pinv(shares).T)
+    slopes = above[texts, best] @ np.linalg.pinv(shares).T
+    return Law(floors[texts, best], slopes), missed[texts, best]
 
 
 def best_shares(laws: Law, importance: Floats, low: Floats, high: Floats) -> Floats:
@@ -86,7 +81,7 @@ def best_shares(laws: Law, importance: Floats, low: Floats, high: Floats) -> Flo
         heights = np.exp((laws.slopes * shares[..., None, :]).sum(-1))  # (…, texts)
         gradient = (importance * heights)[..., None] * laws.slopes
         curvature = (importance * heights * size).sum(-1)[..., None]
-        moved = _project(shares - gradient.sum(-2) / (2 * np.maximum(curvature, SMALLEST)), low, high)
+        moved = _project(shares - gradient.sum(-2) / (2 * np.maximum(curvature, FLAT)), low, high)
         if np.abs(moved - shares).max() < 1e-7:
             break
         shares = moved
