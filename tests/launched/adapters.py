@@ -8,6 +8,8 @@ has saved of the same configuration and precision, at whatever stage and on howe
 
 import gc
 import sys
+import time
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +46,21 @@ def live_bytes() -> int:
     return sum(storages.values())
 
 
-def bytes_with_gradient(run: Run, step: int) -> tuple[float, int]:
+def settled_bytes(wanted: float) -> int:
+    """Of all tensors, looked at again for ten seconds while they are more than wanted.
+
+    gloo's thread says that a bucket of gradients is added up, and lets go of it a moment later.
+    """
+    end = time.monotonic() + 10
+    while (seen := live_bytes()) > wanted and time.monotonic() < end:
+        time.sleep(0.05)
+    return seen
+
+
+def bytes_with_gradient(run: Run, step: int, wanted: float) -> tuple[float, int]:
     """The loss of a step, and the bytes of all tensors between its backward pass and the update."""
     seen, squares = [], engine.gradient_squares
-    engine.gradient_squares = lambda started: (seen.append(live_bytes()), squares(started))[1]
+    engine.gradient_squares = lambda started: (seen.append(settled_bytes(wanted)), squares(started))[1]
     [loss] = losses(run, step, 1)
     engine.gradient_squares = squares
     return loss, seen[0]
@@ -60,9 +73,11 @@ def planned_bytes(run: Run) -> int:
     return memory.states + memory.buckets
 
 
-def save(run: Run, folder: Path) -> dict[str, Any]:
-    before = losses(run, 1, SAVED - 1)
-    last, tensors = bytes_with_gradient(run, SAVED)
+def save(run: Run, folder: Path, others: int) -> dict[str, Any]:
+    """What a case has trained and saved; `others`: the bytes of tensors that were there before it."""
+    before, planned = losses(run, 1, SAVED - 1), planned_bytes(run)
+    whole = run.engine.zero_optimization_stage() == 3  # weights as small as these stay whole on every rank
+    last, tensors = bytes_with_gradient(run, SAVED, inf if whole else others + 1.02 * planned)
     parts = state.own_parts(run.engine)
     step = state.optimizer_step(run.engine)
     fragments.write_rank(folder, run.rank.rank, [p.fragment for p in parts], state.arrays(parts), step)
@@ -73,8 +88,8 @@ def save(run: Run, folder: Path) -> dict[str, Any]:
     without_gradient = all(p.grad is None for p in run.engine.module.parameters() if not p.requires_grad)
     return {
         "before": [*before, last],
-        "tensors": tensors,
-        "planned": planned_bytes(run),
+        "tensors": tensors - others,
+        "planned": planned,
         "after": losses(run, SAVED + 1, AFTER),
         "weights": trained(run),
         "bytes": state.bytes_to_save(run.engine),
@@ -99,8 +114,7 @@ if __name__ == "__main__":
         run = begin_case(case)
         config_file, stage, precision = case.split(":")
         name = f"{Path(config_file).stem}-{precision}"
-        results[case] = save(run, Path(folder) / f"{name}-{stage}-of-{run.rank.world_size}")
-        results[case]["tensors"] -= others
+        results[case] = save(run, Path(folder) / f"{name}-{stage}-of-{run.rank.world_size}", others)
         run.engine.destroy()
         del run
         results[case]["loaded"] = {s.name: go_on(case, s) for s in earlier if s.name.startswith(name)}

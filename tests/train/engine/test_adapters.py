@@ -55,8 +55,7 @@ def test_an_adapter_goes_on_to_the_bit_at_any_stage_and_on_other_ranks(
         exact = case.endswith("bf16")
         reference = seen[1][cases[0]] if exact else seen[1][cases[2]]
         for result in (one, two):  # at stage 3 weights as small as these stay whole on every rank
-            # Now and then 17 KB of a batch are still alive; gradients of what is frozen would be 100 and more.
-            assert ":3:" in case or result["tensors"] == pytest.approx(result["planned"], rel=0.02, abs=20_000), case
+            assert ":3:" in case or result["tensors"] == pytest.approx(result["planned"], rel=0.02), case
         for result in (one, two, *two["loaded"].values()):
             close = 0 if exact else 1e-5
             assert result["after"] == pytest.approx(reference["after"], rel=close, abs=0), case
