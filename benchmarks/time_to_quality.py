@@ -137,12 +137,17 @@ def curves(contender: Contender, given: Any, folder: Path) -> Curves:
         contender, "train", given.config, folder, f"evaluation.every={every}",
         f"evaluation.training_tokens={given.tokens}", f"training.save_every={config.training.steps}",
     )  # fmt: skip
+    metrics = folder / "metrics.jsonl"
     found: Curves = {}
     of_steps = until_now = 0.0
-    lines_seen = 0
+    lines_seen = bytes_seen = 0
     while True:
         ended = started.process.poll() is not None
-        lines = read_metrics(folder / "metrics.jsonl")
+        written = metrics.stat().st_size if metrics.exists() else 0
+        if written == bytes_seen and not ended:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+            continue
+        lines, bytes_seen = read_metrics(metrics), written
         if new := lines[lines_seen:]:
             used = until_now if ended else cpu_seconds(started.process.pid)
             # What was used since the last line was used for what this line tells; all that is in the first ones goes.
@@ -154,7 +159,6 @@ def curves(contender: Contender, given: Any, folder: Path) -> Curves:
             until_now, lines_seen = used, len(lines)
         if ended:
             break
-        time.sleep(SECONDS_BETWEEN_LOOKS)
     started.check()
     if not lines or lines[-1]["step"] < config.training.steps:
         raise RuntimeError(f"{contender.name} was stopped before its last step, see {started.said}")
