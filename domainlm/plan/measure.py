@@ -14,8 +14,10 @@ from model.lora.lora import add_lora
 from model.sizes import flop_per_token
 from model.transformer import Transformer
 from train.config import RunConfig
+from train.engine.hidden_matrices import hidden_matrices, is_hidden
 from train.engine.initial_weights import trained_rows
 from train.engine.optimizer import build_optimizer
+from train.engine.orthogonal import orthogonalise
 from train.process import Rank, use_machine
 
 LARGEST_PASS = 1e10
@@ -59,7 +61,6 @@ def _time_rank(config: RunConfig, ranks: int) -> tuple[float, float]:
     """Useful FLOP/s of passes, and seconds of an update of the whole model, in this thread."""
     device = use_machine(Rank(0, 0, ranks, ranks))
     model = _random_model(config).to(device)
-    optimizer = build_optimizer(model, config.training)
 
     def one_pass(rows: int) -> None:
         tokens = torch.randint(config.model.vocabulary_size, (rows, config.model.sequence_length))
@@ -69,9 +70,28 @@ def _time_rank(config: RunConfig, ranks: int) -> tuple[float, float]:
     first = _seconds(lambda: one_pass(1))
     rows = max(1, min(config.training.micro_batch, int(SECONDS_OF_A_PASS / first)))
     best = min(_seconds(lambda: one_pass(rows)) for _ in range(PASSES))
-    update = min(_seconds(optimizer.step) for _ in range(PASSES))
+    update = min(map(_seconds, [_update_of(config, model)] * PASSES))
     share = min(1.0, available_cpus() / (torch.get_num_threads() * ranks))  # of the time that a thread has a CPU
     return share * _flop_of_a_row(config, config.model.layers) * rows / best, update / share
+
+
+def _update_of(config: RunConfig, model: Transformer) -> Callable[[], None]:
+    """An update of all that is trained, by one rank alone; Muon does to single elements about what AdamW does."""
+    elements = build_optimizer(model, config.training.model_copy(update={"optimizer": "adamw"}))
+    matrices = []
+    for name, parameter in model.named_parameters() if config.training.optimizer == "muon" else ():
+        if is_hidden(name, parameter.shape):
+            rows, columns = parameter.shape
+            for part in hidden_matrices(config.model, name, (rows, columns)):
+                whole = parameter.detach().view(-1)[part.start : part.start + part.elements]
+                matrices.append(whole.view(part.rows, part.columns).float())
+
+    def update() -> None:
+        elements.step()
+        for matrix in matrices:
+            orthogonalise(matrix)
+
+    return update
 
 
 def _random_model(config: RunConfig) -> Transformer:

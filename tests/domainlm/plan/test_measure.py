@@ -38,6 +38,17 @@ def test_a_step_is_timed_at_the_models_own_shape() -> None:
     assert "tokens/s timed on this machine" in describe(planned)
 
 
+def test_an_update_by_muon_is_timed_with_its_products_of_matrices() -> None:
+    """Many blocks and few tokens, so that the update is most of a step."""
+    shape = ["training.batch_size=1", "training.micro_batch=1", "model.sequence_length=16"]
+    by = {
+        name: load_config(CHECKOUT / "configs" / "demo.yaml", [*shape, f"training.optimizer={name}"])
+        for name in ("adamw", "muon")
+    }
+    seconds = {name: plan(config).costs.seconds_per_step for name, config in by.items()}
+    assert seconds["muon"] > 1.5 * seconds["adamw"]
+
+
 def test_a_busy_machine_is_not_taken_for_a_slow_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     config = load_config(CHECKOUT / "configs" / "demo.yaml", ["model.sequence_length=128", "model.layers=2"])
