@@ -53,8 +53,7 @@ def find_start(config: RunConfig, rank: Rank, stream: TokenStream) -> tuple[Chec
     if rank.is_first and lacking:
         say(f"WARNING: {lacking}")
     if found is None:
-        if refusal := _agree(rank, lambda: _none_is_left(config)):
-            raise CheckpointError(refusal)
+        _agree(rank, lambda: _refuse_anew(config))
         return None, {}
     _agree(rank, lambda: check_journal(found, config))
     if rank.is_first and found.manifest["format"] == OLDER:
@@ -149,8 +148,20 @@ def _set_aside(config: RunConfig, step: int, reason: str) -> None:
     say(f"WARNING: the checkpoint of step {step} is damaged ({reason}). It is set aside as {folder}")
 
 
-def _none_is_left(config: RunConfig) -> str:
-    """Why the run cannot begin anew where there is no checkpoint; nothing where it never had one."""
+def _refuse_anew(config: RunConfig) -> None:
+    """As `check_begins`, noted in the journal, by which a job knows that it is of no use to queue again."""
+    try:
+        check_begins(config)
+    except CheckpointError as error:
+        with Journal(config.run_folder) as journal:
+            journal.event(REFUSED, error=str(error))
+        raise
+
+
+def check_begins(config: RunConfig) -> None:
+    """Raise CheckpointError where there is no checkpoint, and the run had some: it cannot go on, nor begin anew."""
+    if saved_steps(config.checkpoints):
+        return
     damaged, saved = damaged_folders(config.checkpoints), _last_saved(config)
     if damaged:
         names = ", ".join(path.name for path in damaged)
@@ -158,13 +169,10 @@ def _none_is_left(config: RunConfig) -> str:
     elif saved is not None:
         refusal = f"there is no checkpoint, but the run has saved, last at step {saved}. Put that back as step_N; or"
     else:
-        return ""
+        return
     if saved is not None:
         refusal += f"{' and' if damaged else ''} move journal.jsonl and metrics.jsonl out of {config.run_folder}"
-    refusal = f"{config.checkpoints}: {refusal}, and the run begins at its first step"
-    with Journal(config.run_folder) as journal:
-        journal.event(REFUSED, error=refusal)
-    return refusal
+    raise CheckpointError(f"{config.checkpoints}: {refusal}, and the run begins at its first step")
 
 
 def _last_saved(config: RunConfig) -> int | None:
