@@ -165,7 +165,7 @@ def _marked_by_programs(text: str) -> str | None:
     if "B-" in text and _has_several(_BRACKET, text):
         return "have -LRB- and -RRB- in place of brackets, as in treebanks, and may be cut into tokens: undo it"
     if ("[**" in text or "XXXX" in text) and _has_several(_REMOVED, text):
-        return "have marks of de-identification in them ([**Name**], XXXX), which a model learns: replace them if not meant"
+        return "have marks of de-identification in them ([**Name**], XXXX), which a model learns: replace them"
     return None
 
 

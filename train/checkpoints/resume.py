@@ -7,6 +7,7 @@ files with their digests, and all come to the same.
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch.distributed as dist
@@ -14,6 +15,7 @@ import torch.distributed as dist
 from data.errors import DataError, refused_file
 from data.progress import say
 from data.stream.stream import TokenStream
+from model.huggingface_folder import check_weights_as_written
 from train.checkpoints.compatibility import check_journal, check_optimizer, check_stream
 from train.checkpoints.folders import (
     OLDER,
@@ -54,6 +56,7 @@ def find_start(config: RunConfig, rank: Rank, stream: TokenStream) -> tuple[Chec
         say(f"WARNING: {lacking}")
     if found is None:
         _agree(rank, lambda: _refuse_anew(config))
+        _agree(rank, lambda: _check_beginning(config))
         return None, {}
     _agree(rank, lambda: check_journal(found, config))
     if rank.is_first and found.manifest["format"] == OLDER:
@@ -146,6 +149,17 @@ def _set_aside(config: RunConfig, step: int, reason: str) -> None:
     with Journal(config.run_folder) as journal:
         journal.event(SET_ASIDE, step=step, folder=folder.name, reason=reason)
     say(f"WARNING: the checkpoint of step {step} is damaged ({reason}). It is set aside as {folder}")
+
+
+def _check_beginning(config: RunConfig) -> None:
+    """Raise CheckpointError where weights that the run would begin with are not as they were written; reads them."""
+    adapter = config.lora.adapter if config.lora else None
+    for setting, folder in (("init_from", config.init_from), ("lora.adapter", adapter)):
+        try:
+            if folder is not None:
+                check_weights_as_written(Path(folder))
+        except ValueError as error:
+            raise CheckpointError(f"{setting}: {error}") from None
 
 
 def _refuse_anew(config: RunConfig) -> None:

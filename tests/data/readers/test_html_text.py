@@ -9,7 +9,6 @@ from data.readers.html import fields_of_page
 from data.readers.html_text import html_text
 from data.readers.rows import MalformedError
 
-
 ONE_AFTER = "1. One\n\n2.\n\nAfter\n\na | 1. b"
 
 

@@ -130,7 +130,10 @@ PAGE = "".join(f"<p>{PROSE}</p>" for _ in range(3))
         ("ISA applies. * UNB + and {1: a}", None),
         ("The court -LRB- per curiam -RRB- held -LSB- sic -RSB-", "have -LRB- and -RRB- in place of brackets"),
         ("the words -LRB- and -RRB- as such, A-B-C", None),
-        ("[**Known lastname 4**] saw Dr. [**Last Name (STitle) **] on [**2119-3-4**]", "have marks of de-identification"),
+        (
+            "[**Known lastname 4**] saw Dr. [**Last Name (STitle) **] on [**2119-3-4**]",
+            "have marks of de-identification",
+        ),
         ("On XX/XX/2019 XXXX XXXX told me to pay XXXX", "have marks of de-identification"),
         ("Malcolm XXXX; XXXXL; [** a **] b", None),
         (f"INSERT INTO `notes` VALUES (1, '{PROSE}');", "are statements of SQL"),
