@@ -126,6 +126,7 @@ def submit(arguments: argparse.Namespace, config: RunConfig) -> Result:
     from domainlm import stages
     from domainlm import submit as slurm
     from train.checkpoints.folders import describe_finished
+    from train.checkpoints.resume import check_begins
 
     job, folder = slurm.job_from(arguments), slurm.new_folder(config)
     script = slurm.render(config, job, folder)
@@ -134,6 +135,7 @@ def submit(arguments: argparse.Namespace, config: RunConfig) -> Result:
         stages.say_other_settings(config)
     else:
         check_budget(config)
+        check_begins(config)
         if not config.shards_are_remote:  # those are fetched where they are trained on
             stages.check_inputs(config)
     show(arguments, script)

@@ -10,14 +10,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer
 
-from data.examples.build import Limits, build_examples
-from data.examples.marks import ChatTokenizer, build_chat_tokenizer
-from data.files import file_digest, write_atomically
+from data.examples.build import Limits, build_examples, examples_inputs
+from data.examples.marks import ChatTokenizer, build_chat_tokenizer, chat_inputs
+from data.files import MANIFEST, file_digest, finished_inputs, write_atomically
 from data.lock import only_writer
 from data.progress import say
 from data.shards.format import read_manifest
@@ -82,6 +83,11 @@ def make_finetuning(config: RunConfig) -> tuple[RunConfig, dict[str, Any]]:
     template = Path(wanted.template) if wanted.template else None
     if template and not template.is_file():
         raise ConfigError(f"finetune.template: no such file: {template}")
+    has_begun = bool(saved_steps(folder / "checkpoints"))
+    if has_begun:
+        asked = chat_inputs(base.tokenizer, base.end_of_text, template, wanted.marks)
+        if finished_inputs(folder / "tokenizer") not in ({}, asked):
+            raise _other(folder, "another chat template, marks or tokenizer")
     chat = build_chat_tokenizer(base.tokenizer, base.end_of_text, folder / "tokenizer", template, wanted.marks)
     own_pieces = min(chat.added, default=chat.pieces)
     if own_pieces > config.model.vocabulary_size:
@@ -92,6 +98,8 @@ def make_finetuning(config: RunConfig) -> tuple[RunConfig, dict[str, Any]]:
     length = wanted.sequence_length or config.model.sequence_length
     data = config.data
     limits = Limits(length, data.cutoff, wanted.held_out_share, data.maximum_bad_fraction, config.seed)
+    if has_begun:
+        _check_same_examples(wanted, folder, limits)
     report = build_examples(wanted.examples, folder / "tokenizer", folder, limits)
     packing = pack_shards(folder / "shards", "best_fit", length, data.workers)
     rows = sum(sum(source.rows) for source in packing.sources.values())
@@ -144,6 +152,28 @@ def _check_began_so(folder: Path, base: Base) -> None:
             f"finetune: {folder} began with {was}, and {now} is asked for now: `domainlm train {folder}` goes on with "
             "what it began with; for the other give finetune.name another"
         )
+
+
+def _check_same_examples(wanted: FinetuneConfig, folder: Path, limits: Limits) -> None:
+    """Raise ConfigError where a fine-tuning that has checkpoints would be given other examples than it is trained on.
+
+    Files whose time alone is another give the same: what they give is made beside and compared.
+    """
+    tokenizer = folder / "tokenizer"
+    asked = json.loads(json.dumps(examples_inputs(wanted.examples, tokenizer, limits)))
+    if finished_inputs(folder / "examples") == asked or not (folder / "shards" / MANIFEST).exists():
+        return
+    with TemporaryDirectory(prefix="compared.", dir=folder) as beside:
+        build_examples(wanted.examples, tokenizer, Path(beside), limits)
+        if read_manifest(Path(beside) / "shards").digest != read_manifest(folder / "shards").digest:
+            raise _other(folder, "other examples, or other limits for them,")
+
+
+def _other(folder: Path, what: str) -> ConfigError:
+    return ConfigError(
+        f"finetune: {folder} has begun, and {what} would take the place of what it is trained with: `domainlm train "
+        f"{folder}` goes on as it began; to train on the other give finetune.name another, or move {folder} away"
+    )
 
 
 def _said(record: Mapping[str, Any]) -> str:

@@ -40,6 +40,7 @@ def doubts(config: DataConfig, results: Mapping[str, Kept], contamination: dict[
         *coarse_dates(config, results),
         *dates_to_come(last_dates, datetime.datetime.now(datetime.UTC).date()),
         *straddling(config, results),
+        *partly_undated(config, results),
         *mostly_around(results),
         *removed_text(results),
         *unmatched_boilerplate(config, results),
@@ -206,6 +207,18 @@ def straddling(config: DataConfig, kept: Mapping[str, Kept]) -> list[str]:
         "January loses least"
         for name, result in kept.items()
         if (number := result.counts.dropped[STRADDLES]) > NO_SMALL_SHARE * result.counts.read
+    ]
+
+
+def partly_undated(config: DataConfig, kept: Mapping[str, Kept]) -> list[str]:
+    """The sources that train on undated documents beside dated ones under a cutoff, a line each."""
+    return [
+        f"source '{source.name}': {counts.undated:,} of {counts.read:,} records have no date and are trained on "
+        f"(undated: train), though others have one: some may be of data.cutoff {config.cutoff} or later: look whether "
+        "their dates stand in another field, or set undated: quarantine"
+        for source in config.sources
+        if config.cutoff and source.undated == "train" and (counts := kept[source.name].counts)
+        if NO_SMALL_SHARE * counts.read < counts.undated < counts.read
     ]
 
 

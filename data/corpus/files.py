@@ -4,6 +4,7 @@ Other programs read them by README.md, the card that `datasets.load_dataset` loo
 `train` alone.
 """
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,8 @@ import pyarrow.parquet as pq
 
 from data.corpus.split import STRADDLES
 from data.date_columns import DATE_COLUMNS, as_intervals, stored_columns
+from data.errors import DataError
+from data.files import MANIFEST, file_digest, file_stamp, read_object
 
 CORPUS_COLUMNS = {
     "id": pa.string(),
@@ -25,6 +28,7 @@ CORPUS_COLUMNS = {
 }
 CORPUS_SCHEMA = pa.schema(CORPUS_COLUMNS)
 CARD = "README.md"
+NOT_AS_WRITTEN = "is not as it was written: delete it, and run `domainlm prepare CONFIG` again"
 _MEANINGS = {
     "train": "what models are trained on, surely of before the cutoff",
     "past": "held out, from the same time as the training text",
@@ -45,9 +49,43 @@ def corpus_files(corpus: Path, split: str) -> dict[str, list[Path]]:
     return {folder.name: sorted(folder.glob("*.parquet")) for folder in folders}
 
 
+def check_as_written(file: Path) -> None:
+    """Raise DataError where a corpus file is not, byte by byte, what the manifest of its corpus says.
+
+    A file is read for that once in a process. Without a manifest there is nothing to compare with: `stage_digest` is
+    what refuses an unfinished corpus.
+    """
+    corpus = file.parents[2]
+    manifest = corpus / MANIFEST
+    if manifest.exists():
+        listed = _listed(manifest, *file_stamp(manifest)).get(file.relative_to(corpus).as_posix())
+        if listed is None:
+            raise DataError(
+                f"{file} is not in the corpus's {MANIFEST}: remove it, or run `domainlm prepare CONFIG` again"
+            )
+        if digest_once(file) != listed:
+            raise DataError(f"{file} {NOT_AS_WRITTEN}")
+
+
+def digest_once(file: Path) -> str:
+    """The digest of a file, taken once in a process while its size and time stay, though several ask."""
+    return _digest_of(file, *file_stamp(file))
+
+
+@functools.lru_cache(maxsize=1_000)
+def _digest_of(file: Path, size: int, changed: int) -> str:
+    return file_digest(file)
+
+
+@functools.lru_cache(maxsize=10)
+def _listed(manifest: Path, size: int, changed: int) -> dict[str, str]:
+    return {name: found["digest"] for name, found in read_object(manifest)["files"].items()}
+
+
 def corpus_batches(files: list[Path], columns: list[str], rows: int = 1_000) -> Iterator[pa.RecordBatch]:
-    """These columns of the files' documents, in order, in batches of at most `rows`."""
+    """These columns of the files' documents, in order, in batches of at most `rows`; raises as `check_as_written`."""
     for file in files:
+        check_as_written(file)
         with pq.ParquetFile(file) as documents:
             stored = stored_columns(columns, documents.schema_arrow.names)
             for batch in documents.iter_batches(rows, columns=stored):
@@ -55,7 +93,8 @@ def corpus_batches(files: list[Path], columns: list[str], rows: int = 1_000) -> 
 
 
 def read_row_groups(file: Path, numbers: Sequence[int], columns: Sequence[str]) -> pa.Table:
-    """These columns of some row groups of a corpus file."""
+    """These columns of some row groups of a corpus file; raises as `check_as_written`."""
+    check_as_written(file)
     with pq.ParquetFile(file) as documents:
         stored = stored_columns(columns, documents.schema_arrow.names)
         return as_intervals(documents.read_row_groups(list(numbers), columns=stored), columns)

@@ -91,15 +91,7 @@ def build_examples(sources: Sequence[ExamplesConfig], tokenizer: Path, folder: P
             is left to train on.
     """
     target, shards = folder / "examples", folder / "shards"
-    inputs: dict[str, Any] = {
-        "format": FORMAT,
-        "tokenizer": stage_digest(tokenizer, "finetune"),
-        **{key: str(value) for key, value in limits._asdict().items()},
-        **{
-            f"examples.{one.name}": one.model_dump(mode="json", exclude={"weight", "maximum_epochs"}) for one in sources
-        },
-        **{f"examples.{one.name}.files": [[part.name, *part.stamp] for part in input_parts(one)] for one in sources},
-    }
+    inputs = examples_inputs(sources, tokenizer, limits)
     if is_finished("examples", target, inputs) and (shards / MANIFEST).exists():
         return dict(json.loads((target / REPORT).read_bytes()))
     chat = load_chat(tokenizer)
@@ -119,6 +111,19 @@ def build_examples(sources: Sequence[ExamplesConfig], tokenizer: Path, folder: P
             f"{one.counted_tokens:,} count{refused}"
         )
     return dict(json.loads((target / REPORT).read_bytes()))
+
+
+def examples_inputs(sources: Sequence[ExamplesConfig], tokenizer: Path, limits: Limits) -> dict[str, Any]:
+    """All that decides what `build_examples` writes. Raises DataError: a source or the tokenizer is missing."""
+    return {
+        "format": FORMAT,
+        "tokenizer": stage_digest(tokenizer, "finetune"),
+        **{key: str(value) for key, value in limits._asdict().items()},
+        **{
+            f"examples.{one.name}": one.model_dump(mode="json", exclude={"weight", "maximum_epochs"}) for one in sources
+        },
+        **{f"examples.{one.name}.files": [[part.name, *part.stamp] for part in input_parts(one)] for one in sources},
+    }
 
 
 def _read(

@@ -59,16 +59,7 @@ def build_chat_tokenizer(
     Raises:
         DataError: the template cannot be used, or an added piece has the id of another.
     """
-    inputs: dict[str, Any] = {
-        "format": FORMAT,
-        "tokenizer": file_digest(given / TOKENIZER),
-        "description": [
-            file_digest(file) if file.exists() else None for file in (given / DESCRIPTION, given / TEMPLATE)
-        ],
-        "end_of_text": end_of_text,
-        "template": template.read_text("utf-8") if template else None,
-        "marks": list(marks),
-    }
+    inputs = chat_inputs(given, end_of_text, template, marks)
     if changed := changed_files(folder):
         say(f"chat tokenizer: {', '.join(changed)} in {folder} is not as it was written, redoing it")
     if changed or not is_finished("chat tokenizer", folder, inputs):
@@ -78,6 +69,20 @@ def build_chat_tokenizer(
             finish_stage(folder, inputs, [folder / name for name in (TOKENIZER, DESCRIPTION, TEMPLATE, REPORT)])
     report: dict[str, Any] = json.loads((folder / REPORT).read_bytes())
     return ChatTokenizer(report["pieces"], tuple(report["added"].values()))
+
+
+def chat_inputs(given: Path, end_of_text: str, template: Path | None, marks: Sequence[str]) -> dict[str, Any]:
+    """All that decides what `build_chat_tokenizer` writes."""
+    return {
+        "format": FORMAT,
+        "tokenizer": file_digest(given / TOKENIZER),
+        "description": [
+            file_digest(file) if file.exists() else None for file in (given / DESCRIPTION, given / TEMPLATE)
+        ],
+        "end_of_text": end_of_text,
+        "template": template.read_text("utf-8") if template else None,
+        "marks": list(marks),
+    }
 
 
 def _write(given: Path, end_of_text: str, folder: Path, template: str | None, marks: Sequence[str]) -> None:

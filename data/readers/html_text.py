@@ -16,6 +16,7 @@ from data.readers.rows import MalformedError
 from data.short_tags import shortened
 
 PARAGRAPH, LINE, CELL, SPACE, BREAK = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3", "\ufdd4"  # of html_text.xsl
+BESIDE, OF_AN_ITEM = "\ufdd5", "\ufdd6"  # as well
 _NUMBERS = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
 _UNNUMBERED = re.compile(r"list-style(?:-type)?\s*:[^;]*\bnone\b", re.I)
 _HAS_A_MARK = re.compile(r"\s*(?:\(?(?:\w|[0-9]{1,3}|[ivxlcIVXLC]{1,6})[.)]|[0-9]+(?:\.[0-9]+)+)(?:\s|$)")
@@ -25,6 +26,7 @@ _OF_MATHML = re.compile(rb"(</?)(?:m|mml):(?=m[a-z]|semantics|annotation)")  # w
 _BEFORE_A_FIGURE = re.compile(f"{CELL}(?<=[$€£¥(]{CELL})(?=[-–—(.0-9])")
 _BEHIND_A_FIGURE = re.compile(f"{CELL}(?<=[-–—)0-9]{CELL})(?=[)%])")
 _BEHIND_A_BULLET = re.compile(f"{CELL}(?<=[{PARAGRAPH}{LINE}{BREAK} ][•·▪■□☐☑☒*–—-]{CELL})")
+_BEHIND_A_MARK = re.compile(f"{BESIDE}[{PARAGRAPH}{LINE}{BREAK} ]*")
 _STRUCTURE = re.compile(f"([{PARAGRAPH}{LINE}{BREAK}{CELL}][{PARAGRAPH}{LINE}{BREAK}{CELL} ]*)")
 
 
@@ -74,10 +76,7 @@ def _number(ordered: etree._Element) -> None:
         number = _whole(item.get("value"), number)
         if is_none or not _HAS_A_MARK.match("".join(itertools.islice(item.itertext(), 20))):
             mark = "-" if is_none else f"{written(number, kind if number > 0 else 'decimal')}."
-            first = item
-            while not (first.text or "").strip() and len(first) and first[0].tag in ("p", "div"):
-                first = first[0]
-            first.text = f"{mark} {first.text or ''}"
+            item.text = f"{mark}{BESIDE}{item.text or ''}"
         number += step
 
 
@@ -101,7 +100,7 @@ def lines_of(marked: str) -> str:
     text = marked
     for space in "\t\r\n\f\xa0":
         text = text.replace(space, " ")
-    text = re.sub("  +", " ", text)
+    text = _BEHIND_A_MARK.sub(" ", re.sub("  +", " ", text)).replace(OF_AN_ITEM, "")
     text = CELL.join(filter(None, (cell.strip(" ") for cell in text.split(CELL))))
     text = _BEHIND_A_FIGURE.sub("", _BEFORE_A_FIGURE.sub("", text))
     text = _BEHIND_A_BULLET.sub(" ", text)

@@ -1,6 +1,8 @@
 <?xml version="1.0" encoding="UTF-8"?>
 <!-- What a reader of a page sees, with signs for its structure, which html_text.py makes lines of: U+FDD0 ends a
-     paragraph, U+FDD1 a line, U+FDD2 a cell, U+FDD4 is a break; U+FDD3 is a space that stays. Unicode has them for such use, and no text. -->
+     paragraph, U+FDD1 a line, U+FDD2 a cell, U+FDD4 is a break; U+FDD3 is a space that stays, and
+     U+FDD5 one behind the mark of an item, beside which
+     its text stands, up to U+FDD6. Unicode has them for such use, and no text. -->
 <xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">
   <xsl:output method="text" encoding="UTF-8"/>
 
@@ -15,10 +17,10 @@
   </xsl:template>
   <xsl:template match="br"><xsl:text>&#xFDD4;</xsl:text></xsl:template>
   <xsl:template match="hr"><xsl:text>&#xFDD1;</xsl:text></xsl:template>
-  <xsl:template match="ol/li" priority="1"><xsl:text>&#xFDD1;</xsl:text><xsl:apply-templates/><xsl:text>&#xFDD1;</xsl:text></xsl:template>
+  <xsl:template match="ol/li" priority="1"><xsl:text>&#xFDD1;</xsl:text><xsl:apply-templates/><xsl:text>&#xFDD6;&#xFDD1;</xsl:text></xsl:template>
   <xsl:template match="q"><xsl:text>“</xsl:text><xsl:apply-templates/><xsl:text>”</xsl:text></xsl:template>
   <xsl:template match="q" mode="cell"><xsl:text>“</xsl:text><xsl:apply-templates mode="cell"/><xsl:text>”</xsl:text></xsl:template>
-  <xsl:template match="li"><xsl:text>&#xFDD1;- </xsl:text><xsl:apply-templates/><xsl:text>&#xFDD1;</xsl:text></xsl:template>
+  <xsl:template match="li"><xsl:text>&#xFDD1;-&#xFDD5;</xsl:text><xsl:apply-templates/><xsl:text>&#xFDD6;&#xFDD1;</xsl:text></xsl:template>
 
   <!-- A cell is one line, unless it is the only one of its row or holds a table: then it lays out the page. -->
   <xsl:template match="td|th">

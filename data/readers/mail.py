@@ -32,6 +32,7 @@ TIME = re.compile(r"\w{3} \w{3} +\d\d? \d\d?:.*")
 # What git and public-inbox write into every envelope: no letter was delivered then.
 NO_TIMES = (datetime.date(1970, 1, 1), datetime.date(2001, 9, 17))
 QUOTED_FROM = re.compile(rb"^>(?=>*From )", re.MULTILINE)
+SIGNATURE = "-- "
 TEXTS = ("text/plain", "text/html")
 # A plain alternative that only says where the letter is to be seen: it is short, and the page has far more words.
 LONGEST_NOTICE = 1_000  # characters
@@ -182,7 +183,33 @@ def _text(part: email.message.Message, kind: str) -> str:
     if kind == "text/html":
         fields, _ = fields_of_page(content, HtmlConfig(text="whole"), encoding)
         return str(fields["text"])
-    return decoded(content, encoding).replace("\r\n", "\n").strip("\n")
+    plain = decoded(content, encoding).replace("\r\n", "\n")
+    if str(part.get_param("format", "")).lower() == "flowed":
+        plain = _unfolded(plain, str(part.get_param("delsp", "")).lower() == "yes")
+    return plain.strip("\n")
+
+
+def _unfolded(plain: str, is_within_words: bool) -> str:
+    """The paragraphs of `format=flowed` as a line each: a line that ends in a space goes on in the next (RFC 3676).
+
+    Lines of another depth of quotation are others; so are those around the mark of a signature, "-- ".
+
+    Args:
+        is_within_words: that space is none of the text (DelSp), as where no spaces are written.
+    """
+    pieces: list[str] = []
+    goes_on_at = -1  # depth of quotation at which the last line goes on
+    for line in plain.split("\n"):
+        content = line.lstrip(">")
+        depth = len(line) - len(content)
+        content = content.removeprefix(" ")  # which protects what begins with >, From or a space
+        is_signature = content == SIGNATURE
+        if depth != goes_on_at or is_signature:
+            pieces.append(f"\n{'>' * depth} " if depth else "\n")
+        goes_on = content.endswith(" ") and not is_signature
+        goes_on_at = depth if goes_on else -1
+        pieces.append(content[:-1] if goes_on and is_within_words else content)
+    return "".join(pieces)
 
 
 def _header(letter: email.message.Message, name: str) -> str:

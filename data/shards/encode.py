@@ -1,6 +1,5 @@
 """Corpus and tokenizer to shards: every document becomes token ids, in the order of the corpus, shard by shard."""
 
-import functools
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -13,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data.corpus.files import RowGroup, corpus_files, read_row_groups, row_groups
+from data.corpus.files import NOT_AS_WRITTEN, RowGroup, corpus_files, digest_once, read_row_groups, row_groups
 from data.corpus.split import SPLITS
 from data.date_columns import DATE_COLUMNS
 from data.errors import DataError
-from data.files import MANIFEST, file_digest, file_stamp, stage_digest, value_digest, write_atomically
+from data.files import MANIFEST, file_digest, stage_digest, value_digest, write_atomically
 from data.lock import only_writer
 from data.parallel import in_parallel
 from data.progress import say
@@ -196,18 +195,12 @@ def _make_shard(job: ShardJob) -> ShardFile:
     if parent_process() is not None:
         os.environ["TOKENIZERS_PARALLELISM"] = "false"  # every CPU has a worker already
     for path, digest in job.corpus_files:
-        if _digest_of(path, *file_stamp(path)) != digest:
-            raise DataError(f"{path} is not as it was written: run `domainlm prepare CONFIG` again")
+        if digest_once(path) != digest:
+            raise DataError(f"{path} {NOT_AS_WRITTEN}")
     encoder = load_encoder(job.tokenizer, without=job.without)
     file = write_shard(job.folder, job.name, _blocks(job, encoder), job.dtype)
     write_atomically(job.note, json.dumps({"inputs": job.inputs, "file": asdict(file)}))
     return file
-
-
-@functools.lru_cache(maxsize=1_000)
-def _digest_of(path: Path, size: int, changed: int) -> str:
-    """Taken once in a process, though a file's row groups may be of several shards."""
-    return file_digest(path)
 
 
 def _noted(job: ShardJob) -> ShardFile | None:

@@ -35,6 +35,8 @@ PLAIN_ROWS = {"jsonl", "parquet", "text"}  # the formats whose text is as the fi
 FIELD_SETTINGS = ("id_field", "date_field", "licence_field", "url_field", "title_field")
 # Of records that programs wrote which knew: the kind of their date, and its ends where there is no date.
 DATE_KIND, ENDS = "date_kind", ("first_date", "last_date")
+TIMES_THE_TEXT = 3  # of another field, which then may be the text; a page's markup is about twice its text
+LEAST_TEXT = 20  # characters
 
 
 class Document(NamedTuple):
@@ -151,7 +153,17 @@ def read_part(
                 unmet = {setting: name for setting, name in unmet.items() if setting not in met}
             if left_out is not None and isinstance(fields, Mapping) and (number := lacking(fields, source.text_field)):
                 left_out[f"item without {source.text_field}"] += number
+            if left_out is not None and isinstance(fields, Mapping) and (name := _longer(fields, document.text)):
+                left_out[f"longer text in the field '{name}'"] += 1
             yield document
+
+
+def _longer(fields: Mapping[object, object], text: str) -> object:
+    """The field of a record with far more text than the one that is taken, such as the text beside its summary."""
+    least = TIMES_THE_TEXT * len(text)
+    if len(text) < LEAST_TEXT or text.isspace():
+        return None  # is counted as empty or too short
+    return next((name for name, value in fields.items() if isinstance(value, str) and len(value) > least), None)
 
 
 def read_rows(source: SourceConfig, part: Part, fields: Sequence[str]) -> Rows:

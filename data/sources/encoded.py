@@ -29,6 +29,11 @@ LONGEST_LITERAL = 1_000_000  # characters of a text that is tried as what Python
 _HALF_A_WORD = re.compile(rf"[A-Za-z0-9+/]{{{LONGEST_WORD // 2}}}")
 _BASE64 = re.compile(rf"[A-Za-z0-9+/]{{{LONGEST_WORD + 1},}}+")
 _BASE64_LINES = re.compile(r"\n[A-Za-z0-9+/]{60,76}\r?\n[A-Za-z0-9+/]{60,76}(?=\r?\n)")  # as e-mail has it
+# What de-identification leaves in notes (MIMIC) and complaints (CFPB), and treebanks in place of brackets.
+_REMOVED = re.compile(r"\[\*\*[^\n]{0,80}?\*\*\]|\bXXXX\b")
+_BRACKET = re.compile(r"-[LR][RCS]B-")
+# How messages of HL7 begin, of X12 and EDIFACT, SWIFT and FIX.
+_SEGMENTS = ("MSH|", "FHS|", "BHS|", "ISA*", "ISA|", "UNA:+", "UNB+", "{1:F01", "8=FIX")
 _UNMAPPED = re.compile(r"\(cid:[0-9]+\)")  # what pdfminer writes for a glyph whose character it does not know
 _PRIVATE = re.compile("[\ue000-\uf8ff]")
 MOST_PRIVATE = 0.02  # of a text's characters; fewer are bullets
@@ -155,8 +160,12 @@ def _marked_by_programs(text: str) -> str | None:
         return "have marks of a tokenizer or chat template in them ([SEP], <|im_end|>, </s>): take them out"
     if any(mark in text for mark in _WORD_MARKS) and _has_several(_WORD_MARK, text):
         return "have a tokenizer's marks before words ( Ġthe,  ▁the,  ##ing): undo them"
-    if text.startswith("MSH|"):
-        return "are messages of HL7, of which a model learns the segments: extract the text"
+    if text.startswith(_SEGMENTS):
+        return "are messages of HL7, X12, EDIFACT, SWIFT or FIX, of which a model learns the segments: extract the text"
+    if "B-" in text and _has_several(_BRACKET, text):
+        return "have -LRB- and -RRB- in place of brackets, as in treebanks, and may be cut into tokens: undo it"
+    if ("[**" in text or "XXXX" in text) and _has_several(_REMOVED, text):
+        return "have marks of de-identification in them ([**Name**], XXXX), which a model learns: replace them"
     return None
 
 

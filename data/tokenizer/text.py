@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from data.config import CANARIES
-from data.corpus.files import RowGroup, corpus_batches, corpus_files, row_groups
+from data.corpus.files import RowGroup, corpus_batches, corpus_files, read_row_groups, row_groups
 
 ROWS_PER_BATCH = 100
 REPORT = "report.json"
@@ -50,10 +49,9 @@ def find_chunks(files: Mapping[str, Sequence[Path]], chunk_bytes: float) -> list
 
 
 def read_groups(groups: Iterable[RowGroup]) -> Iterator[pa.Array]:
-    """The texts of row groups, in order."""
+    """The texts of row groups, in order. Raises DataError: a file is not as it was written."""
     for group in groups:
-        with pq.ParquetFile(group.file) as documents:
-            yield documents.read_row_group(group.number, columns=["text"])["text"].combine_chunks()
+        yield read_row_groups(group.file, [group.number], ["text"])["text"].combine_chunks()
 
 
 def sample_texts(batches: Iterable[pa.Array], fraction: float) -> Iterator[pa.Array]:

@@ -211,6 +211,34 @@ def test_evaluation_report_and_the_same_command_again(
     assert (folder / "config.yaml").read_bytes() == kept
 
 
+def test_what_it_is_trained_with_is_not_overwritten(
+    base: RunConfig, finetuned: RunConfig, command_line: CommandLine, tmp_path: Path
+) -> None:
+    """Changed examples took the place of those that the weights are of; train, evaluate and report refused then."""
+    folder = shutil.copytree(finetuned.run_folder, tmp_path / "desk")
+    content = base.model_dump(mode="json")
+    content["finetune"]["folder"] = str(folder)
+    (tmp_path / "base.yaml").write_text(json.dumps(content))
+    (tmp_path / "other.jinja").write_text("{{ bos_token }}{{ messages[0].content }}")
+    before = {file: file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+    examples = Path(content["finetune"]["examples"][1]["path"])
+    right = examples.read_text()
+    examples.write_text(right.replace("p59", "p60"))
+    for words, said in (
+        ([], "other examples, or other limits for them, would take the place"),
+        (["finetune.held_out_share=0.5"], "other examples, or other limits"),
+        ([f"finetune.template={tmp_path}/other.jinja"], "another chat template, marks or tokenizer would"),
+    ):
+        code, _, err = command_line("finetune", tmp_path / "base.yaml", "--prepare", *words)
+        assert code == 2
+        assert f"{folder} has begun, and {said}" in err
+        assert "give finetune.name another" in err
+        assert {file: file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()} == before
+    examples.write_text(right)
+    code, _, err = command_line("finetune", tmp_path / "base.yaml", "--prepare")
+    assert code == 0, err
+
+
 def test_it_is_asked_as_it_has_learnt_or_that_is_said(finetuned: RunConfig, command_line: CommandLine) -> None:
     words = ("generate", finetuned.run_folder, "--prompt", "say rate 90", "--tokens", "4", "--temperature", "0")
     plain, asked = command_line(*words), command_line(*words, "--chat")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from tests.launched.runs import run_domainlm
 from train.checkpoints.folders import CheckpointError, mark_finished
 from train.config import CHECKOUT, RunConfig
 from train.config_file import ConfigError, load_config
+from train.records.journal import read_journal
 
 MakeConfig = Callable[..., RunConfig]
 
@@ -182,6 +184,11 @@ def test_what_no_rank_could_begin_with_waits_for_no_nodes(
     ):
         with pytest.raises(CheckpointError, match=re.escape(said)):
             commands.submit(arguments, load_config(file, [setting]))
+    shutil.rmtree(config.checkpoints)
+    (run / "journal.jsonl").write_text('{"event": "save", "step": 1}\n')
+    with pytest.raises(CheckpointError, match="there is no checkpoint, but the run has saved, last at step 1"):
+        commands.submit(arguments, config)
+    assert len(read_journal(run)) == 1, "a look writes nothing"
     save(config, config.training.steps)
     mark_finished(run, config.training.steps, 1)
     assert commands.submit(arguments, config)["jobs"] == []

@@ -7,6 +7,7 @@ files with their digests, and all come to the same.
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch.distributed as dist
@@ -14,6 +15,7 @@ import torch.distributed as dist
 from data.errors import DataError, refused_file
 from data.progress import say
 from data.stream.stream import TokenStream
+from model.huggingface_folder import check_weights_as_written
 from train.checkpoints.compatibility import check_journal, check_optimizer, check_stream
 from train.checkpoints.folders import (
     OLDER,
@@ -53,8 +55,8 @@ def find_start(config: RunConfig, rank: Rank, stream: TokenStream) -> tuple[Chec
     if rank.is_first and lacking:
         say(f"WARNING: {lacking}")
     if found is None:
-        if refusal := _agree(rank, lambda: _none_is_left(config)):
-            raise CheckpointError(refusal)
+        _agree(rank, lambda: _refuse_anew(config))
+        _agree(rank, lambda: _check_beginning(config))
         return None, {}
     _agree(rank, lambda: check_journal(found, config))
     if rank.is_first and found.manifest["format"] == OLDER:
@@ -149,8 +151,31 @@ def _set_aside(config: RunConfig, step: int, reason: str) -> None:
     say(f"WARNING: the checkpoint of step {step} is damaged ({reason}). It is set aside as {folder}")
 
 
-def _none_is_left(config: RunConfig) -> str:
-    """Why the run cannot begin anew where there is no checkpoint; nothing where it never had one."""
+def _check_beginning(config: RunConfig) -> None:
+    """Raise CheckpointError where weights that the run would begin with are not as they were written; reads them."""
+    adapter = config.lora.adapter if config.lora else None
+    for setting, folder in (("init_from", config.init_from), ("lora.adapter", adapter)):
+        try:
+            if folder is not None:
+                check_weights_as_written(Path(folder))
+        except ValueError as error:
+            raise CheckpointError(f"{setting}: {error}") from None
+
+
+def _refuse_anew(config: RunConfig) -> None:
+    """As `check_begins`, noted in the journal, by which a job knows that it is of no use to queue again."""
+    try:
+        check_begins(config)
+    except CheckpointError as error:
+        with Journal(config.run_folder) as journal:
+            journal.event(REFUSED, error=str(error))
+        raise
+
+
+def check_begins(config: RunConfig) -> None:
+    """Raise CheckpointError where there is no checkpoint, and the run had some: it cannot go on, nor begin anew."""
+    if saved_steps(config.checkpoints):
+        return
     damaged, saved = damaged_folders(config.checkpoints), _last_saved(config)
     if damaged:
         names = ", ".join(path.name for path in damaged)
@@ -158,13 +183,10 @@ def _none_is_left(config: RunConfig) -> str:
     elif saved is not None:
         refusal = f"there is no checkpoint, but the run has saved, last at step {saved}. Put that back as step_N; or"
     else:
-        return ""
+        return
     if saved is not None:
         refusal += f"{' and' if damaged else ''} move journal.jsonl and metrics.jsonl out of {config.run_folder}"
-    refusal = f"{config.checkpoints}: {refusal}, and the run begins at its first step"
-    with Journal(config.run_folder) as journal:
-        journal.event(REFUSED, error=refusal)
-    return refusal
+    raise CheckpointError(f"{config.checkpoints}: {refusal}, and the run begins at its first step")
 
 
 def _last_saved(config: RunConfig) -> int | None:

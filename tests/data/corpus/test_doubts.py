@@ -3,7 +3,7 @@ from pathlib import Path
 
 from data.config import DecontaminationConfig
 from data.corpus.decontaminate import load_items
-from data.corpus.doubts import contamination_warnings, mostly_around, short_items
+from data.corpus.doubts import contamination_warnings, mostly_around, partly_undated, short_items
 from data.corpus.report import (
     contamination_report,
 )
@@ -69,3 +69,17 @@ def test_evaluation_items_that_are_not_looked_for_are_said(tmp_path: Path) -> No
         lines = short_items(config, met)
         assert [said in line for line in lines] == [True] * bool(said)
     assert short_items(config_of(), None) == []
+
+
+def test_undated_documents_beside_dated_ones_are_doubted() -> None:
+    """Half of a source's records had their date under another name, and were trained on as if they had none."""
+    for cutoff, undated, said in (("2017-01-01", 75, True), ("2017-01-01", 150, False), (None, 75, False)):
+        config = config_of(
+            cutoff=cutoff, sources=[{"name": "news", "path": "/nowhere", "undated": "train", "date_field": "date"}]
+        )
+        result = kept(documents=150)
+        result.counts.read, result.counts.undated = 150, undated
+        lines = partly_undated(config, {"news": result})
+        assert [line.partition(", though")[0] for line in lines] == (
+            ["source 'news': 75 of 150 records have no date and are trained on (undated: train)"] if said else []
+        )

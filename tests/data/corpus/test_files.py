@@ -2,8 +2,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
-from data.corpus.files import corpus_batches, corpus_files
+from data.corpus.files import RowGroup, corpus_batches, corpus_files, read_row_groups
+from data.errors import DataError
+from data.files import finish_stage
+from data.tokenizer.text import read_groups
 
 
 def write(file: Path, texts: list[str]) -> None:
@@ -31,3 +35,25 @@ def test_batches_hold_the_wanted_columns_in_order(tmp_path: Path) -> None:
     assert all(batch.num_rows <= 2 and batch.schema.names == ["text"] for batch in batches)
     texts = [text for batch in batches for text in batch["text"].to_pylist()]
     assert texts == [f"{number}.{row}" for number in range(3) for row in range(5)]
+
+
+def test_a_file_that_changed_at_equal_size_is_read_by_nobody(tmp_path: Path) -> None:
+    file = tmp_path / "train" / "news" / "00000.parquet"
+    write(file, ["The rate rose."])
+    finish_stage(tmp_path, {}, [file])
+    readers = {
+        "batches": lambda: list(corpus_batches([file], ["text"])),
+        "row groups": lambda: read_row_groups(file, [0], ["text"]),
+        "tokenizer": lambda: list(read_groups([RowGroup(file, 0)])),
+    }
+    for read in readers.values():
+        assert read()
+    file.write_bytes(file.read_bytes().replace(b"The rate rose.", b"The rate fell."))
+    assert pq.read_table(file)["text"].to_pylist() == ["The rate fell."], "it can be read"
+    for read in readers.values():
+        with pytest.raises(DataError, match=rf"{file} is not as it was written: delete it, and run `domainlm prepare"):
+            read()
+    unknown = file.with_name("00001.parquet")
+    write(unknown, ["other"])
+    with pytest.raises(DataError, match=r"00001.parquet is not in the corpus's manifest.json"):
+        list(corpus_batches([unknown], ["text"]))

@@ -9,6 +9,8 @@ from data.readers.html import fields_of_page
 from data.readers.html_text import html_text
 from data.readers.rows import MalformedError
 
+ONE_AFTER = "1. One\n\n2.\n\nAfter\n\na | 1. b"
+
 
 @pytest.mark.parametrize(
     ("markup", "text"),
@@ -18,6 +20,9 @@ from data.readers.rows import MalformedError
         ("no tags\nat all", "no tags at all"),
         ("<h2>Item 1.</h2><p>One.</p><p>Two<br>lines.<br><br>Three.", "Item 1.\n\nOne.\n\nTwo\nlines.\n\nThree."),
         ("<ul><li>a<li>b</ul>", "- a\n- b"),
+        ("<ul><li><p>One</p><p>more</p></li>\n<li> <a><p>Two</p></a></ul>", "- One\n\nmore\n\n- Two"),
+        ("<ul><li><div>One</div><li><ul><li><p>in</ul><li></ul><p>After", "- One\n- - in\n\n-\n\nAfter"),
+        ("<ol><li><h3>One</h3><li></ol><p>After<table><tr><td>a<td><ol><li><p>b</ol></table>", ONE_AFTER),
         ("a<span>1,</span><b>23</b>4", "a1,234"),
         ("<pre>a   b\n  c</pre>", "a   b\n  c"),
         ("1,234<sup>1</sup> 10<sup>-5</sup> 4<sup>th</sup>", "1,234^1 10^-5 4th"),

@@ -166,3 +166,20 @@ def test_of_alternatives_one_with_text_in_it_is_read(alternatives: tuple[str, ..
     parts = "".join(f"--out\nContent-Type: {part}\n" for part in alternatives)
     found = rows(f"Subject: a\nContent-Type: multipart/alternative; boundary=out\n\n{parts}--out--\n".encode())
     assert [fields["text"] for _, fields in found if isinstance(fields, dict)] == [text]
+
+
+WRITTEN = "A line of \nmany.\n\n> quo \n> ted\n>> deep \n over \n-- \nMe \n and >"
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("format=flowed", "A line of many.\n\n> quo ted\n>> deep \nover \n-- \nMe and >"),
+        ("format=Flowed; delsp=no", "A line of many.\n\n> quo ted\n>> deep \nover \n-- \nMe and >"),
+        ("format=flowed; DelSp=YES", "A line ofmany.\n\n> quoted\n>> deep\nover\n-- \nMeand >"),
+        ("format=fixed; delsp=yes", WRITTEN),
+    ],
+)
+def test_lines_that_go_on_are_one(kind: str, text: str) -> None:
+    found = only(f"Subject: a\nContent-Type: text/plain; {kind}\n\n{WRITTEN}\n".encode())
+    assert found["text"] == text

@@ -263,7 +263,7 @@ def test_a_changed_byte_of_the_corpus_is_seen(tokenizer: Path, tmp_path: Path) -
     whole = file.read_bytes()
     file.write_bytes(whole.replace(b"The rate rose.", b"The rate fell."))
     assert pq.read_table(file)["text"].to_pylist() == ["The rate fell."], "it can be read"
-    with pytest.raises(DataError, match=rf"{file} is not as it was written: run `domainlm prepare CONFIG` again"):
+    with pytest.raises(DataError, match=rf"{file} is not as it was written: delete it, and run"):
         encode_corpus(corpus, tokenizer, tmp_path / "shards", seed=0, workers=1)
     file.write_bytes(whole)
     assert encode_corpus(corpus, tokenizer, tmp_path / "shards", seed=0, workers=1)

@@ -5,6 +5,7 @@ import gzip
 import json
 import lzma
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -614,3 +615,15 @@ def test_settings_of_one_format_may_stand_beside_files_of_others(tmp_path: Path)
     assert len(input_parts(SourceConfig.model_validate({"name": "news", "path": str(tmp_path), "warc": {}}))) == 3
     source = SourceConfig.model_validate({"name": "news", "path": str(tmp_path / "*.[jt]*"), "text_is": "html"})
     assert len(input_parts(source)) == 2
+
+
+def test_a_text_beside_its_summary_is_counted_as_left_out(tmp_path: Path) -> None:
+    """With text_field on the summaries, a corpus of them was made without a word of the texts beside."""
+    summary, whole = "The court allows the appeal. " * 3, "The court allows the appeal for these reasons. " * 20
+    records = [{"id": str(number), "summary": summary, "text": whole, "notes": [whole]} for number in range(3)]
+    (tmp_path / "a.jsonl").write_bytes(lines([*records, {"id": "3", "summary": " " * 30, "text": whole}]))
+    for field, expected in (("summary", {"longer text in the field 'text'": 3}), ("text", {})):
+        source, left_out = SourceConfig(name="news", path=str(tmp_path), text_field=field), Counter[str]()
+        for part in input_parts(source):
+            list(read_part(source, part, lambda record: None, left_out=left_out))
+        assert left_out == expected

@@ -14,6 +14,7 @@ from domainlm.branch import Edit, branch
 from domainlm.export import export
 from domainlm.status.read import read_status
 from domainlm.status.text import describe
+from model.huggingface_folder import _describe
 from tests.launched.runs import assert_same_run, run_to_the_end, run_train
 from tests.train.checkpoints.test_folders import save
 from train.checkpoints import trained
@@ -265,3 +266,20 @@ def test_an_altered_manifest_is_set_aside_too(
     assert found.step == 4
     assert "the checkpoint of step 8 is damaged" in capsys.readouterr().err
     assert "manifest.json is not as it was written" in read_journal(config.run_folder)[0]["reason"]
+
+
+def test_ranks_without_a_command_around_them_begin_with_no_damaged_weights(
+    make_config: Callable[..., RunConfig], data_folder: Path, one_rank: None, tmp_path: Path
+) -> None:
+    """`deepspeed --module train` trained on weights with a flipped bit, which `domainlm train` refuses."""
+    base = tmp_path / "base"
+    base.mkdir()
+    (base / "model.safetensors").write_bytes(b"weights")
+    (base / "domainlm.json").write_text(
+        json.dumps({"files": {"model.safetensors": _describe(base / "model.safetensors")}})
+    )
+    config = make_config(data={"folder": str(data_folder)}, init_from=str(base))
+    assert find_start(config, ALONE, open_stream(config)) == (None, {})
+    flip_a_bit(base / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"init_from: .* written: model.safetensors: export it again"):
+        find_start(config, ALONE, open_stream(config))
