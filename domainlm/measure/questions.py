@@ -62,8 +62,7 @@ def ask(
 
     Args:
         others: as `named_model.load_named` takes them.
-        items: most of each kind.
-        kinds: that are asked.
+        items: most of each of the kinds.
         passages: of the run's corpus before each question, at most, for answers beside those without; None for none.
         window, dtype: of models of transformers.
 
