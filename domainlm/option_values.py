@@ -5,7 +5,7 @@ import datetime
 import itertools
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 
@@ -48,6 +48,18 @@ def day(text: str) -> datetime.date:
 def path(text: str) -> Path:
     """The type of an option that names a file or a folder, absolute."""
     return Path(text).absolute()  # of the folder in which the words were typed
+
+
+def some_of(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    """The type of an option that names some of what is known, commas between them; in the order of what is known."""
+
+    def checked(text: str) -> tuple[str, ...]:
+        named = text.split(",")
+        if unknown := [name for name in named if name not in known]:
+            raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(known)}")
+        return tuple(name for name in known if name in named)
+
+    return checked
 
 
 def shard(text: str) -> tuple[int, int]:

@@ -2,7 +2,8 @@
 
 import argparse
 
-from domainlm.option_values import day, path, whole
+from domainlm.option_values import day, path, some_of, whole
+from evaluation.questions.items import KINDS
 
 
 def add_general_model(command: argparse.ArgumentParser) -> None:
@@ -21,6 +22,13 @@ def add_questions(questions: argparse.ArgumentParser) -> None:
     add_general_model(questions)
     questions.add_argument(
         "--items", type=whole(20), default=200, metavar="N", help="most items of each kind (default: 200, least 20)"
+    )
+    questions.add_argument(
+        "--kinds",
+        type=some_of(KINDS),
+        default=KINDS,
+        metavar="KIND,…",
+        help=f"of these alone (default: {','.join(KINDS)})",
     )
     questions.add_argument(
         "--retrieve",

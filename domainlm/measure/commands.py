@@ -21,7 +21,7 @@ def compare(arguments: argparse.Namespace, config: RunConfig) -> Result:
 def questions(arguments: argparse.Namespace, config: RunConfig) -> Result:
     from domainlm.measure import questions as asking
 
-    wanted = {"items": arguments.items, "passages": arguments.retrieve}
+    wanted = {"items": arguments.items, "passages": arguments.retrieve, "kinds": arguments.kinds}
     if arguments.examples:
         from domainlm.measure import examples
 

@@ -6,6 +6,7 @@ Nothing held out has a part in them: they are made of the corpus's split `train`
 import datetime
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from data.files import atomic_write, file_digest, finished_inputs
 from data.tokenizer.build import end_of_text_id, load_tokenizer
 from domainlm.retrieval.index import open_search
 from evaluation.questions.examples import Passages, make_examples, training_documents
+from evaluation.questions.items import KINDS, Kind
 from train.config import RunConfig
 
 MARKS = 8
@@ -22,7 +24,13 @@ MARKS = 8
 
 
 def write_examples(
-    config: RunConfig, file: Path, *, items: int, passages: int | None, since: datetime.date | None
+    config: RunConfig,
+    file: Path,
+    *,
+    items: int,
+    passages: int | None,
+    since: datetime.date | None,
+    kinds: Sequence[Kind] = KINDS,
 ) -> dict[str, Any]:
     """Write questions with their right answers as JSON lines, which `finetune` takes with `form: pairs`.
 
@@ -30,6 +38,7 @@ def write_examples(
         items: most of each kind.
         passages: before half of the questions, at most; None for none.
         since: of documents of this day and later; None for all.
+        kinds: of these alone.
 
     Returns:
         {"file", "examples", "with_passages", "without_room": for which passages were found that no row has room for,
@@ -42,23 +51,23 @@ def write_examples(
     shown = _passages(config, passages) if passages else None
     domain = {source.name for source in config.data.sources if source.domain}
     documents = training_documents(config.corpus, domain, since)
-    kinds: Counter[str] = Counter()
+    made: Counter[str] = Counter()
     asked_about, with_passages, without_room = set(), 0, 0
     file.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(file) as out:
-        for record, found in make_examples(documents, items, shown, config.seed):
-            kinds[record["kind"]] += 1
+        for record, found in make_examples(documents, items, shown, config.seed, kinds):
+            made[record["kind"]] += 1
             asked_about.add(record["document"])
             with_passages += bool(record["passages"])
             without_room += bool(found and not record["passages"])
             out.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
     return {
         "file": str(file),
-        "examples": kinds.total(),
+        "examples": made.total(),
         "with_passages": with_passages,
         "without_room": without_room,
         "row": shown.room + MARKS if shown else None,
-        "kinds": dict(kinds),
+        "kinds": dict(made),
         "documents": len(asked_about),
     }
 

@@ -9,15 +9,19 @@ from typing import Any, NamedTuple
 
 from data.errors import DataError
 from data.files import finished_digest, stage_digest, write_atomically
+from data.progress import say
 from domainlm.configuration import check_made_of_documents
 from domainlm.measure.already_read import HeldOutId, already_read
 from domainlm.measure.named_model import check_names, load_named, own_model
 from domainlm.retrieval.index import index_folder, open_search
 from evaluation.general_model import Dtype
+from evaluation.language_model import LanguageModel
 from evaluation.questions.answers import Answers, answer, tasks
-from evaluation.questions.build import ITEMS, Questions, make_questions
+from evaluation.questions.build import ITEMS, Questions, make_questions, of_kinds
+from evaluation.questions.items import KINDS, Kind
 from evaluation.questions.open_book import MASKED, WITHOUT, Found, OpenAnswers, answer_open, in_all, look_up, open_tasks
 from evaluation.questions.ways import compare_ways
+from train.checkpoints.folders import find_latest
 from train.checkpoints.identity import check_data
 from train.config import RunConfig
 from train.config_file import ConfigError
@@ -47,15 +51,18 @@ def ask(
     others: Sequence[str],
     *,
     items: int = ITEMS,
+    kinds: Sequence[Kind] = KINDS,
     passages: int | None = None,
     window: int | None = None,
     dtype: Dtype | None = None,
 ) -> dict[str, Any]:
     """Make the questions of a run's corpus and score the models on them; reports/questions.json.
 
+    A run that has no checkpoint yet has no model to be asked: then the others are asked alone, which is said.
+
     Args:
         others: as `named_model.load_named` takes them.
-        items: most of each kind.
+        items: most of each of the kinds.
         passages: of the run's corpus before each question, at most, for answers beside those without; None for none.
         window, dtype: of models of transformers.
 
@@ -66,22 +73,21 @@ def ask(
 
     Raises:
         ConfigError: a name is of no model, two models have one name, or the run is a fine-tuning.
-        CheckpointError: the run has none, or shards and corpus are not those that it was trained with.
+        CheckpointError: shards and corpus are not those that the run was trained with, or there is no model at all.
         DataError: no documents are held out, all kinds of items are refused, or there is no index of the corpus.
     """
     check_made_of_documents(config, "questions")
     check_names(others)
     search = open_search(config) if passages else None  # what is wrong with it is said before all else
-    questions = _questions(config, items, with_passages=search is not None)
-    own, trained = own_model(config)
-    check_data(trained.checkpoint, config)
-    models = [own, *(load_named(path, window=window, dtype=dtype) for path in others)]
+    questions = _questions(config, items, kinds, with_passages=search is not None)
+    own = _own(config, others)
+    models = [*own, *(load_named(path, window=window, dtype=dtype) for path in others)]
     if repeated := {name for name, count in Counter(model.name for model in models).items() if count > 1}:
         raise ConfigError(f"there are two models of the name {min(repeated)}: rename a folder")
     index = stage_digest(index_folder(config), "retrieve") if search else ""
     found = look_up(questions, search, passages, index) if search and passages else None
     held_out, answers = _documents(questions), config.reports / ANSWERS
-    remarks = [(), *(already_read(path, held_out, config).remarks for path in others)]
+    remarks = [*([()] * len(own)), *(already_read(path, held_out, config).remarks for path in others)]
     asked = []
     for model, of_model in zip(models, remarks, strict=True):
         closed = answer(model, questions, answers)
@@ -102,9 +108,19 @@ def ask(
     return result
 
 
-def _questions(config: RunConfig, items: int, *, with_passages: bool) -> Questions:
+def _own(config: RunConfig, others: Sequence[str]) -> list[LanguageModel]:
+    """The model of the run's newest checkpoint; none where it has none yet and others are asked."""
+    if others and find_latest(config.checkpoints) is None:
+        say(f"{config.name} has no checkpoint yet: only what is named beside it is asked")
+        return []
+    own, trained = own_model(config)
+    check_data(trained.checkpoint, config)
+    return [own]
+
+
+def _questions(config: RunConfig, items: int, kinds: Sequence[Kind], *, with_passages: bool) -> Questions:
     """Those of the run's corpus. Raises DataError: none are left to ask, or none that are asked with passages."""
-    questions = make_questions(
+    made = make_questions(
         config.corpus,
         config.reports / FOLDER,
         domain={source.name for source in config.data.sources if source.domain},
@@ -112,13 +128,15 @@ def _questions(config: RunConfig, items: int, *, with_passages: bool) -> Questio
         seed=config.seed,
         workers=config.data.workers,
     )
-    reasons = "; ".join(f"{kind}: {about['refused']}" for kind, about in questions.summary["kinds"].items())
+    questions = of_kinds(made, kinds)
+    why = {kind: about["refused"] or WITHOUT.get(kind) for kind, about in questions.summary["kinds"].items()}
+    reasons = "; ".join(f"{kind}: {reason}" for kind, reason in why.items())
     if not questions.items:
         raise DataError(f"{config.name}: no questions are left to ask: {reasons}: hold more text out")
     if with_passages and WITHOUT.keys() >= questions.items.keys():
         raise DataError(
-            f"{config.name}: no questions are left that are asked with passages: {reasons}: hold more text out, or "
-            "leave --retrieve out"
+            f"{config.name}: no questions are left that are asked with passages: {reasons}: hold more text out, ask "
+            "other --kinds, or leave --retrieve out"
         )
     return questions
 
@@ -242,6 +260,11 @@ def _with_passages(kind: str, of_models: Sequence[Mapping[str, Any]]) -> Iterato
     if kind in MASKED:
         said = ((task["right_in_passages"]["value"], task["wrong_in_passages"]["value"]) for task in of_models)
         yield _line("  which has the answer", "", (f"{right:.1%}, a wrong one {wrong:.1%}" for right, wrong in said))
+        for label, where in (("  right where it has", "where_said"), ("  right where it has not", "elsewhere")):
+            pairs = [(task.get(f"closed_{where}"), task.get(f"open_{where}")) for task in of_models]
+            yield _line(
+                label, "", (f"{_percent(closed)}, with passages {_percent(opened)}" for closed, opened in pairs)
+            )
 
 
 def _line(label: str, numbers: str, cells: Iterable[str]) -> str:

@@ -1,7 +1,7 @@
 """What a model answers, kept kind by kind as it is scored, and its accuracies beside those of another model."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from evaluation.questions.items import Item, Kind
 from evaluation.questions.score import PER_BYTE, accuracy, choice_nats, costs, credit, difference, figure
 
 AT_ONCE = 50
-"""Items of a group."""
+"""Items of a group, which are kept together."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Answers:
 
 
 def answer(model: LanguageModel, questions: Questions, folder: Path) -> Answers:
-    """Score all choices of all items, but those of the kinds that the folder has from before.
+    """Score all choices of all items, but those that the folder has from before.
 
     Args:
         folder: where the answers of all models are kept.
@@ -49,39 +49,41 @@ def folder_of(model: LanguageModel, questions: Questions, folder: Path, **more: 
 
 
 def _answer(model: LanguageModel, items: Sequence[Item], file: Path) -> list[list[float]]:
-    if before := kept(file, items):
-        return before["nats"]
-    nats = score(model, [(item.prompt, item.choices) for item in items], f"{file.stem}, {model.name}")
-    keep(file, items, nats=nats)
-    return nats
+    def ask(part: Sequence[Item]) -> Values:
+        return {"nats": choice_nats(model, [(item.prompt, item.choices) for item in part])}
+
+    return in_groups(file, items, f"{file.stem}, {model.name}", lambda first, end: ask(items[first:end]))["nats"]
 
 
-def kept(file: Path, items: Sequence[Item]) -> dict[str, list[Any]] | None:
-    """What `keep` has written of the same items; None where there is nothing, or no more than a part."""
-    try:
-        content = json.loads(file.read_bytes())
-        lengths = {len(each) for each in content.values()}
-        whole = lengths == {len(items)} and content["items"] == [item.id for item in items]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return dict(content) if whole else None
+Values = dict[str, list[Any]]
+"""By name, one for each item."""
 
 
-def keep(file: Path, items: Sequence[Item], **values: Sequence[Any]) -> None:
-    """Write values, one each for every item."""
-    write_atomically(file, json.dumps({"items": [item.id for item in items], **values}))
-
-
-def score(model: LanguageModel, asked: Sequence[tuple[str, Sequence[str]]], said: str) -> list[list[float]]:
-    """The nats of the choices of prompts.
+def in_groups(file: Path, items: Sequence[Item], said: str, ask: Callable[[int, int], Values]) -> Values:
+    """What is asked of items, kept group by group: the same call goes on behind what the file has from before.
 
     Args:
         said: of what progress is shown.
+        ask: the values of the items from one number to another.
     """
-    nats: list[list[float]] = []
-    for first in progress(range(0, len(asked), AT_ONCE), said, unit="groups"):
-        nats += choice_nats(model, asked[first : first + AT_ONCE])
-    return nats
+    values = _kept(file, items)
+    for first in progress(range(len(values.pop("items", ())), len(items), AT_ONCE), said, unit="groups"):
+        end = min(first + AT_ONCE, len(items))
+        for name, each in ask(first, end).items():
+            values[name] = [*values.get(name, ()), *each]
+        write_atomically(file, json.dumps({"items": [item.id for item in items[:end]], **values}))
+    return values
+
+
+def _kept(file: Path, items: Sequence[Item]) -> Values:
+    """What the file has of the first of these items, their ids as "items"; nothing where it is torn or of others."""
+    try:
+        content = dict(json.loads(file.read_bytes()))
+        count = len(content["items"])
+        whole = {len(each) for each in content.values()} == {count} and len(content) > 1
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return content if whole and content["items"] == [item.id for item in items[:count]] else {}
 
 
 def tasks(answers: Answers, beside: Answers | None, questions: Questions, seed: int) -> dict[str, Any]:

@@ -83,6 +83,13 @@ def make_questions(
     return _read(folder)
 
 
+def of_kinds(questions: Questions, kinds: Collection[Kind]) -> Questions:
+    """Those of some kinds; the digest stays that of all that were made, so that answers are kept under it."""
+    items = {kind: each for kind, each in questions.items.items() if kind in kinds}
+    about = {kind: each for kind, each in questions.summary["kinds"].items() if kind in kinds}
+    return Questions(items, {**questions.summary, "kinds": about}, questions.digest)
+
+
 def lm_eval_task(kind: Kind, items: Path) -> str:
     """A task of lm-eval for items, which `--include_path` finds; JSON, which is YAML."""
     task = {

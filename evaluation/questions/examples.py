@@ -19,7 +19,7 @@ from data.progress import progress
 from data.retrieval.prompt import OpenBook
 from data.retrieval.search import Bound, Search
 from evaluation.questions.documents import Document, read_documents
-from evaluation.questions.items import KINDS, Item
+from evaluation.questions.items import KINDS, Item, Kind
 from evaluation.questions.make import make_items
 from evaluation.questions.open_book import WITHOUT, book_for, query
 
@@ -66,20 +66,25 @@ def training_documents(corpus: Path, domain: Collection[str], since: datetime.da
 
 
 def make_examples(
-    documents: dict[str, list[Document]], most: int, passages: Passages | None, seed: int
+    documents: dict[str, list[Document]],
+    most: int,
+    passages: Passages | None,
+    seed: int,
+    kinds: Sequence[Kind] = KINDS,
 ) -> Iterator[tuple[dict[str, Any], int]]:
     """A record for each question, to be read as a pair: the prompt, maybe behind passages, and the right answer.
 
     Args:
         documents: by source.
         most: questions of each kind.
+        kinds: of these alone.
 
     Returns:
         {"id", "date": the last day of the latest document that has a part in it, "kind", "document", "prompt",
         "response", "passages": the ids of their documents}, in random order; beside each, how many passages were found.
     """
     items: list[Item] = []
-    for kind in KINDS:
+    for kind in kinds:
         turns = itertools.zip_longest(*(make_items(kind, each, most, seed) for each in documents.values()))
         items += [item for item in itertools.chain.from_iterable(turns) if item is not None][:most]
     dates = {(source, one.id): one.date for source, each in documents.items() for one in each}

@@ -20,11 +20,11 @@ from data.retrieval.search import Bound, Passage, Search
 from evaluation.figures import as_json
 from evaluation.intervals import Interval
 from evaluation.language_model import LanguageModel
-from evaluation.questions.answers import Answers, folder_of, item_credits, keep, kept, score
+from evaluation.questions.answers import Answers, Values, folder_of, in_groups, item_credits
 from evaluation.questions.build import Questions
 from evaluation.questions.items import Item, Kind
 from evaluation.questions.make import stands_in
-from evaluation.questions.score import accuracy, count_documents, difference
+from evaluation.questions.score import accuracy, choice_nats, count_documents, difference
 
 FORMAT = 2
 WITHOUT: Mapping[str, str] = {"order": "nothing but its choices, two whole texts, could be looked up by"}
@@ -108,19 +108,18 @@ def bound_of(item: Item) -> Bound:
 
 
 def answer_open(closed: Answers, questions: Questions, found: Found, folder: Path) -> OpenAnswers:
-    """Answer with passages, but for the kinds that the folder has from before.
+    """Answer with passages, but for what the folder has from before.
 
     Args:
         closed: what the model answers without.
         folder: where the answers of all models are kept.
     """
     place = folder_of(closed.model, questions, folder, found=found.digest)
-    nats, shown, said = {}, {}, {}
-    for kind, passages in found.passages.items():
-        nats[kind], shown[kind], said[kind] = _answer(
-            closed.model, questions.items[kind], passages, closed.nats[kind], place / f"{kind}.json"
-        )
-    return OpenAnswers(nats, shown, said)
+    values = {
+        kind: _answer(closed.model, questions.items[kind], passages, closed.nats[kind], place / f"{kind}.json")
+        for kind, passages in found.passages.items()
+    }
+    return OpenAnswers(*({kind: each[name] for kind, each in values.items()} for name in ("nats", "shown", "said")))
 
 
 def _answer(
@@ -129,18 +128,23 @@ def _answer(
     found: Sequence[Sequence[Passage]],
     closed: Sequence[Sequence[float]],
     file: Path,
-) -> tuple[list[list[float]], list[int], list[list[bool]]]:
-    if before := kept(file, items):
-        return before["nats"], before["shown"], before["said"]
+) -> Values:
     room = model.window + 1  # the last token is predicted and not read
-    books = [book_for(model.encode, room, item, passages) for item, passages in zip(items, found, strict=True)]
-    asked = [(book.prompt, item.choices) for item, book in zip(items, books, strict=True) if book.citations]
-    opened = iter(score(model, asked, f"{file.stem} with passages, {model.name}"))
-    nats = [next(opened) if book.citations else list(own) for book, own in zip(books, closed, strict=True)]
-    shown = [len(book.citations) for book in books]
-    said = [said_by(book, item) if item.kind in MASKED else [] for book, item in zip(books, items, strict=True)]
-    keep(file, items, nats=nats, shown=shown, said=said)
-    return nats, shown, said
+
+    def ask(first: int, end: int) -> Values:
+        part, own = items[first:end], closed[first:end]
+        books = [book_for(model.encode, room, item, each) for item, each in zip(part, found[first:end], strict=True)]
+        asked = [(book.prompt, item.choices) for item, book in zip(part, books, strict=True) if book.citations]
+        opened = iter(choice_nats(model, asked))
+        return {
+            "nats": [next(opened) if book.citations else list(each) for book, each in zip(books, own, strict=True)],
+            "shown": [len(book.citations) for book in books],
+            "said": [
+                said_by(book, item) if item.kind in MASKED else [] for book, item in zip(books, part, strict=True)
+            ],
+        }
+
+    return in_groups(file, items, f"{file.stem} with passages, {model.name}", ask)
 
 
 def book_for(encode: Callable[[str], Sequence[int]], room: int, item: Item, passages: Sequence[Passage]) -> OpenBook:
@@ -171,15 +175,18 @@ def open_tasks(
         {task: {"open_book": accuracy with passages, "open_less_closed": less that without, paired, "passages_found" and
         "passages_shown": shares of questions for which there was one, and in whose prompt one had room, of MASKED kinds
         "right_in_passages" and "wrong_in_passages": shares for which what was shown has the right answer, and has a
-        wrong one (the mean of them), "open_book_difference" from the other model}}, {"value", "low", "high"} each.
+        wrong one (the mean of them), "closed_where_said" and "open_where_said": accuracies without and with passages on
+        those for which it has the right answer, "closed_elsewhere" and "open_elsewhere" on all others, left out where
+        there are none, "open_book_difference" from the other model}}, {"value", "low", "high"} each.
     """
     tasks = {}
     for kind, passages in found.passages.items():
         items = questions.items[kind]
         right = item_credits(items, opened.nats[kind])
+        alone = item_credits(items, closed.nats[kind])
         figures = {
             "open_book": accuracy(items, right, seed),
-            "open_less_closed": difference(items, right, item_credits(items, closed.nats[kind]), seed),
+            "open_less_closed": difference(items, right, alone, seed),
             "passages_found": accuracy(items, [float(bool(each)) for each in passages], seed),
             "passages_shown": accuracy(items, [float(each > 0) for each in opened.shown[kind]], seed),
         }
@@ -188,10 +195,25 @@ def open_tasks(
             figures["right_in_passages"] = accuracy(items, [float(each[item.answer]) for item, each in said], seed)
             wrong = [(sum(each) - each[item.answer]) / (len(each) - 1) for item, each in said]
             figures["wrong_in_passages"] = accuracy(items, wrong, seed)
+            figures |= _by_what_is_said([each[item.answer] for item, each in said], items, alone, right, seed)
         if first is not None:
             figures["open_book_difference"] = difference(items, right, item_credits(items, first.nats[kind]), seed)
         tasks[f"questions/{kind}"] = {name: as_json(figure) for name, figure in figures.items()}
     return tasks
+
+
+def _by_what_is_said(
+    is_said: Sequence[bool], items: Sequence[Item], alone: Sequence[float], right: Sequence[float], seed: int
+) -> dict[str, Interval]:
+    """Accuracies without passages and with them where these have the right answer, and where they do not."""
+    figures = {}
+    for where, wanted in (("where_said", True), ("elsewhere", False)):
+        chosen = [place for place, each in enumerate(is_said) if each == wanted]
+        for way, values in (("closed", alone), ("open", right)):
+            if chosen:
+                of = [items[place] for place in chosen]
+                figures[f"{way}_{where}"] = accuracy(of, [values[place] for place in chosen], seed)
+    return figures
 
 
 def in_all(closed: Answers, opened: OpenAnswers, found: Found, questions: Questions, seed: int) -> dict[str, Any]:

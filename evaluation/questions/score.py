@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluation.bits_per_byte import NOT_SCORED, windows
+from evaluation.continuations import Request
 from evaluation.figures import as_json
 from evaluation.intervals import Interval, ratio_interval
 from evaluation.language_model import LanguageModel
@@ -26,14 +27,51 @@ def choice_nats(model: LanguageModel, questions: Sequence[tuple[str, Sequence[st
     """Negative log-likelihood of each choice of each question behind its prompt, in nats.
 
     Prompt and choice are encoded as one text, and what it has beyond the ids of the prompt alone is scored: from the
-    same id on for all choices of a question. A text longer than the model's window loses its beginning; a choice longer
-    than the window is read in windows with half a window of context.
+    same id on for all choices of a question. What these share is read once, where all fit into the model's window. A
+    text longer than that loses its beginning; a choice longer than it is read in windows with half a window of context.
 
     Args:
         questions: prompts and their choices.
     """
     nats = [[0.0] * len(choices) for _, choices in questions]
-    rows = [row for number, question in enumerate(questions) for row in _rows(model, number, *question)]
+    rows: list[_Row] = []
+    behind: dict[tuple[int, int], Request] = {}
+    for number, question in enumerate(questions):
+        texts, same = _encoded(model, *question)
+        if model.continuation_losses and max(map(len, texts)) <= model.window + 1:
+            behind |= {
+                (number, choice): Request(text[:same].tolist(), text[same:].tolist())
+                for choice, text in enumerate(texts)
+                if len(text) > same
+            }
+        else:
+            rows += _rows(model, number, texts, same)
+    _score_rows(model, rows, nats)
+    if behind and model.continuation_losses:
+        for (number, choice), scored in zip(behind, model.continuation_losses([*behind.values()]), strict=True):
+            nats[number][choice] = scored.nats
+    return nats
+
+
+def _encoded(model: LanguageModel, prompt: str, choices: Sequence[str]) -> tuple[list[npt.NDArray[np.int64]], int]:
+    """The ids of a prompt with each of its choices, and how many of them all begin with, and the prompt alone too."""
+    alone = np.asarray(model.encode(prompt), np.int64)
+    texts = [np.asarray(model.encode(prompt + choice), np.int64) for choice in choices]
+    return texts, min(_same(alone, text) for text in texts)
+
+
+class _Row(NamedTuple):
+    """A window of a question's text with one of its choices; targets from the input `scored` on."""
+
+    question: int
+    choice: int
+    inputs: npt.NDArray[np.int64]
+    scored: int
+    targets: npt.NDArray[np.int64]
+
+
+def _score_rows(model: LanguageModel, rows: list[_Row], nats: list[list[float]]) -> None:
+    """Add what windows cost to the nats of their choices."""
     rows.sort(key=lambda row: -len(row.inputs))  # what is too large for the memory fails at once
     first = 0
     while first < len(rows):
@@ -47,23 +85,10 @@ def choice_nats(model: LanguageModel, questions: Sequence[tuple[str, Sequence[st
         losses = np.where(targets == NOT_SCORED, 0.0, model.token_losses(inputs, targets).astype(np.float64))
         for row, loss in zip(batch, losses.sum(axis=1).tolist(), strict=True):
             nats[row.question][row.choice] += loss
-    return nats
 
 
-class _Row(NamedTuple):
-    """A window of a question's text with one of its choices; targets from the input `scored` on."""
-
-    question: int
-    choice: int
-    inputs: npt.NDArray[np.int64]
-    scored: int
-    targets: npt.NDArray[np.int64]
-
-
-def _rows(model: LanguageModel, question: int, prompt: str, choices: Sequence[str]) -> Iterator[_Row]:
-    alone = np.asarray(model.encode(prompt), np.int64)
-    texts = [np.asarray(model.encode(prompt + choice), np.int64) for choice in choices]
-    same = min(_same(alone, text) for text in texts)
+def _rows(model: LanguageModel, question: int, texts: Sequence[npt.NDArray[np.int64]], same: int) -> Iterator[_Row]:
+    """The windows in which what the texts have beyond the ids that are the same is read."""
     for choice, text in enumerate(texts):
         begin = max(0, min(same - 1, len(text) - 1 - model.window))
         inputs, targets = text[begin:-1], text[begin + 1 :]

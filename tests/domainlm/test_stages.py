@@ -605,6 +605,19 @@ def test_questions_with_passages_are_answered_twice_and_shown_beside_each_other(
     for line in ("  with passages ", "  that less without, points", "100%, in the window 0%", "small: no passage"):
         assert line in shown
     answers = {file: file.stat().st_mtime_ns for file in config.reports.glob("answers/*/*.json")}
+    config.checkpoints.rename(hidden := config.checkpoints.with_name("hidden"))  # before the run is trained
+    try:
+        code, shown, said = command_line(*words, "--kinds", "date")
+        alone = json.loads((config.reports / "questions.json").read_bytes())
+    finally:
+        hidden.rename(config.checkpoints)
+    assert (code, "has no checkpoint yet: only what is named beside it is asked" in said) == (0, True)
+    assert ([model["name"] for model in alone["models"]], alone["ways"]["kinds"]) == (["general"], ["date"])
+    (task,), of_other = alone["models"][0]["tasks"].values(), other["tasks"]["questions/date"]
+    assert task == {name: value for name, value in of_other.items() if not name.endswith("difference")}
+    assert "name " not in shown
+    code, _, said = command_line(*words, "--kinds", "order")
+    assert (code, "small: no questions are left " in said, "None" in said.splitlines()[-1]) == (2, True, False)
     assert command_line(*words)[0] == 0
     assert json.loads((config.reports / "questions.json").read_bytes()) == result
     assert {file: file.stat().st_mtime_ns for file in config.reports.glob("answers/*/*.json")} == answers

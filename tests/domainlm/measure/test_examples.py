@@ -119,6 +119,7 @@ def test_it_is_said_why_examples_have_no_passages() -> None:
         (("--since", "2005-01-01"), "--since is for --examples"),
         (("runs/other", "--examples", "e.jsonl"), "--examples asks no model, leave out runs/other"),
         (("--examples", "e.jsonl", "--since", "2016-12-31"), "no training documents of 2016-12-31 and later to ask"),
+        (("--kinds", "name,dates"), "'dates' is none of next_sentence, name, number, date, order"),
     ],
 )
 def test_what_cannot_be_made_is_said_in_one_line(

@@ -1,5 +1,6 @@
-"""Answers: an oracle has all right, a model that knows nothing what chance has; kept kind by kind, paired."""
+"""Answers: an oracle has all right, a model that knows nothing what chance has; kept group by group, paired."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from evaluation.language_model import LanguageModel
+from evaluation.questions import answers
 from evaluation.questions.answers import answer, tasks
 from evaluation.questions.build import Questions
 from evaluation.questions.documents import Document
@@ -63,3 +65,28 @@ def test_what_is_answered_is_kept(
     answer(replace(model, digest="another"), questions, tmp_path)
     answer(model, replace(questions, digest="others"), tmp_path)
     assert len(calls) == again + 2 * asked
+
+
+def test_what_was_answered_before_a_stop_is_not_asked_again(
+    questions: Questions, byte_model: Callable[..., LanguageModel], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "AT_ONCE", 7)
+    rows: list[int] = []
+
+    def losses(inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        if len(rows) == 3:
+            raise KeyboardInterrupt
+        rows.append(len(inputs))
+        return 1 + np.sin(inputs * 1.3 + targets * 0.7)
+
+    names = questions.items["name"]
+    model = replace(byte_model(), token_losses=losses, batch_tokens=1 << 20)  # a call for each group
+    with pytest.raises(KeyboardInterrupt):
+        answer(model, replace(questions, items={"name": names}), tmp_path)
+    (file,) = tmp_path.glob("*/name.json")
+    assert json.loads(file.read_bytes())["items"] == [item.id for item in names[:21]]
+    assert rows == [28] * 3
+    model = replace(model, token_losses=lambda inputs, targets: 1 + np.sin(inputs * 1.3 + targets * 0.7))
+    for items in (names, names[::-1]):  # of other items nothing is taken
+        asked = replace(questions, items={"name": items})
+        assert answer(model, asked, tmp_path).nats == answer(model, asked, tmp_path / "whole").nats

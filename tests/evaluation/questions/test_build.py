@@ -12,7 +12,7 @@ import pytest
 from data.errors import DataError
 from data.files import finish_stage
 from evaluation.questions import build
-from evaluation.questions.build import Questions, make_questions
+from evaluation.questions.build import Questions, make_questions, of_kinds
 from evaluation.questions.documents import Document
 from evaluation.questions.items import KINDS, Item
 from tests.evaluation.questions.conftest import prose
@@ -67,6 +67,14 @@ def test_the_same_corpus_gives_the_same_files(
     assert make(corpus, corpus.parent / "questions") == made
     assert "up to date" in capsys.readouterr().err
     assert make(corpus, tmp_path / "again").digest == made.digest
+
+
+def test_some_kinds_are_the_same_questions(made: Questions) -> None:
+    some = of_kinds(made, ("name", "date"))
+    assert list(some.items) == list(some.summary["kinds"]) == ["name", "date"]
+    assert some.items["name"] is made.items["name"]
+    assert (some.digest, some.summary["split"]) == (made.digest, made.summary["split"])
+    assert set(made.items) == set(KINDS), "the others stay"
 
 
 @pytest.mark.usefixtures("one_kind")

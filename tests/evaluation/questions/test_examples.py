@@ -118,6 +118,7 @@ def test_the_same_seed_gives_the_same_and_since_leaves_out_what_is_older(
     narrow = list(make_examples(documents, 24, replace(passages, room=60), seed=3))
     assert not any(record["passages"] for record, _ in narrow)
     assert sum(found > 0 for _, found in narrow) >= sum(bool(record["passages"]) for record in records)
+    assert {record["kind"] for record, _ in make_examples(documents, 9, None, seed=3, kinds=["date"])} == {"date"}
     since = datetime.date(2014, 1, 1)
     late = training_documents(corpus, {"news", "notes"}, since)
     assert all(each.date and each.date.lies_from(since) for found in late.values() for each in found)

@@ -164,6 +164,11 @@ def test_a_model_that_copies_is_right_where_a_passage_of_the_day_tells_it(
         )
         assert task["passages_found"]["value"] == task["passages_shown"]["value"] == 1
         assert task["right_in_passages"]["value"] >= sum(is_told) / len(items)
+        assert task["open_where_said"]["value"] > 0.9 > 0.6 > task["closed_where_said"]["value"]
+        shares = {"where_said": (said := task["right_in_passages"]["value"]), "elsewhere": 1 - said}
+        for way, whole in (("open", task["open_book"]), ("closed", without[f"questions/{kind}"]["accuracy"])):
+            parts = [share * task[f"{way}_{where}"]["value"] for where, share in shares.items() if share]
+            assert sum(parts) == pytest.approx(whole["value"])
         assert task["wrong_in_passages"]["value"] < 0.2, "what is written a day later is not shown"
     assert together["verdict"].startswith("with 3 passages better: +")
     assert together["items"] == sum(map(len, told.items.values()))
@@ -197,6 +202,8 @@ def test_passages_that_nobody_finds_or_has_room_for_change_nothing(
         assert task["passages_found"]["value"] == 1
         assert task["passages_shown"]["value"] == task["open_less_closed"]["value"] == 0
         assert task["right_in_passages"]["value"] == task["wrong_in_passages"]["value"] == 0
+        assert task["open_elsewhere"]["value"] == task["open_book"]["value"]
+        assert "open_where_said" not in task, "of no question nothing is right"
     assert together["verdict"] == "no passage fits beside a question into the 100 tokens that it reads at once"
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from evaluation.continuations import Request, Scored, in_batches
 from evaluation.language_model import LanguageModel
 from evaluation.questions.items import Item
 from evaluation.questions.score import accuracy, choice_nats, costs, credit, difference
@@ -58,6 +59,25 @@ def test_batches_change_nothing(byte_model: Callable[..., LanguageModel]) -> Non
     for size in (1, 100, 1 << 20):
         together = choice_nats(replace(model, batch_tokens=size), questions)
         assert all(np.allclose(one, other) for one, other in zip(alone, together, strict=True))
+
+
+@pytest.mark.parametrize("window", [30, 64])
+def test_what_choices_share_is_read_once_where_they_fit(byte_model: Callable[..., LanguageModel], window: int) -> None:
+    """By the model's own way with prefixes, and to the same nats; what does not fit goes through windows as before."""
+    asked: list[Request] = []
+    model = byte_model(loved=["rose"], window=window)
+
+    def behind(requests: Sequence[Request]) -> list[Scored]:
+        asked.extend(requests)
+        return [Scored(nats, False) for nats in in_batches(model.token_losses, requests, 1)]
+
+    questions = [("Prices ", ["rose.", "fell a lot.", ""]), ("x" * 25, ["rose", "rose again"]), ("y", ["z" * 40])]
+    found = choice_nats(replace(model, continuation_losses=behind), questions)
+    for nats, expected in zip(found, choice_nats(model, questions), strict=True):
+        assert nats == pytest.approx(expected)
+    texts = [(bytes(i - 1 for i in each.prefix[1:]), bytes(i - 1 for i in each.continuation)) for each in asked]
+    fits = [(b"Prices ", b"rose."), (b"Prices ", b"fell a lot."), (b"x" * 25, b"rose"), (b"x" * 25, b"rose again")]
+    assert texts == (fits[:2] if window == 30 else [*fits, (b"y", b"z" * 40)])
 
 
 def test_a_credit_is_shared_among_equals(item: Callable[..., Item]) -> None:
