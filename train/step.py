@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from evaluation.gradient_noise import noise_of_step
 from model.sizes import flop_per_token
 from train import watchdog
 from train.diagnostics import diagnose
@@ -123,6 +124,9 @@ def step_metrics(run: Run, result: StepResult, stated_flops: float | None) -> di
         "loss": gradient.loss,
         "learning_rate": learning_rate(training, result.step),
         "gradient_norm": gradient.norm,
+        **noise_of_step(
+            gradient.micro_square, training.micro_batch, gradient.norm**2, batch_size(training, result.step)
+        ),
         "tokens": consumed_samples(training, result.step) * model.sequence_length,
         "tokens_per_second": tokens_per_second,
         **shares,
