@@ -41,6 +41,7 @@ from train.engine.initial_weights import set_initial_weights
 from train.process import Rank
 from train.records.journal import read_journal
 from train.start import changed_surroundings, surroundings
+from train.step import over_memory
 from train.token_stream import open_stream
 
 STEPS = 12
@@ -163,6 +164,15 @@ def test_switches_of_the_model_in_the_engine(small_run: Callable[..., Path], tmp
         assert of_micro_batches == pytest.approx(wanted, rel=1e-3), name
     assert losses["compiled, selective"] == pytest.approx(losses["bf16"], rel=1e-2)
     assert losses["dropout again"] == losses["dropout"], "chance is a function of seed and step"
+
+
+def test_a_first_step_that_took_more_than_can_be_counted_on_is_named() -> None:
+    """Bytes taken and usable of each rank; the fullest is judged, and the usable share is of its own device."""
+    assert over_memory([(60, 70), (70, 70)], 8) == ""
+    warning = over_memory([(60_000_000_000, 90_000_000_000), (36_500_000_000, 36_400_000_000)], 8)
+    assert "the first step took 36.50 GB on rank 1, of 36.40 GB that can be counted on" in warning
+    assert "Set training.micro_batch below 8, training.activation_checkpointing=true" in warning
+    assert "micro_batch" not in over_memory([(2, 1)], 1), "one row is the least"
 
 
 def test_an_altered_shard_is_named_before_the_first_step(small_run: Callable[..., Path], data_folder: Path) -> None:
