@@ -86,9 +86,11 @@ def series(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
 
 def ladder(arguments: argparse.Namespace, config: RunConfig) -> Result:
-    from domainlm.ladder import make
+    from domainlm.ladder import make, on_slurm
 
     go_on_unread()
+    if on_slurm.is_wanted(arguments):
+        return on_slurm.ladder(arguments, config)
     result = make.make_ladder(config, arguments.rungs, arguments.largest, prepare=arguments.prepare)
     show(arguments, make.describe(result))
     return result
@@ -106,7 +108,7 @@ def mixture(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
 def submit(arguments: argparse.Namespace, config: RunConfig) -> Result:
     from domainlm import stages
-    from domainlm import submit as slurm
+    from domainlm.slurm import submit as slurm
     from train.checkpoints.folders import describe_finished
 
     job, folder = slurm.job_from(arguments), slurm.new_folder(config)
