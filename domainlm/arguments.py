@@ -9,6 +9,7 @@ from domainlm.ladder.arguments import add_ladder
 from domainlm.measure.arguments import add_audit, add_compare, add_questions, add_tasks
 from domainlm.mixture.arguments import add_mixture
 from domainlm.option_values import cutoffs, day, number, path, shard, whole
+from domainlm.slurm.arguments import add_job
 
 DESCRIPTION = """Pretrain a domain language model from scratch.
 
@@ -180,15 +181,7 @@ def _add_series(commands: Any) -> None:
 
 def _add_submit(commands: Any) -> None:
     parser = _add(commands, "submit", "submit training to Slurm, and show the script", "--nodes 8 --time 12:00:00")
-    parser.add_argument("--nodes", type=whole(1), required=True, help="nodes that train")
-    parser.add_argument("--time", required=True, help="time limit as Slurm takes it, such as 12:00:00 or 2-00:00:00")
-    parser.add_argument("--gpus-per-node", type=whole(0), default=8, help="0: nodes without GPUs (default 8)")
-    parser.add_argument("--ranks-per-node", type=whole(1), help="default: one a GPU, or one")
-    parser.add_argument("--cpus-per-rank", type=whole(1), help="default: as in slurm/pretrain.sbatch")
-    parser.add_argument("--partition", help="Slurm partition")
-    parser.add_argument("--account", help="Slurm account")
-    parser.add_argument("--launcher", choices=("srun", "torchrun", "deepspeed"), default="srun", help="default srun")
-    parser.add_argument("--spare", type=whole(0), default=0, help="nodes more, of which as many may turn out bad")
+    add_job(parser, required=True)
     parser.add_argument(
         "--chain",
         type=whole(1),
@@ -196,13 +189,6 @@ def _add_submit(commands: Any) -> None:
         metavar="N",
         help="N jobs, one after the other, where jobs may not be requeued",
     )
-    parser.add_argument(
-        "--retry-crashes", action="store_true", help="queue again after a crash, but not after two alike"
-    )
-    parser.add_argument(
-        "--sbatch", action="append", default=[], metavar="KEY=VALUE", help="another option of sbatch, such as qos=long"
-    )
-    parser.add_argument("--dry-run", action="store_true", help="show the script; write and submit nothing")
 
 
 def _add_branch(commands: Any) -> None:

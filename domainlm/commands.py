@@ -8,44 +8,26 @@ import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from data.errors import DataError
 from data.interval import said_dates
 from data.progress import go_on_unread, say
 from domainlm.result import Result, show
 from train.config import RunConfig
 from train.config_file import ConfigError
-from train.hardware import HardwareConfig
 from train.records.budget import check_budget
 
 
 def plan(arguments: argparse.Namespace, config: RunConfig) -> Result:
     from domainlm.ladder.prediction import describe_prediction, read_prediction
+    from domainlm.plan.build import on_hardware
     from domainlm.plan.build import plan as make_plan
     from domainlm.plan.text import describe
 
     predicted = read_prediction(config)
     law = predicted.at if predicted and predicted.sources else None
-    planned = make_plan(_on_hardware(config, arguments.gpu, arguments.gpus), law)
+    planned = make_plan(on_hardware(config, arguments.gpu, arguments.gpus), law)
     show(arguments, "\n".join([describe(planned), *describe_prediction(predicted)]))
     return asdict(planned) | {"ladder": predicted and asdict(predicted)}
-
-
-def _on_hardware(config: RunConfig, gpu: str | None, gpus: int | None) -> RunConfig:
-    """The run on the GPUs that the command line names, over those of its `hardware` section."""
-    if gpu is None and gpus is None:
-        return config
-    if config.hardware is None and gpu is None:
-        raise ConfigError("--gpus says how many, not which: add --gpu A100-80GB or a `hardware` section")
-    try:
-        given = config.hardware.model_dump() if config.hardware else {}
-        hardware = HardwareConfig.model_validate(given | ({"gpu": gpu} if gpu else {}))
-        return config.model_copy(update={"hardware": hardware.with_gpus(gpus) if gpus else hardware})
-    except ValidationError as error:
-        raise ConfigError(f"--gpu: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
-    except ValueError as error:
-        raise ConfigError(f"--gpus: {error}") from None
 
 
 def prepare(arguments: argparse.Namespace, config: RunConfig) -> Result:
@@ -104,9 +86,11 @@ def series(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
 
 def ladder(arguments: argparse.Namespace, config: RunConfig) -> Result:
-    from domainlm.ladder import make
+    from domainlm.ladder import make, on_slurm
 
     go_on_unread()
+    if on_slurm.is_wanted(arguments):
+        return on_slurm.ladder(arguments, config)
     result = make.make_ladder(config, arguments.rungs, arguments.largest, prepare=arguments.prepare)
     show(arguments, make.describe(result))
     return result
@@ -124,7 +108,7 @@ def mixture(arguments: argparse.Namespace, config: RunConfig) -> Result:
 
 def submit(arguments: argparse.Namespace, config: RunConfig) -> Result:
     from domainlm import stages
-    from domainlm import submit as slurm
+    from domainlm.slurm import submit as slurm
     from train.checkpoints.folders import describe_finished
     from train.checkpoints.resume import check_begins
 

@@ -12,6 +12,7 @@ import yaml
 from data.files import write_atomically
 from data.progress import say
 from domainlm.paths import begun_in, found_elsewhere
+from domainlm.plan.micro_batch import settle
 from train.config import RunConfig
 from train.config_file import ConfigError, load_config, recorded_folder
 
@@ -25,6 +26,8 @@ def load(arguments: argparse.Namespace) -> RunConfig | None:
         return None
     if Path(arguments.config).is_dir():
         _name_run(arguments)
+    if settled := settle(arguments):
+        say(settled)
     config = load_config(arguments.config, arguments.overrides)
     if note := found_elsewhere(config, Path(arguments.config)):
         say(note)

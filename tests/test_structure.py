@@ -183,6 +183,7 @@ ELSEWHERE = {
     "domainlm/commands": "domainlm/test_main",
     "domainlm/result": "domainlm/test_main",
     "domainlm/ladder/arguments": "domainlm/test_main",
+    "domainlm/slurm/arguments": "domainlm/test_main",
     "domainlm/measure/arguments": "domainlm/test_main",
     "domainlm/measure/commands": "domainlm/test_main",
     "domainlm/measure/compare": "domainlm/test_stages",

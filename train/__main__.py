@@ -9,6 +9,8 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data.addresses import without_secrets
+from data.errors import one_line
 from train.stop import END_TIME, REQUEST, StopRequest, discard_met_request
 
 if TYPE_CHECKING:
@@ -41,7 +43,6 @@ def main() -> int:
         "overrides", nargs="*", default=[], metavar="section.key=value", help="changes to the file's values"
     )
     arguments = parser.parse_args()
-    from data.addresses import without_secrets
     from data.errors import DataError, refused_file
     from data.progress import go_on_unread
     from train.checkpoints.folders import CheckpointError
@@ -70,11 +71,7 @@ def main() -> int:
     except Exception as error:
         if isinstance(error, OSError) and (refused := refused_file(error)):
             return _refuse(refused)
-        if any(words in str(error) for words in LOST_PEER):
-            time.sleep(SECONDS_FOR_THE_FIRST)
-            said = "lost another rank, which has ended: what that one said, or its node, is the reason"
-        else:
-            said = f"failed:\n{without_secrets(traceback.format_exc())}"
+        said = _what_failed(error, config)
         print(f"rank {_rank()} {said}", file=sys.stderr, flush=True)
         # Peers may sit in a collective for ever: leave at once, so that the launcher ends them with this exit code.
         os._exit(1)
@@ -82,6 +79,17 @@ def main() -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
+
+
+def _what_failed(error: Exception, config: "RunConfig") -> str:
+    if any(words in str(error) for words in LOST_PEER):
+        time.sleep(SECONDS_FOR_THE_FIRST)
+        return "lost another rank, which has ended: what that one said, or its node, is the reason"
+    if type(error).__name__ == "OutOfMemoryError":  # torch's
+        from train.step import less_memory
+
+        return f"found no memory on its GPU: {one_line(error)}\n{less_memory(config.training.micro_batch)}"
+    return f"failed:\n{without_secrets(traceback.format_exc())}"
 
 
 def _watch(config: "RunConfig", stop: StopRequest) -> None:

@@ -66,7 +66,7 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False
     batch_size: PositiveInt | dict[NonNegativeInt, PositiveInt]
     """Sequences in a global batch; or a warm-up as {steps done: sequences}, such as {0: 1024, 7200: 2048}."""
     micro_batch: PositiveInt
-    """Sequences that one rank takes through the model at a time."""
+    """Sequences that one rank takes through the model at a time. `auto`: as many as the plan says fit its device."""
     optimizer: Literal["adamw", "muon"] = "adamw"
     """muon: the matrices of the blocks by Muon (`muon`), which learns more of each token; all else by AdamW."""
     muon: MuonConfig = MuonConfig()

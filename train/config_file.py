@@ -15,6 +15,9 @@ from pydantic import BaseModel, ValidationError
 from data.addresses import without_secrets
 from train.config import CHECKOUT, RunConfig
 
+AUTO = "auto"
+"""In the place of training.micro_batch: as many rows as the plan says fit."""
+
 
 class ConfigError(Exception):
     """A configuration that cannot be run; the message has one line for each thing that is wrong, without secrets."""
@@ -55,10 +58,13 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
         ConfigError: anything is missing, unknown, of the wrong type or contradictory; one line for each.
     """
     path = Path(path)
-    content = _read_yaml(path)
-    _resolve_folder(path, content)
-    for override in overrides:
-        _apply_override(content, override)
+    content = _read(path, overrides)
+    if _micro_batch(content) == AUTO:
+        raise ConfigError(
+            f"{path}: training.micro_batch: {AUTO} is a number that `domainlm train` and `domainlm submit` find before "
+            "they start the ranks: begin with one of them, or set the number that `domainlm plan` shows; the folder of "
+            "a run that has begun has it"
+        )
     _resolve_model(path, content)
     _resolve_deepspeed(path, content)
     try:
@@ -68,6 +74,25 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     if numbers := taken_for_numbers(content, config.model_dump()):
         raise ConfigError("\n".join(f"{path}: {where}: should be a number (got {value})" for where, value in numbers))
     return config
+
+
+def asks_for_auto(path: str | Path, overrides: Sequence[str] = ()) -> bool:
+    """Whether training.micro_batch is left to the plan. Raises ConfigError: the file cannot be read."""
+    return bool(_micro_batch(_read(Path(path), overrides)) == AUTO)
+
+
+def _micro_batch(content: dict[str, Any]) -> Any:
+    training = content.get("training")
+    return training.get("micro_batch") if isinstance(training, dict) else None
+
+
+def _read(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
+    """The file with its overrides; presets are not looked at yet."""
+    content = _read_yaml(path)
+    _resolve_folder(path, content)
+    for override in overrides:
+        _apply_override(content, override)
+    return content
 
 
 def parse_yaml(text: str) -> Any:

@@ -10,9 +10,10 @@ import torch.distributed as dist
 from model.loss import IGNORE
 from train.earlier_steps import Figures
 from train.engine import engine
+from train.engine.micro_gradients import watched_norms
 from train.records.stopwatch import Stopwatch
 from train.run import Run
-from train.schedule import batch_size, consumed_samples, learning_rate, micro_batches
+from train.schedule import accumulation, batch_size, consumed_samples, learning_rate, micro_batches
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Gradient:
     """Mean over the predicted tokens of the global batch, in nats."""
     norm: float
     """Global norm before clipping."""
+    micro_square: float
+    """Mean, over the micro-batches of all ranks, of the square of each one's own norm."""
     tensor_norms: tuple[float, ...]
     """Norm of each parameter tensor's gradient, in the order of the module's parameters."""
     own_loss: float
@@ -50,30 +53,33 @@ def compute_gradient(run: Run, step: int) -> Gradient:
     training = run.config.training
     engine.set_step(run.engine, training, step, learning_rate(training, step))
     scale = _positions_per_counted(run, step)
-    figures = torch.zeros(3, dtype=torch.float64, device=run.device)
+    figures = torch.zeros(4, dtype=torch.float64, device=run.device)
     reading, forward = Stopwatch(), Stopwatch(run.device)
-    for batch in reading.timed(micro_batches_of(run, step)):
-        # Dropout, the only other use of chance, is a function of the seed and of a micro-batch's first row, which no
-        # other step has: a resumed run repeats it, on any number of ranks.
-        torch.manual_seed(hash((run.config.seed, batch.first_sample)))
-        share = (batch.targets != IGNORE).mean(dtype=torch.float32) * scale
-        with forward:
-            loss = run.engine(batch.inputs, batch.targets, documents=batch.documents, counted=batch.counted) * share
-        figures[0] += loss.detach()
-        figures[1] += share
-        engine.backward(run.engine, loss)
+    with watched_norms(run.engine.module) as norms:
+        for batch in reading.timed(micro_batches_of(run, step)):
+            # Dropout, the only other use of chance, is a function of the seed and of a micro-batch's first row, which
+            # no other step has: a resumed run repeats it, on any number of ranks.
+            torch.manual_seed(hash((run.config.seed, batch.first_sample)))
+            share = (batch.targets != IGNORE).mean(dtype=torch.float32) * scale
+            with forward:
+                loss = run.engine(batch.inputs, batch.targets, documents=batch.documents, counted=batch.counted) * share
+            figures[0] += loss.detach()
+            figures[1] += share
+            engine.backward(run.engine, loss)
     figures[2] = bool(run.stop.reason)
+    figures[3] = torch.stack(norms).square().sum()
     own_loss = figures[0].clone()
     times = torch.zeros(2, run.rank.world_size, dtype=torch.float64)
     times[:, run.rank.rank] = torch.tensor([reading.seconds(), forward.seconds()])
     summed = torch.cat([figures, times.flatten().to(run.device), engine.gradient_squares(run.engine)])
     dist.all_reduce(summed)
-    own, loss_sum, counted, stopping, *rest = torch.cat([own_loss[None], summed]).tolist()
-    ranks = run.rank.world_size
+    own, loss_sum, counted, stopping, micro_squares, *rest = torch.cat([own_loss[None], summed]).tolist()
+    ranks, passes = run.rank.world_size, accumulation(training, step, run.rank.world_size)
     waits, forwards, squares = rest[:ranks], rest[ranks : 2 * ranks], rest[2 * ranks :]
     return Gradient(
         loss=loss_sum / counted,
         norm=math.sqrt(sum(squares)),
+        micro_square=passes * micro_squares / ranks,  # DeepSpeed has divided each loss by the rank's passes
         tensor_norms=tuple(math.sqrt(square) for square in squares),
         own_loss=own,
         stopping=stopping > 0,

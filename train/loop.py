@@ -31,7 +31,7 @@ from train.run import Run
 from train.schedule import check_ranks, consumed_samples
 from train.spikes.skip_rules import is_skipped
 from train.start import describe, open_records, recall, take_over
-from train.step import step_metrics, take_step
+from train.step import check_memory, step_metrics, take_step
 from train.stop import StopRequest, stop_stamp
 from train.token_stream import open_stream
 
@@ -105,6 +105,8 @@ def _steps(run: Run, first_step: int) -> Checkpoint | None:
         step += 1
         if not is_skipped(past.skips, step):
             result = take_step(run, step)
+            if step == first_step + 1:
+                check_memory(run)
             saver.report()
             if result.outcome == "rewind":
                 saver.wait()

@@ -140,17 +140,28 @@ def peak_flops(device: torch.device) -> float:
     return stated_flops(device) or _measured_flops(device)
 
 
+def device_memory(device: torch.device, local_ranks: int) -> int:
+    """Bytes of a rank's device: of a GPU, or a rank's share of the host."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    return int(psutil.virtual_memory().total // local_ranks)
+
+
 def this_machine(local_ranks: int) -> Machine:
     """The machine that this process runs on; a CPU's speed is measured, in milliseconds."""
     host = psutil.virtual_memory().total
     if torch.cuda.is_available():
-        properties = torch.cuda.get_device_properties(0)
-        peak = peak_flops(torch.device("cuda", 0))
-        return Machine(properties.name, properties.total_memory, peak, 1, local_ranks, host_memory=host)
+        devices = [torch.device("cuda", number) for number in range(min(local_ranks, torch.cuda.device_count()))]
+        smallest = min(devices, key=lambda device: device_memory(device, local_ranks))
+        memory = device_memory(smallest, local_ranks)
+        return Machine(
+            torch.cuda.get_device_name(smallest), memory, peak_flops(smallest), 1, local_ranks, host_memory=host
+        )
     cores = len(os.sched_getaffinity(0))
     rank_of_peak = min(1.0, cores / (torch.get_num_threads() * local_ranks))
     peak = peak_flops(torch.device("cpu")) * rank_of_peak
-    return Machine("CPU", host // local_ranks, peak, 1, local_ranks, is_cpu=True, host_memory=host)
+    memory = device_memory(torch.device("cpu"), local_ranks)
+    return Machine("CPU", memory, peak, 1, local_ranks, is_cpu=True, host_memory=host)
 
 
 def _measured_flops(device: torch.device) -> float:

@@ -3,18 +3,24 @@
 import resource
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
 
+from data.progress import say
+from evaluation.gradient_noise import noise_of_step
 from model.sizes import flop_per_token
 from train import watchdog
 from train.diagnostics import diagnose
 from train.engine import engine
 from train.engine.placement import configured_placement
 from train.gradient import Gradient, compute_gradient
+from train.hardware import USABLE_MEMORY
+from train.process import device_memory
+from train.ranks import of_all_ranks
 from train.run import Run
 from train.schedule import batch_size, consumed_samples, learning_rate, micro_batches
 from train.spikes.evidence import examine, note
@@ -97,6 +103,32 @@ def _prefetch(run: Run, first_step: int) -> None:
     run.stream.prefetch(np.add.outer(firsts, range(training.micro_batch)).ravel().astype(np.int64))
 
 
+def check_memory(run: Run) -> None:
+    """Say it where a step has taken more of a device than can be counted on; all ranks call this, after the first."""
+    usable = int(USABLE_MEMORY * device_memory(run.device, run.rank.local_size))
+    everyone = of_all_ranks((peak_memory(run.device), usable))
+    if run.rank.is_first and (warning := over_memory(everyone, run.config.training.micro_batch)):
+        say(warning)
+
+
+def over_memory(everyone: Sequence[tuple[int, int]], micro_batch: int) -> str:
+    """What to say of each rank's (bytes taken, bytes usable); empty where all is well."""
+    rank = max(range(len(everyone)), key=lambda rank: everyone[rank][0] / everyone[rank][1])
+    taken, usable = everyone[rank]
+    if taken <= usable:
+        return ""
+    return (
+        f"WARNING: the first step took {taken / 1e9:,.2f} GB on rank {rank}, of {usable / 1e9:,.2f} GB that can be "
+        f"counted on: a later step may find no memory. {less_memory(micro_batch)}"
+    )
+
+
+def less_memory(micro_batch: int) -> str:
+    """What to set."""
+    rows = f"training.micro_batch below {micro_batch}, " if micro_batch > 1 else ""
+    return f"Set {rows}training.activation_checkpointing=true, or another ZeRO stage: `domainlm plan` shows what fits"
+
+
 def step_metrics(run: Run, result: StepResult, stated_flops: float | None) -> dict[str, float]:
     """The step's line of metrics.jsonl.
 
@@ -123,6 +155,9 @@ def step_metrics(run: Run, result: StepResult, stated_flops: float | None) -> di
         "loss": gradient.loss,
         "learning_rate": learning_rate(training, result.step),
         "gradient_norm": gradient.norm,
+        **noise_of_step(
+            gradient.micro_square, training.micro_batch, gradient.norm**2, batch_size(training, result.step)
+        ),
         "tokens": consumed_samples(training, result.step) * model.sequence_length,
         "tokens_per_second": tokens_per_second,
         **shares,

@@ -3,6 +3,7 @@
 import argparse
 
 from domainlm.option_values import number
+from domainlm.slurm.arguments import add_job
 
 FEWEST, MOST = 3, 5
 """Rungs of a ladder."""
@@ -30,3 +31,6 @@ def add_ladder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prepare", action="store_true", help="train nothing: write the rungs' configurations, for `domainlm submit`"
     )
+    job = parser.add_argument_group("on Slurm", "with --nodes and --time the rungs are submitted as one array job")
+    add_job(job, required=False)
+    parser.set_defaults(chain=1)

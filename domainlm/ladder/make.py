@@ -29,13 +29,16 @@ from train.token_stream import open_stream
 FOLDER = "ladder"
 
 
-def make_ladder(config: RunConfig, number: int, largest: float, *, prepare: bool = False) -> dict[str, Any]:
+def make_ladder(
+    config: RunConfig, number: int, largest: float, *, prepare: bool = False, ranks: int | None = None
+) -> dict[str, Any]:
     """Train what is not trained yet, score it, and predict the planned run.
 
     Args:
         number: rungs.
         largest: share of the planned run's computation that no rung exceeds.
         prepare: train nothing; leave each rung ready for `domainlm train` and `submit`.
+        ranks: that train a rung at most; None: as many as on this machine.
 
     Returns:
         "runs": of each rung its folder, configuration, size and whether it is trained; "finished": whether all are;
@@ -52,7 +55,7 @@ def make_ladder(config: RunConfig, number: int, largest: float, *, prepare: bool
     check_held_out(config, "ladder")
     from domainlm.launcher import local_ranks  # loads torch
 
-    rungs = choose_rungs(config, number, largest, local_ranks(config))
+    rungs = choose_rungs(config, number, largest, ranks or local_ranks(config))
     if len(rungs) < number:
         say(f"ladder: {len(rungs)} rungs and not {number}: there is no smaller model with heads of this width")
     runs = [_prepare(config, rung) for rung in rungs]

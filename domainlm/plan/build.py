@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+from pydantic import ValidationError
+
 from domainlm.plan.advice import SELECTIVE_COST, Advice, advise
 from domainlm.plan.costs import Costs, HostMemory, Saving, Traffic, costs, host_memory, saving, traffic
 from domainlm.plan.placement import Fit, StepMemory, fits, step_memory, trained_count
@@ -10,6 +12,7 @@ from domainlm.plan.verdict import Text, Verdict, of_demonstration, verdict, wort
 from domainlm.plan.ways import Law, Way, hours_of_a_hundredth, ways
 from model.sizes import flop_per_token, flop_per_token_of_parameters, kv_cache_bytes, parameter_count
 from train.config import RunConfig
+from train.config_file import ConfigError
 from train.engine.placement import Placement, Recomputation, configured_placement
 from train.hardware import HardwareConfig, Machine, planned_machine
 from train.records.budget import limit
@@ -160,6 +163,22 @@ def machine_of(config: RunConfig) -> Machine:
     from train.process import this_machine
 
     return this_machine(local_ranks(config))
+
+
+def on_hardware(config: RunConfig, gpu: str | None, gpus: int | None) -> RunConfig:
+    """The run on the GPUs that the command line names, over those of its `hardware` section."""
+    if gpu is None and gpus is None:
+        return config
+    if config.hardware is None and gpu is None:
+        raise ConfigError("--gpus says how many, not which: add --gpu A100-80GB or a `hardware` section")
+    try:
+        given = config.hardware.model_dump() if config.hardware else {}
+        hardware = HardwareConfig.model_validate(given | ({"gpu": gpu} if gpu else {}))
+        return config.model_copy(update={"hardware": hardware.with_gpus(gpus) if gpus else hardware})
+    except ValidationError as error:
+        raise ConfigError(f"--gpu: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
+    except ValueError as error:
+        raise ConfigError(f"--gpus: {error}") from None
 
 
 def _timed(config: RunConfig, machine: Machine) -> Machine:

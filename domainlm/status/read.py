@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from data.progress import duration
 from domainlm.status.returns import Returns, returns
+from evaluation.gradient_noise import CriticalBatch, critical_batch
 from evaluation.pages.wording import median_mfu
 from train.checkpoints.folders import (
     CheckpointError,
@@ -28,7 +29,7 @@ from train.hardware import board_watts
 from train.records.journal import REFUSED, SET_ASIDE, how_to_go_on, read_journal
 from train.records.ledger import STARTS, Ledger, account, at
 from train.records.metrics import read_metrics
-from train.schedule import consumed_samples
+from train.schedule import batch_size, consumed_samples
 
 RECENT_STEPS = 50
 SPARKS = "▁▂▃▄▅▆▇█"
@@ -76,6 +77,11 @@ class Status:
     currency: str
     returns: list[Returns]
     """What 0.01 bits per byte of the domain cost now; empty before there are two evaluations."""
+    batch: int
+    """Rows of the newest step's batch."""
+    sequence_length: int
+    """Tokens of a row."""
+    critical_batch: CriticalBatch
 
 
 def read_status(config: RunConfig, now: float | None = None) -> Status:
@@ -123,6 +129,9 @@ def read_status(config: RunConfig, now: float | None = None) -> Status:
         ledger=ledger,
         currency=config.hardware.currency if config.hardware else "$",
         returns=returns(ledger.sessions, lines, domain, price, watts),
+        batch=batch_size(config.training, max(1, step)),
+        sequence_length=config.model.sequence_length,
+        critical_batch=critical_batch(steps),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from data.progress import duration
 from domainlm.status.goodput import describe as describe_ledger
 from domainlm.status.read import Status, read_status, sparkline
+from evaluation.gradient_noise import describe as in_full
 from evaluation.pages.wording import NOTHING_HELD_OUT
 from train.config import RunConfig
 
@@ -50,6 +51,8 @@ def _progress(status: Status) -> list[tuple[str, str]]:
             f"waiting for data {status.data_wait_share:.1%}",
         ),
     ]
+    own = f"{status.batch:,} rows, {status.batch * status.sequence_length:,} tokens"
+    rows.append(("batch", f"{own}; critical {in_full(status.critical_batch, status.sequence_length)}"))
     if status.stragglers:
         slow = ", ".join(f"rank {rank} ({slowness:.2f} ×)" for rank, slowness in status.stragglers.items())
         rows.append(("stragglers", slow))

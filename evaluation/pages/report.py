@@ -13,6 +13,7 @@ from urllib.parse import quote
 from data.files import parse_object, read_object, write_atomically
 from evaluation.baselines import Results, measured
 from evaluation.bits_per_byte import Figures
+from evaluation.gradient_noise import critical_batch, in_rows
 from evaluation.pages import comparison
 from evaluation.pages.figures import figure, pointer
 from evaluation.pages.html import Row, Table, write_page
@@ -110,7 +111,8 @@ class Verdict:
 def write_report(inputs: ReportInputs, folder: Path) -> Path:
     """Write report.html and its plots as PNG files; what was not recorded is left out.
 
-    What is in no other file is written into report.json: parameters, training_seconds, verdict, spending.
+    What is in no other file is written into report.json: parameters, training_seconds, critical_batch, verdict,
+    spending.
 
     Raises:
         DataError: a file is not JSON, or a line of the metrics but a last one that was cut short.
@@ -124,9 +126,11 @@ def write_report(inputs: ReportInputs, folder: Path) -> Path:
         *baselines_plot(sources, baselines, files.evaluation),
         *periods_plot(evaluation.get("periods", {}), files.evaluation),
     ]
+    noise = critical_batch(metrics)
     facts = {
         "parameters": inputs.parameters,
         "training_seconds": training_seconds(metrics),
+        "critical_batch": asdict(noise) | {"text": in_rows(noise)},
         "verdict": verdict and {**asdict(verdict), "wins": verdict.wins, "text": str(verdict)},
         "spending": inputs.spending and asdict(inputs.spending),
     }
@@ -208,6 +212,8 @@ def key_figures(
         mfu = median_mfu(list(steps.values()))
         if mfu is not None:
             figures.append(("MFU", figure(mfu, ".1%", pointer(file, "*", "mfu"), how="median")))
+    if (noise := critical_batch(lines)).steps:
+        figures.append(("critical batch", figure(in_rows(noise), "text", pointer(FACTS, "critical_batch", "text"))))
     return figures
 
 

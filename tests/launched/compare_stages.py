@@ -26,6 +26,7 @@ def train_case(config_file: str, case: str) -> dict[str, Any]:
         "final": digest(run.engine),
         "losses": [gradient.loss for gradient in gradients],
         "norms": [gradient.norm for gradient in gradients],
+        "micro_squares": [gradient.micro_square for gradient in gradients],
     }
     run.engine.destroy()
     return result

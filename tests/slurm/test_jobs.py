@@ -324,3 +324,51 @@ def test_two_crashes_at_one_step_are_the_last(cluster: Cluster, tmp_path: Path) 
     facts = cluster.wait_until(job, "FAILED", seconds=60)
     assert (facts["Restarts"], facts["ExitCode"]) == ("1", "1:0")
     assert "crashed twice at step 0" in log_of(facts)
+
+
+def test_a_ladder_as_one_array(
+    cluster: Cluster, write_small_config: Callable[..., Path], data_folder: Path, tmp_path: Path
+) -> None:
+    """Submitted, refused while it runs, submitted again for the rung whose task was cancelled, and measured."""
+    file = write_small_config(
+        tmp_path / "planned.yaml",
+        tmp_path / "planned",
+        name="planned",
+        data={"folder": str(data_folder)},
+        model={"width": 64, "heads": 8},
+        training={"steps": 40},
+    )
+    options = (
+        "--rungs 3 --largest 0.3 --nodes 1 --time 10 --gpus-per-node 0 --cpus-per-rank 1 --sbatch exclude=node[1-2]"
+    )
+    command = [sys.executable, "-m", "domainlm", "ladder", str(file), *options.split(), "--json"]
+    first = json.loads(cluster.run(*command).splitlines()[-1])
+    assert not first["finished"]
+    cluster.run("scancel", f"{first['job']}_1")
+    refused = cluster.control("in", "ctl", "env", f"--chdir={CHECKOUT}", *command)
+    assert refused.returncode == 2
+    assert f"job {first['job']} of this name, planned-ladder, waits or runs" in refused.stderr
+    wait_for_array(cluster, first["job"])
+    smaller, larger, largest = (load_config(run["config"]) for run in first["runs"])
+    assert [(run.run_folder / "DONE").exists() for run in (smaller, larger, largest)] == [True, True, False]
+    assert len(list((smaller.run_folder / "logs").glob("*.0/rank-0.log"))) == 1
+    logs = [log.read_text() for log in Path(first["folder"]).glob("planned-ladder-*_[23].out")]
+    for log in logs:  # the last task's number is that of the whole array, of which Slurm would tell all states
+        assert re.search(r"ended with 0, the job is (RUNNING|COMPLETED)\n", log), log
+    assert len(logs) == 2
+
+    again = json.loads(cluster.run(*command).splitlines()[-1])
+    assert [run["trained"] for run in again["runs"]] == [True, True, False]
+    (config,) = Path(again["folder"]).glob("*.yaml")
+    assert load_config(config) == largest
+    wait_for_array(cluster, again["job"])
+    law = json.loads(cluster.run(*command).splitlines()[-1])
+    assert law["finished"]
+    assert law["sources"]["news"]["future"]["bits_per_byte"] > 0
+
+
+def wait_for_array(cluster: Cluster, number: str) -> None:
+    deadline = time.monotonic() + 300
+    while cluster.run("squeue", "--noheader", f"--jobs={number}").strip():
+        assert time.monotonic() < deadline, cluster.run("scontrol", "show", "job", number)
+        time.sleep(0.5)

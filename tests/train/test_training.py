@@ -13,6 +13,7 @@ import psutil
 import pytest
 import torch
 
+from model.transformer import Transformer
 from tests.launched.runs import (
     assert_same_run,
     finish,
@@ -36,9 +37,12 @@ from tests.launched.runs import (
 from train.checkpoints.folders import newest_checkpoint, saved_steps, step_folder
 from train.config import RunConfig
 from train.config_file import load_config
+from train.engine.initial_weights import set_initial_weights
 from train.process import Rank
 from train.records.journal import read_journal
 from train.start import changed_surroundings, surroundings
+from train.step import over_memory
+from train.token_stream import open_stream
 
 STEPS = 12
 
@@ -75,6 +79,14 @@ def test_every_zero_stage_and_world_size_trains_the_same_run(small_run: Callable
         assert max(reference["norms"]) > 1.0, "clipping has something to clip"
         assert reference["losses"][-1] < 0.8 * reference["losses"][0], "it learns"
 
+    of_single = single_squares(load_config(config_file))
+    for (_, case), result in results.items():
+        if case != dropped:
+            wanted = pytest.approx(of_single, rel=1e-5 if "fp32" in case else 2e-2)
+            assert result["micro_squares"][0] == wanted, (
+                f"{case}: micro-batches' own norms, at any stage and world size"
+            )
+
     for stage in range(1, 4):
         one, two = (results[world, f"{stage}:bf16:1.0"] for world in (1, 2))
         assert one["final"] == two["final"], f"ZeRO-{stage} bf16, clipped, to the bit, at one rank and at two"
@@ -91,6 +103,18 @@ def test_every_zero_stage_and_world_size_trains_the_same_run(small_run: Callable
     whole, shared = (results[2, case] for case in muon[-2:])
     assert whole["losses"] == pytest.approx(shared["losses"], rel=1e-5), "it is the gradient that is clipped"
     assert whole["losses"] != pytest.approx(results[2, muon[0]]["losses"], rel=1e-6)
+
+
+def single_squares(config: RunConfig) -> float:
+    """Mean squared norm of the gradients of the first step's micro-batches, by plain torch."""
+    model, stream, squares = Transformer(config.model), open_stream(config), []
+    set_initial_weights(model, config, fresh=True)
+    for first in range(0, config.training.batch_size, config.training.micro_batch):
+        tokens = torch.from_numpy(stream.batch(first, config.training.micro_batch).tokens)
+        loss = model(tokens[:, :-1], tokens[:, 1:])
+        gradient = torch.autograd.grad(loss, [*model.parameters()])
+        squares.append(sum(part.double().square().sum().item() for part in gradient))
+    return sum(squares) / len(squares)
 
 
 @pytest.mark.slow
@@ -136,8 +160,19 @@ def test_switches_of_the_model_in_the_engine(small_run: Callable[..., Path], tmp
     assert losses["masked"] != pytest.approx(losses["plain"], rel=5e-5), "a few rows hold two documents"
     for name in ("recomputed", "selective", "compiled"):
         assert losses[name] == pytest.approx(losses["masked"], rel=5e-5), name
+        of_micro_batches, wanted = (found[cases[case]]["micro_squares"] for case in (name, "masked"))
+        assert of_micro_batches == pytest.approx(wanted, rel=1e-3), name
     assert losses["compiled, selective"] == pytest.approx(losses["bf16"], rel=1e-2)
     assert losses["dropout again"] == losses["dropout"], "chance is a function of seed and step"
+
+
+def test_a_first_step_that_took_more_than_can_be_counted_on_is_named() -> None:
+    """Bytes taken and usable of each rank; the fullest is judged, and the usable share is of its own device."""
+    assert over_memory([(60, 70), (70, 70)], 8) == ""
+    warning = over_memory([(60_000_000_000, 90_000_000_000), (36_500_000_000, 36_400_000_000)], 8)
+    assert "the first step took 36.50 GB on rank 1, of 36.40 GB that can be counted on" in warning
+    assert "Set training.micro_batch below 8, training.activation_checkpointing=true" in warning
+    assert "micro_batch" not in over_memory([(2, 1)], 1), "one row is the least"
 
 
 def test_an_altered_shard_is_named_before_the_first_step(small_run: Callable[..., Path], data_folder: Path) -> None:

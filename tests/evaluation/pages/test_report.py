@@ -66,6 +66,7 @@ def metrics() -> list[dict[str, Any]]:
             "learning_rate": 2e-3 * min(step / 100, 1 - step / 1400),
             "gradient_norm": chance.lognormvariate(0, 0.3),
         }
+        line |= {"gradient_square": chance.gauss(0.5, 0.1), "gradient_variance": chance.gauss(20, 1)}
         line |= {"tokens_per_second": chance.gauss(9000, 300), "mfu": 0.31, "seconds": 0.25}
         lines.append(line)
         if step % 100 == 0:

@@ -12,7 +12,17 @@ import pytest
 
 from domainlm import commands
 from domainlm.arguments import parse
-from domainlm.submit import SCRIPT, describe, job_from, new_folder, render, slurm_seconds, submit, write_in
+from domainlm.slurm.submit import (
+    SCRIPT,
+    describe,
+    job_from,
+    new_folder,
+    render,
+    render_array,
+    slurm_seconds,
+    submit,
+    write_in,
+)
 from tests.domainlm.test_trace import save
 from tests.launched.runs import run_domainlm
 from train.checkpoints.folders import CheckpointError, mark_finished
@@ -61,7 +71,7 @@ def test_values_are_written_in_and_the_rest_is_the_script_as_it_is(config: RunCo
         "qos": "long",
         "reboot": "",
     }
-    assert f"export PYTHON={sys.executable} RUN_FOLDER={run} LAUNCHER=srun SPARE=1 RETRY_CRASHES=0" in script
+    assert f"export PYTHON={sys.executable} LAUNCHER=srun SPARE=1 RETRY_CRASHES=0\nexport RUN_FOLDER={run}\n" in script
     assert "set -- /kept/config.yaml" in script
     kept = [line for line in SCRIPT.read_text().splitlines() if not line.startswith("#SBATCH")]
     assert [line for line in script.splitlines() if line in kept][-150:] == kept[-150:]
@@ -222,3 +232,36 @@ def test_secrets_do_not_go_into_a_jobs_configuration(make_config: MakeConfig) ->
     data = config.data.model_copy(update={"shards": "https://anna:pa55@host/shards"})
     with pytest.raises(ConfigError, match=r"data\.shards holds secrets.* leave them to the store's own settings"):
         rendered(config.model_copy(update={"data": data}), "--nodes 8")
+
+
+def test_an_array_trains_a_run_in_each_task(config: RunConfig, tmp_path: Path) -> None:
+    """What a task's shell makes of the script before anything of it runs: its own run, folder and log."""
+    shared = config.data.model_copy(update={"folder": str(config.data_folder)})
+    other = config.model_copy(update={"name": "other", "folder": str(tmp_path / "a b"), "data": shared})
+    (tmp_path / "a b").mkdir()
+    (tmp_path / "a b" / "bad-nodes").write_text("n7 no answer\n")
+    job = job_from(parse(["submit", "run.yaml", "--time", "12:00:00", "--nodes", "2"]))
+    script = render_array("both", [config, other], job, Path("/kept"))
+    assert settings(script) == settings(SCRIPT.read_text()) | {
+        "job-name": "both",
+        "array": "1-2",
+        "nodes": "2",
+        "ntasks-per-node": "8",
+        "gpus-per-node": "8",
+        "time": "12:00:00",
+        "chdir": str(CHECKOUT),
+        "output": "/kept/%x-%A_%a.out",
+        "exclude": "n7",
+    }
+    head = script[: script.index("esac") + len("esac")]
+    for number, run in ((1, config), (2, other)):
+        shown = subprocess.run(
+            ["bash", "-c", f'{head}\necho "$RUN_FOLDER:$1"'],
+            env={"SLURM_ARRAY_TASK_ID": str(number)},
+            text=True,
+            capture_output=True,
+        )
+        assert shown.stdout == f"{run.run_folder}:/kept/{number}.yaml\n"
+    odd = config.model_copy(update={"training": config.training.model_copy(update={"batch_size": 24})})
+    with pytest.raises(ConfigError, match=r"^small: training.batch_size 24 cannot be divided: it must be a multiple"):
+        render_array("both", [odd], job, Path("/kept"))

@@ -44,6 +44,10 @@ class Job:
     def ranks_on_a_node(self) -> int:
         return self.ranks_per_node or self.gpus_per_node or 1
 
+    @property
+    def ranks(self) -> int:
+        return self.nodes * self.ranks_on_a_node
+
 
 def job_from(arguments: argparse.Namespace) -> Job:
     """What the command line asks for."""
@@ -79,6 +83,31 @@ def render(config: RunConfig, job: Job, folder: Path) -> str:
         ConfigError: the batch cannot be divided over the ranks, the run has no shards to train on, or paths of it would
             lead elsewhere from where the job runs.
     """
+    _check_run(config, job)
+    run = config.run_folder.resolve()
+    lines = [_exported({"RUN_FOLDER": str(run)}), f"set -- {shlex.quote(str(folder / 'config.yaml'))}"]
+    return _script(config.name, job, [run], {"output": str(run / "logs" / "%x-%j.out")}, lines)
+
+
+def render_array(name: str, configs: Sequence[RunConfig], job: Job, folder: Path) -> str:
+    """The batch script of an array, whose n-th task, from 1, trains what N.yaml in `folder` says.
+
+    Raises:
+        ConfigError: as `render`, of any of the runs.
+    """
+    runs, lines = [config.run_folder.resolve() for config in configs], ["case $SLURM_ARRAY_TASK_ID in"]
+    for number, (config, run) in enumerate(zip(configs, runs, strict=True), start=1):
+        try:
+            _check_run(config, job)
+        except ConfigError as error:
+            raise ConfigError(f"{config.name}: {error}") from None
+        words = f"set -- {shlex.quote(str(folder / f'{number}.yaml'))}"
+        lines.append(f"    {number}) {_exported({'RUN_FOLDER': str(run)})} && {words} ;;")
+    options = {"array": f"1-{len(configs)}", "output": str(folder / "%x-%A_%a.out")}
+    return _script(name, job, runs, options, [*lines, "esac"])
+
+
+def _check_run(config: RunConfig, job: Job) -> None:
     if Path.cwd() != CHECKOUT and (paths := relative_paths(config)):
         raise ConfigError(
             f"the job runs in {CHECKOUT}, where relative paths such as {paths[0]} lead elsewhere than here: submit "
@@ -90,20 +119,23 @@ def render(config: RunConfig, job: Job, folder: Path) -> str:
             " settings (environment variables, ~/.aws, ~/.netrc)"
         )
     _check_options(job)
-    check_ranks(config.training, job.nodes * job.ranks_on_a_node)
+    check_ranks(config.training, job.ranks)
     if not config.shards_are_remote and not (config.shards / "manifest.json").exists():
         raise ConfigError(f"{config.shards}: no shards to train on; run `domainlm tokenize` first")
-    run = config.run_folder.resolve()
-    bad_nodes = run / "bad-nodes"
-    excluded = sorted({line.split()[0] for line in bad_nodes.read_text().splitlines()}) if bad_nodes.exists() else []
+
+
+def _script(name: str, job: Job, runs: Sequence[Path], given: Mapping[str, str], lines: Sequence[str]) -> str:
+    """The batch script of a job that trains in these folders, on no node that has turned out bad in one of them."""
+    bad = [run / "bad-nodes" for run in runs if (run / "bad-nodes").exists()]
+    excluded = sorted({line.split()[0] for file in bad for line in file.read_text().splitlines()})
     options = {
-        "job-name": config.name,
+        "job-name": name,
         "nodes": str(job.nodes + job.spare),
         "ntasks-per-node": str(job.ranks_on_a_node),
         "gpus-per-node": str(job.gpus_per_node) if job.gpus_per_node else None,
         "time": job.time,
         "chdir": str(CHECKOUT),
-        "output": str(run / "logs" / "%x-%j.out"),
+        **given,
         **({"cpus-per-task": str(job.cpus_per_rank)} if job.cpus_per_rank else {}),
         **({"partition": job.partition} if job.partition else {}),
         **({"account": job.account} if job.account else {}),
@@ -112,15 +144,17 @@ def render(config: RunConfig, job: Job, folder: Path) -> str:
     }
     variables = {
         "PYTHON": sys.executable,
-        "RUN_FOLDER": str(run),
         "LAUNCHER": job.launcher,
         "SPARE": str(job.spare),
         "RETRY_CRASHES": str(int(job.retry_crashes)),
     }
     script = SCRIPT.read_text("utf-8")
     _check_time(options["time"] or "", options.get("signal") or _given(script, "signal"))
-    exported = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
-    return write_in(script, options, [f"export {exported}", f"set -- {shlex.quote(str(folder / 'config.yaml'))}"])
+    return write_in(script, options, [_exported(variables), *lines])
+
+
+def _exported(variables: Mapping[str, str]) -> str:
+    return "export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
 
 
 DECIDED = {
@@ -193,11 +227,34 @@ def submit(config: RunConfig, job: Job, script: str, folder: Path) -> list[str]:
     Raises:
         ConfigError: nothing was submitted; says why.
     """
+    return _send(config.name, {"config.yaml": config}, job, script, folder)
+
+
+def submit_array(name: str, configs: Sequence[RunConfig], job: Job, script: str, folder: Path) -> str:
+    """As `submit`, of an array's script; returns the array's number.
+
+    Raises:
+        ConfigError: nothing was submitted, because an array of this name waits or runs, or as `submit`.
+    """
+    files = {f"{number}.yaml": config for number, config in enumerate(configs, start=1)}
+    (number,) = _send(name, files, job, script, folder, alone=True)
+    return number
+
+
+def _send(
+    name: str, files: Mapping[str, RunConfig], job: Job, script: str, folder: Path, alone: bool = False
+) -> list[str]:
     if shutil.which("sbatch") is None:
         raise ConfigError("sbatch is not here: submit from a node of the cluster, or look with --dry-run")
-    (config.run_folder / "logs").mkdir(parents=True, exist_ok=True)  # Slurm opens the log before the script runs
+    if alone and (waiting := _jobs_of(name)):
+        raise ConfigError(
+            f"job {waiting} of this name, {name}, waits or runs: `squeue --me --name {name}`; end it with "
+            f"`scancel {waiting}`, or wait for it"
+        )
+    for file, config in files.items():
+        (config.run_folder / "logs").mkdir(parents=True, exist_ok=True)  # Slurm opens the log before the script runs
+        write_atomically(folder / file, to_yaml(config))
     write_atomically(folder / "job.sbatch", script)
-    write_atomically(folder / "config.yaml", to_yaml(config))
     write_atomically(folder / "code.txt", _git("describe", "--always", "--dirty") + _git("status", "--porcelain"))
     write_atomically(folder / "code.diff", without_secrets(_git("diff", "HEAD")))
     command = [str(CHAIN), str(job.chain)] if job.chain > 1 else ["sbatch", "--parsable"]
@@ -205,8 +262,18 @@ def submit(config: RunConfig, job: Job, script: str, folder: Path) -> list[str]:
     if done.returncode:
         raise ConfigError(f"sbatch refused {folder / 'job.sbatch'}: {' '.join(done.stderr.split())}")
     jobs = [line.partition(";")[0] for line in done.stdout.split()]
-    say(f"submitted {config.name} as job {', '.join(jobs)}; script, configuration and the code's state in {folder}")
+    say(f"submitted {name} as job {', '.join(jobs)}; script, configuration and the code's state in {folder}")
     return jobs
+
+
+def _jobs_of(name: str) -> str:
+    """The number of an array of this name that waits or runs; empty where there is none."""
+    done = subprocess.run(
+        ["squeue", "--me", "--noheader", f"--name={name}", "--format=%F"], text=True, capture_output=True
+    )
+    if done.returncode:
+        raise ConfigError(f"squeue cannot say which jobs there are: {' '.join(done.stderr.split())}")
+    return next(iter(done.stdout.split()), "")
 
 
 def describe(config: RunConfig, jobs: Sequence[str]) -> str:
@@ -219,6 +286,18 @@ def describe(config: RunConfig, jobs: Sequence[str]) -> str:
             f"stop    touch {run}/STOP              saves the step and ends; submit again to go on",
             f"        scancel --batch --signal=USR1 {first}   saves the step, gives up the nodes, queues again",
             f"        scancel {every}              ends; saves if KillWait allows it",
+        )
+    )
+
+
+def describe_array(name: str, configs: Sequence[RunConfig], number: str, folder: Path) -> str:
+    """How to watch and stop an array."""
+    return "\n".join(
+        (
+            f"watch   squeue --jobs {number}",
+            f"        tail -F {folder}/{name}-{number}_*.out",
+            *(f"stop    touch {config.run_folder.resolve()}/STOP" for config in configs),
+            f"        scancel {number}              ends all; saves if KillWait allows it",
         )
     )
 

@@ -1,0 +1,32 @@
+"""The norms of single backward passes; at every ZeRO stage, compiled and recomputed: tests/train/test_training.py."""
+
+import pytest
+import torch
+from torch import nn
+
+from train.engine.micro_gradients import watched_norms
+
+
+class Tied(nn.Module):
+    """A weight that is used twice, and a bias that is not trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+        self.frozen = nn.Parameter(torch.ones(2), requires_grad=False)
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        return ((rows @ self.weight) @ self.weight.t() + self.frozen).sum()
+
+
+def test_each_pass_counts_alone_and_a_shared_weight_once() -> None:
+    model, rows = Tied(), torch.randn(3, 2, generator=torch.Generator().manual_seed(0))
+    alone = [torch.autograd.grad(model(row), model.weight)[0].norm().item() for row in rows]
+    with watched_norms(model) as norms:
+        for row in rows:
+            model(row).backward()
+    assert [norm.item() for norm in norms] == pytest.approx(alone, rel=1e-6)
+    assert model.weight.grad is not None
+    assert model.weight.grad.norm().item() != pytest.approx(alone[-1]), "what has accumulated is another matter"
+    model(rows[0]).backward()
+    assert len(norms) == 3, "afterwards nothing is watched"

@@ -1,0 +1,32 @@
+"""How large the gradient of each single micro-batch is, before ranks and micro-batches are added up."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from train.engine.layout import trained_parameters
+
+
+@contextmanager
+def watched_norms(model: nn.Module) -> Iterator[list[Tensor]]:
+    """Norms, float64 () each, of what every backward pass within the block gives each trained tensor on this rank.
+
+    They are taken as a gradient leaves the backward pass, whole on its rank at every ZeRO stage, and not yet added to
+    that of other micro-batches.
+    """
+    norms: list[Tensor] = []
+
+    def watch(gradient: Tensor) -> None:
+        norms.append(torch.linalg.vector_norm(gradient, dtype=torch.float64))
+
+    hooks = [
+        parameter.register_hook(watch)  # type: ignore[no-untyped-call]
+        for parameter in trained_parameters(model).values()
+    ]
+    try:
+        yield norms
+    finally:
+        for hook in hooks:
+            hook.remove()
