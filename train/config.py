@@ -62,8 +62,8 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False
     muon: MuonConfig = MuonConfig()
     """Muon's own settings."""
     tuned_at: TunedAt | None = None
-    """The smaller model on which rates and decay were found: they and the initial values are carried over from its width
-    and layers to this model's. None: all are taken as they are given."""
+    """The smaller model on which rates and decay were found: they and the initial values are carried over from its size
+    to this model's. None: all are taken as they are given."""
     learning_rate: PositiveFloat
     """Highest learning rate, reached at the end of the warm-up."""
     minimum_learning_rate: NonNegativeFloat = 0.0

@@ -140,7 +140,7 @@ def scaled_batch(size: int, share: float) -> int:
 
 
 def rate_notes(config: RunConfig) -> list[str]:
-    """Which rates do not go by the exponents above: those that are carried over, and Muon's, of which none is published."""
+    """Which rates do not go by the exponents above: what is carried over, and Muon's, of which none is published."""
     if tuned_at := config.training.tuned_at:
         depth = f" and {tuned_at.layers} layers" if tuned_at.layers else ""
         return [f"rates: carried over to every rung from a model of width {tuned_at.width}{depth}, at any batch size"]

@@ -97,7 +97,9 @@ def test_what_no_series_can_be_made_of_is_refused(config: RunConfig, changes: li
 
 def test_rates_of_another_size_are_for_weights_that_are_drawn(config: RunConfig) -> None:
     carried = load_config(config.run_folder.parent / "run.yaml", ["training.tuned_at.width=16"])
-    with pytest.raises(ConfigError, match=r"--continued begins with weights .*, and training\.tuned_at belongs to those"):
+    with pytest.raises(
+        ConfigError, match=r"--continued begins with weights .*, and training\.tuned_at belongs to those"
+    ):
         make_series(carried, CUTOFFS, continued=True)
 
 

@@ -63,7 +63,9 @@ def test_every_zero_stage_and_world_size_trains_the_same_run(small_run: Callable
     for world_size in (1, 2):
         out = tmp_path / f"world{world_size}.json"
         # From the first ZeRO-3 on a process computes products by another function: stages 1 and 2 come first.
-        cases = sorted([*unclipped, *clipped, dropped, *muon, *carried, own_size], key=lambda case: case.startswith("3"))
+        cases = sorted(
+            [*unclipped, *clipped, dropped, *muon, *carried, own_size], key=lambda case: case.startswith("3")
+        )
         run_script("compare_stages", config_file, out, *cases, ranks=world_size)
         seen[world_size] = json.loads(out.read_text())
     results = {(world, case): result for world, cases_seen in seen.items() for case, result in cases_seen.items()}

@@ -26,9 +26,7 @@ def decays(shape: Iterable[int]) -> bool:
     return len(tuple(shape)) >= 2
 
 
-def parameter_groups(
-    model: nn.Module, training: TrainingConfig, factors: FactorsOf = as_given
-) -> list[dict[str, Any]]:
+def parameter_groups(model: nn.Module, training: TrainingConfig, factors: FactorsOf = as_given) -> list[dict[str, Any]]:
     """What of a model is trained, in groups that are decayed, not decayed and moved by Muon, each of equal factors; a
     tied parameter appears once, a group of none not at all (an adapter has matrices alone)."""
     hidden: dict[Factors, list[nn.Parameter]] = {}

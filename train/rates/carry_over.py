@@ -14,19 +14,19 @@ With m = width / width of the small model and d = layers / layers of the small o
 | with norms after: their gains and biases           | 1 / d   | 1 / d              | –      | 1 / m     |
 | with norms after: the matrices in front of them    | √d      | 1/m, m             | 1, 1   | 1 / (m d) |
 
-`initial` is beside `model.initialise`'s own values, which fall as 1 / √width in every matrix: an embedding's deviation is
-that of the small model, whatever the width.
+`initial` is beside `model.initialise`'s own values, which fall as 1 / √width in every matrix: an embedding's deviation
+is that of the small model, whatever the width.
 
-Sources. Width: the maximal update parametrisation (Yang et al. 2022, arXiv 2203.03466, table 3). Depth: CompleteP, α = 1
-(Dey et al. 2025, arXiv 2505.01618, table 1), which adds each branch to the residual stream times 1 / d and gives AdamW's
-epsilon as above; the decay, too, is decoupled from the rate there. Muon: the spectral condition (Yang et al. 2023, arXiv
-2310.17813), which its factor √max(1, rows / columns) fulfils at any width.
+Sources. Width: the maximal update parametrisation (Yang et al. 2022, arXiv 2203.03466, tables 3 and 8). Depth:
+CompleteP, α = 1 (Dey et al. 2025, arXiv 2505.01618, table 1), which adds each branch to the residual stream times 1 / d,
+and has AdamW's epsilon and decay as here. Muon: the spectral condition (Yang et al. 2023, arXiv 2310.17813), which its
+factor √max(1, rows / columns) fulfils at any width.
 
-Both have multipliers in the forward pass: of the logits by 1 / m, of the branches by 1 / d. Here they stand in weights
-that are there anyway, so that models stay of the class that they are exported as: for AdamW a weight W behind a multiplier
-c is a weight c W at c times the rate, decay / c and epsilon / c, and for Muon alike. That of the logits is the gain of the
-final norm, and so the embedding keeps its own scale and rate where the head is tied to it. The head's width stays, so that
-attention keeps 1 / √head width.
+These have multipliers in the forward pass: of the logits by 1 / m, of the branches by 1 / d. Here they stand in weights
+that are there anyway, so that models stay of the class that they are exported as: a weight W behind a multiplier c is a
+weight c W at c times the rate, decay / c and epsilon / c. That of the logits is the gain of the final norm, and so the
+embedding keeps its own scale and rate where the head is tied to it. A head's width stays, so that attention keeps
+1 / √head width.
 """
 
 from collections.abc import Callable
@@ -59,7 +59,7 @@ def as_given(_: str) -> Factors:
 
 
 def carry_over(model: ModelConfig, tuned_at: TunedAt | None, optimizer: Literal["adamw", "muon"]) -> FactorsOf:
-    """The factors of each parameter of `model` by the table above; all 1 without `tuned_at`, and in the model itself."""
+    """The factors of each parameter of `model` by the table above; all 1 without `tuned_at`, or at that size."""
     if tuned_at is None:
         return as_given
     wider = model.width / tuned_at.width

@@ -1,4 +1,4 @@
-"""Rates, decay and initial values of another size: the table, its folded multipliers, and what activations make of it."""
+"""Rates, decay and initial values of another size: the table, its folded multipliers, and how large activations get."""
 
 from collections.abc import Iterator
 from typing import Any
