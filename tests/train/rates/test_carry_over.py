@@ -180,7 +180,7 @@ def test_activations_stay_as_large_at_any_width(alone: None, optimizer: Any) -> 
     found = {width: activations(model_of(width), optimizer, TunedAt(width=48)) for width in (48, 96, 192)}
     assert max(spread(found).values()) < 1.2, found
     found[192] = activations(model_of(192), optimizer, None)
-    assert max(spread(found).values()) > 1.4, "without, they do not"
+    assert max(spread(found).values()) > 1.3, "without, they do not"
 
 
 def test_activations_of_an_untied_model_stay_as_large_too() -> None:
