@@ -19,8 +19,8 @@ is that of the small model, whatever the width.
 
 Sources. Width: the maximal update parametrisation (Yang et al. 2022, arXiv 2203.03466, tables 3 and 8). Depth:
 CompleteP, α = 1 (Dey et al. 2025, arXiv 2505.01618, table 1), which adds each branch to the residual stream times
-1 / d, and has AdamW's epsilon and decay as here. Muon: the spectral condition (Yang et al. 2023, arXiv 2310.17813), which its
-factor √max(1, rows / columns) fulfils at any width.
+1 / d, and has AdamW's epsilon and decay as here. Muon: the spectral condition (Yang et al. 2023, arXiv 2310.17813),
+which its factor √max(1, rows / columns) fulfils at any width.
 
 These have multipliers in the forward pass: of the logits by 1 / m, of the branches by 1 / d. Here they stand in weights
 that are there anyway, so that models stay of the class that they are exported as: a weight W behind a multiplier c is a
