@@ -222,6 +222,7 @@ def _derive(
             "batch_size": wanted.batch_size,
             "micro_batch": wanted.micro_batch or config.training.micro_batch,
             "optimizer": "adamw",  # of Muon's rates for fine-tuning nothing is known here
+            "tuned_at": None,  # the rate below is this model's own
             "learning_rate": wanted.learning_rate,
             "minimum_learning_rate": 0.0,
             "schedule": "cosine",

@@ -68,7 +68,7 @@ def make_series(
         DataError: a source cannot be used, or a cutoff has no text before it, or none after it.
         SystemExit: training failed; the ranks have said why.
     """
-    _check(config)
+    _check(config, continued)
     folder = config.run_folder / "series"
     text = folder / "text" / "corpus"
     _bring_tombstones(config, text.parent)
@@ -100,7 +100,12 @@ def make_series(
     return result | {"finished": True} | _measure(config, text, dict(zip(cutoffs, runs, strict=True)))
 
 
-def _check(config: RunConfig) -> None:
+def _check(config: RunConfig, continued: bool) -> None:
+    if continued and config.training.tuned_at:
+        raise ConfigError(
+            "series: --continued begins with weights that are trained already, and training.tuned_at belongs to those "
+            "that are drawn: leave it out, and give rates for models of this size"
+        )
     if not config.data.past_fraction:
         raise ConfigError("series: data.past_fraction is 0, so that no document is held out of all models: set it")
     for name, found in (

@@ -28,7 +28,9 @@ def initial_std(config: ModelConfig, name: str) -> float:
     return std / sqrt(2 * config.layers) if name.endswith(RESIDUAL_OUTPUTS) else std
 
 
-def initialise(model: Transformer, seed: int, gather: Gather = nullcontext) -> None:
+def initialise(
+    model: Transformer, seed: int, gather: Gather = nullcontext, factor: Callable[[str], float] = lambda name: 1.0
+) -> None:
     """Set every parameter as BloombergGPT did (appendix A.4), in place.
 
     | parameter                               | initial value                                              |
@@ -39,14 +41,17 @@ def initialise(model: Transformer, seed: int, gather: Gather = nullcontext) -> N
     | biases                                  | 0                                                          |
 
     Each tensor is drawn in float32 on the CPU from a generator of its own, seeded by `seed` and its name.
+
+    Args:
+        factor: by a parameter's name what these deviations and gains are times.
     """
     for name, parameter in model.named_parameters():
         with gather([parameter]), torch.no_grad():
             if parameter.ndim >= 2:
                 values = seeded_normal(f"{seed}:{name}", parameter.shape)
-                parameter.copy_(values.mul_(initial_std(model.config, name)))
+                parameter.copy_(values.mul_(initial_std(model.config, name) * factor(name)))
             else:
-                parameter.fill_(0.0 if name.endswith("bias") else 1.0)
+                parameter.fill_(0.0 if name.endswith("bias") else factor(name))
 
 
 def seeded_normal(key: str, shape: torch.Size) -> Tensor:

@@ -212,6 +212,7 @@ ELSEWHERE = {
     "train/engine/sharing": "train/engine/test_muon",
     "train/gradient": "train/spikes/test_spikes",
     "train/held_out": "train/test_failures",
+    "train/rates/settings": "train/test_config_file",
     "train/records/text_read": "train/engine/test_initial_weights",
     "train/loop": "train/test_training",
     "train/earlier_steps": "train/spikes/test_spikes",

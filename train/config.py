@@ -24,6 +24,7 @@ from model.config import ModelConfig
 from model.lora.config import LoraConfig
 from train.deepspeed_settings import own_settings, value_of
 from train.hardware import HardwareConfig
+from train.rates.settings import MuonConfig, TunedAt
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -47,17 +48,6 @@ class SpikesConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     within a window; more are written down and no more than that, for then the level has shifted."""
 
 
-class MuonConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True):
-    """How Muon moves the matrices of the blocks, where `optimizer` is muon; they are decayed by `weight_decay` too."""
-
-    learning_rate: PositiveFloat = 0.02
-    """Highest learning rate of these matrices; it rises and falls as `training.learning_rate` does, which is that of
-    embeddings, head, gains and biases. One rate serves models of all widths: the step of a matrix is scaled by
-    √max(1, rows / columns)."""
-    momentum: float = Field(default=0.95, ge=0, lt=1)
-    """Share of the last momentum in the new one."""
-
-
 class TrainingConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True):
     """How the model is optimised; the defaults are the published recipe's where it has one (arXiv 2303.17564 §3.3)."""
 
@@ -71,6 +61,9 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False
     """muon: the matrices of the blocks by Muon (`muon`), which learns more of each token; all else by AdamW."""
     muon: MuonConfig = MuonConfig()
     """Muon's own settings."""
+    tuned_at: TunedAt | None = None
+    """The smaller model on which rates and decay were found: they and the initial values are carried over from its size
+    to this model's. None: all are taken as they are given."""
     learning_rate: PositiveFloat
     """Highest learning rate, reached at the end of the warm-up."""
     minimum_learning_rate: NonNegativeFloat = 0.0
@@ -327,11 +320,16 @@ class RunConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
         return self
 
     @model_validator(mode="after")
-    def _adapter_has_a_base(self) -> Self:
+    def _beginning_fits(self) -> Self:
         if self.lora is not None and self.init_from is None:
             raise ValueError("lora adapts the weights of a base, and there is none: set init_from to its folder")
         if self.lora is not None and self.training.optimizer == "muon":
             raise ValueError("lora's small matrices are trained by AdamW alone: set training.optimizer to adamw")
+        if self.init_from is not None and self.training.tuned_at is not None:
+            raise ValueError(
+                "training.tuned_at belongs to initial values that are drawn by it, and init_from brings its own: leave "
+                "tuned_at out, and give rates for weights that are trained already"
+            )
         return self
 
     @model_validator(mode="after")

@@ -28,6 +28,7 @@ from train.engine.optimizer import describe_groups
 from train.held_out import is_due
 from train.process import Rank
 from train.ranks import of_first_rank
+from train.rates.carry_over import carry_over
 from train.records.journal import RESUME, START, Journal, read_journal
 from train.records.metrics import Monitor, drop_lines_after
 from train.records.text_read import BEGUN, check_held_out
@@ -171,4 +172,5 @@ def describe(config: RunConfig, rank: Rank, stream: TokenStream, started: engine
         say(shortage)
     if never := why_no_best(config, read_manifest(config.shards).splits):
         say(f"WARNING: {never}")
-    say(describe_groups(started.module, training))
+    factors = carry_over(config.model, training.tuned_at, training.optimizer)
+    say(describe_groups(started.module, training, factors))

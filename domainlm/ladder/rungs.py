@@ -117,7 +117,7 @@ def _rung(config: RunConfig, model: ModelConfig, share: float, ranks: int) -> Ru
     steps = max(2, round(wanted / mean))
     used = math.gcd(ranks, *sizes.values())
     a_rank = math.gcd(*sizes.values()) // used
-    factor = share**RATE_EXPONENT
+    factor = 1.0 if planned.tuned_at else share**RATE_EXPONENT
     training: dict[str, Any] = {
         "steps": steps,
         "batch_size": {round(first * steps): size for first, size in sizes.items()},
@@ -140,7 +140,10 @@ def scaled_batch(size: int, share: float) -> int:
 
 
 def rate_notes(config: RunConfig) -> list[str]:
-    """Which rates do not go by the exponents above: no published one is of Muon's."""
+    """Which rates do not go by the exponents above: what is carried over, and Muon's, of which none is published."""
+    if tuned_at := config.training.tuned_at:
+        depth = f" and {tuned_at.layers} layers" if tuned_at.layers else ""
+        return [f"rates: carried over to every rung from a model of width {tuned_at.width}{depth}, at any batch size"]
     if config.training.optimizer != "muon":
         return []
     rate = config.training.muon.learning_rate

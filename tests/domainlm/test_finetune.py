@@ -75,7 +75,10 @@ def base(undisturbed: RunConfig, examples: list[dict[str, Any]], tmp_path_factor
         "learning_rate": 2e-2,
         "settings": SETTINGS,
     }
-    return RunConfig.model_validate(undisturbed.model_dump() | {"finetune": finetune})
+    given = undisturbed.model_dump()
+    # As if it had been trained at rates of another size, which are not those of its fine-tuning.
+    training = given["training"] | {"tuned_at": {"width": 16}}
+    return RunConfig.model_validate(given | {"training": training, "finetune": finetune})
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +100,11 @@ def test_the_run_begins_with_the_weights_and_a_mean_row_for_each_mark(
     assert torch.equal(weight[400:], before.mean(dim=0).repeat(4, 1))
     for (name, ours), theirs in zip(model.named_parameters(), trained.parameters(), strict=True):
         assert name == "embedding.weight" or torch.equal(ours, theirs)
+
+
+def test_its_rate_is_its_own(base: RunConfig, finetuned: RunConfig) -> None:
+    assert base.training.tuned_at
+    assert (finetuned.training.tuned_at, finetuned.training.learning_rate) == (None, 2e-2)
 
 
 def test_it_is_asked_questions_beside_the_run_that_it_came_from(

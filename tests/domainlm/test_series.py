@@ -95,6 +95,14 @@ def test_what_no_series_can_be_made_of_is_refused(config: RunConfig, changes: li
         make_series(load_config(file, changes), CUTOFFS)
 
 
+def test_rates_of_another_size_are_for_weights_that_are_drawn(config: RunConfig) -> None:
+    carried = load_config(config.run_folder.parent / "run.yaml", ["training.tuned_at.width=16"])
+    with pytest.raises(
+        ConfigError, match=r"--continued begins with weights .*, and training\.tuned_at belongs to those"
+    ):
+        make_series(carried, CUTOFFS, continued=True)
+
+
 def test_a_cutoff_before_all_text_is_named(config: RunConfig, tmp_path: Path) -> None:
     dated = config.data.model_copy(update={"sources": config.data.sources[:1]})
     other = config.model_copy(update={"folder": str(tmp_path / "run"), "data": dated})

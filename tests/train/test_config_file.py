@@ -96,6 +96,11 @@ def test_deepspeed_is_passed_through(tmp_path: Path) -> None:
     [
         (changed(model={"layer": 3}), "FILE: model.layer: unknown key; did you mean `layers`?"),
         (changed(lora={"rank": 4}), "FILE: lora adapts the weights of a base, and there is none: set init_from to its"),
+        (
+            changed(init_from="models/base", training={"tuned_at": {"width": 16}}),
+            "FILE: training.tuned_at belongs to initial values that are drawn by it",
+        ),
+        (changed(training={"tuned_at": {"layers": 2}}), "FILE: training.tuned_at.width: this key is required"),
         (changed(lora={"rnak": 4}), "FILE: lora.rnak: unknown key; did you mean `rank`?"),
         (changed(lora={"targets": ["q_proj"]}), "FILE: lora.targets.0: input should be 'attention' or 'feed_forward'"),
         (changed(model={"zzz": 3}), "FILE: model.zzz: unknown key; known are layers"),

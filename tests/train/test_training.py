@@ -60,18 +60,23 @@ def test_every_zero_stage_and_world_size_trains_the_same_run(small_run: Callable
         "0:fp32:1.0:training.optimizer=muon:training.steps=8",
         "2:fp32:1.0:training.optimizer=muon:training.steps=8",
     ]
+    by_size = "0.0:training.optimizer=muon:training.steps=3:training.tuned_at.width={}:training.tuned_at.layers={}"
+    carried = [f"{stage}:fp32:{by_size.format(8, 1)}" for stage in range(4)]
+    own_size = f"2:fp32:{by_size.format(32, 2)}"
     seen: dict[int, dict[str, Any]] = {}
     for world_size in (1, 2):
         out = tmp_path / f"world{world_size}.json"
         # From the first ZeRO-3 on a process computes products by another function: stages 1 and 2 come first.
-        cases = sorted([*unclipped, *clipped, dropped, *muon], key=lambda case: case.startswith("3"))
+        cases = sorted(
+            [*unclipped, *clipped, dropped, *muon, *carried, own_size], key=lambda case: case.startswith("3")
+        )
         run_script("compare_stages", config_file, out, *cases, ranks=world_size)
         seen[world_size] = json.loads(out.read_text())
     results = {(world, case): result for world, cases_seen in seen.items() for case, result in cases_seen.items()}
 
     for precision, reference in (("fp32", results[1, "0:fp32:1.0"]), ("bf16", results[1, "1:bf16:1.0"])):
         for (_, case), result in results.items():
-            if precision in case and case not in muon:
+            if precision in case and case not in (*muon, *carried):
                 assert result["initial"] == reference["initial"], "initial weights, zero.Init included"
             if case.endswith(f"{precision}:1.0"):
                 assert result["losses"] == pytest.approx(reference["losses"], rel=1e-4 if precision == "fp32" else 1e-3)
@@ -100,6 +105,13 @@ def test_every_zero_stage_and_world_size_trains_the_same_run(small_run: Callable
         assert len(of_muon) == 2 * (4 if precision == "fp32" else 3)
         assert len({result["final"] for result in of_muon}) == 1, f"Muon in {precision}, to the bit, likewise"
         assert of_muon[0]["losses"][-1] < of_muon[0]["losses"][0]
+    of_size = [result["final"] for (_, case), result in results.items() if case in carried]
+    assert len(of_size) == 8
+    assert len(set(of_size)) == 1, "rates, decays and initial values of another size likewise"
+    assert all(
+        results[world, own_size]["losses"] == results[1, muon[2]]["losses"][:3] != results[1, carried[2]]["losses"]
+        for world in (1, 2)
+    ), "those of the run's own size are those that are given"
     whole, shared = (results[2, case] for case in muon[-2:])
     assert whole["losses"] == pytest.approx(shared["losses"], rel=1e-5), "it is the gradient that is clipped"
     assert whole["losses"] != pytest.approx(results[2, muon[0]]["losses"], rel=1e-6)

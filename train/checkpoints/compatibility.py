@@ -38,6 +38,9 @@ def check_continues(
     begun, begins = (one.get("init_from") for one in (manifest["config"], config.model_dump()))
     if (begun is None) != (begins is None):  # where both name a folder, it may be the same at another place
         refused.append(f"init_from was {begun}, now {begins}, though no weights are read any more")
+    was, now = (one["training"].get("tuned_at") for one in (manifest["config"], config.model_dump(mode="json")))
+    if was != now:
+        refused.append(f"training.tuned_at was {was}, now {now}, though the initial values were drawn by it")
     for what, old, new in (
         ("the tokenizer", manifest["tokenizer_digest"], tokenizer_digest),
         ("data.cutoff", manifest["config"]["data"]["cutoff"], config.model_dump(mode="json")["data"]["cutoff"]),

@@ -31,6 +31,7 @@ from train.engine.initial_weights import set_initial_weights
 from train.engine.layout import masters, places, torch_optimizer, trained_parameters, whole_shape
 from train.engine.muon import Muon
 from train.engine.optimizer import build_optimizer, set_hyperparameters
+from train.rates.carry_over import carry_over
 from train.schedule import accumulation
 
 Engine: TypeAlias = deepspeed.DeepSpeedEngine
@@ -129,7 +130,9 @@ def build_engine(config: RunConfig, device: torch.device, world_size: int, fresh
         deepspeed.utils.set_z3_leaf_modules(model, [Block])
     engine, *_ = deepspeed.initialize(
         model=model,
-        optimizer=build_optimizer(model, config.training),
+        optimizer=build_optimizer(
+            model, config.training, carry_over(config.model, config.training.tuned_at, config.training.optimizer)
+        ),
         config=settings,
         dist_init_required=False,
     )

@@ -18,6 +18,7 @@ from model.transformer import Transformer
 from model.weight_files import open_weights, weights_digest
 from train.config import RunConfig
 from train.config_file import ConfigError
+from train.rates.carry_over import carry_over
 from train.records.text_read import check_held_out
 
 
@@ -36,7 +37,8 @@ def set_initial_weights(model: Transformer, config: RunConfig, fresh: bool, gath
     Raises:
         ConfigError: `init_from` or the adapter is of another model, or its weights are not all there.
     """
-    initialise(model, config.seed, gather)
+    factors = carry_over(config.model, config.training.tuned_at, config.training.optimizer)
+    initialise(model, config.seed, gather, lambda name: factors(name).initial)
     if config.init_from is not None and (fresh or config.lora):
         try:
             made_of = spelled(config) if fresh else {}  # an adapter's checkpoint holds the new rows

@@ -60,14 +60,16 @@ class Muon(EagerAdamW):
             matrices: all that are to be moved.
             masters: the tensors that this optimizer updates on this rank; as many on every rank.
             places: which elements of the parameters lie where in them.
-            replicated: every rank holds all of every tensor, and one call of `step` updates all of them.
+            replicated: every rank holds all of every tensor, and one call of `step` updates all groups.
             device: where ranks exchange and multiply matrices.
         """
         everyone = of_all_ranks(slices(matrices, list(places)))
         moved = sorted({part.master for held in everyone for part in held})
         self._matrices, self._masters, self._replicated, self._device = matrices, masters, replicated, device
         self._moved = frozenset(masters[number] for number in moved)
-        for together in [moved] if replicated else [[number] for number in moved]:
+        groups = [set(map(id, group["params"])) for group in self.param_groups if MOMENTUM in group]
+        of_groups = [[number for number in moved if id(masters[number]) in group] for group in groups]
+        for together in of_groups if replicated else [[number] for number in moved]:
             wanted = sorted({part.matrix for held in everyone for part in held if part.master in together})
             planned = rounds(matrices, wanted, everyone, torch.distributed.get_rank())
             self._rounds[masters[together[0]]] = planned

@@ -132,3 +132,15 @@ def test_muon_s_rate_is_the_plan_s_and_said(tmp_path: Path) -> None:
     assert {run.training.muon.learning_rate for run in rungs_of(config, 3, tmp_path, ranks=8)} == {0.03}
     assert "Muon's is 0.03 in every rung" in rate_notes(config)[0]
     assert rate_notes(load_config("configs/bbg-1.3b.yaml")) == []
+
+
+def test_rates_that_carry_over_are_the_plan_s_and_said(tmp_path: Path) -> None:
+    """The factors of a rung's size are those of any run: `train.rates.carry_over`."""
+    config = load_config("configs/bbg-1.3b.yaml", ["training.tuned_at={width: 512, layers: 8}"])
+    runs = rungs_of(config, 3, tmp_path, ranks=8)
+    assert {(run.training.learning_rate, run.training.tuned_at) for run in runs} == {
+        (config.training.learning_rate, config.training.tuned_at)
+    }
+    assert rate_notes(config) == [
+        "rates: carried over to every rung from a model of width 512 and 8 layers, at any batch size"
+    ]

@@ -39,6 +39,17 @@ def test_a_run_that_has_saved_does_not_begin_with_other_weights(make_config: Mak
     assert moved == {"init_from": {"was": "a/b", "now": "c/b"}}
 
 
+def test_initial_values_stay_with_the_size_by_which_they_were_drawn(make_config: Make) -> None:
+    """Rates would be those of another size than the weights are of."""
+    here, there = make_config(), make_config(training={"tuned_at": {"width": 16}})
+    for saved, now, said in ((here, there, "was None, now {'width': 16"), (there, here, "was {'width': 16")):
+        with pytest.raises(CheckpointError, match=f"training.tuned_at {said}.*though the initial values were drawn"):
+            check_continues(saved_at_4(saved), now, "d", "t")
+    of_before = saved_at_4(here)
+    del of_before.manifest["config"]["training"]["tuned_at"]
+    check_continues(of_before, here, "d", "t")
+
+
 def test_a_run_does_not_end_before_the_step_that_it_has_reached(make_config: Make) -> None:
     """It would be written down as finished, at a learning rate that was never lowered."""
     saved = saved_at_4(make_config())

@@ -5,6 +5,7 @@ from torch import nn
 
 from train.config import TrainingConfig
 from train.engine.optimizer import build_optimizer, decays, describe_groups, parameter_groups, set_hyperparameters
+from train.rates.carry_over import Factors
 
 
 class Tied(nn.Module):
@@ -67,6 +68,32 @@ def test_configuration_overrides_what_a_checkpoint_brought_along() -> None:
     assert [group["weight_decay"] for group in optimizer.param_groups] == [0.2, 0.0]
     assert all(group["betas"] == (0.9, 0.99) and group["lr"] == 5e-4 for group in optimizer.param_groups)
     assert all(group["eps"] == 1e-8 for group in optimizer.param_groups)
+
+
+def test_settings_of_another_size_are_times_each_tensor_s_factors() -> None:
+    """Over what a checkpoint brought along too; what is not decayed stays so."""
+    model = Tied()
+    factors = {"linear.weight": Factors(3.0, 0.25, 4.0, 0.5), "norm.weight": Factors(rate=0.5)}
+
+    def of(name: str) -> Factors:
+        return factors.get(name, Factors())
+
+    optimizer = build_optimizer(model, training(weight_decay=0.1), of)
+    for group in optimizer.param_groups:
+        group |= {"lr": 9.0, "eps": 1.0, "weight_decay": 9.0}
+    set_hyperparameters(optimizer, training(weight_decay=0.2), 4e-4)
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    found = [
+        ({names[p] for p in group["params"]}, group["lr"], group["weight_decay"], group["eps"])
+        for group in optimizer.param_groups
+    ]
+    assert found == [
+        ({"embedding.weight"}, 4e-4, 0.2, 1e-8),
+        ({"linear.weight"}, 1e-4, 0.8, 5e-9),
+        ({"norm.weight"}, 2e-4, 0.0, 1e-8),
+        ({"norm.bias", "linear.bias"}, 4e-4, 0.0, 1e-8),
+    ]
+    assert "1 tensors (16 elements) at 0.1, rate × 0.25, decay × 4, 1 tensors" in describe_groups(model, training(), of)
 
 
 def test_groups_are_described_for_people() -> None:
