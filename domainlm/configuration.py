@@ -12,9 +12,8 @@ import yaml
 from data.files import write_atomically
 from data.progress import say
 from domainlm.paths import begun_in, found_elsewhere
-from domainlm.plan.micro_batch import settle
 from train.config import RunConfig
-from train.config_file import ConfigError, load_config, recorded_folder
+from train.config_file import ConfigError, asks_for_auto, load_config, recorded_folder
 
 
 def load(arguments: argparse.Namespace) -> RunConfig | None:
@@ -26,8 +25,11 @@ def load(arguments: argparse.Namespace) -> RunConfig | None:
         return None
     if Path(arguments.config).is_dir():
         _name_run(arguments)
-    if settled := settle(arguments):
-        say(settled)
+    if asks_for_auto(arguments.config, arguments.overrides):
+        from domainlm.plan.micro_batch import settle  # with all of the plan, which no other run needs
+
+        if settled := settle(arguments):
+            say(settled)
     config = load_config(arguments.config, arguments.overrides)
     if note := found_elsewhere(config, Path(arguments.config)):
         say(note)

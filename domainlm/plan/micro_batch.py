@@ -21,13 +21,11 @@ HERE, PLANNED = ("train", "run", "rehearse", "finetune"), ("plan", "doctor", "la
 
 
 def settle(arguments: argparse.Namespace) -> str | None:
-    """Put the number into the command's overrides, where the configuration says auto; returns the line that says so.
+    """Put the number into the overrides of a command whose configuration says auto; returns the line that says so.
 
     Raises:
         ConfigError: no number divides the batch over the ranks, not even one row fits, or a job's nodes are not known.
     """
-    if not asks_for_auto(arguments.config, arguments.overrides):
-        return None
     config = load_config(arguments.config, [*arguments.overrides, f"{KEY}=1"])
     begun = _begun_with(config)
     number, said = begun or 1, None if begun else "micro_batch auto: not settled before a run begins; here it is 1"
