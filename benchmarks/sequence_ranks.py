@@ -11,10 +11,11 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
-from harness import ROOT, Row, compare, parser, show
-
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from benchmarks.harness import ROOT, Row, compare, parser, show
 from train.engine.machine import free_port
 
 SHAPE = {
@@ -34,11 +35,11 @@ WARM = 1
 """Turns that do not count."""
 
 
-def run(ranks: int, time: int, turns: int, *groups: int) -> dict[str, Any]:
+def run(ranks: int, time: int, turns: int, rows: int, *groups: int) -> dict[str, Any]:
     """What rank 0 of the contenders' processes says."""
     group = {"WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     group |= {"LOCAL_WORLD_SIZE": str(ranks), "OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu", "PYTHONPATH": str(ROOT)}
-    words = [json.dumps(SHAPE | {"sequence_length": time}), str(turns), *map(str, groups)]
+    words = [json.dumps(SHAPE | {"sequence_length": time}), str(turns), str(rows), *map(str, groups)]
     processes = [
         subprocess.Popen(
             [sys.executable, "benchmarks/sequence_ranks_contenders.py", *words],
@@ -57,7 +58,7 @@ def run(ranks: int, time: int, turns: int, *groups: int) -> dict[str, Any]:
 
 
 def speeds(ranks: int, time: int, repeats: int) -> list[Row]:
-    steps, tokens, rows = run(ranks, time, repeats + WARM, 1, 2)["steps"], ranks * time, []
+    steps, tokens, rows = run(ranks, time, repeats + WARM, ranks, 1, 2)["steps"], ranks * time, []
     for clock, unit in (("wall", "tokens per s"), ("cpu", "tokens per CPU-s")):
         rows += compare(
             [
@@ -70,7 +71,7 @@ def speeds(ranks: int, time: int, repeats: int) -> list[Row]:
 
 def memory(repeats: int) -> list[Row]:
     peaks = {
-        f"{LONG:,} tokens, {name}": tuple(run(ranks, LONG, 1, group)["peak_bytes"] / 1e6 for _ in range(repeats))
+        f"{LONG:,} tokens, {name}": tuple(run(ranks, LONG, 1, 1, group)["peak_bytes"] / 1e6 for _ in range(repeats))
         for name, ranks, group in (("4 ranks a row", 4, 4), ("2 ranks a row", 2, 2), ("a rank alone", 1, 1))
     }
     return compare([Row(f"{name}: peak memory of a rank", values, "MB") for name, values in peaks.items()])
@@ -82,7 +83,10 @@ def main() -> None:
     options.add_argument("--time", type=int, default=1024, help="tokens of a row where speed is measured")
     options.add_argument("--memory-repeats", type=int, default=1)
     given = options.parse_args()
-    rows = [*speeds(given.ranks, given.time, given.repeats), *memory(given.memory_repeats)]
+    rows = speeds(given.ranks, given.time, given.repeats)
+    if not given.json:
+        show("Speed of shared rows beside whole ones", rows, as_json=False)
+    rows += memory(given.memory_repeats)
     show("Shared rows beside whole ones", rows, given.json)
 
 

@@ -1,9 +1,9 @@
 """One rank of a training step's benchmark: steps of random rows, by turns whole and shared, and what they took.
 
-    RANK=0 WORLD_SIZE=4 ... python benchmarks/sequence_ranks_contenders.py SHAPE TURNS GROUP [GROUP ...]
+    RANK=0 WORLD_SIZE=4 ... python benchmarks/sequence_ranks_contenders.py SHAPE TURNS ROWS GROUP [GROUP ...]
 
-SHAPE is JSON: settings of the model. Each GROUP is a number of ranks that share a row; every step has as many rows as
-there are ranks, and every rank takes as many tokens through the model at a time. Rank 0 prints a line of JSON: by
+SHAPE is JSON: settings of the model. Each GROUP is a number of ranks that share a row; every step has ROWS
+rows, which a rank, or a group, takes through the model at once. Rank 0 prints a line of JSON: by
 group the wall-clock seconds of each step and the CPU seconds of all ranks, and the highest resident memory of a rank.
 """
 
@@ -12,11 +12,13 @@ import os
 import resource
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from train.config import RunConfig
 from train.config_file import load_config
 from train.engine import engine
@@ -27,10 +29,11 @@ from train.schedule import accumulation
 ZERO_1 = "training.deepspeed={zero_optimization: {stage: 1}}"
 
 
-def settings(shape: dict[str, Any], ranks: int, group: int) -> RunConfig:
+def settings(shape: dict[str, Any], ranks: int, rows: int, group: int) -> RunConfig:
     changes = [f"model.{key}={value}" for key, value in shape.items()]
     changes += [f"tokenizer.vocabulary_size={shape['vocabulary_size']}", ZERO_1, "training.precision=fp32"]
-    changes += [f"training.batch_size={ranks}", f"training.micro_batch={group}", f"training.sequence_ranks={group}"]
+    changes += [f"training.batch_size={rows}", f"training.micro_batch={rows * group // ranks}"]
+    changes.append(f"training.sequence_ranks={group}")
     return load_config("configs/demo.yaml", changes)
 
 
@@ -68,13 +71,13 @@ class Contender:
         self.cpu.append(float(spent))
 
 
-def main(shape: str, turns: int, groups: list[int]) -> None:
+def main(shape: str, turns: int, rows: int, groups: list[int]) -> None:
     torch.set_num_threads(1)
     rank = find_rank(os.environ)
     device = use_machine(rank)
     engine.connect(device)
     ranks = rank.world_size
-    contenders = {group: Contender(settings(json.loads(shape), ranks, group), device, ranks) for group in groups}
+    contenders = {group: Contender(settings(json.loads(shape), ranks, rows, group), device, ranks) for group in groups}
     for turn in range(turns):
         for group in groups if turn % 2 else reversed(groups):
             contenders[group].step(turn + 1)
@@ -87,4 +90,4 @@ def main(shape: str, turns: int, groups: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), [int(group) for group in sys.argv[3:]])
+    main(sys.argv[1], *map(int, sys.argv[2:4]), [int(group) for group in sys.argv[4:]])

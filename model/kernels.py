@@ -68,10 +68,11 @@ def of_part(q: Tensor, k: Tensor, v: Tensor, factor: int, *, kernel: Kernel, par
     """
     if k.shape[1] < part.count:
         k, v = (x.repeat_interleave(part.count // x.shape[1], dim=1) for x in (k, v))
-    dealt = [x.unflatten(1, (part.count, -1)).movedim(1, 0) for x in (q, k, v)]  # (parts, batch, heads, slice, width)
+    # Of each part its heads: (parts, batch, heads, slice, head_width).
+    dealt = [torch.unflatten(x, 1, (part.count, -1)).movedim(1, 0) for x in (q, k, v)]
     whole = part.exchange(torch.cat(dealt, dim=2)).permute(1, 2, 0, 3, 4).flatten(2, 3)
-    mixed = kernel(*whole.split([x.shape[2] for x in dealt], dim=1), factor)
-    slices = part.exchange(mixed.unflatten(2, (part.count, -1)).movedim(2, 0))
+    q, k, v = torch.split(whole, [x.shape[2] for x in dealt], dim=1)
+    slices = part.exchange(torch.unflatten(kernel(q, k, v, factor), 2, (part.count, -1)).movedim(2, 0))
     return slices.movedim(0, 1).flatten(1, 2)
 
 

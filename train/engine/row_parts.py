@@ -23,7 +23,8 @@ def own_part(training: TrainingConfig) -> RowPart | None:
     count = training.sequence_ranks
     if count == 1:
         return None
-    group, _ = dist.new_subgroups(count, timeout=timedelta(seconds=2 * training.hang_timeout))
+    timeout = timedelta(seconds=2 * training.hang_timeout)
+    group, _ = dist.new_subgroups(count, timeout=timeout)  # type: ignore[no-untyped-call]
 
     def exchange(parts: Tensor) -> Tensor:
         exchanged: Tensor = _AllToAll.apply(parts, group)  # type: ignore[no-untyped-call]
