@@ -198,7 +198,7 @@ class _Trial:
         stream, size = open_stream(config), config.training.micro_batch
         found = {}
         for step in range(1, self.steps + 1):
-            firsts = [first for rank in range(ranks) for first in micro_batches(config.training, step, rank, ranks)]
+            firsts = {first for rank in range(ranks) for first in micro_batches(config.training, step, rank, ranks)}
             digest = new_digest()
             for first in sorted(firsts):
                 digest.update(stream.batch(first, size).tokens.tobytes())

@@ -62,7 +62,9 @@ def critical_batch(lines: Sequence[Mapping[str, Any]], seed: int = 0) -> Critica
     """
     steps = [line for line in lines if line.get(SQUARE) is not None and line.get(VARIANCE) is not None][-NEWEST:]
     if not steps:
-        return _unknown(0, "no step that is recorded had two micro-batches, on one rank or on two, to compare")
+        return _unknown(
+            0, "no step that is recorded had two micro-batches of whole rows to compare, on one rank or on two"
+        )
     if len(steps) < FEWEST:
         return _unknown(len(steps), f"{len(steps)} steps are measured, and it takes {FEWEST}")
     squares, variances = [line[SQUARE] for line in steps], [line[VARIANCE] for line in steps]

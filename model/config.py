@@ -291,6 +291,25 @@ class ModelConfig(BaseModel):
         return self.feed_forward_width * (2 if self.activation == "swiglu" else 1)
 
 
+def why_not_divided(model: ModelConfig, ranks: int) -> str:
+    """Why so many ranks cannot share rows (`model.kernels.RowPart`); empty where they can."""
+    heads, key_value_heads = model.heads, model.key_value_heads
+    if ranks == 1:
+        return ""
+    if model.sequence_length % ranks:
+        return f"sequence_length={model.sequence_length} is no multiple of {ranks}: ranks take equal slices of a row"
+    if heads % ranks:
+        return f"heads={heads} is no multiple of {ranks}, and in attention each rank takes as many heads"
+    if key_value_heads % ranks and ranks % key_value_heads:
+        return (
+            f"key_value_heads={key_value_heads} is neither a multiple nor a divisor of {ranks}: they can be neither "
+            "dealt to the ranks nor copied as often for each"
+        )
+    if model.dropout:
+        return f"dropout={model.dropout} would fall otherwise than on one rank, its draws are those of whole rows"
+    return ""
+
+
 def repeated(pattern: tuple[LayerKind, ...], layers: int) -> tuple[LayerKind, ...]:
     """The kinds of so many layers."""
     return tuple(pattern[layer % len(pattern)] for layer in range(layers))

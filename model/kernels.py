@@ -17,6 +17,7 @@ the blocks that the mask empties; it has no dropout, and its backward pass runs 
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, TypeAlias
 
@@ -36,6 +37,45 @@ FLEX_LEAST_HEAD_WIDTH = 16
 """Narrower heads do not fill a tile of FlexAttention's GPU kernel, which refuses them."""
 
 
+@dataclass(frozen=True)
+class RowPart:
+    """Which slice of each row's positions this process holds, where others hold the rest (Ulysses: Jacobs et al. 2023,
+    arXiv 2309.14509). In attention, where positions meet, it has all of them, and a slice of the heads."""
+
+    number: int
+    """Of the slice, from 0."""
+    count: int
+    """Slices of a row, all of the same length."""
+    exchange: Callable[[Tensor], Tensor]
+    """What comes of a tensor (count, ...) whose n-th part goes to the process of the n-th slice, and from each of them
+    one comes: an all-to-all with a gradient."""
+
+    def positions(self, row: int) -> slice:
+        """Where in a row of this length the slice lies."""
+        length = row // self.count
+        return slice(self.number * length, (self.number + 1) * length)
+
+    def heads(self, heads: int) -> range:
+        """Which of so many heads are this process's in attention."""
+        own = self.positions(heads)
+        return range(own.start, own.stop)
+
+
+def of_part(q: Tensor, k: Tensor, v: Tensor, factor: int, *, kernel: Kernel, part: RowPart) -> Tensor:
+    """A kernel of whole rows and the part's heads, from and to all heads of the part's slice of them.
+
+    Key-value heads that are fewer than the parts go to as many as attend to them.
+    """
+    if k.shape[1] < part.count:
+        k, v = (x.repeat_interleave(part.count // x.shape[1], dim=1) for x in (k, v))
+    # Of each part its heads: (parts, batch, heads, slice, head_width).
+    dealt = [torch.unflatten(x, 1, (part.count, -1)).movedim(1, 0) for x in (q, k, v)]
+    whole = part.exchange(torch.cat(dealt, dim=2)).permute(1, 2, 0, 3, 4).flatten(2, 3)
+    q, k, v = torch.split(whole, [x.shape[2] for x in dealt], dim=1)
+    slices = part.exchange(torch.unflatten(kernel(q, k, v, factor), 2, (part.count, -1)).movedim(2, 0))
+    return slices.movedim(0, 1).flatten(1, 2)
+
+
 def choose_kernel(
     config: ModelConfig,
     hidden: Tensor,
@@ -44,6 +84,7 @@ def choose_kernel(
     training: bool = False,
     dropout: float = 0.0,
     window: int | None = None,
+    part: RowPart | None = None,
 ) -> Kernel:
     """The kernel for one forward pass; all its blocks of a kind share it, and with it masks that are made once.
 
@@ -54,17 +95,38 @@ def choose_kernel(
         training: whether there will be a backward pass.
         dropout: probability of dropping an attention weight.
         window: tokens that each sees, itself included; None: all before it.
+        part: `hidden` is this slice of its rows (`documents` are of whole ones); None: rows are whole.
     """
-    time, dtype, device = hidden.shape[1], hidden.dtype, hidden.device
+    time, at = hidden.shape[1], (hidden.dtype, hidden.device)
+    if part is None:
+        return _of_rows(config, time, *at, past, documents, training, dropout, window)
+    time, own = time * part.count, part.heads(config.heads)
+    kernel = _of_rows(config, time, *at, past, documents, training, dropout, window, own)
+    return partial(of_part, kernel=kernel, part=part)
+
+
+def _of_rows(
+    config: ModelConfig,
+    time: int,
+    dtype: torch.dtype,
+    device: torch.device,
+    past: int,
+    documents: Tensor | None,
+    training: bool,
+    dropout: float,
+    window: int | None,
+    own: range | None = None,
+) -> Kernel:
+    """The kernel for whole rows of `time` tokens, of all heads or some `own`; the rest as in `choose_kernel`."""
     starts = None if documents is None else document_starts(documents)
     if window is not None and window >= past + time:
         window = None
     masked = starts is not None or window is not None
     if device.type == "cuda" and training and not past and flex_pays(config, masked, dropout):
-        return flex_kernel(config, time, device, starts, window)
+        return flex_kernel(config, time, device, starts, window, own)
     out_of_reach = 0 if window is None else max(0, past + 1 - window)
     past -= out_of_reach
-    mask = alibi_mask(config.heads, past, time, dtype, device) if config.positions == "alibi" else None
+    mask = alibi_mask(config.heads, past, time, dtype, device, own) if config.positions == "alibi" else None
     if time > 1 and (window is not None or (past and mask is None)):
         # Several queries after a cache: the kernel's own causal mask would start at the wrong key.
         band = _band(past, time, window, device)
@@ -156,13 +218,19 @@ def _each_document(
 
 
 def flex_kernel(
-    config: ModelConfig, time: int, device: torch.device, starts: Tensor | None, window: int | None = None
+    config: ModelConfig,
+    time: int,
+    device: torch.device,
+    starts: Tensor | None,
+    window: int | None = None,
+    own: range | None = None,
 ) -> Kernel:
     """FlexAttention over whole rows, with ALiBi's bias, and the borders of documents and windows where there are any.
 
     Args:
         starts: where each token's document begins, (batch, time), or None.
         window: tokens that each sees, itself included, or None.
+        own: the heads that it is given; None: all.
     """
     if starts is None:
         block_mask = _causal_blocks(time, window, device)
@@ -173,15 +241,15 @@ def flex_kernel(
             return seen if window is None else seen & (key > query - window)
 
         block_mask = create_block_mask(sees, len(starts), None, time, time, device)
-    slopes = _slopes(config.heads, device) if config.positions == "alibi" else None
+    slopes = _slopes(config.heads, device, own) if config.positions == "alibi" else None
     factors = torch.arange(config.layers + 1, device=device) if config.query_key_layer_scaling else None
     return partial(_flex, block_mask=block_mask, slopes=slopes, factors=factors)
 
 
 @lru_cache(maxsize=2)
-def _slopes(heads: int, device: torch.device) -> Tensor:
+def _slopes(heads: int, device: torch.device, own: range | None) -> Tensor:
     # Kept, because a copy from the host would hold up every step.
-    return torch.tensor(alibi_slopes(heads), device=device)
+    return torch.tensor(alibi_slopes(heads, own), device=device)
 
 
 @lru_cache(maxsize=2)

@@ -67,6 +67,7 @@ def memory_per_gpu(
     chunked_loss: bool = True,
     adapter: Adapter | None = None,
     by_muon: int = 0,
+    sequence_ranks: int = 1,
 ) -> MemoryPerGpu:
     """Bytes that training takes on each of `gpus` GPUs which share the model's state.
 
@@ -81,6 +82,7 @@ def memory_per_gpu(
         adapter: what alone is trained, if not all weights are. What frozen matrices without an update would have kept
             of the blocks is counted all the same.
         by_muon: of the parameters, those that Muon trains.
+        sequence_ranks: GPUs that share each sequence (`model.kernels.RowPart`), with a slice of its positions each.
     """
     value = _value_bytes(precision)
     trained, frozen = (adapter.trained, adapter.frozen) if adapter else (parameter_count(config), 0)
@@ -89,11 +91,14 @@ def memory_per_gpu(
     if adapter:
         blocks = config.layers - recomputed_blocks + (1 if recomputed_blocks else 0)
         kept = blocks * micro_batch * config.sequence_length * (adapter.values * value + adapter.masks)
+    config = config.model_copy(update={"sequence_length": config.sequence_length // sequence_ranks})
     whole = block_parameters(config) * 2 + config.vocabulary_size * config.width
     return MemoryPerGpu(
         states=states + -(-value * frozen // (gpus if zero_stage == 3 else 1)),
         gathered=value * whole if zero_stage == 3 else 0,
-        blocks=_blocks_bytes(config, micro_batch, precision, recomputed_blocks, selective, attention_matrix) + kept,
+        blocks=_blocks_bytes(config, micro_batch, precision, recomputed_blocks, selective, attention_matrix)
+        + _turned_bytes(config, micro_batch, precision, recomputed_blocks, sequence_ranks)
+        + kept,
         around_blocks=_around_blocks_bytes(config, micro_batch, precision),
         loss=loss_bytes(config, micro_batch, precision, chunked_loss, adapter.head_rows if adapter else None),
     )
@@ -131,6 +136,30 @@ def state_bytes(
     else:
         shared_out -= 4 * by_muon
     return held_by_all + -(-shared_out // gpus)
+
+
+def exchanged_values(config: ModelConfig, sequence_ranks: int) -> tuple[int, int]:
+    """Of each token, values that ranks which share its row exchange: those that attention is given, and those it makes.
+
+    Of key-value heads that are fewer than the ranks go copies.
+    """
+    key_value_heads = max(config.key_value_heads, sequence_ranks)
+    return (config.heads + 2 * key_value_heads) * config.head_width, config.attention_width
+
+
+def _turned_bytes(config: ModelConfig, batch: int, precision: Precision, recomputed_blocks: int, ranks: int) -> int:
+    """What blocks of shared sequences, of which `config` has the slice, keep more than of whole ones.
+
+    Attention is given queries, keys and values as they came, in place of those that were packed or rotated; and it is
+    kept what it makes of them, before and after it is sent back.
+    """
+    if ranks == 1:
+        return 0
+    given, mixed = exchanged_values(config, ranks)
+    packed = config.query_key_value_width if config.query_key_norm else 0
+    more = packed + given + 2 * mixed - _attention_values(config)
+    alive = config.layers - recomputed_blocks + (1 if recomputed_blocks else 0)
+    return alive * batch * config.sequence_length * more * _value_bytes(precision)
 
 
 def _blocks_bytes(

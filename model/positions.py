@@ -13,14 +13,14 @@ Rotation: TypeAlias = tuple[Tensor, Tensor]
 """Cosines and sines of rotary angles."""
 
 
-def alibi_slopes(heads: int) -> list[float]:
-    """Slope of each head's linear bias (Press et al. 2022; BloombergGPT, appendix A).
+def alibi_slopes(heads: int, own: range | None = None) -> list[float]:
+    """Slope of each head's linear bias, or of those of `own` among them (Press et al. 2022; BloombergGPT, appendix A).
 
     With b the largest power of two up to `heads`, the first b slopes are 2^(-8/b), 2^(-16/b), ..., 2^-8; any further
     heads take the geometric midpoints between them, from the steepest on.
     """
     base = 2 ** (heads.bit_length() - 1)
-    return [2.0 ** (-8 / base * (1 + head % base - 0.5 * (head // base))) for head in range(heads)]
+    return [2.0 ** (-8 / base * (1 + head % base - 0.5 * (head // base))) for head in own or range(heads)]
 
 
 # Both tables are kept between calls: training asks for the same one in every step. They follow length, dtype and device
@@ -30,16 +30,19 @@ def alibi_slopes(heads: int) -> list[float]:
 
 @lru_cache(maxsize=2)
 @torch.inference_mode(False)
-def alibi_mask(heads: int, past: int, time: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+def alibi_mask(
+    heads: int, past: int, time: int, dtype: torch.dtype, device: torch.device, own: range | None = None
+) -> Tensor:
     """Bias on the attention logits: slope * (key - query) up to the query, minus infinity after it.
 
     Queries stand at positions past ... past + time - 1, keys at 0 ... past + time - 1. The products are made in float32
-    (or wider) and rounded once to `dtype`. Shape (1, heads, time, past + time).
+    (or wider) and rounded once to `dtype`. Shape (1, heads, time, past + time), where `own` heads alone are asked for
+    as many.
     """
     precise = torch.promote_types(dtype, torch.float32)
     keys = torch.arange(past + time, device=device, dtype=precise)
     distance = keys - keys[past:, None]  # (time, past + time)
-    slopes = torch.tensor(alibi_slopes(heads), device=device, dtype=precise)
+    slopes = torch.tensor(alibi_slopes(heads, own), device=device, dtype=precise)
     bias = slopes[:, None, None] * distance
     return bias.masked_fill_(distance > 0, -torch.inf).to(dtype)[None]
 

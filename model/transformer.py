@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from model.attention import LayerCache
 from model.block import Block, ForwardPass, halves
 from model.config import LayerKind, ModelConfig, RopeScaling
-from model.kernels import Kernel, choose_kernel
+from model.kernels import Kernel, RowPart, choose_kernel
 from model.layers import make_norm
 from model.loss import TrainedRows, linear_cross_entropy, token_hits, token_losses
 from model.positions import Rotation, document_starts, rotary_angles
@@ -113,6 +113,7 @@ class Transformer(nn.Module):
         cache: Sequence[LayerCache] | None = None,
         documents: Tensor | None = None,
         counted: Tensor | None = None,
+        part: RowPart | None = None,
     ) -> Tensor:
         """Predict the token after each of `tokens`, int64 (batch, time).
 
@@ -124,23 +125,29 @@ class Transformer(nn.Module):
                 equal ones, and positions begin anew in it. None: a row is one document. Not together with a cache.
             counted: where the targets that count lie in the flattened `targets`, int64 (counted,): with "mean" no
                 logits of the others are made. None: of all, and those that do not count are left out of the loss.
+            part: `tokens` and `targets` are this slice of their rows, of which other processes take the rest through
+                the model at the same time; `documents` are of whole rows. None: rows are whole. Without dropout only.
 
         Returns:
             Without targets, logits float32 (batch, time, vocabulary). With "mean", the scalar mean loss over counted
             targets in nats, z-loss included. With "none", each target's loss in nats, float32 (batch, time), z-loss
             left out and 0 where ignored; with "hits" 1 where the target is the likeliest token, else 0.
         """
-        hidden = self.hidden_states(tokens, cache, documents)
+        hidden = self.hidden_states(tokens, cache, documents, part)
         logits_or_loss: Tensor = self.head(hidden, targets, reduction, counted)
         return logits_or_loss
 
     def hidden_states(
-        self, tokens: Tensor, cache: Sequence[LayerCache] | None = None, documents: Tensor | None = None
+        self,
+        tokens: Tensor,
+        cache: Sequence[LayerCache] | None = None,
+        documents: Tensor | None = None,
+        part: RowPart | None = None,
     ) -> Tensor:
         """What the output head reads: (batch, time, width) after the final norm. Arguments as in `forward`."""
         hidden = self.embedding_norm(self.embedding(tokens))
         dropout = self.dropout if self.training else 0.0
-        passes = self._forward_passes(hidden, cache[0].length if cache else 0, documents, dropout)
+        passes = self._forward_passes(hidden, cache[0].length if cache else 0, documents, dropout, part)
         hidden = F.dropout(hidden, dropout)
         recompute = self.recompute_every if self.training and torch.is_grad_enabled() and cache is None else 0
         for layer, (block, kind) in enumerate(zip(self.blocks, self.config.layer_kinds, strict=True)):
@@ -154,26 +161,27 @@ class Transformer(nn.Module):
         return normalised
 
     def _forward_passes(
-        self, hidden: Tensor, past: int, documents: Tensor | None, dropout: float
+        self, hidden: Tensor, past: int, documents: Tensor | None, dropout: float, part: RowPart | None
     ) -> dict[LayerKind, ForwardPass]:
         """What the blocks of each kind share: made once a pass, without waiting for a GPU."""
         config = self.config
         if past and documents is not None:
             raise ValueError("documents cannot be told apart behind a key-value cache: give one of the two")
         training = self.training and torch.is_grad_enabled()
-        places = None
+        places, row = None, hidden.shape[1] * (part.count if part else 1)
+        own = part.positions(row) if part else slice(row)
         if documents is not None and config.positions == "rope":
-            places = torch.arange(hidden.shape[1], device=hidden.device) - document_starts(documents)
+            places = (torch.arange(row, device=hidden.device) - document_starts(documents))[:, own]
 
         @cache
         def kernel(window: int | None) -> Kernel:
-            return choose_kernel(config, hidden, past, documents, training, dropout, window)
+            return choose_kernel(config, hidden, past, documents, training, dropout, window, part)
 
         @cache
         def rotation(scaling: RopeScaling | None) -> Rotation:
-            at = (past, hidden.shape[1], hidden.dtype, hidden.device)
+            at = (past, row, hidden.dtype, hidden.device)
             cosine, sine = rotary_angles(config.head_width, config.rope_theta, *at, scaling)
-            return (cosine, sine) if places is None else (cosine[places], sine[places])
+            return (cosine[own], sine[own]) if places is None else (cosine[places], sine[places])
 
         def of_kind(kind: LayerKind) -> ForwardPass:
             rotated = config.positions == "rope" and kind != "unrotated"

@@ -191,6 +191,7 @@ ELSEWHERE = {
     "domainlm/doctor/collectives": "domainlm/doctor/test_examine",
     "domainlm/doctor/steps": "domainlm/doctor/test_gradients",
     "domainlm/export": "domainlm/test_stages",
+    "evaluation/config": "train/test_config_file",
     "evaluation/language_model": "evaluation/test_general_model",
     "domainlm/retrieval/open_book": "domainlm/test_conversation",
     "domainlm/measure/questions": "domainlm/test_stages",

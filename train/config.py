@@ -20,7 +20,8 @@ from data.config import DataConfig, TokenizerConfig
 from data.examples.config import ExamplesConfig
 from data.files import value_digest
 from data.retrieval.config import RetrievalConfig
-from model.config import ModelConfig
+from evaluation.config import EvaluationConfig
+from model.config import ModelConfig, why_not_divided
 from model.lora.config import LoraConfig
 from train.deepspeed_settings import own_settings, value_of
 from train.hardware import HardwareConfig
@@ -56,7 +57,11 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False
     batch_size: PositiveInt | dict[NonNegativeInt, PositiveInt]
     """Sequences in a global batch; or a warm-up as {steps done: sequences}, such as {0: 1024, 7200: 2048}."""
     micro_batch: PositiveInt
-    """Sequences that one rank takes through the model at a time. `auto`: as many as the plan says fit its device."""
+    """Sequences that one rank, or a group of `sequence_ranks`, takes through the model at a time. `auto`: as many as
+    the plan says fit."""
+    sequence_ranks: PositiveInt = 1
+    """Ranks that share each sequence, for long ones: each holds a slice of its positions, and in attention a slice of
+    the heads. Neither batches nor their order depend on it."""
     optimizer: Literal["adamw", "muon"] = "adamw"
     """muon: the matrices of the blocks by Muon (`muon`), which learns more of each token; all else by AdamW."""
     muon: MuonConfig = MuonConfig()
@@ -162,48 +167,6 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False
     def zero_stage(self) -> int:
         """DeepSpeed's ZeRO stage, 0 to 3."""
         return int(self.deepspeed.get("zero_optimization", {}).get("stage", 0))
-
-
-class EvaluationConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True):
-    """What is measured on the held-out text, during the run and after it."""
-
-    every: PositiveInt = 500
-    """Steps between evaluations during training; the last step is always evaluated."""
-    batch_size: PositiveInt = 16
-    """Windows that one rank scores at a time."""
-    training_tokens: PositiveInt = 20_000
-    """Tokens of each source and split that an evaluation during training scores: whole documents, evenly spread."""
-    tasks: tuple[str, ...] = ()
-    """Multiple-choice tasks that are scored during training: names or YAML files, as `domainlm tasks` takes them."""
-    tasks_every: PositiveInt | None = None
-    """Steps between scores of the tasks, a multiple of `every`; None: every evaluation. The last step is scored too."""
-    task_items: PositiveInt | None = 200
-    """First items of each task that are scored during training; None: all."""
-    task_data: dict[str, str] = {}
-    """Where data of tasks are, a local file or folder or a hub id, by the name of the task: for those that come with
-    this project."""
-    tokens: PositiveInt | None = None
-    """The same for the evaluation after training; its baselines measure the same documents. None: all."""
-    baselines: tuple[Literal["ngram", "xz", "zstd"], ...] = ("ngram", "xz", "zstd")
-    """Models that need no GPU, measured on the same text."""
-    compare: tuple[str, ...] = ()
-    """Other models that `domainlm run` compares its own with at the end, as `domainlm compare` takes them."""
-    compare_tokens: PositiveInt | None = None
-    """Tokens of each source and split that a comparison scores, by the run's own tokenizer. None: as in `tokens`."""
-    prompts: tuple[str, ...] = ()
-    """Beginnings that the trained model continues in the report."""
-    new_tokens: PositiveInt = 120
-    """Tokens of each continuation."""
-    temperature: NonNegativeFloat = 0.8
-    """Sampling temperature of the continuations; 0 is greedy."""
-    top_p: float = Field(default=0.95, gt=0, le=1)
-    """Nucleus of the continuations: the smallest set of tokens with this much probability."""
-
-    @model_validator(mode="after")
-    def _tasks_are_scored_with_text(self) -> Self:
-        if self.tasks_every and self.tasks_every % self.every:
-            raise ValueError(f"tasks_every {self.tasks_every} is not a multiple of every {self.every}")
-        return self
 
 
 class MonitoringConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -330,6 +293,17 @@ class RunConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
                 "training.tuned_at belongs to initial values that are drawn by it, and init_from brings its own: leave "
                 "tuned_at out, and give rates for weights that are trained already"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _rows_can_be_divided(self) -> Self:
+        ranks = self.training.sequence_ranks
+        if ranks > 1 and self.lora is not None:
+            raise ValueError(f"training.sequence_ranks {ranks}: adapters are trained on whole rows, set it to 1")
+        if ranks > 1 and self.training.compile:
+            raise ValueError(f"training.sequence_ranks {ranks}: it is untried with training.compile, set that to false")
+        if reason := why_not_divided(self.model, ranks):
+            raise ValueError(f"training.sequence_ranks {ranks}: {reason}")
         return self
 
     @model_validator(mode="after")

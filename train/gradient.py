@@ -62,7 +62,7 @@ def compute_gradient(run: Run, step: int) -> Gradient:
             torch.manual_seed(hash((run.config.seed, batch.first_sample)))
             share = (batch.targets != IGNORE).mean(dtype=torch.float32) * scale
             with forward:
-                loss = run.engine(batch.inputs, batch.targets, documents=batch.documents, counted=batch.counted) * share
+                loss = _loss(run, batch) * share
             figures[0] += loss.detach()
             figures[1] += share
             engine.backward(run.engine, loss)
@@ -88,6 +88,14 @@ def compute_gradient(run: Run, step: int) -> Gradient:
     )
 
 
+def _loss(run: Run, batch: "MicroBatch") -> torch.Tensor:
+    """Mean over the counted targets of a micro-batch, or of this rank's slice of it."""
+    loss: torch.Tensor = run.engine(
+        batch.inputs, batch.targets, documents=batch.documents, counted=batch.counted, part=run.part
+    )
+    return loss
+
+
 def _positions_per_counted(run: Run, step: int) -> float:
     """Positions of the global batch by those that count in the loss; 1 where all that are predicted do.
 
@@ -101,14 +109,14 @@ def _positions_per_counted(run: Run, step: int) -> float:
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """What the model is given at a time; all tensors but the last are (micro_batch, sequence_length)."""
+    """What the model is given at a time: (micro_batch, sequence_length), of inputs and targets this rank's slice."""
 
     first_sample: int
     inputs: torch.Tensor
     targets: torch.Tensor
     """IGNORE where nothing is predicted."""
     documents: torch.Tensor | None
-    """The document of each position, where attention is masked by them."""
+    """The document of each position of the whole rows, where attention is masked by them."""
     counted: torch.Tensor | None
     """Where the targets lie that count in the loss, among all behind one another; None where all that are predicted
     do. It is found before the tokens are on the GPU, which would have to be waited for."""
@@ -118,17 +126,19 @@ def micro_batches_of(run: Run, step: int) -> Iterator[MicroBatch]:
     """This rank's micro-batches of a step.
 
     The end-of-text token that begins a document is an input of that document and a target of the one before: position t
-    reads a token of the document that it predicts one of.
+    reads a token of the document that it predicts one of. So a slice's last position predicts the first token of the
+    next slice.
     """
+    own = run.part.positions(run.config.model.sequence_length) if run.part else slice(None)
     for first in micro_batches(run.config.training, step, run.rank.rank, run.rank.world_size):
         batch = run.stream.batch(first, run.config.training.micro_batch)
         tokens = torch.from_numpy(batch.tokens).to(run.device, non_blocking=True)
         documents = torch.from_numpy(batch.documents).to(run.device, non_blocking=True)
-        targets = tokens[:, 1:].where(documents >= 0, IGNORE)
+        targets = tokens[:, 1:][:, own].where(documents[:, own] >= 0, IGNORE)
         places = None
         if batch.counted is not None:
-            counted = torch.from_numpy(batch.counted)
+            counted = torch.from_numpy(batch.counted)[:, own]
             places = counted.flatten().nonzero()[:, 0].to(run.device, non_blocking=True)
             targets = targets.where(counted.to(run.device, non_blocking=True), IGNORE)
         masked_by = documents if run.config.model.document_masking else None
-        yield MicroBatch(first, tokens[:, :-1], targets, masked_by, places)
+        yield MicroBatch(first, tokens[:, :-1][:, own], targets, masked_by, places)

@@ -22,6 +22,7 @@ from train.checkpoints.saving import Saver, warn_of_space
 from train.config import RunConfig
 from train.engine import engine
 from train.engine.machine import check_device
+from train.engine.row_parts import own_part
 from train.held_out import evaluate, is_due, tasks_of_run
 from train.process import find_rank, stated_flops, use_machine
 from train.records.budget import open_budget
@@ -72,6 +73,7 @@ def train(config: RunConfig, stop: StopRequest) -> None:
             raise
         stream.verify(rank.rank, rank.world_size)
         watchdog.guard(config.training.hang_timeout)
+        part = own_part(config.training)
         started = engine.build_engine(config, device, rank.world_size, fresh=found is None)
         while True:
             first_step = found.step if found else 0
@@ -82,7 +84,7 @@ def train(config: RunConfig, stop: StopRequest) -> None:
                     take_over(config, journal, found, changed)
                     describe(config, rank, stream, started)
                 past = recall(config, rank, first_step, stop)
-                run = Run(config, rank, device, stream, started, stop, past, monitor, journal)
+                run = Run(config, rank, device, stream, started, stop, past, monitor, journal, part)
                 if monitor:
                     warn_of_space(run)
                 found, changed = _steps(run, first_step), {}

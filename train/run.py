@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from data.stream.stream import TokenStream
+from model.kernels import RowPart
 from train.config import RunConfig
 from train.earlier_steps import Past
 from train.engine import engine
@@ -30,6 +31,8 @@ class Run:
     """Rank 0's; the others say nothing."""
     journal: Journal | None
     """Rank 0's."""
+    part: RowPart | None = None
+    """The slice of each row that is this rank's; None: whole rows are."""
 
     def asked_to_stop(self) -> bool:
         """Whether any rank is asked to stop; all ranks call this and get the same answer."""

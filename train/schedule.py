@@ -64,16 +64,23 @@ def consumed_samples(training: TrainingConfig, step: int) -> int:
 
 
 def accumulation(training: TrainingConfig, step: int, world_size: int) -> int:
-    """Micro-batches that each rank takes in step `step`.
+    """Micro-batches that each rank takes in step `step`, together with those that it shares rows with.
 
     Raises:
-        ConfigError: the batch cannot be divided over the ranks.
+        ConfigError: the batch cannot be divided over the ranks, or the ranks into groups that share rows.
     """
-    size, slots = batch_size(training, step), training.micro_batch * world_size
-    if size % slots:
+    groups, rest = divmod(world_size, training.sequence_ranks)
+    if rest:
         raise ConfigError(
-            f"training.batch_size {size} cannot be divided: it must be a multiple of micro_batch × ranks = "
-            f"{training.micro_batch} × {world_size} = {slots}"
+            f"training.sequence_ranks {training.sequence_ranks} does not divide the {world_size} ranks of the run: "
+            "start a multiple of it, or set it to a divisor"
+        )
+    size, slots = batch_size(training, step), training.micro_batch * groups
+    if size % slots:
+        what = "ranks" if training.sequence_ranks == 1 else "groups of ranks"
+        raise ConfigError(
+            f"training.batch_size {size} cannot be divided: it must be a multiple of micro_batch × {what} = "
+            f"{training.micro_batch} × {groups} = {slots}"
         )
     return size // slots
 
@@ -87,9 +94,10 @@ def check_ranks(training: TrainingConfig, world_size: int) -> None:
 def micro_batches(training: TrainingConfig, step: int, rank: int, world_size: int) -> list[int]:
     """First sample of each micro-batch that a rank takes in step `step`.
 
-    Of each group of micro_batch × ranks samples, rank r takes the r-th part: the global batch does not depend on how
-    many ranks there are.
+    Of each micro_batch × ranks samples, rank r takes the r-th part: the global batch does not depend on how many ranks
+    there are. Consecutive ranks that share rows take the same.
     """
-    first = consumed_samples(training, step - 1) + rank * training.micro_batch
+    group, groups = rank // training.sequence_ranks, world_size // training.sequence_ranks
+    first = consumed_samples(training, step - 1) + group * training.micro_batch
     count = accumulation(training, step, world_size)
-    return [first + number * training.micro_batch * world_size for number in range(count)]
+    return [first + number * training.micro_batch * groups for number in range(count)]

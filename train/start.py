@@ -160,11 +160,12 @@ def describe(config: RunConfig, rank: Rank, stream: TokenStream, started: engine
     """What is about to be trained, on what."""
     training = config.training
     samples = consumed_samples(training, training.steps)
+    shared = f", {training.sequence_ranks} to a row" if training.sequence_ranks > 1 else ""
     say(
         f"{config.name}: {parameter_count(config.model):,} parameters{_of_them_trained(started)}, "
         f"{training.steps:,} steps, "
-        f"{samples * config.model.sequence_length:,} tokens, {rank.world_size} ranks, ZeRO-{training.zero_stage}, "
-        f"{training.precision}"
+        f"{samples * config.model.sequence_length:,} tokens, {rank.world_size} ranks{shared}, "
+        f"ZeRO-{training.zero_stage}, {training.precision}"
     )
     epochs = "  ".join(f"{name} {passes:.2f}" for name, passes in stream.epochs(samples).items())
     say(f"passes over each source: {epochs}")

@@ -129,6 +129,12 @@ def less_memory(micro_batch: int) -> str:
     return f"Set {rows}training.activation_checkpointing=true, or another ZeRO stage: `domainlm plan` shows what fits"
 
 
+def _noise(run: Run, result: StepResult) -> dict[str, float]:
+    training, gradient = run.config.training, result.gradient
+    rows = batch_size(training, result.step)
+    return noise_of_step(gradient.micro_square, training.micro_batch, gradient.norm**2, rows)
+
+
 def step_metrics(run: Run, result: StepResult, stated_flops: float | None) -> dict[str, float]:
     """The step's line of metrics.jsonl.
 
@@ -155,9 +161,7 @@ def step_metrics(run: Run, result: StepResult, stated_flops: float | None) -> di
         "loss": gradient.loss,
         "learning_rate": learning_rate(training, result.step),
         "gradient_norm": gradient.norm,
-        **noise_of_step(
-            gradient.micro_square, training.micro_batch, gradient.norm**2, batch_size(training, result.step)
-        ),
+        **(_noise(run, result) if run.part is None else {}),  # what a rank has of a shared row is no sample of its own
         "tokens": consumed_samples(training, result.step) * model.sequence_length,
         "tokens_per_second": tokens_per_second,
         **shares,

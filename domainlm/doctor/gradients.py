@@ -46,6 +46,7 @@ def small_run(config: RunConfig, ranks: int, zero_stage: int | None = None) -> R
         "steps": STEPS,
         "warmup_steps": 0,
         "batch_size": ranks * MICRO_BATCHES * MICRO_BATCH,
+        "sequence_ranks": 1,  # the steps that are compared are of whole rows
         "micro_batch": MICRO_BATCH,
         "gradient_clipping": 0.0,
         "betas": (0.0, 0.95),  # AdamW's first moment is then the gradient that it was given,

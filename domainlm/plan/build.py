@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from domainlm.plan.advice import SELECTIVE_COST, Advice, advise
 from domainlm.plan.costs import Costs, HostMemory, Saving, Traffic, costs, host_memory, saving, traffic
-from domainlm.plan.placement import Fit, StepMemory, fits, step_memory, trained_count
+from domainlm.plan.placement import Context, Fit, StepMemory, fits, longest_contexts, step_memory, trained_count
 from domainlm.plan.scaling import Optimum, chinchilla, width_for_depth
 from domainlm.plan.verdict import Text, Verdict, of_demonstration, verdict, worth
 from domainlm.plan.ways import Law, Way, hours_of_a_hundredth, ways
@@ -60,6 +60,9 @@ class Plan:
     host: HostMemory
     """Of the configured run."""
     fits: list[Fit]
+    sequence_ranks: int
+    longest_contexts: list[Context]
+    """Of the configured placement, by the devices that share a sequence."""
     traffic: Traffic
     costs: Costs
     saving: Saving | None
@@ -122,6 +125,8 @@ def plan(config: RunConfig, law: Law | None = None) -> Plan:
         memory=step_memory(config, machine, placement, training.micro_batch),
         host=host_memory(config, machine),
         fits=found,
+        sequence_ranks=training.sequence_ranks,
+        longest_contexts=longest_contexts(config, machine),
         traffic=traffic(config, hardware, machine, placement, training.micro_batch),
         costs=spent,
         saving=saved,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from domainlm.plan.placement import adapter_of, moved_by_muon, step_memory, trained_count
 from model.config import ModelConfig
+from model.memory import exchanged_values
 from model.sizes import flop_per_token, flop_per_token_of_parameters, parameter_count
 from train.config import RunConfig
 from train.engine.placement import Placement, configured_placement
@@ -72,6 +73,8 @@ class Traffic:
     """What a device sends, and as much receives, in a step of the largest batch."""
 
     bytes_per_device: float
+    exchanged: float
+    """Of these, what goes between devices that share sequences."""
     seconds_between_nodes: float
     """Of a machine's network, if none of it hides behind computation; 0 on one machine."""
 
@@ -204,10 +207,11 @@ def traffic(
     (g + w) N at 1, (A g + w) N at 2 and A (2 w + g) N at 3. The literature has w = g = 2, that is 2 M, 2 M, (A + 1) M
     and 3 A M for M = 2 N; this framework reduces gradients in fp32. Between machines all goes but the share that
     devices of the same machine hold. Beside frozen weights N are the parameters that are trained, and stage 3 gathers
-    all weights.
+    all weights. Devices that share sequences exchange what attention is given and makes besides.
     """
     weight = 2 if config.training.precision == "bf16" else 4
-    micro_batches = max(1, largest_batch(config) // (micro_batch * machine.devices))
+    groups = machine.devices // config.training.sequence_ranks
+    micro_batches = max(1, largest_batch(config) // (micro_batch * max(1, groups)))
     adapter, trained = adapter_of(config), trained_count(config)
     weights = trained + (adapter.frozen if adapter else 0)
     moved = {
@@ -217,7 +221,26 @@ def traffic(
         3: micro_batches * (2 * weight * weights + gradient_bytes * trained),
     }[placement.zero_stage]
     if machine.devices == 1:
-        return Traffic(0, 0)
+        return Traffic(0, 0, 0)
     outside = 1 - 1 / machine.nodes
     network = hardware.network_gigabits_per_node * 1e9 / 8 if hardware else math.inf
-    return Traffic(moved, moved * outside / network)
+    exchanged = micro_batches * _exchanged_bytes(config, placement, micro_batch)
+    # Consecutive ranks share sequences: only what of a group is on other machines is reached by the network, and all
+    # devices of a machine reach for it at once.
+    others = config.training.sequence_ranks - 1
+    far = max(0, config.training.sequence_ranks - machine.devices_per_node) / max(1, others)
+    seconds = (moved * outside + exchanged * far * machine.devices_per_node) / network
+    return Traffic(moved + exchanged, exchanged, seconds)
+
+
+def _exchanged_bytes(config: RunConfig, placement: Placement, micro_batch: int) -> float:
+    """What a device sends to those that it shares the sequences of a micro-batch with.
+
+    In each block two all-to-alls, of what attention is given and of what it makes; as many back in the backward pass,
+    and the same again of blocks that are computed a second time.
+    """
+    model, ranks = config.model, config.training.sequence_ranks
+    passes = 2 * model.layers + placement.recomputed_blocks(model.layers)
+    tokens = micro_batch * model.sequence_length / ranks
+    values = sum(exchanged_values(model, ranks)) * (1 - 1 / ranks)
+    return passes * tokens * values * (2 if config.training.precision == "bf16" else 4)

@@ -1,14 +1,16 @@
 """What a training step takes of each device's memory: ZeRO stage, offload and recomputation, and what of it fits."""
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 from itertools import product
 
+from model.config import why_not_divided
 from model.memory import Adapter, memory_per_gpu
 from model.sizes import hidden_matrix_parameters, parameter_count
 from train.config import RunConfig, TrainingConfig
 from train.config_file import ConfigError
-from train.engine.placement import Offload, Placement, Recomputation
+from train.engine.placement import Offload, Placement, Recomputation, configured_placement
 from train.hardware import Machine
 
 DEFAULT_BUCKET = 500_000_000
@@ -48,6 +50,20 @@ class Fit:
     memory: StepMemory
     """At that micro-batch, or at 1 where nothing fits."""
 
+
+@dataclass(frozen=True)
+class Context:
+    """How long a sequence may be."""
+
+    sequence_ranks: int
+    """Devices that share it."""
+    tokens: int
+    """The longest that fits, one at a time; up to LONGEST_CONTEXT."""
+
+
+CONTEXT_STEP = 128
+"""Tokens of a device's slice: contexts are measured in multiples of it."""
+LONGEST_CONTEXT = 1 << 24
 
 OFFLOADS: dict[int, tuple[Offload, ...]] = {
     0: ("none",),
@@ -109,6 +125,7 @@ def step_memory(config: RunConfig, machine: Machine, placement: Placement, micro
         selective=selective,
         adapter=adapter,
         by_muon=moved_by_muon(config),
+        sequence_ranks=config.training.sequence_ranks,
     )
     parameters, share = adapter.trained if adapter else parameter_count(model), 1 / machine.devices
     states = whole.states
@@ -169,11 +186,34 @@ def largest_micro_batch(config: RunConfig, machine: Machine, placement: Placemen
 
 def micro_batches_that_divide(training: TrainingConfig, devices: int) -> list[int]:
     """Micro-batches by which every batch of the run can be divided over the devices, ascending."""
-    common = math.gcd(*training.batch_sizes.values())
-    if common % devices:
+    common, (groups, rest) = math.gcd(*training.batch_sizes.values()), divmod(devices, training.sequence_ranks)
+    if rest or common % groups:
         return []
-    each = common // devices
+    each = common // groups
     return [size for size in range(1, each + 1) if each % size == 0]
+
+
+def longest_contexts(config: RunConfig, machine: Machine) -> list[Context]:
+    """The longest sequence that the configured placement takes, by the ranks that share it: 1, 2, 4 … up to all.
+
+    Numbers of ranks that the heads do not allow are left out, and those for which nothing fits.
+    """
+    placement, found = configured_placement(config.training), []
+    for ranks in (1 << power for power in range(machine.devices.bit_length())):
+        unit = ranks * CONTEXT_STEP
+
+        def fits_as(units: int, ranks: int = ranks, unit: int = unit) -> bool:
+            longer = config.model.model_copy(update={"sequence_length": units * unit})
+            training = config.training.model_copy(update={"sequence_ranks": ranks})
+            changed = config.model_copy(update={"model": longer, "training": training})
+            return step_memory(changed, machine, placement, 1).total <= machine.usable_memory
+
+        whole = config.model.model_copy(update={"sequence_length": unit})
+        if machine.devices % ranks or why_not_divided(whole, ranks):
+            continue
+        if units := bisect_left(range(1, LONGEST_CONTEXT // unit + 1), True, key=lambda units: not fits_as(units)):
+            found.append(Context(ranks, units * unit))
+    return found
 
 
 def fits(config: RunConfig, machine: Machine) -> list[Fit]:

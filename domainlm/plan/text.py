@@ -131,7 +131,19 @@ def _memory(planned: Plan) -> list[str]:
         f" ▸  configured; with its micro-batch {planned.micro_batch} it takes {gigabytes(planned.memory.total)}{over}"
         + (" · ★ advised" if advised else "")
     )
-    return [*lines, *_host(planned.host)]
+    return [*lines, *_contexts(planned), *_host(planned.host)]
+
+
+def _contexts(planned: Plan) -> list[str]:
+    """How long a sequence may be, by how many devices share it."""
+    if not planned.longest_contexts:
+        return []
+    each = [
+        f"{context.tokens:,} with sequence_ranks {context.sequence_ranks}"
+        + (" (configured)" if context.sequence_ranks == planned.sequence_ranks else "")
+        for context in planned.longest_contexts
+    ]
+    return _wrapped(f"longest context, placed as configured: {', '.join(each)}", " " * 4, 6)
 
 
 def _host(host: HostMemory) -> list[str]:
@@ -219,7 +231,9 @@ def _running(planned: Plan, saved: Saving) -> list[tuple[str, str]]:
 
 def _traffic(planned: Plan) -> str:
     between = planned.traffic.seconds_between_nodes
-    return f"{gigabytes(planned.traffic.bytes_per_device)} a device" + (
+    exchanged = planned.traffic.exchanged
+    within = f", {gigabytes(exchanged)} of it between devices that share sequences" if exchanged else ""
+    return f"{gigabytes(planned.traffic.bytes_per_device)} a device{within}" + (
         f", {between:.3g} s of the network between machines" if between else ""
     )
 

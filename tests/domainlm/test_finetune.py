@@ -169,6 +169,19 @@ def test_a_stopped_fine_tuning_goes_on_to_the_bit(base: RunConfig, finetuned: Ru
     assert_same_run(config, finetuned)
 
 
+def test_ranks_that_share_rows_learn_alike(finetuned: RunConfig, tmp_path: Path) -> None:
+    """Of a slice of a row more or fewer tokens count than of the other, or none."""
+    again = tmp_path / "again"
+    past = shutil.ignore_patterns("checkpoints", "*.jsonl", "*DONE*")
+    shutil.copytree(finetuned.run_folder, again, ignore=past)
+    settings = (f"folder={again}", f"data.shards={again}/shards", "training.sequence_ranks=2")
+    run_to_the_end(again / "config.yaml", *settings)
+    shared = metrics(load_config(again / "config.yaml", settings))
+    for step, line in metrics(finetuned).items():
+        assert shared[step]["loss"] == pytest.approx(line["loss"], rel=1e-6)
+        assert shared[step]["gradient_norm"] == pytest.approx(line["gradient_norm"], rel=1e-5)
+
+
 def test_the_ledger_names_the_examples_of_a_step(finetuned: RunConfig) -> None:
     found = trace_step(finetuned, 2, text=True)
     assert {document["source"] for document in found["documents"]} <= {"talks", "news_labels"}

@@ -89,7 +89,7 @@ def test_a_gradient_lost_in_its_noise_has_no_upper_end() -> None:
 
 def test_what_is_not_known_says_why() -> None:
     assert describe(critical_batch([]), 256) == (
-        "not known: no step that is recorded had two micro-batches, on one rank or on two, to compare"
+        "not known: no step that is recorded had two micro-batches of whole rows to compare, on one rank or on two"
     )
     few = list(steps(FEWEST - 1, trace=40.0))
     not_finite = [{"step": 99, SQUARE: None, VARIANCE: None}]

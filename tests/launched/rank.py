@@ -12,6 +12,7 @@ from deepspeed.utils import safe_get_full_fp32_param
 from train.config import RunConfig
 from train.earlier_steps import Past
 from train.engine import engine
+from train.engine.row_parts import own_part
 from train.process import Rank, find_rank, use_machine
 from train.run import Run
 from train.stop import StopRequest
@@ -35,7 +36,8 @@ def begin(config: RunConfig) -> Run:
     """A run at its first step on the real engine, without records."""
     rank, device = connect()
     started = engine.build_engine(config, device, rank.world_size)
-    return Run(config, rank, device, open_stream(config), started, StopRequest(None), Past([], [], True), None, None)
+    stop, past, part = StopRequest(None), Past([], [], True), own_part(config.training)
+    return Run(config, rank, device, open_stream(config), started, stop, past, None, None, part)
 
 
 def whole_weight(parameter: torch.nn.Parameter) -> torch.Tensor:

@@ -6,7 +6,7 @@ import yaml
 
 from model import loss
 from model.config import ModelConfig
-from model.kernels import _band
+from model.kernels import RowPart, _band
 from model.lora.config import LoraConfig
 from model.lora.lora import add_lora, measure_adapter
 from model.memory import (
@@ -40,8 +40,9 @@ def published():
     return ModelConfig.model_validate(yaml.safe_load((PRESETS / "bloomberggpt-50b.yaml").read_text("utf-8")))
 
 
-def kept_bytes(model, batch):
-    """Bytes of the storages that the forward pass and the loss keep, apart from the weights and the shared mask."""
+def kept_bytes(model, batch, part=None):
+    """Bytes of the storages that the forward pass and the loss keep, apart from the weights and the shared mask; of a
+    slice of rows, where there is a `part`."""
     excluded = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     kept = {}
 
@@ -51,12 +52,13 @@ def kept_bytes(model, batch):
 
     config = model.config
     tokens = torch.randint(config.vocabulary_size, (batch, config.sequence_length + 1))
-    inputs, targets = tokens[:, :-1].clone(), tokens[:, 1:].clone()
+    own = part.positions(config.sequence_length) if part else slice(None)
+    inputs, targets = tokens[:, :-1][:, own].clone(), tokens[:, 1:][:, own].clone()
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        model(inputs, targets)
+        model(inputs, targets, part=part)
     time, dtype, device = config.sequence_length, model.embedding.weight.dtype, tokens.device
     shared = (
-        [alibi_mask(config.heads, 0, time, dtype, device)]
+        [alibi_mask(config.heads, 0, time, dtype, device, part.heads(config.heads) if part else None)]
         if config.positions == "alibi"
         else rotary_angles(config.head_width, config.rope_theta, 0, time, dtype, device)
     )
@@ -251,3 +253,25 @@ def test_muon_keeps_one_moment_of_what_it_trains(precision: Precision) -> None:
     for stage, share in ((0, 1), (1, 8), (2, 8), (3, 8)):
         adamw, muon = (state_bytes(1_000_000, 8, stage, precision, by_muon=trained) for trained in (0, 800_000))
         assert adamw - muon == 4 * 800_000 // share
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"bias": False, "embedding_norm": False},
+        {"query_key_layer_scaling": True},
+        {"positions": "rope", "key_value_heads": 1},
+        {"positions": "rope", "query_key_norm": True, "tied": False},
+    ],
+    ids=str,
+)
+def test_a_slice_of_shared_rows_keeps_what_is_counted(precision, changes):
+    """Two slices that hold the same, so that what would come from the other process is at hand."""
+    model = build(precision, **changes)
+    config, part = model.config, RowPart(0, 2, lambda parts: parts + 0)
+    counted = memory_per_gpu(config, gpus=1, zero_stage=0, micro_batch=4, precision=precision, sequence_ranks=2)
+    value = 4 if precision == "fp32" else 2
+    gradients = 4 * 32 * config.width * value + 4 * config.vocabulary_size * config.width
+    expected = counted.blocks + counted.around_blocks + gradients
+    assert kept_bytes(model, 4, part) == pytest.approx(expected, rel=0.05)

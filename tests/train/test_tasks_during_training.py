@@ -8,8 +8,8 @@ import pytest
 
 from data.errors import DataError
 from domainlm.measure.named_model import own_model
+from evaluation.config import EvaluationConfig
 from tests.launched.runs import run_to_the_end
-from train.config import EvaluationConfig
 from train.config_file import ConfigError, load_config
 from train.records.metrics import read_metrics
 

@@ -96,7 +96,8 @@ def check_settings(training: TrainingConfig) -> None:
         ConfigError: it refuses one.
     """
     try:
-        parsed = DeepSpeedConfig(deepspeed_config(training, world_size=1))
+        whole_rows = training.model_copy(update={"sequence_ranks": 1})  # so that there may be one rank alone
+        parsed = DeepSpeedConfig(deepspeed_config(whole_rows, world_size=1))
         given = training.deepspeed.get("zero_optimization", {})
         for key, value in taken_for_numbers(given, parsed.zero_config.model_dump(by_alias=True)):
             raise ValueError(f"zero_optimization.{key} should be a number (got {value})")

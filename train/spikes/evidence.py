@@ -1,5 +1,7 @@
 """What is known about a spike is frozen in the journal, and the step computed again: is it the data or the device?"""
 
+import math
+
 import numpy as np
 import torch
 
@@ -66,15 +68,20 @@ def note(run: Run, step: int, gradient: Gradient, reason: str) -> None:
 
 def _sequence_losses(run: Run, step: int) -> dict[int, float]:
     """Mean loss of each sequence of the step's batch, by sample, without dropout; the same on every rank."""
-    own: list[tuple[int, float]] = []
+    own: list[tuple[int, float, int]] = []
     run.engine.eval()
     with torch.no_grad():
         for batch in micro_batches_of(run, step):
-            losses = run.engine(batch.inputs, batch.targets, reduction="none", documents=batch.documents)
-            means = losses.double().sum(dim=1) / (batch.targets != IGNORE).sum(dim=1)
-            own += enumerate(means.tolist(), start=batch.first_sample)
+            losses = run.engine(batch.inputs, batch.targets, reduction="none", documents=batch.documents, part=run.part)
+            samples = range(batch.first_sample, batch.first_sample + len(losses))
+            counts = (batch.targets != IGNORE).sum(dim=1).tolist()
+            own += zip(samples, losses.double().sum(dim=1).tolist(), counts, strict=True)
     run.engine.train()
-    return dict(sorted(pair for rank in of_all_ranks(own) for pair in rank))
+    sums: dict[int, tuple[float, int]] = {}
+    for sample, loss, count in (one for rank in of_all_ranks(own) for one in rank):
+        before, counted = sums.get(sample, (0.0, 0))
+        sums[sample] = before + loss, counted + count  # of ranks that share rows, each has a slice
+    return {sample: loss / count if count else math.nan for sample, (loss, count) in sorted(sums.items())}
 
 
 def _differing_ranks(first: Gradient, second: Gradient) -> list[int]:
@@ -85,7 +92,8 @@ def _differing_ranks(first: Gradient, second: Gradient) -> list[int]:
 
 def _verdict(first: Gradient, second: Gradient, differing: list[int]) -> str:
     if differing:
-        return f"computed again, rank {', '.join(map(str, differing))} gets another loss: its device is faulty"
+        faulty = "its device is faulty" if len(differing) == 1 else "a device of theirs is faulty"
+        return f"computed again, rank {', '.join(map(str, differing))} gets another loss: {faulty}"
     if not np.allclose(first.figures, second.figures, rtol=SAME, atol=0, equal_nan=True):
         return "computed again, the losses are the same and the gradient is not: a device or a link is faulty"
     return "computed again, it is the same: the data or the weights, not a device"

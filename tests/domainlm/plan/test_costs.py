@@ -6,7 +6,7 @@ from domainlm.plan.costs import CHECKPOINT_BYTES_PER_PARAMETER, costs, expected_
 from model.sizes import flop_per_token
 from train.config import CHECKOUT, RunConfig
 from train.config_file import load_config
-from train.engine.placement import Placement
+from train.engine.placement import Placement, configured_placement
 from train.hardware import planned_machine
 
 GPUS_512 = "hardware={gpu: A100-40GB, nodes: 64, assumed_mfu: 0.256}"
@@ -81,6 +81,27 @@ def test_traffic_of_the_published_run() -> None:
     machine = planned_machine(config.hardware)
     moved = traffic(config, config.hardware, machine, Placement(3, "none", 1), 4, gradient_bytes=2)
     assert moved.seconds_between_nodes == pytest.approx(5.97, rel=0.01)
+
+
+def test_what_shared_rows_exchange() -> None:
+    """Of every token 32 query and 2 × 8 key-value heads of 128 and as many results as queries, 7 / 8 of them to others,
+    in the forward pass, when it is run again, and back."""
+    config = config_of("modern-7b-131072", "training.batch_size=2")
+    assert config.hardware
+    machine, placement = planned_machine(config.hardware), configured_placement(config.training)
+    moved = traffic(config, config.hardware, machine, placement, 1)
+    exchanged = 2 * 3 * 32 * (131_072 / 8) * (32 + 16 + 32) * 128 * 2 * 7 / 8
+    assert moved.exchanged == exchanged
+    assert moved.bytes_per_device == exchanged + 2 * (2 * 2 + 4) * 6_744_715_264
+    assert moved.seconds_between_nodes == 0
+    machines = config_of("modern-7b-131072", "training.batch_size=2", "training.sequence_ranks=16",
+                         "hardware={gpu: H100-80GB, nodes: 2}")  # fmt: skip
+    assert machines.hardware
+    far = traffic(machines, machines.hardware, planned_machine(machines.hardware), placement, 1)
+    weights = 2 * (2 * 2 + 4) * 6_744_715_264 / 2
+    copied = 2 * 3 * 32 * (131_072 / 16) * (32 + 32 + 32) * 128 * 2 * 15 / 16
+    assert far.exchanged == copied, "eight key-value heads are copied for sixteen ranks"
+    assert far.seconds_between_nodes == pytest.approx((weights + copied * 8 / 15 * 8) / 50e9)
 
 
 def test_what_share_of_the_peak_is_assumed() -> None:

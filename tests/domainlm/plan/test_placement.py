@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from domainlm.plan.placement import fits, largest_micro_batch, micro_batches_that_divide, step_memory
+from domainlm.plan.placement import (
+    fits,
+    largest_micro_batch,
+    longest_contexts,
+    micro_batches_that_divide,
+    step_memory,
+)
 from model.memory import memory_per_gpu, state_bytes
 from tests.launched.runs import run_fresh_script
 from train.config import CHECKOUT, RunConfig
@@ -121,3 +127,51 @@ def test_the_real_engine_takes_what_is_predicted(case: str, ranks: int, allowed:
     run_fresh_script("memory_of_steps", tmp_path / "seen.json", case, ranks=ranks)
     seen = json.loads((tmp_path / "seen.json").read_text())
     assert seen["predicted"] == pytest.approx(seen["measured"], rel=allowed), seen
+
+
+def test_a_long_row_takes_what_the_formulae_of_alst_say() -> None:
+    """States of 18 bytes a parameter over all GPUs, and of each block its input (Bekman et al. 2025, 2506.13996)."""
+    config = config_of("modern-7b-131072")
+    assert config.hardware
+    memory = step_memory(config, planned_machine(config.hardware), configured_placement(config.training), 1)
+    inputs = 2 * 32 * 131_072 * 4096 / 8
+    assert memory.states == pytest.approx(18 * 6_744_715_264 / 8, rel=1e-6)
+    assert inputs < memory.activations < 1.7 * inputs, "beside them one block is alive"
+    assert memory.total / GB == pytest.approx(30.4, rel=0.01)
+
+
+def test_shared_rows_divide_what_is_kept_of_them_and_nothing_else() -> None:
+    config = config_of("modern-7b-131072", "training.activation_checkpointing=false")
+    assert config.hardware
+    machine, placement = planned_machine(config.hardware), configured_placement(config.training)
+    by_ranks = {
+        ranks: step_memory(config_of("modern-7b-131072", f"training.sequence_ranks={ranks}"), machine, placement, 1)
+        for ranks in (1, 2, 4, 8)
+    }
+    one, eight = by_ranks[1], by_ranks[8]
+    assert (one.states, one.gathered, one.buckets) == (eight.states, eight.gathered, eight.buckets)
+    # What attention makes is kept twice; what it is given no longer as it was packed too, but for the norms' inputs.
+    assert one.activations / 8 < eight.activations < 1.1 * one.activations / 8
+    assert by_ranks[4].activations == 2 * eight.activations
+    assert micro_batches_that_divide(config.training, 8) == [1, 2, 4, 8, 16]
+    assert micro_batches_that_divide(config.training, 12) == []
+
+
+def test_longest_contexts_are_the_longest_that_fit() -> None:
+    config = config_of("modern-7b-131072")
+    assert config.hardware
+    machine, placement = planned_machine(config.hardware), configured_placement(config.training)
+    found = longest_contexts(config, machine)
+    assert [context.sequence_ranks for context in found] == [1, 2, 4, 8]
+    for context in found:
+        settings = f"training.sequence_ranks={context.sequence_ranks}"
+        for more, within in ((0, True), (128 * context.sequence_ranks, False)):
+            longer = config_of("modern-7b-131072", settings, f"model.sequence_length={context.tokens + more}")
+            assert (step_memory(longer, machine, placement, 1).total <= machine.usable_memory) == within
+    few = config_of("modern-7b-131072", "model.heads=4", "model.head_width=128", "model.key_value_heads=4",
+                    "training.sequence_ranks=4")  # fmt: skip
+    assert [context.sequence_ranks for context in longest_contexts(few, machine)] == [1, 2, 4]
+    small = config_of("bbg-1.3b", "hardware={gpu: A100-40GB, gpus_per_node: 1}", "training.deepspeed={}",
+                      "training.precision=fp32", "model.layers=300")  # fmt: skip
+    assert small.hardware
+    assert longest_contexts(small, planned_machine(small.hardware)) == []

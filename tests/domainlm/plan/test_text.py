@@ -47,6 +47,15 @@ def test_settings_that_would_be_better_are_named() -> None:
     assert "-offload" in small
 
 
+def test_shared_rows_are_told_with_the_longest_context_and_what_they_exchange() -> None:
+    shown = describe(plan(load_config(CHECKOUT / "configs" / "modern-7b-131072.yaml")))
+    said = " ".join(shown.split())
+    assert "longest context, placed as configured: 129,664 with sequence_ranks 1," in said
+    assert "1,013,760 with sequence_ranks 8 (configured)" in said
+    assert "451 GB of it between devices that share sequences" in said
+    assert "share sequences" not in describe(plan(load_config(FILE)))
+
+
 def test_the_command_line_names_other_gpus() -> None:
     facts = json.loads(
         run_domainlm("plan", FILE, "--gpu", "H100-80GB", "--gpus", "1024", "--json").stdout.splitlines()[-1]
