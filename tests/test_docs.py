@@ -25,7 +25,7 @@ COMMAND = re.compile(r"^(?:domainlm|deepspeed|sbatch|python -m train) .*$", re.M
 
 def commands(page: Path) -> list[list[str]]:
     """The commands of a page's code blocks and inline code, as words, without what stands behind a `#`."""
-    text = page.read_text("utf-8")
+    text = page.read_text("utf-8").replace("\\\n", " ")  # a line that goes on
     blocks = re.findall(r"^```\n(.*?)^```", text, re.M | re.S)
     inline = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", text)
     lines = [line for part in [*blocks, *inline] for line in COMMAND.findall(part)]

@@ -8,6 +8,10 @@ from torch import Tensor, nn
 
 from train.engine.layout import trained_parameters
 
+F64 = torch.float64
+PIECE = {False: 1 << 20, True: 1 << 24}
+"""Elements; more where each piece costs the launch of a kernel, on CUDA."""
+
 
 @contextmanager
 def watched_norms(model: nn.Module) -> Iterator[list[Tensor]]:
@@ -19,7 +23,9 @@ def watched_norms(model: nn.Module) -> Iterator[list[Tensor]]:
     norms: list[Tensor] = []
 
     def watch(gradient: Tensor) -> None:
-        norms.append(torch.linalg.vector_norm(gradient, dtype=torch.float64))
+        # Copied to float64 in pieces: activations are still there, and an embedding may be as large as they are.
+        pieces = gradient.flatten().split(PIECE[gradient.is_cuda])
+        norms.append(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(x, dtype=F64) for x in pieces])))
 
     hooks = [
         parameter.register_hook(watch)  # type: ignore[no-untyped-call]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from train.engine.micro_gradients import watched_norms
+from train.engine.micro_gradients import PIECE, watched_norms
 
 
 class Tied(nn.Module):
@@ -30,3 +30,12 @@ def test_each_pass_counts_alone_and_a_shared_weight_once() -> None:
     assert model.weight.grad.norm().item() != pytest.approx(alone[-1]), "what has accumulated is another matter"
     model(rows[0]).backward()
     assert len(norms) == 3, "afterwards nothing is watched"
+
+
+def test_a_large_gradient_is_measured_in_pieces_and_loses_nothing() -> None:
+    model = nn.Linear(PIECE[False] // 512 + 1, 1024, bias=False)
+    row = torch.randn(1, model.in_features, generator=torch.Generator().manual_seed(0))
+    with watched_norms(model) as norms:
+        model(row).sum().backward()
+    assert model.weight.grad is not None
+    assert norms[0].item() == pytest.approx(model.weight.grad.double().norm().item(), rel=1e-12)
