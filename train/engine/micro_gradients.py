@@ -24,7 +24,7 @@ def watched_norms(model: nn.Module) -> Iterator[list[Tensor]]:
 
     def watch(gradient: Tensor) -> None:
         # Copied to float64 in pieces: activations are still there, and an embedding may be as large as they are.
-        pieces = gradient.flatten().split(PIECE[gradient.is_cuda])
+        pieces = gradient.flatten().split(PIECE[gradient.is_cuda])  # type: ignore[no-untyped-call]
         norms.append(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(x, dtype=F64) for x in pieces])))
 
     hooks = [
