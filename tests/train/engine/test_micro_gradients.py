@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch._dynamo.testing import CompileCounter
 
 from train.engine.micro_gradients import watched_norms
 
@@ -30,3 +31,15 @@ def test_each_pass_counts_alone_and_a_shared_weight_once() -> None:
     assert model.weight.grad.norm().item() != pytest.approx(alone[-1]), "what has accumulated is another matter"
     model(rows[0]).backward()
     assert len(norms) == 3, "afterwards nothing is watched"
+
+
+def test_a_compiled_model_is_compiled_once_for_all_steps() -> None:
+    """Hooks are anew in every step, and no guard of a compiled graph may ask for the last one's."""
+    torch.compiler.reset()
+    compiler, model = CompileCounter(), Tied()
+    compiled = torch.compile(model, backend=compiler, fullgraph=True)
+    for _ in range(3):
+        with watched_norms(model) as norms:
+            compiled(torch.randn(3, 2)).backward()
+    assert len(norms) == 1
+    assert compiler.frame_count == 1
