@@ -14,8 +14,9 @@ from evaluation.intervals import ratio_interval
 SQUARE, VARIANCE = "gradient_square", "gradient_variance"
 """Keys of a step's line of metrics.jsonl."""
 NEWEST = 200
-"""Steps that are averaged, those recorded last."""
-FEWEST = 20
+"""Steps that are averaged at most, those recorded last: of a shorter run the newer half, for its first steps have a
+gradient so large that they would outweigh all others for long."""
+FEWEST = 40
 """Steps from which a figure is given."""
 
 
@@ -60,13 +61,14 @@ def critical_batch(lines: Sequence[Mapping[str, Any]], seed: int = 0) -> Critica
 
     The interval is the bootstrap's, over steps, of |G|² / tr Σ, of which only the numerator may be lost in its noise.
     """
-    steps = [line for line in lines if line.get(SQUARE) is not None and line.get(VARIANCE) is not None][-NEWEST:]
-    if not steps:
+    measured = [line for line in lines if line.get(SQUARE) is not None and line.get(VARIANCE) is not None]
+    if not measured:
         return _unknown(
             0, "no step that is recorded had two micro-batches of whole rows to compare, on one rank or on two"
         )
-    if len(steps) < FEWEST:
-        return _unknown(len(steps), f"{len(steps)} steps are measured, and it takes {FEWEST}")
+    if len(measured) < FEWEST:
+        return _unknown(len(measured), f"{len(measured)} steps are measured, and it takes {FEWEST}")
+    steps = measured[-min(NEWEST, len(measured) // 2) :]
     squares, variances = [line[SQUARE] for line in steps], [line[VARIANCE] for line in steps]
     if sum(variances) <= 0:
         return _unknown(len(steps), "the gradients of micro-batches do not differ")
@@ -89,7 +91,7 @@ def describe(found: CriticalBatch, sequence_length: int) -> str:
     """In rows and in tokens, with its interval; or why it is not known."""
     known = found.rows or found.low
     tokens = f", {_two_places(known * sequence_length)} tokens" if known else ""
-    return f"{in_rows(found)}{tokens}: {found.why or f'gradient noise of {found.steps} steps'}"
+    return f"{in_rows(found)}{tokens}: {found.why or f'gradient noise of the newest {found.steps} steps'}"
 
 
 def in_rows(found: CriticalBatch) -> str:

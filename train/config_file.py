@@ -5,6 +5,7 @@ Precedence: defaults < file < `section.key=value`, nothing else. Each mistake is
 
 import difflib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -233,29 +234,46 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _lines(error: ValidationError) -> list[str]:
-    """One line for each problem: dotted key, what is wrong, what would be right."""
+    """One line for each place that is wrong: dotted key, what is wrong, what would be right."""
     lines = []
-    wrong = [problem["loc"] for problem in error.errors()]
+    wrong: dict[str, list[Any]] = {}
     for problem in error.errors():
-        if problem["type"] == "too_short" and any(
-            place[: len(problem["loc"])] == problem["loc"] for place in wrong if place != problem["loc"]
-        ):
-            continue  # of a list whose only entry is wrong
-        location = [
-            str(part) for part in problem["loc"] if part not in ("int", "dict[constrained-int,constrained-int]")
-        ]
-        where = ".".join(location)
-        message = problem["msg"].removeprefix("Value error, ")
-        if problem["type"] == "extra_forbidden":
+        wrong.setdefault(".".join(_location(problem)), []).append(problem)
+    for where, problems in wrong.items():
+        kinds, first = {problem["type"] for problem in problems}, problems[0]
+        if any(other.startswith(f"{where}.") for other in wrong if where):
+            continue  # a list whose only entry is wrong, or another form of the section that one is in
+        if "extra_forbidden" in kinds:
+            location = _location(first)
             fields = _fields_at(RunConfig, location[:-1])
             lines.append(f"{where}: {_unknown(location[-1], fields, _sections_with(location[-1]))}")
-        elif problem["type"] == "missing":
+        elif "missing" in kinds:
             lines.append(f"{where}: this key is required")
-        elif problem["type"] == "value_error":
-            lines.append(f"{where}: {message}" if where else message)
+        elif "value_error" in kinds:
+            said = [problem["msg"].removeprefix("Value error, ") for problem in problems]
+            lines += [f"{where}: {message}" if where else message for message in said]
         else:
-            lines.append(f"{where}: {message[0].lower()}{message[1:]} (got {problem['input']!r})")
+            forms = [_form(problem["msg"]) for problem in problems] + [AUTO] * (where == "training.micro_batch")
+            lines.append(f"{where}: {_either(forms)} (got {first['input']!r})")
     return list(dict.fromkeys(lines))
+
+
+def _location(problem: Any) -> list[str]:
+    """The keys down to a problem, without pydantic's names for the forms that a value may have."""
+    return [
+        str(part) for part in problem["loc"] if not re.fullmatch(r"bool|(constrained-)?(int|str)|.*\[.*\]", str(part))
+    ]
+
+
+def _form(message: str) -> str:
+    """What pydantic says that a value should be, in the words of a file."""
+    plain = re.sub(r", (unable|got) .*", "", f"{message[0].lower()}{message[1:]}").replace("tuple", "list")
+    return re.sub(r"valid dictionary( or instance of \w+)?", "section of keys with values", plain)
+
+
+def _either(forms: Sequence[str]) -> str:
+    first, *others = dict.fromkeys(forms)
+    return " or ".join((first, *(form.removeprefix("input should be ") for form in others)))
 
 
 def _fields_at(model: type[BaseModel], location: Sequence[str]) -> list[str]:

@@ -1,6 +1,8 @@
 """A ladder's rungs on a cluster: as one array job, a task for each rung that is not trained."""
 
 import argparse
+import math
+from collections.abc import Sequence
 from typing import Any
 
 from domainlm.ladder.make import describe, make_ladder
@@ -33,6 +35,7 @@ def ladder(arguments: argparse.Namespace, config: RunConfig) -> dict[str, Any]:
         return result
     largest_first = reversed(result["runs"])
     rungs = [load_config(about["config"]) for about in largest_first if not about["trained"]]
+    _check_ranks(rungs, job.ranks)
     folder = new_folder(config)
     script = render_array(name, rungs, job, folder)
     show(arguments, script)
@@ -42,3 +45,15 @@ def ladder(arguments: argparse.Namespace, config: RunConfig) -> dict[str, Any]:
     again = "afterwards: the same command again, which measures the rungs and submits any that is not trained"
     show(arguments, f"{describe_array(name, rungs, number, folder)}\n{again}")
     return result | {"job": number, "folder": str(folder)}
+
+
+def _check_ranks(rungs: Sequence[RunConfig], ranks: int) -> None:
+    """Nobody sets a rung's batch: what can be asked for is another number of ranks."""
+    sizes = sorted({size for rung in rungs for size in rung.training.batch_sizes.values()})
+    most = math.gcd(*sizes)
+    if most % ranks:
+        fewer = f"{most}, or a number that divides it" if most > 1 else "1"
+        raise ConfigError(
+            f"ladder: the rungs' batches of {', '.join(map(str, sizes))} rows cannot be divided over {ranks} ranks: "
+            f"ask for {fewer} (--nodes, --gpus-per-node, --ranks-per-node)"
+        )

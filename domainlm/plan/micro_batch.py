@@ -58,8 +58,9 @@ def choose(config: RunConfig, machine: Machine, begun: int | None) -> tuple[int,
     elif begun is not None:
         why = f"; the {begun} that the run has begun with do not fit here"
     taken = step_memory(config, machine, placement, number).total
+    rows = " or ".join(str(size // machine.devices) for size in dict.fromkeys(config.training.batch_sizes.values()))
     return number, (
-        f"micro_batch auto: {number} of a rank's {dividing[-1]} rows at a time{why}; the plan says a step takes "
+        f"micro_batch auto: {number} of a rank's {rows} rows at a time{why}; the plan says a step takes "
         f"{_gigabytes(taken)} of {_gigabytes(machine.usable_memory)} usable on each of {devices}"
     )
 

@@ -609,9 +609,11 @@ def test_questions_with_passages_are_answered_twice_and_shown_beside_each_other(
     try:
         code, shown, said = command_line(*words, "--kinds", "date")
         alone = json.loads((config.reports / "questions.json").read_bytes())
+        nobody = command_line("questions", *run_words)
     finally:
         hidden.rename(config.checkpoints)
     assert (code, "has no checkpoint yet: only what is named beside it is asked" in said) == (0, True)
+    assert (nobody[0], "small has no checkpoint yet, and no other model is named: train it" in nobody[2]) == (2, True)
     assert ([model["name"] for model in alone["models"]], alone["ways"]["kinds"]) == (["general"], ["date"])
     (task,), of_other = alone["models"][0]["tasks"].values(), other["tasks"]["questions/date"]
     assert task == {name: value for name, value in of_other.items() if not name.endswith("difference")}

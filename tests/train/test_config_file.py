@@ -101,6 +101,21 @@ def test_deepspeed_is_passed_through(tmp_path: Path) -> None:
             "FILE: training.tuned_at belongs to initial values that are drawn by it",
         ),
         (changed(training={"tuned_at": {"layers": 2}}), "FILE: training.tuned_at.width: this key is required"),
+        (changed(training={"tuned_at": 64}), "tuned_at: input should be a section of keys with values (got 64)"),
+        (
+            changed(training={"micro_batch": "Auto"}),
+            "micro_batch: input should be a valid integer or auto (got 'Auto')",
+        ),
+        (
+            changed(training={"batch_size": "lots"}),
+            "batch_size: input should be a valid integer or a section of keys with values (got 'lots')",
+        ),
+        (changed(training={"batch_size": {"a": 8}}), "FILE: training.batch_size.a: input should be a valid integer"),
+        (
+            changed(training={"activation_checkpointing": -1}),
+            "activation_checkpointing: input should be a valid boolean or greater than 0 or 'selective' (got -1)",
+        ),
+        (changed(training={"keep_best": "now"}), "FILE: training.keep_best: string should match pattern"),
         (changed(lora={"rnak": 4}), "FILE: lora.rnak: unknown key; did you mean `rank`?"),
         (changed(lora={"targets": ["q_proj"]}), "FILE: lora.targets.0: input should be 'attention' or 'feed_forward'"),
         (changed(model={"zzz": 3}), "FILE: model.zzz: unknown key; known are layers"),

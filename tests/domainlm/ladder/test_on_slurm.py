@@ -46,7 +46,10 @@ def test_a_dry_run_shows_an_array_of_the_rungs(
         ("--nodes 1", "a job on Slurm takes both --nodes and --time"),
         ("--time 10", "a job on Slurm takes both --nodes and --time"),
         ("--dry-run", "options of a job on Slurm go with --nodes and --time"),
-        ("--nodes 5 --time 10", r"planned-rung-\d+: training.batch_size \d+ cannot be divided: .* ranks = \d × 5"),
+        (
+            "--nodes 5 --time 10",
+            r"ladder: the rungs' batches of [\d, ]+ rows cannot be divided over 5 ranks: ask for \d",
+        ),
     ],
 )
 def test_what_cannot_be_submitted_is_refused(

@@ -35,11 +35,11 @@ def arguments(command: str, file: Path, *overrides: str, **more: Any) -> argpars
 def test_it_is_the_largest_that_divides_and_fits(
     make_config: Callable[..., RunConfig], rows: float, number: int
 ) -> None:
-    """Batches of 24 and 48 rows over two ranks: of 12 rows, to the byte of what the plan adds up."""
+    """Batches of 24 and 48 rows over two ranks: of 12 or 24 rows, to the byte of what the plan adds up."""
     config = make_config(training={"batch_size": {0: 24, 6: 48}, "micro_batch": 1})
     found, said = choose(config, machine(config, rows), None)
     assert found == number
-    assert said.startswith(f"micro_batch auto: {number} of a rank's 12 rows at a time; the plan says a step takes ")
+    assert said.startswith(f"micro_batch auto: {number} of a rank's 12 or 24 rows at a time; the plan says a step ")
     assert said.endswith(" usable on each of 2 × made")
 
 

@@ -25,7 +25,7 @@ def test_a_runs_folder_is_enough(undisturbed: RunConfig) -> None:
         "last save",
         "step 12",
         "goodput",
-        "critical not known: 12 steps are measured, and it takes 20",
+        "critical not known: 12 steps are measured, and it takes 40",
     ):
         assert part in shown.stdout
     assert shown.stdout.count("█" * 30) == 1

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch._dynamo.testing import CompileCounter
 
 from train.engine.micro_gradients import PIECE, watched_norms
 
@@ -39,3 +40,15 @@ def test_a_large_gradient_is_measured_in_pieces_and_loses_nothing() -> None:
         model(row).sum().backward()
     assert model.weight.grad is not None
     assert norms[0].item() == pytest.approx(model.weight.grad.double().norm().item(), rel=1e-12)
+
+
+def test_a_compiled_model_is_compiled_once_for_all_steps() -> None:
+    """Hooks are anew in every step, and no guard of a compiled graph may ask for the last one's."""
+    torch.compiler.reset()
+    compiler, model = CompileCounter(), Tied()
+    compiled = torch.compile(model, backend=compiler, fullgraph=True)
+    for _ in range(3):
+        with watched_norms(model) as norms:
+            compiled(torch.randn(3, 2)).backward()
+    assert len(norms) == 1
+    assert compiler.frame_count == 1
