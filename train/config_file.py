@@ -27,8 +27,12 @@ class ConfigError(Exception):
         super().__init__(without_secrets(message))
 
 
+IN_ANOTHER_BASE = re.compile(r"[-+]?(0[0-9_]+$|[0-9_.]+:)")
+"""Integers and numbers of YAML 1.1 that people read as decimal: 0500 is 320, 1:30 is 90."""
+
+
 class _StrictLoader(yaml.SafeLoader):
-    """PyYAML's safe loader, with a key given twice refused instead of the first one lost."""
+    """PyYAML's safe loader; what it would lose or take for another number (a key given twice, 0500) is refused."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -42,6 +46,11 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        if node.tag.endswith((":int", ":float")) and IN_ANOTHER_BASE.match(node.value):
+            raise ConfigError(
+                f"line {node.start_mark.line + 1}: {node.value} is octal or of base 60 in YAML 1.1: write the number that "
+                "is meant without leading zeros and colons, or a text in quotes"
+            )
         try:
             return super().construct_object(node, deep)
         except (ValueError, LookupError, AttributeError) as error:  # 2019-06-31, !!bool x, !!timestamp x

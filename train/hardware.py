@@ -100,6 +100,13 @@ class HardwareConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
             raise ValueError(f"{value!r} is not a GPU that is known here; known are {', '.join(GPU_MEMORY)}")
         return value
 
+    @field_validator("watts_per_gpu")
+    @classmethod
+    def _watts_are_watts(cls, value: float | None) -> float | None:
+        if value is not None and not 10 <= value <= 10_000:
+            raise ValueError(f"{value:g} is no GPU's power in watts (10 to 10,000): is it in kilowatts or milliwatts?")
+        return value
+
     @model_validator(mode="after")
     def _budget_can_be_counted(self) -> Self:
         if self.budget and self.budget.money and not self.price_per_gpu_hour:

@@ -3,7 +3,7 @@
 import math
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -28,7 +28,7 @@ from train.config import RunConfig
 from train.hardware import board_watts
 from train.records.journal import REFUSED, SET_ASIDE, how_to_go_on, read_journal
 from train.records.ledger import STARTS, Ledger, account, at
-from train.records.metrics import read_metrics
+from train.records.metrics import last_written, read_metrics
 from train.schedule import batch_size, consumed_samples
 
 RECENT_STEPS = 50
@@ -96,7 +96,7 @@ def read_status(config: RunConfig, now: float | None = None) -> Status:
     steps = [line for line in lines if "loss" in line]
     recent = steps[-RECENT_STEPS:]
     step = steps[-1]["step"] if steps else 0
-    silent = _silent_seconds(folder, now)
+    silent = _silent_seconds(config.metrics, events, now)
     state, why = _state(config, events, recent, silent, now)
     speed = statistics.median(line["tokens_per_second"] for line in recent) if recent else 0.0
     left = (consumed_samples(config.training, config.training.steps) - consumed_samples(config.training, step)) * (
@@ -166,11 +166,11 @@ def _other_checkpoints(config: RunConfig) -> Iterator[str]:
             yield str(error)
 
 
-def _silent_seconds(folder: Path, now: float) -> float | None:
-    written = [
-        file.stat().st_mtime for file in map(folder.joinpath, ("metrics.jsonl", "journal.jsonl")) if file.exists()
-    ]
-    return max(0.0, now - max(written)) if written else None
+def _silent_seconds(metrics: Path, events: Sequence[Mapping[str, Any]], now: float) -> float | None:
+    """Since the newest record of the run, whosever the metrics are; None before the first."""
+    written = [last_written(metrics, read_metrics(metrics)), at(events[-1]) if events else None]
+    known = [when for when in written if when is not None]
+    return max(0.0, now - max(known)) if known else None
 
 
 def _state(

@@ -64,6 +64,9 @@ def test_energy_as_it_was_published() -> None:
     assert HardwareConfig(gpu="A100-80GB").watts == 400
     assert 1_082_990 * 400 / 1000 == 433_196
     assert HardwareConfig(gpu="A100-80GB", watts_per_gpu=637).watts == 637
+    for value in (0.7, 700_000):
+        with pytest.raises(ValidationError, match="no GPU's power in watts"):
+            HardwareConfig(gpu="A100-80GB", watts_per_gpu=value)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from train.config_file import ConfigError
 from train.hardware import HardwareConfig
 from train.records.journal import STOPPED_BY_BUDGET, read_journal
 from train.records.ledger import account
-from train.records.metrics import read_metrics
+from train.records.metrics import last_written, read_metrics
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,6 @@ def limit(hardware: HardwareConfig) -> tuple[float, str] | None:
 
 def spent_device_hours(config: RunConfig, events: Sequence[Mapping[str, Any]]) -> float:
     """Of all sessions. One that could not say that it ended has ended with its last line of metrics.jsonl."""
-    file = config.metrics
-    alive = file.stat().st_mtime if file.exists() else 0.0
-    return sum(account(events, read_metrics(file), last_sign_of_life=alive).device_hours.values())
+    lines = read_metrics(config.metrics)
+    alive = last_written(config.metrics, lines) or 0.0
+    return sum(account(events, lines, last_sign_of_life=alive).device_hours.values())

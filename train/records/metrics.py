@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -97,7 +98,8 @@ class Monitor:
             self._mirror.log(step, section, figures)
 
     def _write(self, record: Mapping[str, Any]) -> None:
-        append(self._lines.fileno(), json.dumps(record).encode() + b"\n", self._config.metrics)
+        line = json.dumps({**record, "time": round(time.time(), 3)})
+        append(self._lines.fileno(), line.encode() + b"\n", self._config.metrics)
 
     def finished(self, step: int, tokens: int, checkpoint: Path) -> None:
         """The run has come to its end: W&B's summary, and the checkpoint where it is to be kept there."""
@@ -125,6 +127,17 @@ def read_metrics(file: Path) -> list[dict[str, Any]]:
     return [record for record in records if record is not None]
 
 
+def last_written(file: Path, records: Sequence[Mapping[str, Any]]) -> float | None:
+    """When a file of these records was written last, in seconds since 1970; None: there is none.
+
+    As its newest record says, since a copy of the file is younger than what it tells; the file's own time is taken where
+    that record is of a version that did not note it.
+    """
+    if not file.exists():
+        return None
+    return float(records[-1]["time"]) if records and "time" in records[-1] else file.stat().st_mtime
+
+
 def drop_lines_after(file: Path, step: int) -> Dropped:
     """Remove from a file of lines with a `step` what lies after this one; those steps are run again.
 
@@ -132,14 +145,14 @@ def drop_lines_after(file: Path, step: int) -> Dropped:
     """
     if not file.exists():
         return Dropped(0, 0.0, None)
-    last_written = file.stat().st_mtime
     lines = file.read_bytes().splitlines(keepends=True)
     records = [read_record(line) for line in lines]
     kept = [line for line, record in zip(lines, records, strict=True) if record and record["step"] <= step]
     later = [record for record in records if record and record["step"] > step]
+    written = last_written(file, [record for record in records if record])
     if damaged := sum(record is None for record in records[:-1]):
         say(f"WARNING: {file}: {damaged} lines are no records and are removed")
     with atomic_write(file) as whole:
         whole.writelines(line.rstrip(b"\r\n") + b"\n" for line in kept)
     seconds = sum(record.get("seconds") or 0.0 for record in later)
-    return Dropped(len({record["step"] for record in later}), round(seconds, 3), last_written)
+    return Dropped(len({record["step"] for record in later}), round(seconds, 3), written)

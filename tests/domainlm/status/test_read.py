@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import shutil
 import time
 from pathlib import Path
@@ -57,6 +58,17 @@ def test_a_run_that_goes_on_is_locked_and_has_time_left(unfinished: RunConfig) -
     gone = read_status(unfinished, now=time.time() + 3_600)
     assert gone.state == "gone"
     assert gone.ledger.wall_seconds < 3_500, "one that is dead does not"
+
+
+def test_a_copy_of_a_run_that_was_killed_is_as_old_as_its_records(unfinished: RunConfig) -> None:
+    later = time.time() + 3_600  # `cp -r` and what fetches from object storage give files the time of the copy
+    for name in ("metrics.jsonl", "journal.jsonl"):
+        os.utime(unfinished.run_folder / name, (later, later))
+    copied = read_status(unfinished, now=later + 1)
+    assert copied.state == "gone"
+    assert copied.silent_seconds is not None
+    assert copied.silent_seconds > 3_500
+    assert copied.ledger.wall_seconds < 3_500, "the time until the copy was made cost nothing"
 
 
 def test_what_the_journal_says_last(unfinished: RunConfig) -> None:

@@ -64,11 +64,15 @@ def test_a_budget_ends_when_its_device_hours_do(
     assert opened.end == pytest.approx(T0 + 20_000 + 3600 * (device_hours - 8) / 2)
 
 
-def test_a_process_that_was_killed_has_spent_what_its_last_line_says(make_config: MakeConfig) -> None:
+@pytest.mark.parametrize(("noted", "file_time"), [({}, T0 + 900), ({"time": T0 + 900}, T0 + 800_000)])
+def test_a_process_that_was_killed_has_spent_what_its_last_line_says(
+    make_config: MakeConfig, noted: dict[str, float], file_time: float
+) -> None:
+    """The line's own time, which a copy of the file keeps; the file's where an older version did not note it."""
     config = make_config(hardware=hardware(gpu_hours=100))
     write_sessions(config, TWO_SESSIONS[0], {"event": "refused", "at": 900_000, "error": "a damaged shard"})
-    config.metrics.write_text(json.dumps({"step": 1, "loss": 3.0, "seconds": 1.0}) + "\n")
-    os.utime(config.metrics, (T0 + 900, T0 + 900))
+    config.metrics.write_text(json.dumps({"step": 1, "loss": 3.0, "seconds": 1.0} | noted) + "\n")
+    os.utime(config.metrics, (file_time, file_time))
     found = check_budget(config)
     assert found is not None
     assert found[2] == pytest.approx(8 * 900 / 3600)

@@ -36,7 +36,7 @@ def test_lines_of_a_real_run_of_two_ranks(undisturbed: RunConfig) -> None:
 def test_mfu_is_a_share_of_the_data_sheet(make_config: Callable[..., RunConfig], recompute: bool) -> None:
     """At 1,000 tokens a second on each of two devices; with recomputation the hardware does more."""
     config = make_config(training={"activation_checkpointing": True} if recompute else {})
-    figures = Gradient(4.0, 1.0, (), 4.0, False, 0.0, (0.1, 0.1))
+    figures = Gradient(4.0, 1.0, 1.0, (), 4.0, False, 0.0, (0.1, 0.1))
     run: Any = SimpleNamespace(config=config, rank=Rank(0, 0, 2), device=torch.device("cpu"))
     line = step_metrics(run, StepResult(1, figures, 8 * 32 / 2000, "applied", ""), 1e12)
     assert line["tokens_per_second"] == pytest.approx(2000)
