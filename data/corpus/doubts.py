@@ -238,8 +238,8 @@ def plain_as_html(kept: Mapping[str, Kept]) -> list[str]:
     """The sources of which no small share of the texts is read as HTML and has no tag, a line each."""
     return [
         f"source '{name}': {number:,} of {result.counts.read:,} texts are read as HTML and have no tag: their lines "
-        f"are joined, and what stands behind a `<` may be lost: leave data.sources.{name}.text_is out, or make a source "
-        "of its own of them"
+        f"are joined, and what stands behind a `<` may be lost: leave data.sources.{name}.text_is out, or make a "
+        "source of its own of them"
         for name, result in kept.items()
         if (number := result.counts.left_out[PLAIN_AS_HTML]) > NO_SMALL_SHARE * result.counts.read
     ]
