@@ -48,8 +48,8 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         if node.tag.endswith((":int", ":float")) and IN_ANOTHER_BASE.match(node.value):
             raise ConfigError(
-                f"line {node.start_mark.line + 1}: {node.value} is octal or of base 60 in YAML 1.1: write the number that "
-                "is meant without leading zeros and colons, or a text in quotes"
+                f"line {node.start_mark.line + 1}: {node.value} is octal or of base 60 in YAML 1.1: write the number "
+                "that is meant without leading zeros and colons, or a text in quotes"
             )
         try:
             return super().construct_object(node, deep)

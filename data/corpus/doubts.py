@@ -14,6 +14,7 @@ from data.corpus.report import NO_SMALL_SHARE
 from data.corpus.split import STRADDLES, dates_to_come
 from data.corpus.write_kept import Kept
 from data.readers.main_text import MOSTLY_AROUND
+from data.sources.documents import PLAIN_AS_HTML
 
 UNDECODED = 0.01  # share of a source's texts
 LEAST_DATES = 100  # of as many, by chance, one is above the 12th but for a probability of (12 / 30.4) ** 100
@@ -42,6 +43,7 @@ def doubts(config: DataConfig, results: Mapping[str, Kept], contamination: dict[
         *straddling(config, results),
         *partly_undated(config, results),
         *mostly_around(results),
+        *plain_as_html(results),
         *removed_text(results),
         *unmatched_boilerplate(config, results),
         *short_items(config, contamination),
@@ -229,6 +231,17 @@ def mostly_around(kept: Mapping[str, Kept]) -> list[str]:
         f"comments and the like: look at some of them, and set `text: whole` for data.sources.{name} where it is text"
         for name, result in kept.items()
         if (number := result.counts.left_out[MOSTLY_AROUND]) > NO_SMALL_SHARE * result.counts.read
+    ]
+
+
+def plain_as_html(kept: Mapping[str, Kept]) -> list[str]:
+    """The sources of which no small share of the texts is read as HTML and has no tag, a line each."""
+    return [
+        f"source '{name}': {number:,} of {result.counts.read:,} texts are read as HTML and have no tag: their lines "
+        f"are joined, and what stands behind a `<` may be lost: leave data.sources.{name}.text_is out, or make a "
+        "source of its own of them"
+        for name, result in kept.items()
+        if (number := result.counts.left_out[PLAIN_AS_HTML]) > NO_SMALL_SHARE * result.counts.read
     ]
 
 

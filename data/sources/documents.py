@@ -15,7 +15,7 @@ from data.readers.rows import LeftOut, MalformedError, Rows
 from data.source_config import OF_ONE_FORMAT, SourceConfig
 from data.sources import demo
 from data.sources.dates import interval_of
-from data.sources.fields import EACH, lacking, text_at, value_at
+from data.sources.fields import EACH, is_plain, lacking, text_at, value_at
 from data.sources.formats import DAMAGE, format_of, reader
 from data.sources.hub import hub_dataset, hub_rows, hub_shards
 from data.sources.local import local_files, root_of
@@ -37,6 +37,7 @@ FIELD_SETTINGS = ("id_field", "date_field", "licence_field", "url_field", "title
 DATE_KIND, ENDS = "date_kind", ("first_date", "last_date")
 TIMES_THE_TEXT = 3  # of another field, which then may be the text; a page's markup is about twice its text
 LEAST_TEXT = 20  # characters
+PLAIN_AS_HTML = "lines of a text without a tag, read as HTML"
 
 
 class Document(NamedTuple):
@@ -151,14 +152,24 @@ def read_part(
             if met is not None and found:
                 met.update(found)
                 unmet = {setting: name for setting, name in unmet.items() if setting not in met}
-            if left_out is not None and isinstance(fields, Mapping) and (number := lacking(fields, source.text_field)):
-                left_out[f"item without {source.text_field}"] += number
-            if left_out is not None and isinstance(fields, Mapping) and (name := _longer(fields, document.text)):
-                left_out[f"longer text in the field '{name}'"] += 1
+            if left_out is not None and isinstance(fields, Mapping):
+                left_out.update(_left_out(source, fields, document.text))
             yield document
 
 
-def _longer(fields: Mapping[object, object], text: str) -> object:
+def _left_out(source: SourceConfig, fields: Mapping[str, object], text: str) -> dict[str, int]:
+    """What of a record is not in its text, by kind."""
+    found = {}
+    if number := lacking(fields, source.text_field):
+        found[f"item without {source.text_field}"] = number
+    if name := _longer(fields, text):
+        found[f"longer text in the field '{name}'"] = 1
+    if source.text_is == "html" and is_plain(text_at(fields, source.text_field, is_html=False) or ""):
+        found[PLAIN_AS_HTML] = 1
+    return found
+
+
+def _longer(fields: Mapping[str, object], text: str) -> object:
     """The field of a record with far more text than the one that is taken, such as the text beside its summary."""
     least = TIMES_THE_TEXT * len(text)
     if len(text) < LEAST_TEXT or text.isspace():

@@ -1,11 +1,15 @@
 """Fields of a record, also within others: metadata.date, and the text of each of a list, opinions[*].text."""
 
+import re
 from collections.abc import Iterator, Mapping
 
 from data.readers.rows import MalformedError
 from data.sources.parts import string_of
 
 EACH = "[*]"
+_MARKUP = re.compile(
+    r"</[A-Za-z]|<!(?:--|doctype)|<(?:[abp]|br|hr|img|li|t[dr]|h[1-6])(?:\s[^<>]*=[^<>]*)?\s*/?>", re.I
+)  # closed, alone, or of those that need not be closed
 
 
 def text_at(fields: Mapping[str, object], name: str, is_html: bool) -> str | None:
@@ -25,6 +29,11 @@ def text_at(fields: Mapping[str, object], name: str, is_html: bool) -> str | Non
 
         texts = [html_text(text) for text in texts]
     return "\n\n".join(texts) if texts else None
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text that is read as HTML has none, and lines or a `<` that are lost by it."""
+    return ("\n" in text or "<" in text) and _MARKUP.search(text) is None
 
 
 def lacking(fields: Mapping[str, object], name: str) -> int:

@@ -145,7 +145,10 @@ def test_deepspeed_is_passed_through(tmp_path: Path) -> None:
         (changed(data={"sources": [{"name": "a", "path": "b", "weight": True}]}), "data.sources.0.weight: should be a"),
         (changed(model={"preset": "bbg-125"}), "FILE: model.preset: unknown key; did you mean `bbg-125m`?"),
         ("name: a\nname: b\n", "FILE: line 2: key given twice: name"),
-        ("name: a\ntraining: {steps: 0500}\n", "FILE: line 2: 0500 is octal or of base 60 in YAML 1.1: write the number"),
+        (
+            "name: a\ntraining: {steps: 0500}\n",
+            "FILE: line 2: 0500 is octal or of base 60 in YAML 1.1: write the number",
+        ),
         ("name: a\nseed: 1:30\n", "FILE: line 2: 1:30 is octal or of base 60"),
         ("name: [", "FILE: not valid YAML"),
         (

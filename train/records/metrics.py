@@ -130,8 +130,8 @@ def read_metrics(file: Path) -> list[dict[str, Any]]:
 def last_written(file: Path, records: Sequence[Mapping[str, Any]]) -> float | None:
     """When a file of these records was written last, in seconds since 1970; None: there is none.
 
-    As its newest record says, since a copy of the file is younger than what it tells; the file's own time is taken where
-    that record is of a version that did not note it.
+    As its newest record says, since a copy of the file is younger than what it tells; the file's own time is taken
+    where that record is of a version that did not note it.
     """
     if not file.exists():
         return None

@@ -3,11 +3,12 @@ from pathlib import Path
 
 from data.config import DecontaminationConfig
 from data.corpus.decontaminate import load_items
-from data.corpus.doubts import contamination_warnings, mostly_around, partly_undated, short_items
+from data.corpus.doubts import contamination_warnings, mostly_around, partly_undated, plain_as_html, short_items
 from data.corpus.report import (
     contamination_report,
 )
 from data.readers.main_text import AROUND_MAIN, MOSTLY_AROUND
+from data.sources.documents import PLAIN_AS_HTML
 from tests.data.corpus.test_report import config_of, kept
 
 
@@ -54,6 +55,15 @@ def test_a_source_of_pages_of_which_much_is_taken_for_menus_is_named() -> None:
         result.counts.left_out.update({AROUND_MAIN: 4_000, MOSTLY_AROUND: number})
     [line] = mostly_around({"site": site, "filings": filings})
     assert "'site': more than half of 2 of 100 pages is left out" in line
+
+
+def test_a_source_of_plain_text_that_is_read_as_html_is_named() -> None:
+    opinions, pages = kept(documents=100), kept(documents=100)
+    for result, number in ((opinions, 2), (pages, 1)):
+        result.counts.read = 100
+        result.counts.left_out[PLAIN_AS_HTML] = number
+    [line] = plain_as_html({"opinions": opinions, "pages": pages})
+    assert line.startswith("source 'opinions': 2 of 100 texts are read as HTML and have no tag")
 
 
 def test_evaluation_items_that_are_not_looked_for_are_said(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from data.readers.rows import MalformedError
 from data.source_config import SourceConfig
-from data.sources.documents import BadRecord, input_parts, read_part
-from data.sources.fields import lacking, text_at
+from data.sources.documents import PLAIN_AS_HTML, BadRecord, input_parts, read_part
+from data.sources.fields import is_plain, lacking, text_at
 
 CASE = {
     "name": "Harbour v. Mill",
@@ -80,3 +80,22 @@ def test_columns_of_lists_are_read_from_parquet(tmp_path: Path) -> None:
     source = SourceConfig(name="a", path=str(tmp_path), text_field="opinions[*].text")
     (part,) = input_parts(source)
     assert [document.text for document in read_part(source, part, lambda _: None)] == ["a\n\nb"]
+
+
+def test_plain_text_that_is_read_as_html_is_counted(tmp_path: Path) -> None:
+    """Its lines are joined and `<b and c>` is lost, a comparison as a tag; pages and single lines lose nothing."""
+    texts = [
+        "If a <b and c> d, then e.",
+        "One line.\nAnother one.",
+        "<p>A page\nof lines",
+        "<b>A</b> < c\n",
+        "AT&T, a line",
+    ]
+    assert [is_plain(text) for text in texts] == [True, True, False, False, False]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    for kind, expected in (("html", {PLAIN_AS_HTML: 2}), ("plain", {})):
+        source = SourceConfig.model_validate({"name": "a", "path": str(tmp_path / "a.jsonl"), "text_is": kind})
+        left_out = Counter[str]()
+        for part in input_parts(source):
+            list(read_part(source, part, lambda record: None, left_out=left_out))
+        assert left_out == expected
