@@ -72,18 +72,12 @@ def ask(
         "remarks"}], "ways": `ways.compare_ways`}
 
     Raises:
-        ConfigError: a name is of no model, two models have one name, the run is a fine-tuning, or there is no model at
-            all.
+        ConfigError: a name is of no model, or of two; there is no model at all; or the run is a fine-tuning.
         CheckpointError: shards and corpus are not those that the run was trained with.
         DataError: no documents are held out, all kinds of items are refused, or there is no index of the corpus.
     """
     check_made_of_documents(config, "questions")
-    check_names(others)
-    if not others and find_latest(config.checkpoints) is None:
-        raise ConfigError(
-            f"{config.name} has no checkpoint yet, and no other model is named: train it, or name one, such as "
-            "`demo://smollm2` or a folder"
-        )
+    _check_anyone_is_asked(config, others)
     search = open_search(config) if passages else None  # what is wrong with it is said before all else
     questions = _questions(config, items, kinds, with_passages=search is not None)
     own = _own(config, others)
@@ -112,6 +106,15 @@ def ask(
     }
     write_atomically(config.reports / RESULT, json.dumps(result, indent=1))
     return result
+
+
+def _check_anyone_is_asked(config: RunConfig, others: Sequence[str]) -> None:
+    check_names(others)
+    if not others and find_latest(config.checkpoints) is None:
+        raise ConfigError(
+            f"{config.name} has no checkpoint yet, and no other model is named: train it, or name one, such as "
+            "`demo://smollm2` or a folder"
+        )
 
 
 def _own(config: RunConfig, others: Sequence[str]) -> list[LanguageModel]:
