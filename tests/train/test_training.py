@@ -86,7 +86,7 @@ def test_every_zero_stage_and_world_size_trains_the_same_run(small_run: Callable
 
     of_single = single_squares(load_config(config_file))
     for (_, case), result in results.items():
-        if case != dropped:
+        if case not in (dropped, *carried):
             wanted = pytest.approx(of_single, rel=1e-5 if "fp32" in case else 2e-2)
             assert result["micro_squares"][0] == wanted, (
                 f"{case}: micro-batches' own norms, at any stage and world size"

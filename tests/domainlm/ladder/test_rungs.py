@@ -67,9 +67,9 @@ def test_the_demo_s_rungs(tmp_path: Path) -> None:
         (1, 96, 3),
     ]
     assert [(run.training.batch_size, run.training.steps) for run in found] == [
-        ({0: 1}, 583),
-        ({0: 2}, 633),
-        ({0: 3}, 683),
+        ({0: 1}, 404),
+        ({0: 2}, 438),
+        ({0: 3}, 473),
     ]
     assert [run.training.local_ranks for run in found] == [1, 2, 1]
 

@@ -118,7 +118,7 @@ def test_what_cannot_be_is_not_offered() -> None:
     [  # in a process each: what the allocator keeps of one case would hide the next one's
         ("fp32:false:8:512:2:16384:256", 1, 0.15),
         ("bf16:true:8:256:2:16384:64", 1, 0.15),
-        ("bf16:selective:5:256:8:4096:256", 1, 0.05),  # here the activations decide
+        ("bf16:selective:5:256:8:4096:256", 1, 0.08),  # activations decide; 6 % more with AVX-512, without within 5
         ("bf16:false:8:256:2:16384:64", 2, 0.2),  # 40 MB more were seen on a processor with AVX-512
     ],
 )

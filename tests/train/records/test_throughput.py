@@ -37,7 +37,7 @@ def test_mfu_is_a_share_of_the_data_sheet(make_config: Callable[..., RunConfig],
     """At 1,000 tokens a second on each of two devices; with recomputation the hardware does more."""
     config = make_config(training={"activation_checkpointing": True} if recompute else {})
     figures = Gradient(4.0, 1.0, 1.0, (), 4.0, False, 0.0, (0.1, 0.1))
-    run: Any = SimpleNamespace(config=config, rank=Rank(0, 0, 2), device=torch.device("cpu"))
+    run: Any = SimpleNamespace(config=config, rank=Rank(0, 0, 2), device=torch.device("cpu"), part=None)
     line = step_metrics(run, StepResult(1, figures, 8 * 32 / 2000, "applied", ""), 1e12)
     assert line["tokens_per_second"] == pytest.approx(2000)
     assert line["mfu"] == pytest.approx(1000 * flop_per_token(config.model) / 1e12)
