@@ -49,7 +49,9 @@ def examine(run: Run, step: int, first: Gradient, reason: str) -> Gradient:
             sequence_losses={sample: round(loss, 4) for sample, loss in losses.items()},
             worst=[{"sample": sample, "documents": documents_of(run.stream, [sample])} for sample in worst],
         )
-        say(f"step {step}  spike: {reason}; {verdict}; evidence in {run.config.run_folder / 'journal.jsonl'}")
+        is_applied = run.config.training.spikes.policy == "log" and np.isfinite(second.figures).all()
+        outcome = "; the step is applied" if is_applied else ""
+        say(f"step {step}  spike: {reason}; {verdict}{outcome}; evidence in {run.config.run_folder / 'journal.jsonl'}")
     return second
 
 
