@@ -89,18 +89,26 @@ def _unknown(steps: int, why: str) -> CriticalBatch:
 
 def describe(found: CriticalBatch, sequence_length: int) -> str:
     """In rows and in tokens, with its interval; or why it is not known."""
-    known = found.rows or found.low
+    known, interval = found.rows or found.low, between(found)
     tokens = f", {_two_places(known * sequence_length)} tokens" if known else ""
-    return f"{in_rows(found)}{tokens}: {found.why or f'gradient noise of the newest {found.steps} steps'}"
+    why = found.why or f"gradient noise of the newest {found.steps} steps"
+    return f"{in_rows(found)}{f' ({interval})' if interval else ''}{tokens}: {why}"
 
 
 def in_rows(found: CriticalBatch) -> str:
-    """Figure and interval alone."""
+    """The figure alone."""
     if found.low is None:
         return "not known"
     if found.rows is None or found.high is None:
         return f"at least {_two_places(found.low)} rows"
-    return f"about {_two_places(found.rows)} rows ({_two_places(found.low)} to {_two_places(found.high)})"
+    return f"about {_two_places(found.rows)} rows"
+
+
+def between(found: CriticalBatch) -> str:
+    """Its interval; empty where there is none, or no upper end."""
+    if found.low is None or found.high is None:
+        return ""
+    return f"{_two_places(found.low)} to {_two_places(found.high)}"
 
 
 def _two_places(value: float) -> str:

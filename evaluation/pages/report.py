@@ -13,7 +13,7 @@ from urllib.parse import quote
 from data.files import parse_object, read_object, write_atomically
 from evaluation.baselines import Results, measured
 from evaluation.bits_per_byte import Figures
-from evaluation.gradient_noise import critical_batch, in_rows
+from evaluation.gradient_noise import between, critical_batch, in_rows
 from evaluation.pages import comparison
 from evaluation.pages.figures import figure, pointer
 from evaluation.pages.html import Row, Table, write_page
@@ -213,7 +213,8 @@ def key_figures(
         if mfu is not None:
             figures.append(("MFU", figure(mfu, ".1%", pointer(file, "*", "mfu"), how="median")))
     if (noise := critical_batch(lines)).steps:
-        figures.append(("critical batch", figure(in_rows(noise), "text", pointer(FACTS, "critical_batch", "text"))))
+        label = f"critical batch ({between(noise)})" if between(noise) else "critical batch"
+        figures.append((label, figure(in_rows(noise), "text", pointer(FACTS, "critical_batch", "text"))))
     return figures
 
 
