@@ -168,7 +168,8 @@ def _other_checkpoints(config: RunConfig) -> Iterator[str]:
 
 def _silent_seconds(metrics: Path, events: Sequence[Mapping[str, Any]], now: float) -> float | None:
     """Since the newest record of the run, whosever the metrics are; None before the first."""
-    written = [last_written(metrics, read_metrics(metrics)), at(events[-1]) if events else None]
+    said = [at(event) for event in events[-1:] if "time" in event]
+    written = [last_written(metrics, read_metrics(metrics)), *said]
     known = [when for when in written if when is not None]
     return max(0.0, now - max(known)) if known else None
 

@@ -22,7 +22,8 @@ def unfinished(undisturbed: RunConfig, tmp_path: Path) -> RunConfig:
         shutil.copy(undisturbed.run_folder / name, tmp_path / name)
     shutil.copytree(undisturbed.checkpoints, tmp_path / "checkpoints")
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines(keepends=True)
-    kept = [line for line in lines if json.loads(line)["step"] <= 9]
+    now = {"time": time.time()}  # the run that they are of may have ended long ago
+    kept = [json.dumps(line | now) + "\n" for line in map(json.loads, lines) if line["step"] <= 9]
     (tmp_path / "metrics.jsonl").write_text("".join(kept) + '{"step": 10, "lo')
     events = (tmp_path / "journal.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "journal.jsonl").write_text("".join(line for line in events if json.loads(line).get("step", 0) <= 9))
