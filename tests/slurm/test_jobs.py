@@ -339,7 +339,7 @@ def test_a_ladder_as_one_array(
         training={"steps": 40},
     )
     options = (
-        "--rungs 3 --largest 0.3 --nodes 1 --time 10 --gpus-per-node 0 --cpus-per-rank 1 --sbatch exclude=node[1-2]"
+        "--rungs 3 --largest 0.3 --nodes 1 --time 10 --gpus-per-node 0 --cpus-per-rank 1 --sbatch exclude=node[1-3]"
     )
     command = [sys.executable, "-m", "domainlm", "ladder", str(file), *options.split(), "--json"]
     first = json.loads(cluster.run(*command).splitlines()[-1])

@@ -21,10 +21,15 @@ from train.config_file import load_config
 Make = Callable[..., RunConfig]
 
 
+def demo(*changes: str) -> RunConfig:
+    """As it is before it has run: from then on its own steps are taken, and none is timed."""
+    return load_config(CHECKOUT / "configs" / "demo.yaml", [*changes, "folder=/none"])
+
+
 def test_a_step_is_timed_at_the_models_own_shape() -> None:
     """Held against the passes that a rank makes: twice two micro-batches of a batch of 16 rows on two ranks."""
     shape = ["training.batch_size=16", "training.micro_batch=4", "model.layers=2", "model.sequence_length=128"]
-    config = load_config(CHECKOUT / "configs" / "demo.yaml", shape)
+    config = demo(*shape)
     model = Transformer(config.model)
     initialise(model, seed=0)
     tokens = torch.randint(4096, (4, 128))
@@ -41,17 +46,14 @@ def test_a_step_is_timed_at_the_models_own_shape() -> None:
 def test_an_update_by_muon_is_timed_with_its_products_of_matrices() -> None:
     """Many blocks and few tokens, so that the update is most of a step."""
     shape = ["training.batch_size=1", "training.micro_batch=1", "model.sequence_length=16"]
-    by = {
-        name: load_config(CHECKOUT / "configs" / "demo.yaml", [*shape, f"training.optimizer={name}"])
-        for name in ("adamw", "muon")
-    }
+    by = {name: demo(*shape, f"training.optimizer={name}") for name in ("adamw", "muon")}
     seconds = {name: plan(config).costs.seconds_per_step for name, config in by.items()}
     assert seconds["muon"] > 1.5 * seconds["adamw"]
 
 
 def test_a_busy_machine_is_not_taken_for_a_slow_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    config = load_config(CHECKOUT / "configs" / "demo.yaml", ["model.sequence_length=128", "model.layers=2"])
+    config = demo("model.sequence_length=128", "model.layers=2")
     alone = plan(config).costs.seconds_per_step
     others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * (os.cpu_count() or 1))]
     try:
@@ -65,7 +67,7 @@ def test_a_busy_machine_is_not_taken_for_a_slow_one(monkeypatch: pytest.MonkeyPa
 
 def test_more_ranks_than_processors_are_no_faster(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    config = load_config(CHECKOUT / "configs" / "demo.yaml", ["model.sequence_length=128", "model.layers=1"])
+    config = demo("model.sequence_length=128", "model.layers=1")
     few, many = available_cpus(), 4 * available_cpus()
     speeds = {ranks: measured_flops(config, ranks) for ranks in (few, many)}
     assert many * (speeds[many] or 0) < 2 * few * (speeds[few] or 0)
