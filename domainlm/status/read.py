@@ -92,11 +92,12 @@ def read_status(config: RunConfig, now: float | None = None) -> Status:
     """
     now = time.time() if now is None else now
     folder = config.run_folder
-    events, (lines, others) = read_journal(folder), _own_lines(config)
+    events, written = read_journal(folder), read_metrics(config.metrics)
+    lines, others = _own_lines(config, written)
     steps = [line for line in lines if "loss" in line]
     recent = steps[-RECENT_STEPS:]
     step = steps[-1]["step"] if steps else 0
-    silent = _silent_seconds(config.metrics, events, now)
+    silent = _silent_seconds(last_written(config.metrics, written), events, now)
     state, why = _state(config, events, recent, silent, now)
     speed = statistics.median(line["tokens_per_second"] for line in recent) if recent else 0.0
     left = (consumed_samples(config.training, config.training.steps) - consumed_samples(config.training, step)) * (
@@ -146,9 +147,8 @@ def _rates(config: RunConfig, events: Sequence[dict[str, Any]]) -> tuple[float |
     return hardware.price_per_gpu_hour if hardware else None, given or board_watts(device or "")
 
 
-def _own_lines(config: RunConfig) -> tuple[list[dict[str, Any]], list[str]]:
+def _own_lines(config: RunConfig, lines: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
     """The lines of metrics.jsonl, none where they are of another run, and what is to be said of them."""
-    lines = read_metrics(config.metrics)
     try:
         lacking = check_metrics(config, lines)
     except CheckpointError as error:
@@ -166,11 +166,9 @@ def _other_checkpoints(config: RunConfig) -> Iterator[str]:
             yield str(error)
 
 
-def _silent_seconds(metrics: Path, events: Sequence[Mapping[str, Any]], now: float) -> float | None:
-    """Since the newest record of the run, whosever the metrics are; None before the first."""
-    said = [at(event) for event in events[-1:] if "time" in event]
-    written = [last_written(metrics, read_metrics(metrics)), *said]
-    known = [when for when in written if when is not None]
+def _silent_seconds(written: float | None, events: Sequence[Mapping[str, Any]], now: float) -> float | None:
+    """Since the newest record of the run, whosever the metrics are that were `written` then; None before the first."""
+    known = [at(event) for event in events[-1:] if "time" in event] + ([] if written is None else [written])
     return max(0.0, now - max(known)) if known else None
 
 
